@@ -1,0 +1,51 @@
+"""Every error that Clayline raises. Two families decide what happens to a message: input that can never work, and what a retry may cure."""
+
+
+class ClaylineError(Exception):
+    """Base of every error here. The message names the scene, what was wrong, and what to do."""
+
+
+class InvalidIdentifierError(ClaylineError):
+    """A text is no Universally Class Identifier, or no MGRS reference that one may hold."""
+
+
+class SettingsError(ClaylineError):
+    """A function's environment lacks a value or holds one that cannot be used."""
+
+
+class SceneError(ClaylineError):
+    """A scene that can never work as it is: it gets a receipt and a SceneFailed event, and its message is done with."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Take the sentence for people and ``reason``, the short token that the receipt and the event carry."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class BatchError(ClaylineError):
+    """A batch that can never work: its chips are recorded as failed with ``reason``, the rest of the scene goes on."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Take the sentence for people and ``reason``, the token that the receipt carries for each chip."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class TransientError(ClaylineError):
+    """Something a retry may cure: the message goes back to its queue."""
+
+
+class LeaseHeldError(TransientError):
+    """Another delivery of the same event is at work on this scene and its lease has not run out."""
+
+
+class ModelError(ClaylineError):
+    """A model folder or its manifest cannot be used."""
+
+
+class WireError(ClaylineError):
+    """A request or response object does not follow docs/wire.md."""
+
+
+class OutputConflictError(ClaylineError):
+    """An output object exists and belongs to another run: nothing is overwritten."""

@@ -1,0 +1,129 @@
+"""The model folder's manifest: the one place where the rest of the system learns what a model takes and gives."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from clayline.errors import ModelError, SceneError
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\Z")]
+Token = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=48)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=128)]
+BandName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}\Z")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Options(_Strict):
+    """Choices that are part of the model's identity, because another choice gives other vectors."""
+
+    precision: Literal["fp32", "fp16", "int8"]
+    coordinate_order: Literal["lonlat", "latlon", "all-zero"] | None
+    """Order of the 4-vector ``latlon`` (the name is upstream's); None for a model that takes none."""
+    hour: Literal["noon", "acquisition", "all-zero"] | None
+    """Hour fed in ``time``; None for a model that takes none."""
+
+
+class ModelEntry(_Strict):
+    """One graph for one sensor and band list, under a token that no second digest may ever carry."""
+
+    token: Token
+    """The model part of the identifier, e.g. ``starter-v1.0-s2-rgb``."""
+    digest: Digest
+    """Over this entry's canonical JSON and the hashes of its files: see ``entry_digest``."""
+    graph: FileName
+    files: tuple[FileName, ...]
+    """Every file the graph needs, itself included."""
+    sensor: str
+    """Name in the sensor registry."""
+    bands: tuple[BandName, ...] = Field(min_length=1, max_length=64)
+    """In the order of the channel axis of ``pixels``."""
+    dtype: Literal["uint8", "uint16", "float32"]
+    """Type of ``pixels``: raw digital numbers."""
+    chip_size: int = Field(ge=8, le=2048)
+    """Side in pixels."""
+    gsd: float = Field(gt=0)
+    """Metres."""
+    dimensions: int = Field(ge=1, le=65536)
+    """Length of an embedding."""
+    inputs: tuple[Literal["pixels", "time", "latlon"], ...]
+    loss_metric: str | None
+    """Name of the second output; None together with every loss for a model that has none."""
+    stretch: dict[BandName, tuple[float, float]] | None
+    """What the graph itself does to each band's digital numbers, for the record."""
+    nodata_fill: float
+    """The value that stands for nodata in ``pixels``."""
+    options: Options
+    preprocessing: str
+    """Version of everything between the file's pixels and ``pixels``."""
+
+
+class Manifest(_Strict):
+    """A model folder: graphs, their entries, licence and card."""
+
+    format: Literal["clayline-model/1"] = Field(alias="schema")
+    name: str
+    version: str
+    licence: str
+    card: FileName
+    files: dict[FileName, Digest]
+    entries: tuple[ModelEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        tokens = [entry.token for entry in self.entries]
+        if len(set(tokens)) != len(tokens):
+            msg = "two entries carry the same token"
+            raise ValueError(msg)
+        for entry in self.entries:
+            if missing := {entry.graph, *entry.files} - self.files.keys():
+                msg = f"entry {entry.token} names files that the manifest does not list: {sorted(missing)}"
+                raise ValueError(msg)
+            if (expected := entry_digest(entry, self.files)) != entry.digest:
+                msg = f"entry {entry.token} has digest {entry.digest}, its content gives {expected}"
+                raise ValueError(msg)
+        return self
+
+    def entry(self, token: str) -> ModelEntry:
+        """Give the entry with this token. Raises ModelError."""
+        for entry in self.entries:
+            if entry.token == token:
+                return entry
+        msg = f"model {self.name} has no entry {token}; it has {', '.join(entry.token for entry in self.entries)}"
+        raise ModelError(msg)
+
+    def choose(self, *, scene: str, sensor: str, bands: frozenset[str]) -> ModelEntry:
+        """Pick the sensor's entry whose bands are the largest subset of the scene's ``bands`` (ties: the first in the manifest).
+
+        Raises SceneError (``no-model-entry``), saying which entries exist.
+        """
+        fitting = [entry for entry in self.entries if entry.sensor == sensor and bands.issuperset(entry.bands)]
+        if not fitting:
+            offered = "; ".join(f"{entry.token} takes {entry.sensor} [{' '.join(entry.bands)}]" for entry in self.entries)
+            msg = (
+                f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]. Entries: {offered}. "
+                "Deliver the missing bands, or deploy a model folder that serves these."
+            )
+            raise SceneError(msg, reason="no-model-entry")
+        return max(fitting, key=lambda entry: len(set(entry.bands)))
+
+
+def entry_digest(entry: ModelEntry, files: dict[str, str]) -> str:
+    """Digest of an entry: sha256 of its canonical JSON without ``digest``, with ``files`` as a mapping of name to sha256."""
+    content: dict[str, Any] = entry.model_dump(mode="json", exclude={"digest"})
+    content["files"] = {name: files[name] for name in entry.files}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_manifest(text: bytes, *, source: str) -> Manifest:
+    """Read a manifest's JSON; ``source`` names it in errors. Raises ModelError."""
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        msg = f"model manifest {source} cannot be used: {error}"
+        raise ModelError(msg) from error
