@@ -88,6 +88,11 @@ class Manifest(_Strict):
                 raise ValueError(msg)
         return self
 
+    @property
+    def folder(self) -> str:
+        """Name of the model folder, under which the endpoint finds it."""
+        return f"{self.name}-v{self.version}"
+
     def entry(self, token: str) -> ModelEntry:
         """Give the entry with this token. Raises ModelError."""
         for entry in self.entries:

@@ -1,0 +1,58 @@
+"""collect: a settled scene becomes its GeoParquet, its receipt and its event."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clayline.aws.announcer import EventAnnouncer
+from clayline.aws.ledger import DynamoLedger
+from clayline.aws.objects import S3Objects
+from clayline.aws.settings import CollectSettings, load
+from clayline.collecting import Collecting, SettledRun
+from clayline.table.geoparquet import write_geoparquet
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def collecting() -> Collecting:
+    """Wire the ports, once."""
+    chosen = load(CollectSettings)
+    return Collecting(
+        objects=S3Objects(boto3.client("s3")),
+        ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
+        announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
+        write_table=write_geoparquet,
+        work_bucket=chosen.work_bucket,
+        scratch=Path(tempfile.gettempdir()),
+    )
+
+
+def record(message: SQSRecord) -> None:
+    """Collect one run."""
+    settled = SettledRun.model_validate_json(message.body)
+    with logger.append_context_keys(run=settled.run):
+        receipt = collecting().collect(settled.run)
+        if receipt is None:
+            logger.info("collected before")
+            return
+        logger.info(receipt.status, extra={"scene": receipt.scene, "reason": receipt.reason, "counts": receipt.counts.model_dump()})
+        metrics.add_metric(name=receipt.status, unit=MetricUnit.Count, value=1)
+        metrics.add_metric(name="ChipsWritten", unit=MetricUnit.Count, value=receipt.counts.written)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of settled runs; those that may succeed later are given back."""
+    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))

@@ -1,0 +1,82 @@
+"""plan: a landed scene becomes a stored plan and its tile jobs."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clayline.raster.headers import GdalHeaders
+
+from clayline.aws.announcer import EventAnnouncer
+from clayline.aws.ledger import DynamoLedger
+from clayline.aws.objects import S3Objects
+from clayline.aws.queues import SqsQueue
+from clayline.aws.settings import PlanSettings, load
+from clayline.intake import ObjectCreated, classify
+from clayline.manifest import read_manifest
+from clayline.plan import Thresholds
+from clayline.planning import Planned, Planning, PlanOptions
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def settings() -> PlanSettings:
+    """Read the environment, once."""
+    return load(PlanSettings)
+
+
+@cache
+def planning() -> Planning:
+    """Wire the ports, once."""
+    chosen, objects = settings(), S3Objects(boto3.client("s3"))
+    return Planning(
+        objects=objects,
+        ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
+        tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
+        announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
+        headers=GdalHeaders(),
+        clock=lambda: datetime.now(UTC),
+        manifest=read_manifest(objects.get(chosen.model_manifest), source=chosen.model_manifest),
+        options=PlanOptions(
+            work_bucket=chosen.work_bucket,
+            embeddings_bucket=chosen.embeddings_bucket,
+            allowed_buckets=chosen.buckets(),
+            any_gsd=chosen.any_gsd,
+            boa=chosen.boa,
+            tiff_datetime=chosen.tiff_datetime,
+            creator=chosen.source_creator,
+            thresholds=Thresholds(min_valid_fraction=chosen.min_valid_fraction, max_cloud_fraction=chosen.max_cloud_fraction),
+            lease=timedelta(seconds=chosen.lease_seconds),
+            chips_per_batch=chosen.chips_per_batch,
+            memory_budget=chosen.memory_budget_mb * 1_000_000,
+        ),
+    )
+
+
+def record(message: SQSRecord) -> None:
+    """Plan one landed object."""
+    event = ObjectCreated.model_validate_json(message.body)
+    landing = classify(event, item_prefix=settings().item_prefix, cog_prefix=settings().cog_prefix)
+    if isinstance(landing, str):
+        logger.info("ignored", extra={"why": landing})
+        return
+    outcome = planning().plan(landing)
+    logger.info(outcome.kind.value, extra={"scene": landing.uri, "run": outcome.run, "detail": outcome.message})
+    metrics.add_metric(name=f"Scene{outcome.kind.name.title()}", unit=MetricUnit.Count, value=1)
+    if outcome.kind is Planned.ENQUEUED:
+        metrics.add_metric(name="ChipsPlanned", unit=MetricUnit.Count, value=outcome.chips)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of scene messages; those that may succeed later are given back."""
+    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))

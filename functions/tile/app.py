@@ -1,0 +1,60 @@
+"""tile: a job's blocks become request objects and invocations."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clayline.raster.pixels import GdalPixels
+from clayline.tiling import TileJob, Tiling
+
+from clayline.aws.endpoint import AsyncEndpoint
+from clayline.aws.ledger import DynamoLedger
+from clayline.aws.objects import S3Objects
+from clayline.aws.queues import SqsQueue
+from clayline.aws.settings import TileSettings, load
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def tiling() -> Tiling:
+    """Wire the ports, once."""
+    chosen = load(TileSettings)
+    return Tiling(
+        objects=S3Objects(boto3.client("s3")),
+        ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
+        endpoint=AsyncEndpoint(
+            boto3.client("sagemaker-runtime"),
+            name=chosen.endpoint_name,
+            ttl_seconds=chosen.request_ttl_seconds,
+            timeout_seconds=chosen.invocation_timeout_seconds,
+        ),
+        result_queue=SqsQueue(boto3.client("sqs"), chosen.result_queue_url),
+        pixels=GdalPixels(),
+        work_bucket=chosen.work_bucket,
+    )
+
+
+def record(message: SQSRecord) -> None:
+    """Tile one job."""
+    job = TileJob.model_validate_json(message.body)
+    with logger.append_context_keys(run=job.run, job=job.job):
+        tiled = tiling().tile(job)
+        logger.info("tiled", extra={"batches": tiled.batches, "sent": tiled.sent, "skipped": tiled.skipped, "failed": tiled.failed})
+        metrics.add_metric(name="ChipsSent", unit=MetricUnit.Count, value=tiled.sent)
+        metrics.add_metric(name="ChipsSkipped", unit=MetricUnit.Count, value=tiled.skipped)
+        metrics.add_metric(name="ChipsFailed", unit=MetricUnit.Count, value=tiled.failed)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of tile jobs; those that may succeed later are given back."""
+    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))

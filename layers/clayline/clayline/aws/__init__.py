@@ -1,0 +1,1 @@
+"""Adapters to AWS: thin, one service each, no decision of the domain."""

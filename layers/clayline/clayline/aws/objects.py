@@ -1,0 +1,86 @@
+"""S3: reading, and writing only what is not there yet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from clayline.aws.failures import code_of, retryable
+from clayline.errors import OutputConflictError, TransientError
+from clayline.ports import ObjectHead, ObjectMissingError
+from clayline.run import parse_s3_uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+RUN_ID = "run-id"
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+_EXISTS = {"PreconditionFailed", "412"}
+
+
+class S3Objects:
+    """The Objects port over a boto3 S3 client."""
+
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+
+    def head(self, uri: str) -> ObjectHead:
+        """Raises ObjectMissingError, TransientError."""
+        bucket, key = parse_s3_uri(uri)
+        with retryable(f"HEAD {uri}"):
+            try:
+                answer = self._client.head_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                raise _missing(error, uri) from error
+        metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+        return ObjectHead(uri=uri, size=answer["ContentLength"], etag=answer["ETag"].strip('"'), metadata=metadata)
+
+    def get(self, uri: str) -> bytes:
+        """Raises ObjectMissingError, TransientError."""
+        bucket, key = parse_s3_uri(uri)
+        with retryable(f"GET {uri}"):
+            try:
+                return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                raise _missing(error, uri) from error
+
+    def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
+        """Write with If-None-Match; True if this call wrote it, False if this run already had.
+
+        Raises OutputConflictError, TransientError.
+        """
+        bucket, key = parse_s3_uri(uri)
+        with retryable(f"PUT {uri}"):
+            try:
+                if isinstance(body, Path):
+                    with body.open("rb") as stream:
+                        self._put(bucket, key, stream, run, content_type)
+                else:
+                    self._put(bucket, key, body, run, content_type)
+            except ClientError as error:
+                if code_of(error) not in _EXISTS:
+                    raise
+                return self._already_ours(uri, run)
+        return True
+
+    def _put(self, bucket: str, key: str, body: object, run: str, content_type: str) -> None:
+        self._client.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,  # type: ignore[arg-type]  # bytes or a binary file, both of which boto3 takes
+            ContentType=content_type,
+            IfNoneMatch="*",
+            Metadata={RUN_ID: run},
+        )
+
+    def _already_ours(self, uri: str, run: str) -> bool:
+        if (owner := self.head(uri).metadata.get(RUN_ID)) == run:
+            return False
+        msg = f"{uri} exists and belongs to run {owner}, not to {run}. Nothing was overwritten; move that object away to go on."
+        raise OutputConflictError(msg)
+
+
+def _missing(error: ClientError, uri: str) -> Exception:
+    if code_of(error) in _MISSING:
+        return ObjectMissingError(f"there is no object {uri}")
+    return TransientError(f"{uri}: {error}")

@@ -1,0 +1,75 @@
+"""Each function's settings, read once from its environment (prefix ``CLAYLINE_``), never at import."""
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clayline.errors import SettingsError
+from clayline.radiometry import BoaOverride
+
+
+class CommonSettings(BaseSettings):
+    """What every function knows."""
+
+    model_config = SettingsConfigDict(env_prefix="CLAYLINE_", frozen=True, extra="ignore")
+    ledger_table: str
+    work_bucket: str
+
+
+class PlanSettings(CommonSettings):
+    """Settings of plan."""
+
+    scenes_bucket: str
+    allowed_buckets: str = ""
+    """Further buckets that hrefs may point to, comma separated."""
+    embeddings_bucket: str
+    model_manifest: str
+    """``s3://bucket/folder/manifest.json``."""
+    tile_queue_url: str
+    item_prefix: str = ""
+    cog_prefix: str = "cog/"
+    any_gsd: bool = False
+    boa: BoaOverride = BoaOverride.AUTO
+    tiff_datetime: bool = False
+    source_creator: str = Field(default="clayline", min_length=1, max_length=200)
+    min_valid_fraction: float = Field(default=0.0, ge=0, le=1)
+    max_cloud_fraction: float = Field(default=1.0, ge=0, le=1)
+    lease_seconds: int = Field(default=300, ge=1)
+    chips_per_batch: int = Field(default=64, ge=1, le=4096)
+    memory_budget_mb: int = Field(default=512, ge=16)
+    event_bus: str = "default"
+
+    def buckets(self) -> frozenset[str]:
+        """Buckets that hrefs may point to."""
+        return frozenset({self.scenes_bucket, *filter(None, (name.strip() for name in self.allowed_buckets.split(",")))})
+
+
+class TileSettings(CommonSettings):
+    """Settings of tile."""
+
+    endpoint_name: str
+    request_ttl_seconds: int = Field(default=21_600, ge=60, le=21_600)
+    invocation_timeout_seconds: int = Field(default=900, ge=1, le=3_600)
+    result_queue_url: str
+
+
+class SettleSettings(CommonSettings):
+    """Settings of settle."""
+
+    settled_queue_url: str
+
+
+class CollectSettings(CommonSettings):
+    """Settings of collect."""
+
+    embeddings_bucket: str
+    event_bus: str = "default"
+
+
+def load[T: CommonSettings](kind: type[T]) -> T:
+    """Read settings from the environment. Raises SettingsError naming every variable that is missing or wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        problems = "; ".join(f"CLAYLINE_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
+        msg = f"the function's environment cannot be used: {problems}. See template.yaml."
+        raise SettingsError(msg) from error

@@ -1,0 +1,124 @@
+"""Collect: from a settled run to its file, its receipt and its event."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.errors import TransientError
+from clayline.gathering import Gathered, Gathering, sent_order, spool_path
+from clayline.ledger import Ledger, Stage
+from clayline.plan import Plan, PlannedChips
+from clayline.planning import JSON, load_plan
+from clayline.ports import Announcer, ObjectMissingError, Objects
+from clayline.provenance import columns, file_metadata, metadata_json, stac_item
+from clayline.receipt import Receipt, Settlement, count, scene_reason, status_of
+from clayline.run import WorkObjects
+from clayline.spool import VectorSpool
+
+PARQUET = "application/vnd.apache.parquet"
+GEOJSON = "application/geo+json"
+
+
+WriteTable = Callable[[Path, SceneColumns, Iterable[EmbeddingRows], Mapping[str, str]], int]
+"""Write a file of rows sorted by identifier; gives their number."""
+
+
+class SettledRun(BaseModel):
+    """The scene-settled message."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collecting:
+    """Ports of collect."""
+
+    objects: Objects
+    ledger: Ledger
+    announcer: Announcer
+    write_table: WriteTable
+    work_bucket: str
+    scratch: Path
+    """Where the vectors and the file lie until they are uploaded."""
+
+    def collect(self, run: str) -> Receipt | None:
+        """Write everything a settled run leaves; None if that was done before. Raises TransientError, OutputConflictError.
+
+        Order: Parquet, metadata, STAC Item, receipt (the commit), event. Each is written once; a retry after a kill gives the same bytes.
+        """
+        row = self.ledger.run(run)
+        if row and row.stage >= Stage.ANNOUNCED:
+            return None
+        work = WorkObjects(bucket=self.work_bucket, run=run)
+        try:
+            plan = load_plan(self.objects, work)
+            chips = PlannedChips.from_bytes(self.objects.get(work.chips))
+            settlement = Settlement.model_validate_json(self.objects.get(work.settlement))
+        except ObjectMissingError as error:
+            msg = f"run {run} is said to be settled, but {error}. It is looked for again."
+            raise TransientError(msg) from error
+        gathering = Gathering(objects=self.objects, work=work, plan=plan, chips=chips, settlement=settlement)
+        receipt = self._write(gathering)
+        self.announcer.announce(receipt.status, receipt.summary())
+        self.ledger.advance(run, Stage.ANNOUNCED)
+        return receipt
+
+    def _write(self, gathering: Gathering) -> Receipt:
+        plan, outputs = gathering.plan, gathering.plan.outputs
+        outcomes = gathering.outcomes()
+        order = sent_order(outcomes, gathering.chips)
+        position = np.full(len(gathering.chips.uci), -1, dtype=np.int64)
+        position[order] = np.arange(len(order))
+        with ExitStack() as stack:
+            spool = VectorSpool(spool_path(self.scratch, plan.run), max(1, len(order)), plan.model.entry.dimensions)
+            stack.enter_context(spool)
+            gathered = gathering.fill(outcomes, spool, position)
+            receipt = _receipt(plan, gathering.chips, gathered)
+            if receipt.counts.written:
+                header = file_metadata(plan)
+                path = self.scratch / f"{plan.run}.parquet"
+                stack.callback(path.unlink, missing_ok=True)
+                self.write_table(path, columns(plan), gathering.rows(gathered, spool, order), header)
+                self._put(outputs.parquet, path, plan.run, PARQUET)
+                self._put(outputs.metadata, metadata_json(plan, receipt.counts, header), plan.run, JSON)
+                self._put(outputs.item, stac_item(plan, gathering.chips.corners, receipt.counts), plan.run, GEOJSON)
+        self._put(outputs.receipt, receipt_json(receipt), plan.run, JSON)
+        return receipt
+
+    def _put(self, uri: str, body: bytes | Path, run: str, content_type: str) -> None:
+        self.objects.put_new(uri, body, run=run, content_type=content_type)
+
+
+def receipt_json(receipt: Receipt) -> bytes:
+    """Write a receipt so that people can read it: its head indented, then one line a chip."""
+    head = receipt.model_dump_json(indent=1, exclude={"chips"})
+    lines = ",\n".join("  " + chip.model_dump_json(exclude_none=True) for chip in receipt.chips)
+    return f'{head[:-2]},\n "chips": [\n{lines}\n ]\n}}\n'.encode()
+
+
+def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered) -> Receipt:
+    lines = gathered.outcomes(chips)
+    counts = count(lines)
+    reason = scene_reason(counts)
+    outputs = plan.outputs
+    written = {"parquet": outputs.parquet, "metadata": outputs.metadata, "item": outputs.item} if counts.written else {}
+    message = f"scene {plan.scene.name}: no chip was written; see each chip's reason" if reason else None
+    return Receipt(
+        run=plan.run,
+        status=status_of(counts),
+        reason=reason,
+        message=message,
+        scene=plan.scene.name,
+        source_uri=plan.scene.uri,
+        source_model=plan.model.entry.token,
+        counts=counts,
+        outputs={**written, "receipt": outputs.receipt},
+        chips=lines,
+    )

@@ -1,0 +1,182 @@
+"""Gather what became of every chip of a run, and the vectors of those that have one, in the order of their identifiers."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import batched
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.batch import Batch
+from clayline.embedding import EmbeddingRows
+from clayline.errors import BatchError, TransientError, WireError
+from clayline.plan import Plan, PlannedChips
+from clayline.ports import ObjectMissingError, Objects
+from clayline.receipt import BatchOutcomes, BatchSettlement, ChipOutcome, Settlement, State
+from clayline.run import WorkObjects
+from clayline.spool import VectorSpool
+from clayline.wire import STATUS_GOOD, Response
+
+ROWS_A_CHUNK = 1024
+_AT_ONCE = 8
+"""Objects fetched side by side: each response is small, the wait is the round trip."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Gathered:
+    """Outcome and columns of every chip, by its index in the grid. Filled batch by batch."""
+
+    state: list[State | None]
+    reason: list[str | None]
+    loss: NDArray[np.float32]
+    valid_fraction: NDArray[np.float32]
+    cloud_fraction: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, chips: int) -> "Gathered":
+        """Begin with nothing known of any chip."""
+        unknown = np.full(chips, np.nan, dtype=np.float32)
+        return cls(
+            state=[None] * chips, reason=[None] * chips, loss=unknown.copy(), valid_fraction=unknown.copy(), cloud_fraction=unknown.copy()
+        )
+
+    def end(self, index: int, state: State, reason: str | None = None) -> None:
+        """Say how a chip ended."""
+        self.state[index], self.reason[index] = state, reason
+
+    def outcomes(self, chips: PlannedChips) -> tuple[ChipOutcome, ...]:
+        """Give the receipt's lines, sorted by identifier. A chip that no batch spoke of would be a lost one: that is an error."""
+        if None in self.state:
+            msg = f"chip {chips.uci[self.state.index(None)]} is in the plan and in no batch"
+            raise RuntimeError(msg)
+        lines = zip(chips.uci, range(len(self.state)), self.state, self.reason, strict=True)
+        return tuple(ChipOutcome(uci=uci, index=index, state=state, reason=reason) for uci, index, state, reason in sorted(lines) if state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """Reads a settled run's outcomes and responses."""
+
+    objects: Objects
+    work: WorkObjects
+    plan: Plan
+    chips: PlannedChips
+    settlement: Settlement
+
+    def outcomes(self) -> dict[str, BatchOutcomes]:
+        """Read what tile decided, for every batch. Raises TransientError if one is not there (yet)."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip((batch.name for batch in self.plan.batches), pool.map(self._outcomes, self.plan.batches), strict=True))
+
+    def _outcomes(self, batch: Batch) -> BatchOutcomes:
+        uri = self.work.outcomes(batch.name)
+        try:
+            outcomes = BatchOutcomes.model_validate_json(self.objects.get(uri))
+        except ObjectMissingError as error:
+            msg = f"scene {self.plan.scene.name}: batch {batch.name} is settled but {uri} is missing; it is looked for again"
+            raise TransientError(msg) from error
+        if list(outcomes.index) != self.plan.indexes(batch):
+            msg = f"scene {self.plan.scene.name}: {uri} is not about the chips that the plan gives batch {batch.name}"
+            raise WireError(msg)
+        return outcomes
+
+    def fill(self, outcomes: dict[str, BatchOutcomes], spool: VectorSpool, position: NDArray[np.int64]) -> Gathered:
+        """Settle every chip, and put each good vector at its ``position`` [chips] in the spool."""
+        gathered = Gathered.empty(len(self.chips.uci))
+        settled = {batch.batch: batch for batch in self.settlement.batches}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for group in batched(outcomes.values(), _AT_ONCE, strict=False):
+                answers = pool.map(lambda found: self._answer(found, settled[found.batch]), group)
+                for found, answer in zip(group, answers, strict=True):
+                    self._note(gathered, found)
+                    if isinstance(answer, Response):
+                        self._take(gathered, answer, spool, position)
+                    elif answer is not None:
+                        for index in found.sent_indexes:
+                            gathered.end(index, State.FAILED, answer)
+                        _blank(spool, position[found.sent_indexes], self.plan.model.entry.dimensions)
+        return gathered
+
+    def _note(self, gathered: Gathered, found: BatchOutcomes) -> None:
+        for index, state, reason in zip(found.index, found.state, found.reason, strict=True):
+            if state is not None:
+                gathered.end(index, state, reason)
+        index = list(found.index)
+        gathered.valid_fraction[index] = [np.nan if value is None else value for value in found.valid_fraction]
+        gathered.cloud_fraction[index] = [np.nan if value is None else value for value in found.cloud_fraction]
+
+    def _take(self, gathered: Gathered, answer: Response, spool: VectorSpool, position: NDArray[np.int64]) -> None:
+        good = answer.status == STATUS_GOOD
+        # One vector's infinity fails that chip only. The row of a failed chip is blank in the spool and never read into the file.
+        good &= np.isfinite(answer.embeddings).all(axis=1)
+        if answer.loss is not None:
+            good &= np.isfinite(answer.loss)
+            gathered.loss[answer.index] = answer.loss
+        spool.put(position[answer.index], np.where(good[:, None], answer.embeddings, np.float32(0)))
+        for index, fine in zip(answer.index.tolist(), good.tolist(), strict=True):
+            gathered.end(index, State.WRITTEN if fine else State.FAILED, None if fine else "non-finite")
+
+    def _answer(self, found: BatchOutcomes, settled: BatchSettlement) -> Response | str | None:
+        """Give the response, the reason why there is none, or None for a batch that sent nothing."""
+        if not found.sent_indexes:
+            return None
+        if settled.status != "succeeded" or settled.output is None:
+            return settled.reason or "inference-failed"
+        try:
+            return self._response(found, settled.output)
+        except BatchError as error:
+            return error.reason
+
+    def _response(self, found: BatchOutcomes, uri: str) -> Response:
+        try:
+            response = Response.from_bytes(self.objects.get(uri))
+        except ObjectMissingError as error:
+            raise BatchError(str(error), reason="response-missing") from error
+        except WireError as error:
+            raise BatchError(str(error), reason="response-unreadable") from error
+        header, entry = response.header, self.plan.model.entry
+        if (header.run, header.batch, response.index.tolist()) != (self.plan.run, found.batch, found.sent_indexes):
+            msg = f"{uri} answers batch {header.batch} of run {header.run}, not {found.batch} of {self.plan.run}"
+            raise BatchError(msg, reason="response-mismatch")
+        if (header.token, header.digest) != (entry.token, entry.digest):
+            msg = f"{uri} was computed by {header.token} {header.digest}, the plan wants {entry.token} {entry.digest}"
+            raise BatchError(msg, reason="model-changed")
+        if response.embeddings.shape[1] != entry.dimensions or response.loss_metric != entry.loss_metric:
+            msg = f"{uri} has {response.embeddings.shape[1]} dimensions and loss {response.loss_metric}, the manifest says otherwise"
+            raise BatchError(msg, reason="response-mismatch")
+        return response
+
+    def rows(self, gathered: Gathered, spool: VectorSpool, order: NDArray[np.int64]) -> Iterator[EmbeddingRows]:
+        """Give the written chips chunk by chunk; ``order`` are the indexes of the sent chips, sorted by identifier."""
+        with_loss = self.plan.model.entry.loss_metric is not None
+        for start in range(0, len(order), ROWS_A_CHUNK):
+            part = order[start : start + ROWS_A_CHUNK]
+            keep = np.array([gathered.state[index] is State.WRITTEN for index in part.tolist()])
+            index = part[keep]
+            if len(index):
+                yield EmbeddingRows(
+                    uci=[self.chips.uci[number] for number in index.tolist()],
+                    index=index,
+                    corners=self.chips.corners[index],
+                    embeddings=spool.read(start, start + len(part))[keep],
+                    loss=gathered.loss[index] if with_loss else None,
+                    valid_fraction=gathered.valid_fraction[index],
+                    cloud_fraction=gathered.cloud_fraction[index],
+                )
+
+
+def sent_order(outcomes: dict[str, BatchOutcomes], chips: PlannedChips) -> NDArray[np.int64]:
+    """Give the indexes of all chips that were sent, sorted by identifier."""
+    sent = [index for found in outcomes.values() for index in found.sent_indexes]
+    return np.array(sorted(sent, key=chips.uci.__getitem__), dtype=np.int64)
+
+
+def spool_path(directory: Path, run: str) -> Path:
+    """Give the spool's place in a function's scratch space."""
+    return directory / f"{run}.vectors"
+
+
+def _blank(spool: VectorSpool, positions: NDArray[np.int64], dimensions: int) -> None:
+    spool.put(positions, np.zeros((len(positions), dimensions), dtype=np.float32))

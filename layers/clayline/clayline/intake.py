@@ -1,0 +1,75 @@
+"""What a landed object's event means: a scene to plan, or nothing to do."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_IGNORE = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Bucket(BaseModel):
+    model_config = _IGNORE
+    name: str
+
+
+class _Object(BaseModel):
+    model_config = _IGNORE
+    key: Annotated[str, Field(min_length=1)]
+    """Raw: EventBridge does not URL-encode keys, so a literal + or % stays what it is."""
+    size: int = 0
+    etag: str = ""
+
+
+class _Detail(BaseModel):
+    model_config = _IGNORE
+    bucket: _Bucket
+    object: _Object
+
+
+class ObjectCreated(BaseModel):
+    """EventBridge's event of S3 for a created object, as far as we read it."""
+
+    model_config = _IGNORE
+    source: Literal["aws.s3"]
+    detail_type: Literal["Object Created"] = Field(alias="detail-type")
+    detail: _Detail
+
+
+class Mode(StrEnum):
+    """How the landed object describes a scene."""
+
+    ITEM = "item"
+    COG = "cog"
+
+
+class Landing(BaseModel):
+    """An object that starts a scene."""
+
+    model_config = ConfigDict(frozen=True)
+    mode: Mode
+    bucket: str
+    key: str
+    size: int
+    etag: str
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/key``, the key raw."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def classify(event: ObjectCreated, *, item_prefix: str, cog_prefix: str) -> Landing | str:
+    """Decide by the key alone (the longest matching prefix wins), so that a COG and its Item never both start a scene.
+
+    Gives the Landing, or the sentence that says why this object starts nothing.
+    """
+    bucket, item = event.detail.bucket.name, event.detail.object
+    prefixes = sorted(((item_prefix, Mode.ITEM), (cog_prefix, Mode.COG)), key=lambda pair: -len(pair[0]))
+    mode = next((mode for prefix, mode in prefixes if item.key.startswith(prefix)), None)
+    wanted = (".json", ".geojson") if mode is Mode.ITEM else (".tif", ".tiff")
+    if mode is None:
+        return f"s3://{bucket}/{item.key} lies under no intake prefix"
+    if not item.key.lower().endswith(wanted):
+        return f"s3://{bucket}/{item.key} does not start a scene in mode {mode}: only {' and '.join(wanted)} do"
+    return Landing(mode=mode, bucket=bucket, key=item.key, size=item.size, etag=item.etag)

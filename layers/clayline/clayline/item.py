@@ -1,0 +1,169 @@
+"""STAC Items: which assets are the bands, where they lie, and whether they may be opened."""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from clayline.errors import SceneError
+from clayline.sensor import Product, known, of_collection
+
+MAX_ITEM_BYTES = 5_000_000
+_MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
+_SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
+_SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
+_S3_HOST = re.compile(r"(?P<bucket>[a-z0-9.-]{3,63})\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\Z")
+_TILE = re.compile(r"(?:\A|[_-])T?((?:0[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BandAsset:
+    """One band of a scene: a band of a file in an allowed bucket."""
+
+    name: str
+    """Clay's name."""
+    uri: str
+    """``s3://bucket/key``, the key raw."""
+    band: int
+    """1-based number in the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """A STAC Item as far as a scene needs it."""
+
+    id: str
+    collection: str | None
+    properties: Mapping[str, Any]
+    product: Product
+    bands: tuple[BandAsset, ...]
+    """In the Item's order, one for each band name."""
+    mask: BandAsset | None
+    """The asset that classifies pixels (SCL), if there is one."""
+    tile: str | None
+    """MGRS tile that the Item declares."""
+
+    @property
+    def platform(self) -> str:
+        """Platform as declared, in STAC 1.0's or 0.x's place; else the id, which often says it."""
+        return str(self.properties.get("platform") or self.properties.get("eo:platform") or self.id)
+
+
+def is_item(content: object) -> bool:
+    """Tell a STAC Item from other JSON (``_MTL.json``), which starts nothing."""
+    return (
+        isinstance(content, dict)
+        and content.get("type") == "Feature"
+        and "stac_version" in content
+        and isinstance(content.get("assets"), dict)
+    )
+
+
+def load_json(body: bytes, *, scene: str) -> object:
+    """Parse what landed. Raises SceneError (``invalid-json``)."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        msg = f"scene {scene}: not valid JSON ({error}). Land a STAC Item."
+        raise SceneError(msg, reason="invalid-json") from error
+
+
+def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str]) -> Item:
+    """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
+
+    Raises SceneError: ``invalid-item``, ``unknown-product``, ``forbidden-href``.
+    """
+    identity, properties = content.get("id"), content.get("properties")
+    if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
+        msg = f"scene {uri}: the STAC Item has no usable id or properties. Correct the Item and land it again."
+        raise SceneError(msg, reason="invalid-item")
+    collection = content.get("collection")
+    product = of_collection(collection if isinstance(collection, str) else None)
+    if product is None:
+        msg = f"scene {identity}: collection {collection!r} is not known. Known are {known()}."
+        raise SceneError(msg, reason="unknown-product")
+    found: dict[str, BandAsset] = {}
+    mask: BandAsset | None = None
+    for key, asset in _rasters(content["assets"]):
+        if product.mask and key.lower() == product.mask:
+            mask = BandAsset(name=product.mask, uri=_resolve(asset["href"], uri, identity, allowed_buckets), band=1)
+            continue
+        names = _names(key, asset, product)
+        if any(name in found and len(names) > 1 for name in names):
+            continue  # a composite (TCI) repeats bands that have files of their own
+        for number, name in enumerate(names, start=1):
+            if name is not None and name not in found:
+                found[name] = BandAsset(name=name, uri=_resolve(asset["href"], uri, identity, allowed_buckets), band=number)
+    if not found:
+        msg = f"scene {identity}: none of its assets [{' '.join(sorted(content['assets']))}] is a GeoTIFF band of {product.sensor}."
+        raise SceneError(msg, reason="no-bands")
+    return Item(
+        id=identity,
+        collection=collection,
+        properties=properties,
+        product=product,
+        bands=tuple(found.values()),
+        mask=mask,
+        tile=_tile(identity, properties) if product.mgrs_tiled else None,
+    )
+
+
+def _rasters(assets: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Go through the assets that may be bands: GeoTIFFs by media type, or by extension where none is given."""
+    for key, asset in assets.items():
+        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+            continue
+        media = asset.get("type")
+        tiff = _MEDIA.match(media) if isinstance(media, str) else re.search(r"(?i)\.tiff?\Z", asset["href"])
+        roles = asset.get("roles") or []
+        if tiff and key.lower() not in _SKIPPED_KEYS and not (isinstance(roles, list) and _SKIPPED_ROLES.intersection(map(str, roles))):
+            yield key, asset
+
+
+def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | None]:
+    """Give the band names of an asset's file, in file order: by its key, else by what its bands are called."""
+    if name := product.band(key):
+        return [name]
+    declared = asset.get("bands") or asset.get("eo:bands")
+    if not isinstance(declared, list):
+        return []
+    entries = [entry for entry in declared if isinstance(entry, dict)]
+    labels = [(entry.get("name"), entry.get("eo:common_name") or entry.get("common_name")) for entry in entries]
+    return [next((name for label in pair if isinstance(label, str) and (name := product.band(label))), None) for pair in labels]
+
+
+def _resolve(href: str, base: str, scene: str, allowed: frozenset[str]) -> str:
+    """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
+    parts = urlsplit(href)
+    if parts.scheme == "s3":
+        bucket, _, key = href.removeprefix("s3://").partition("/")  # an S3 URI's key is raw: no query, no percent decoding
+    elif parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
+        bucket, key = host["bucket"], unquote(parts.path.lstrip("/"))
+    elif not parts.scheme and not parts.netloc and not href.startswith("/"):
+        bucket, _, own = base.removeprefix("s3://").partition("/")
+        key = posixpath.normpath(posixpath.join(posixpath.dirname(own), href))
+    else:
+        bucket, key = "", ""
+    if bucket not in allowed or not key or key.startswith("../"):
+        msg = (
+            f"scene {scene}: asset {href!r} is not in an allowed bucket ({', '.join(sorted(allowed))}). "
+            "Use hrefs relative to the Item or s3://, and list further buckets in the stack's AllowedBuckets."
+        )
+        raise SceneError(msg, reason="forbidden-href")
+    return f"s3://{bucket}/{key}"
+
+
+def _tile(identity: str, properties: Mapping[str, Any]) -> str | None:
+    code = str(properties.get("grid:code") or "")
+    if code.startswith("MGRS-"):
+        return code.removeprefix("MGRS-")
+    if declared := properties.get("s2:mgrs_tile"):
+        return str(declared)
+    parts = [properties.get(f"mgrs:{name}") for name in ("utm_zone", "latitude_band", "grid_square")]
+    if all(parts):
+        return f"{int(str(parts[0])):02d}{parts[1]}{parts[2]}"
+    found = _TILE.search(identity)
+    return found[1] if found else None

@@ -1,0 +1,110 @@
+"""What the ledger holds of runs and batches, and what may be done to it. Every change is conditional: repeating one changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import Protocol
+
+from clayline.result import BatchResult
+
+
+class Stage(IntEnum):
+    """How far a run is. It only ever grows, whatever the order of messages."""
+
+    CLAIMED = 1
+    PLANNED = 2
+    ENQUEUED = 3
+    SETTLED = 4
+    ANNOUNCED = 5
+
+
+class Claim(Enum):
+    """Answer to a claim."""
+
+    GRANTED = "granted"
+    """Work, from the stored plan if there is one."""
+    HELD = "held"
+    """Another delivery holds the lease."""
+    DONE = "done"
+    """Every tile job is enqueued: nothing left for plan."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow:
+    """A run."""
+
+    run: str
+    scene: str
+    stage: Stage
+    lease_until: datetime
+    batches: int | None
+    """How many the plan has; None until it is stored."""
+    settled: frozenset[str]
+    """Batches that have a result: a distinct set, so a message that comes twice counts once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRow:
+    """A batch."""
+
+    batch: str
+    attempt: int | None
+    """None if the result came before tile's row."""
+    inference_id: str | None
+    output: str | None
+    """Where SageMaker said the response will be; None until it was invoked."""
+    result: BatchResult | None
+    """The first success, else the first failure, else None."""
+
+
+class Ledger(Protocol):
+    """The port. Adapters raise TransientError for what a retry may cure."""
+
+    def claim(self, run: str, *, scene: str, now: datetime, lease_until: datetime) -> Claim:
+        """Take or renew the lease on a run that is not yet enqueued."""
+        ...
+
+    def release(self, run: str) -> None:
+        """Let the lease run out now, so that a retry need not wait for it."""
+        ...
+
+    def run(self, run: str) -> RunRow | None:
+        """Give a run, read consistently."""
+        ...
+
+    def revision(self, *, token: str, scene_hash: str, run: str) -> int:
+        """Give the run's place, from 1, among the runs of this scene under this model; a new run is appended."""
+        ...
+
+    def advance(self, run: str, stage: Stage, *, batches: int | None = None) -> None:
+        """Raise the stage; nothing happens if it is already that high."""
+        ...
+
+    def announce_failure(self, run: str, *, scene: str) -> None:
+        """Record that a run without a plan was announced as failed."""
+        ...
+
+    def record_request(self, run: str, batch: str, *, attempt: int, inference_id: str) -> None:
+        """Write the batch row: before the invocation, or the completion could beat it."""
+        ...
+
+    def record_invocation(self, run: str, batch: str, *, attempt: int, output: str) -> None:
+        """Note that the endpoint took the request, and where its answer will be."""
+        ...
+
+    def batch(self, run: str, batch: str) -> BatchRow | None:
+        """Give a batch, read consistently."""
+        ...
+
+    def batches(self, run: str) -> Sequence[BatchRow]:
+        """Give every batch of a run, read consistently, by name."""
+        ...
+
+    def record_result(self, result: BatchResult) -> None:
+        """Keep the first success, else the first failure; a result beyond that is noted as late."""
+        ...
+
+    def settle(self, run: str, batch: str) -> RunRow | None:
+        """Add the batch to the run's settled set and give the run; None if nobody knows the run."""
+        ...

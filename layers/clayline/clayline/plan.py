@@ -1,0 +1,177 @@
+"""The plan of a run: everything that later steps need, written before any work starts and never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from clayline.batch import Batch, Job
+from clayline.cog import CogHeader
+from clayline.errors import WireError
+from clayline.grid import ChipGrid
+from clayline.manifest import ModelEntry
+from clayline.run import OutputObjects
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+_UCI_BYTES = 128
+
+
+class Thresholds(BaseModel):
+    """Which chips are skipped beside those without a valid pixel. The defaults skip none."""
+
+    model_config = _FROZEN
+    min_valid_fraction: float = 0.0
+    """Chips below are skipped(``valid-below-threshold``)."""
+    max_cloud_fraction: float = 1.0
+    """Chips above are skipped(``cloud-above-threshold``); chips of unknown cloud fraction are not."""
+
+
+class PlannedBand(BaseModel):
+    """One band (or the mask) as it was when the plan was made."""
+
+    model_config = _FROZEN
+    name: str
+    uri: str
+    etag: str
+    size: int
+    """Bytes of the object."""
+    band: int
+    """1-based number in the file."""
+    header: CogHeader
+    nodata: float | None
+    """The file's own, else the product's."""
+    offset: int
+    """Added to valid digital numbers (BOA)."""
+
+
+class PlannedTime(BaseModel):
+    """When the scene was taken."""
+
+    model_config = _FROZEN
+    start: datetime
+    end: datetime
+    source: str
+
+
+class PlannedScene(BaseModel):
+    """What is embedded."""
+
+    model_config = _FROZEN
+    name: str
+    """Item id, or the COG's URI: what people call it."""
+    hash: str
+    """scene12."""
+    uri: str
+    """The landed object."""
+    etag: str
+    collection: str | None
+    sensor: str
+    instrument: str
+    acquired: PlannedTime
+    tile: str | None
+    """MGRS tile of the product."""
+    mgrs: str
+    """Tile, or the 100 km square of the scene's centre: the file's first name part."""
+    location: Literal["window", "point"]
+    """Form of the chips' identifiers."""
+    crs: str
+    epsg: int | None
+    transform: tuple[float, float, float, float, float, float]
+    """Affine of the finest grid: x = a*col + b*row + c, y = d*col + e*row + f."""
+    height: int
+    width: int
+    gsd: float
+    """Metres, at the scene's centre."""
+    boa_decided_by: str | None
+
+
+class PlannedModel(BaseModel):
+    """Which graph computes, and under which options."""
+
+    model_config = _FROZEN
+    folder: str
+    entry: ModelEntry
+
+
+class Plan(BaseModel):
+    """A run's plan."""
+
+    model_config = _FROZEN
+    format: Literal["clayline-plan/1"] = "clayline-plan/1"
+    run: str
+    created: datetime
+    """Frozen here, so that a retry writes the same ``date``."""
+    creator: str
+    revision: int
+    scene: PlannedScene
+    bands: tuple[PlannedBand, ...]
+    """In the order of the model entry's bands."""
+    mask: PlannedBand | None
+    model: PlannedModel
+    options: dict[str, Any]
+    """Everything a user chose that changes the outcome; part of the run's identity."""
+    thresholds: Thresholds
+    jobs: tuple[Job, ...]
+    batches: tuple[Batch, ...]
+    output_prefix: str
+
+    @property
+    def grid(self) -> ChipGrid:
+        """The chip grid."""
+        return ChipGrid(height=self.scene.height, width=self.scene.width, size=self.model.entry.chip_size)
+
+    @property
+    def outputs(self) -> OutputObjects:
+        """Where the outputs go."""
+        return OutputObjects(prefix=self.output_prefix)
+
+    def sources(self) -> dict[str, PlannedBand]:
+        """Give one band for each distinct file, by URI: what is pinned."""
+        every = (*self.bands, *((self.mask,) if self.mask else ()))
+        return {band.uri: band for band in every}
+
+    def job_batches(self, job: int) -> tuple[Batch, ...]:
+        """Give the batches that one tile job makes."""
+        return tuple(batch for batch in self.batches if batch.job == job)
+
+    def indexes(self, batch: Batch) -> list[int]:
+        """Give the windows of a batch in the full grid."""
+        job = next(job for job in self.jobs if job.number == batch.job)
+        return [window.index for window in job.windows(self.grid)][batch.start : batch.stop]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedChips:
+    """Identifier and footprint of every chip, in the order of the grid's index."""
+
+    uci: tuple[str, ...]
+    corners: NDArray[np.float64]
+    """[N, 4, 2] longitude and latitude, degrees WGS84: upper left, upper right, lower right, lower left."""
+
+    def to_bytes(self) -> bytes:
+        """Serialise as safetensors: identifiers as NUL-padded ASCII, [N, 128] bytes."""
+        text = np.array([uci.encode("ascii") for uci in self.uci], dtype=f"S{_UCI_BYTES}")
+        return safetensors.numpy.save({"uci": text.view(np.uint8).reshape(-1, _UCI_BYTES), "corners": self.corners})
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Self:
+        """Parse. Raises WireError."""
+        try:
+            tensors = safetensors.numpy.load(body)
+            text = np.ascontiguousarray(tensors["uci"]).view(f"S{_UCI_BYTES}").reshape(-1)
+            return cls(uci=tuple(value.decode("ascii") for value in text.tolist()), corners=tensors["corners"])
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+            msg = f"the plan's chips cannot be read: {error}"
+            raise WireError(msg) from error
+
+
+def duplicates(identifiers: Sequence[str]) -> list[str]:
+    """Give the identifiers that stand more than once."""
+    seen: set[str] = set()
+    return sorted({uci for uci in identifiers if uci in seen or seen.add(uci)})  # type: ignore[func-returns-value]

@@ -1,0 +1,97 @@
+"""What the use cases need from outside, each as the smallest protocol; the adapters are in clayline.aws and clayline.raster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from clayline.cog import CogHeader, CogSource
+from clayline.errors import ClaylineError
+
+
+class ObjectMissingError(ClaylineError):
+    """There is no object under this URI, or not with the ETag asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectHead:
+    """What HEAD says of an object."""
+
+    uri: str
+    size: int
+    """Bytes."""
+    etag: str
+    """Without quotes."""
+    metadata: Mapping[str, str]
+    """User metadata, names in lower case."""
+
+
+class Objects(Protocol):
+    """An object store with conditional writes."""
+
+    def head(self, uri: str) -> ObjectHead:
+        """Raises ObjectMissingError."""
+        ...
+
+    def get(self, uri: str) -> bytes:
+        """Give a whole object. Raises ObjectMissingError."""
+        ...
+
+    def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
+        """Write if nothing is there; False if this run's object already is. Raises OutputConflictError if another's is."""
+        ...
+
+
+class Queue(Protocol):
+    """One queue's sending end."""
+
+    def send(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Send each body as JSON; all of them are accepted, or TransientError is raised."""
+        ...
+
+
+class Endpoint(Protocol):
+    """The asynchronous endpoint."""
+
+    def invoke(self, *, input_uri: str, inference_id: str) -> str:
+        """Start an inference and give the URI where its output will lie. Raises TransientError."""
+        ...
+
+
+class Announcer(Protocol):
+    """The event bus."""
+
+    def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        """Put one event. Raises TransientError."""
+        ...
+
+
+class Clock(Protocol):
+    """Now, in UTC: injected, so that fault runs replay."""
+
+    def __call__(self) -> datetime:
+        """Give the moment."""
+        ...
+
+
+class Headers(Protocol):
+    """What planning asks of rasters: headers and projections, no pixels."""
+
+    def source(self, head: ObjectHead) -> CogSource:
+        """Say where the reader finds this object."""
+        ...
+
+    def read_header(self, source: CogSource) -> CogHeader:
+        """Raises SceneError or TransientError."""
+        ...
+
+    def to_lonlat(self, crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Project to longitude and latitude, degrees WGS84."""
+        ...
+
+    def pixel_size_metres(self, header: CogHeader) -> float:
+        """Give the pixel's side on the ground at the scene's centre."""
+        ...

@@ -1,0 +1,210 @@
+"""What a file says of its making: the provenance in its header, the metadata JSON beside it, and the STAC Item."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline import __version__
+from clayline.embedding import SceneColumns
+from clayline.plan import Plan
+from clayline.receipt import Counts
+
+_EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+_PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+
+
+def columns(plan: Plan) -> SceneColumns:
+    """Give what all rows of the scene's file share."""
+    return SceneColumns(
+        source_url=plan.scene.uri,
+        date=plan.created.date(),
+        datetime=plan.scene.acquired.start,
+        source_model=plan.model.entry.token,
+        loss_metric=plan.model.entry.loss_metric,
+        source_creator=plan.creator,
+        dimensions=plan.model.entry.dimensions,
+    )
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """Give everything needed to make the same file again, and to trust or reject it (docs/schema.md, Provenance)."""
+    scene, entry, grid = plan.scene, plan.model.entry, plan.grid
+    return {
+        "producer": f"clayline {__version__}",
+        "run": plan.run,
+        "revision": plan.revision,
+        "created": _text(plan.created),
+        "creator": plan.creator,
+        "source": {
+            "uri": scene.uri,
+            "etag": scene.etag,
+            "collection": scene.collection,
+            "id": scene.name,
+            "assets": [
+                {
+                    "band": band.name,
+                    "uri": band.uri,
+                    "etag": band.etag,
+                    "file_band": band.band,
+                    "nodata": band.nodata,
+                    "offset": band.offset,
+                }
+                for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
+            ],
+        },
+        "acquired": {"start": _text(scene.acquired.start), "end": _text(scene.acquired.end), "datetime_source": scene.acquired.source},
+        "sensor": scene.sensor,
+        "instrument": scene.instrument,
+        "grid": {
+            "crs": scene.crs,
+            "transform": list(scene.transform),
+            "height": scene.height,
+            "width": scene.width,
+            "gsd": scene.gsd,
+            "chip_size": grid.size,
+            "stride": grid.size,
+            "rows": grid.rows,
+            "cols": grid.cols,
+            "edge": "last row and column shifted back; a scene smaller than a chip padded with nodata",
+            "mgrs_tile": scene.tile,
+            "identifier": scene.location,
+        },
+        "model": {
+            "folder": plan.model.folder,
+            "token": entry.token,
+            "digest": entry.digest,
+            "bands": list(entry.bands),
+            "dtype": entry.dtype,
+            "stretch": entry.stretch,
+            "loss_metric": entry.loss_metric,
+            "gsd": entry.gsd,
+            "options": entry.options.model_dump(),
+        },
+        "preprocessing": {
+            "version": entry.preprocessing,
+            "resampling": "nearest to the finest band's grid, never reprojected",
+            "nodata_fill": entry.nodata_fill,
+            "boa_decided_by": scene.boa_decided_by,
+        },
+        "thresholds": plan.thresholds.model_dump(),
+        "options": plan.options,
+    }
+
+
+def file_metadata(plan: Plan) -> dict[str, str]:
+    """Give the file's own header keys beside ``geo``: ``clayline``, and ``emb`` as geoembeddings.org advises."""
+    entry = plan.model.entry
+    emb = {
+        "emb:type": "chip",
+        "emb:dimensions": entry.dimensions,
+        "data_type": "float32",
+        "gsd": plan.scene.gsd,
+        "emb:chip_layout": _layout(plan),
+        "emb:model": entry.token,
+        "emb:source-data": plan.scene.uri,
+    }
+    return {"clayline": _json(provenance(plan)), "emb": _json(emb)}
+
+
+def metadata_json(plan: Plan, counts: Counts, header: Mapping[str, str]) -> bytes:
+    """Give the file beside the file: the header's keys as JSON, and the counts."""
+    content = {name: json.loads(value) for name, value in header.items()}
+    return _pretty({**content, "columns": _columns_text(plan), "counts": counts.model_dump()})
+
+
+def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes:
+    """Give the STAC Item of the embeddings; ``corners`` [N, 4, 2] are the chips'."""
+    scene, outputs = plan.scene, plan.outputs
+    name = outputs.prefix.rpartition("/")[2]
+    ring, box = _outline(plan, corners)
+    instant = scene.acquired.start == scene.acquired.end
+    span = {"start_datetime": _text(scene.acquired.start), "end_datetime": _text(scene.acquired.end)}
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": [_EMB, _PROCESSING],
+        "id": f"{plan.model.entry.token}_{scene.hash}_{name}",
+        "bbox": box,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "datetime": _text(scene.acquired.start) if instant else None,
+            **({} if instant else span),
+            "created": _text(plan.created),
+            "processing:datetime": _text(plan.created),
+            "gsd": scene.gsd,
+            "emb:runtime_parameters": {
+                "type": "chip",
+                "dimensions": plan.model.entry.dimensions,
+                "data_type": "float32",
+                "chip_layout": _layout(plan),
+                "source_model": plan.model.entry.token,
+                "model_digest": plan.model.entry.digest,
+                "loss_metric": plan.model.entry.loss_metric,
+                "run": plan.run,
+                "counts": counts.model_dump(),
+                "options": plan.options,
+            },
+        },
+        "links": [
+            {"rel": "emb:source-data", "href": scene.uri, "type": "application/geo+json" if scene.collection else "image/tiff"},
+            {"rel": "emb:model", "href": f"./{name}_metadata.json", "type": "application/json", "title": plan.model.entry.token},
+        ],
+        "assets": {
+            "embeddings": {"href": f"./{name}.parquet", "type": "application/vnd.apache.parquet", "roles": ["data"]},
+            "metadata": {"href": f"./{name}_metadata.json", "type": "application/json", "roles": ["metadata"]},
+            "receipt": {"href": f"./{name}_receipt.json", "type": "application/json", "roles": ["metadata"]},
+        },
+    }
+    return _pretty(item)
+
+
+def _layout(plan: Plan) -> dict[str, Any]:
+    size = plan.grid.size
+    grid_id = f"mgrs-{plan.scene.tile}" if plan.scene.tile else f"scene-{plan.scene.hash}"
+    return {"layout_type": "regular_grid", "chip_size": [size, size], "stride": [size, size], "grid_id": grid_id}
+
+
+def _outline(plan: Plan, corners: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
+    """Give ring (counter-clockwise) and bbox of the chips together, from the grid's four outer chips.
+
+    Over the antimeridian the ring's longitudes go on beyond 180 so that it stays one ring, and the bbox is west > east (RFC 7946, 5.2).
+    """
+    rows, cols = plan.grid.rows, plan.grid.cols
+    outer = [corners[0, 0], corners[(rows - 1) * cols, 3], corners[rows * cols - 1, 2], corners[cols - 1, 1]]
+    lons = [float(point[0]) for point in outer]
+    if max(lons) - min(lons) > 180:  # noqa: PLR2004 - half the globe: no scene is that wide, so it crosses the antimeridian
+        lons = [lon + 360 if lon < 0 else lon for lon in lons]
+    ring = [[lon, float(point[1])] for lon, point in zip(lons, outer, strict=True)]
+    lats = corners[:, :, 1]
+    every = corners[:, :, 0]
+    every = np.where(every < 0, every + 360, every) if max(lons) > 180 else every  # noqa: PLR2004 - crossing, as above
+    west, east = (float(value) - 360 if value > 180 else float(value) for value in (every.min(), every.max()))  # noqa: PLR2004 - back to +-180
+    return [*ring, ring[0]], [west, float(lats.min()), east, float(lats.max())]
+
+
+def _columns_text(plan: Plan) -> dict[str, Any]:
+    shared = columns(plan)
+    return {
+        "source_url": shared.source_url,
+        "date": shared.date.isoformat(),
+        "datetime": _text(shared.datetime),
+        "source_model": shared.source_model,
+        "loss_metric": shared.loss_metric,
+        "source_creator": shared.source_creator,
+    }
+
+
+def _text(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+
+
+def _pretty(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,154 @@
+"""Outcomes: of each chip in a batch, of each batch in a run, and the receipt that accounts for every planned chip."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+Reason = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
+NODATA = "nodata"
+
+
+class State(StrEnum):
+    """How a chip ends."""
+
+    WRITTEN = "written"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class BatchOutcomes(BaseModel):
+    """What tile decided on each chip of a batch. Columns of one length, in the order of ``index``."""
+
+    model_config = _FROZEN
+    format: Literal["clayline-outcomes/1"] = "clayline-outcomes/1"
+    run: str
+    batch: str
+    attempt: int
+    index: tuple[int, ...]
+    sent: tuple[bool, ...]
+    """Whether the chip is in the request."""
+    state: tuple[State | None, ...]
+    """None for a chip that was sent: its state follows from the response."""
+    reason: tuple[Reason | None, ...]
+    valid_fraction: tuple[float | None, ...]
+    """Of all pixels of the chip. None where no pixel could be read."""
+    cloud_fraction: tuple[float | None, ...]
+    """Of the valid pixels. None where unknown."""
+
+    @property
+    def sent_indexes(self) -> list[int]:
+        """Windows in the request, in its order."""
+        return [index for index, sent in zip(self.index, self.sent, strict=True) if sent]
+
+
+class BatchSettlement(BaseModel):
+    """How one batch ended."""
+
+    model_config = _FROZEN
+    batch: str
+    status: Literal["succeeded", "failed", "nothing-sent"]
+    output: str | None
+    """Where the response lies, for ``succeeded``."""
+    reason: Reason | None
+    """For ``failed``."""
+    message: str | None
+
+
+class Settlement(BaseModel):
+    """How every batch of a run ended, written once."""
+
+    model_config = _FROZEN
+    format: Literal["clayline-settlement/1"] = "clayline-settlement/1"
+    run: str
+    batches: tuple[BatchSettlement, ...]
+
+
+class ChipOutcome(BaseModel):
+    """One line of the receipt."""
+
+    model_config = _FROZEN
+    uci: str
+    index: int
+    state: State
+    reason: Reason | None = None
+
+
+class Counts(BaseModel):
+    """planned = written + all skipped + all failed."""
+
+    model_config = _FROZEN
+    planned: int
+    written: int
+    skipped: dict[str, int]
+    """By reason."""
+    failed: dict[str, int]
+    """By reason."""
+
+
+class Receipt(BaseModel):
+    """What became of a scene, chip by chip. Its existence commits the run."""
+
+    model_config = _FROZEN
+    format: Literal["clayline-receipt/1"] = "clayline-receipt/1"
+    run: str
+    status: Literal["SceneEmbedded", "ScenePartial", "SceneFailed"]
+    reason: Reason | None
+    """Why the scene failed as a whole."""
+    message: str | None
+    scene: str
+    source_uri: str
+    source_model: str | None
+    counts: Counts
+    outputs: dict[str, str]
+    """URI of each output that exists."""
+    chips: tuple[ChipOutcome, ...]
+
+    def summary(self) -> dict[str, object]:
+        """Give the receipt without its chips: the detail of the event."""
+        return self.model_dump(mode="json", exclude={"chips"})
+
+
+def count(chips: Sequence[ChipOutcome]) -> Counts:
+    """Count by state and reason."""
+    by = Counter((chip.state, chip.reason) for chip in chips)
+
+    def reasons(state: State) -> dict[str, int]:
+        return {str(reason): number for (found, reason), number in sorted(by.items(), key=str) if found is state}
+
+    return Counts(planned=len(chips), written=by[State.WRITTEN, None], skipped=reasons(State.SKIPPED), failed=reasons(State.FAILED))
+
+
+def status_of(counts: Counts) -> Literal["SceneEmbedded", "ScenePartial", "SceneFailed"]:
+    """Embedded if no chip failed, partial if some did, failed if none was written."""
+    if not counts.written:
+        return "SceneFailed"
+    return "ScenePartial" if counts.failed else "SceneEmbedded"
+
+
+def scene_reason(counts: Counts) -> str | None:
+    """Say why nothing was written: ``all-nodata``, ``all-chips-skipped``, or the commonest failure."""
+    if counts.written:
+        return None
+    if counts.failed:
+        return max(counts.failed.items(), key=lambda pair: pair[1])[0]
+    return "all-nodata" if set(counts.skipped) == {NODATA} else "all-chips-skipped"
+
+
+def failed_receipt(*, run: str, scene: str, source_uri: str, reason: str, message: str, outputs: Mapping[str, str]) -> Receipt:
+    """Give the receipt of a scene that failed before it had a plan: no chips."""
+    return Receipt(
+        run=run,
+        status="SceneFailed",
+        reason=reason,
+        message=message,
+        scene=scene,
+        source_uri=source_uri,
+        source_model=None,
+        counts=Counts(planned=0, written=0, skipped={}, failed={}),
+        outputs=dict(outputs),
+        chips=(),
+    )

@@ -1,0 +1,94 @@
+"""SageMaker's notifications, and our own for batches that sent nothing: what each says of which batch."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clayline.run import inference_id, parse_s3_uri
+
+_REQUEST_KEY = re.compile(r"requests/([0-9a-f]{32})/(b[0-9]{5,})-a([1-9][0-9]{0,5})\.safetensors\Z")
+MAX_MESSAGE = 500
+
+
+class BatchResult(BaseModel):
+    """One message about one attempt of one batch."""
+
+    model_config = ConfigDict(frozen=True)
+    run: str
+    batch: str
+    attempt: int
+    status: Literal["succeeded", "failed", "nothing-sent"]
+    output: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class NothingSent(BaseModel):
+    """Tile's own message: every chip of the batch was skipped or failed, so nothing was invoked."""
+
+    model_config = ConfigDict(frozen=True)
+    kind: Literal["clayline-nothing-sent/1"] = "clayline-nothing-sent/1"
+    run: str
+    batch: str
+    attempt: int
+
+
+class UnknownResultError(ValueError):
+    """A message that is about no batch of ours; nothing could ever cure it."""
+
+
+def parse_result(body: str, *, work_bucket: str) -> BatchResult:
+    """Read a result queue's body: an SNS envelope, SNS's raw delivery, or ``NothingSent``. Raises UnknownResultError.
+
+    Anything but ``Completed`` is not done: ``Failed``, ``Expired`` and whatever may come later count as failed.
+    """
+    content = _json(body)
+    if content.get("Type") == "Notification" and isinstance(content.get("Message"), str):
+        content = _json(content["Message"])
+    if content.get("kind"):
+        try:
+            own = NothingSent.model_validate(content)
+        except ValidationError as error:
+            msg = f"not a message of ours: {error}"
+            raise UnknownResultError(msg) from error
+        return BatchResult(run=own.run, batch=own.batch, attempt=own.attempt, status="nothing-sent")
+    return _notification(content, work_bucket)
+
+
+def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
+    request = content.get("requestParameters") or {}
+    response = content.get("responseParameters") or {}
+    status, identity = content.get("invocationStatus"), content.get("inferenceId")
+    try:
+        bucket, key = parse_s3_uri(str(request.get("inputLocation")))
+    except ValueError as error:
+        msg = f"a notification without an input location: {error}"
+        raise UnknownResultError(msg) from error
+    found = _REQUEST_KEY.match(key)
+    if bucket != work_bucket or not found:
+        msg = f"a notification about s3://{bucket}/{key}, which is no request of ours"
+        raise UnknownResultError(msg)
+    run, batch, attempt = found[1], found[2], int(found[3])
+    if identity != inference_id(run=run, batch=batch, attempt=attempt):
+        msg = f"a notification about {key} under InferenceId {identity!r}, which is not that attempt's"
+        raise UnknownResultError(msg)
+    if status == "Completed" and isinstance(output := response.get("outputLocation"), str):
+        return BatchResult(run=run, batch=batch, attempt=attempt, status="succeeded", output=output)
+    reason = "request-expired" if status == "Expired" else "inference-failed"
+    message = str(content.get("failureReason") or f"invocationStatus {status}")[:MAX_MESSAGE]
+    return BatchResult(run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message)
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"not JSON: {error}"
+        raise UnknownResultError(msg) from error
+    if not isinstance(content, dict):
+        msg = "not a JSON object"
+        raise UnknownResultError(msg)
+    return content

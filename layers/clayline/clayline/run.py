@@ -1,0 +1,102 @@
+"""Identity of a run and of everything it leaves behind: fixed before any work starts, so that every retry meets the same names."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ATTEMPT_ONE = 1
+
+
+def run_id(*, source_etag: str, asset_etags: Mapping[str, str], token: str, digest: str, options: Mapping[str, Any]) -> str:
+    """Give 32 hex that are the same for the same bytes, model and options, and for nothing else."""
+    return _digest({"source": source_etag, "assets": dict(asset_etags), "token": token, "digest": digest, "options": dict(options)})[:32]
+
+
+def failed_run_id(*, source_uri: str, source_etag: str, reason: str, token: str) -> str:
+    """Give the run of a scene that fails before it has a plan: one for each landed object and reason."""
+    return _digest({"uri": source_uri, "source": source_etag, "reason": reason, "model": token})[:32]
+
+
+def scene_hash(*, collection: str | None, item: str | None, uri: str) -> str:
+    """Give 12 hex of the source's identity: collection and Item id, or the COG's URI where there is no Item."""
+    return _digest({"collection": collection, "item": item} if item else {"uri": uri})[:12]
+
+
+def inference_id(*, run: str, batch: str, attempt: int) -> str:
+    """Give the 40 hex under which a batch's attempt is invoked. SageMaker allows 64 characters."""
+    return _digest({"run": run, "batch": batch, "attempt": attempt})[:40]
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkObjects:
+    """URIs of a run's objects in the work bucket (docs/architecture.md, Objects)."""
+
+    bucket: str
+    run: str
+
+    @property
+    def plan(self) -> str:
+        """The plan's JSON: the commit of planning."""
+        return f"s3://{self.bucket}/plans/{self.run}/plan.json"
+
+    @property
+    def chips(self) -> str:
+        """Identifier and corners of every chip."""
+        return f"s3://{self.bucket}/plans/{self.run}/chips.safetensors"
+
+    def request(self, batch: str, attempt: int) -> str:
+        """Input of one invocation."""
+        return f"s3://{self.bucket}/requests/{self.run}/{batch}-a{attempt}.safetensors"
+
+    def outcomes(self, batch: str) -> str:
+        """What tile decided on each chip of a batch: the commit of tiling it."""
+        return f"s3://{self.bucket}/outcomes/{self.run}/{batch}.json"
+
+    @property
+    def settlement(self) -> str:
+        """How each batch ended: the commit of settling."""
+        return f"s3://{self.bucket}/settlements/{self.run}.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputObjects:
+    """URIs of a run's outputs, which all begin alike."""
+
+    prefix: str
+    """``s3://bucket/{token}/{scene12}/{MGRS}_{start}_{end}_v{NNN}``, or ``s3://bucket/failed/{scene12}/{run}``."""
+
+    @property
+    def parquet(self) -> str:
+        """The embeddings."""
+        return f"{self.prefix}.parquet"
+
+    @property
+    def metadata(self) -> str:
+        """The file's metadata as JSON, as v0 has it."""
+        return f"{self.prefix}_metadata.json"
+
+    @property
+    def item(self) -> str:
+        """The STAC Item of the embeddings."""
+        return f"{self.prefix}.json"
+
+    @property
+    def receipt(self) -> str:
+        """What became of every planned chip: the commit of the run."""
+        return f"{self.prefix}_receipt.json"
+
+
+def parse_s3_uri(uri: str) -> tuple[str, str]:
+    """Split ``s3://bucket/key`` (the key raw, never URL-decoded). Raises ValueError."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        msg = f"not an s3://bucket/key URI: {uri!r}"
+        raise ValueError(msg)
+    return bucket, key

@@ -1,0 +1,125 @@
+"""From declared bands to a scene on one pixel grid: the finest band's, never reprojected."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clayline import mgrs, uci
+from clayline.cog import CogHeader
+from clayline.errors import InvalidIdentifierError, SceneError
+from clayline.item import BandAsset
+from clayline.manifest import ModelEntry
+from clayline.plan import PlannedBand, PlannedScene, PlannedTime
+from clayline.ports import Headers, ObjectHead
+from clayline.radiometry import BoaDecision
+from clayline.source import SceneSource
+
+GSD_TOLERANCE = 0.1
+"""Share by which a scene's GSD may differ from the model entry's unless any GSD is allowed."""
+MAX_SIDE = 200_000
+_PIXEL_DRIFT = 1e-7
+"""Metres; 1 mm over the widest tile."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedBand:
+    """A band's asset, object and header."""
+
+    asset: BandAsset
+    head: ObjectHead
+    header: CogHeader
+
+    def planned(self, *, nodata: float | None, offset: int) -> PlannedBand:
+        """Give the band as the plan keeps it; the file's own nodata goes before the product's."""
+        if not 1 <= self.asset.band <= self.header.band_count:
+            msg = (
+                f"{self.asset.uri} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts. Correct the Item."
+            )
+            raise SceneError(msg, reason="missing-band")
+        return PlannedBand(
+            name=self.asset.name,
+            uri=self.asset.uri,
+            etag=self.head.etag,
+            size=self.head.size,
+            band=self.asset.band,
+            header=self.header,
+            nodata=self.header.nodata if self.header.nodata is not None else nodata,
+            offset=offset,
+        )
+
+
+def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
+    """Give the header of the band with the smallest pixel: its grid is the scene's."""
+    return min((band.header for band in bands), key=lambda header: abs(header.transform[0] * header.transform[4]))
+
+
+def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: ModelEntry) -> None:
+    """Refuse bands that do not lie on one plane, or whose numbers the graph does not take. Raises SceneError."""
+    systems = {band.header.crs for band in bands}
+    if len(systems) > 1:
+        msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."
+        raise SceneError(msg, reason="mixed-crs")
+    for band in bands:
+        if not np.can_cast(np.dtype(band.header.dtype), np.dtype(entry.dtype), casting="safe"):
+            msg = (
+                f"scene {source.name}: band {band.asset.name} is {band.header.dtype}, model entry {entry.token} takes {entry.dtype}. "
+                "Deliver the product's own digital numbers."
+            )
+            raise SceneError(msg, reason="wrong-dtype")
+    grid = finest(bands)
+    if max(grid.width, grid.height) > MAX_SIDE:
+        msg = f"scene {source.name}: {grid.width} x {grid.height} px is over {MAX_SIDE} px a side. Cut it into tiles."
+        raise SceneError(msg, reason="too-large")
+
+
+def describe(
+    source: SceneSource, grid: CogHeader, entry: ModelEntry, headers: Headers, *, any_gsd: bool, boa: BoaDecision | None
+) -> PlannedScene:
+    """Settle the scene's GSD, place and form of identifier. Raises SceneError (``wrong-gsd``, or what projecting raises)."""
+    gsd = headers.pixel_size_metres(grid)
+    if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
+        msg = (
+            f"scene {source.name}: its GSD is {gsd:.3f} m, model entry {entry.token} was made for {entry.gsd:g} m, and more than "
+            f"{GSD_TOLERANCE:.0%} off gives other embeddings. Deliver it at {entry.gsd:g} m, or allow it with --any-gsd (AnyGsd)."
+        )
+        raise SceneError(msg, reason="wrong-gsd")
+    fits = source.tile is not None and grid.epsg is not None and _fits(source.tile, grid, source.name)
+    tile = source.tile if fits else None
+    return PlannedScene(
+        name=source.name,
+        hash=source.hash,
+        uri=source.uri,
+        etag=source.etag,
+        collection=source.collection,
+        sensor=source.product.sensor,
+        instrument=source.product.instrument_token(source.platform),
+        acquired=PlannedTime(start=source.acquired.start, end=source.acquired.end, source=source.acquired.source),
+        tile=tile,
+        mgrs=tile or _square(grid, headers),
+        location="window" if tile else "point",
+        crs=grid.crs,
+        epsg=grid.epsg,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        gsd=gsd,
+        boa_decided_by=boa.decided_by if boa else None,
+    )
+
+
+def _fits(tile: str, grid: CogHeader, scene: str) -> bool:
+    try:
+        a, _, c, _, e, f = grid.transform
+        square = abs(a + e) < _PIXEL_DRIFT
+        return grid.epsg is not None and square and uci.fits_tile(tile, epsg=grid.epsg, origin_x=c, origin_y=f, gsd=a)
+    except InvalidIdentifierError as error:
+        msg = f"scene {scene}: the Item declares MGRS tile {tile!r}, which is none ({error}). Correct the Item."
+        raise SceneError(msg, reason="invalid-item") from error
+
+
+def _square(grid: CogHeader, headers: Headers) -> str:
+    """Give the MGRS 100 km square of the scene's centre."""
+    a, b, c, d, e, f = grid.transform
+    col, row = grid.width / 2, grid.height / 2
+    lon, lat = headers.to_lonlat(grid.crs, np.array([a * col + b * row + c]), np.array([d * col + e * row + f]))
+    return mgrs.square_of(float(lon[0]), float(lat[0]))
