@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -113,4 +112,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_status = main()
+    logging.shutdown()
+    # Not sys.exit: where the grace ran out, or a model was still loading, a thread is inside ONNX Runtime, and Python's end aborts on it.
+    os._exit(exit_status)

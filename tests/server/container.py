@@ -1,0 +1,113 @@
+"""The container's program as a process of its own, for tests and benchmarks: started on a free port, asked over real HTTP."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def reason(self) -> str:
+        """The reason of an error reply."""
+        content: dict[str, str] = json.loads(self.body)
+        assert content.keys() == {"reason", "message"}
+        return content["reason"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    process: subprocess.Popen[bytes]
+    log: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, path: str, body: bytes | None = None, *, headers: dict[str, str] | None = None) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Reply(
+                status=response.status, headers={name.lower(): value for name, value in response.getheaders()}, body=response.read()
+            )
+        finally:
+            connection.close()
+
+    def invoke(self, body: bytes) -> Reply:
+        return self.request("POST", "/invocations", body, headers={"Content-Type": "application/x-safetensors"})
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged so far."""
+        return log_lines(self.log)
+
+    def terminate(self) -> int:
+        """Send SIGTERM and give the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+def log_lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def start_process(
+    models: Path, log: Path, *flags: str, program: tuple[str, ...] = (sys.executable, "-m", "server")
+) -> subprocess.Popen[bytes]:
+    """Start it on a free port; ``log`` takes stdout and stderr."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAYLINE_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "model"), str(ROOT / "layers/clayline")])
+    with log.open("wb") as out:
+        command = [*program, "--host", "127.0.0.1", "--port", "0", "--models", str(models), *flags]
+        return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+
+
+def listening_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait until it listens."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in log_lines(log):
+            if line["message"] == "listening":
+                return int(line["port"])
+        time.sleep(0.05)
+    raise AssertionError(f"the server does not listen:\n{log.read_text()}")
+
+
+@contextmanager
+def running_container(models: Path, log: Path, *flags: str) -> Iterator[Container]:
+    """Start the program, wait until /ping answers 200, end it."""
+    process = start_process(models, log, *flags)
+    try:
+        container = Container(process=process, log=log, port=listening_port(process, log))
+        deadline = time.monotonic() + 60
+        while container.request("GET", "/ping").status != http.HTTPStatus.OK:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield container
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,203 @@
+"""What the container's program refuses to start with, when it says it is ready, and how it ends."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from tests.server.container import ROOT, Container, Reply, listening_port, log_lines, running_container, start_process
+from tests.server.model_folders import GRAPH, build_model_folder, tiny_oracle
+
+
+def refusal_of(models: Path, log: Path) -> str:
+    """Start the program, which must end by itself with status 1, and give its last words."""
+    process = start_process(models, log)
+    try:
+        assert process.wait(timeout=60) == 1
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    messages = [str(line["message"]) for line in log_lines(log) if line["level"] == "CRITICAL"]
+    assert len(messages) == 1
+    return messages[0]
+
+
+def body_for(folder: Path, pixels: np.typing.NDArray[np.uint16]) -> bytes:
+    entry = json.loads((folder / "manifest.json").read_text())["entries"][0]
+    header = {"clayline": "request/1", "run": "0" * 32, "batch": "b00000", "attempt": "1", "folder": folder.name}
+    header |= {"token": entry["token"], "digest": entry["digest"]}
+    return safetensors.numpy.save({"index": np.arange(len(pixels)), "pixels": pixels}, metadata=header)
+
+
+def test_a_file_with_other_bytes_is_refused(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    with (folder / GRAPH).open("ab") as graph:
+        graph.write(b"\0")
+    assert f"{GRAPH} has sha256:" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_an_entry_that_was_edited_is_refused(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["entries"][0]["bands"] = ["blue", "green", "red"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "tiny-v1.0-test has digest" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_a_folder_with_another_name_is_refused(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    folder.rename(folder.with_name("tiny-v2.0"))
+    assert "must be named tiny-v1.0" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_a_file_that_no_digest_covers_is_refused(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    (folder / "weights.bin").write_bytes(b"1")
+    assert "['weights.bin'] besides" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    (folder / "card.md").unlink()
+    assert "it lacks ['card.md']" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_a_folder_without_a_manifest_is_refused_even_beside_a_good_one(tmp_path: Path) -> None:
+    build_model_folder(tmp_path / "models")
+    (tmp_path / "models" / "other-v1.0").mkdir()
+    assert "other-v1.0 has no readable manifest.json" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_no_folder_at_all_is_refused(tmp_path: Path, exists: bool) -> None:  # noqa: FBT001 - pytest's parameter
+    if exists:
+        (tmp_path / "models").mkdir()
+    assert "--models" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+@pytest.mark.parametrize(("claimed", "words"), [({"chip_size": 32}, "the graph's inputs"), ({"dimensions": 9}, "its manifest says")])
+def test_a_graph_that_does_not_fit_its_entry_is_refused(tmp_path: Path, claimed: dict[str, int], words: str) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    other = build_model_folder(tmp_path / "other", chip_size=claimed.get("chip_size", 64), dimensions=claimed.get("dimensions", 8))
+    manifest = json.loads((other / "manifest.json").read_text())
+    # The other graph's manifest, made consistent with this folder's graph: only loading the graph can tell.
+    code = (
+        "import json,sys; from clayline.manifest import ModelEntry, entry_digest; m=json.load(sys.stdin); "
+        "m['entries'][0]['digest']=entry_digest(ModelEntry.model_validate(m['entries'][0]), m['files']); print(json.dumps(m))"
+    )
+    manifest["files"] = json.loads((folder / "manifest.json").read_text())["files"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "layers/clayline")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(manifest), text=True, capture_output=True, check=True, env=environment
+    )
+    (folder / "manifest.json").write_text(done.stdout)
+    assert words in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_ping_is_503_until_everything_is_warm(tmp_path: Path) -> None:
+    build_model_folder(tmp_path / "models", busy_loops=400)
+    process = start_process(tmp_path / "models", tmp_path / "log")
+    try:
+        container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
+        statuses = [container.request("GET", "/ping").status]
+        assert container.request("POST", "/invocations", b"x").status == statuses[0] == 503
+        deadline = time.monotonic() + 60
+        while statuses[-1] != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            statuses.append(container.request("GET", "/ping").status)
+        assert set(statuses[:-1]) == {503}
+        assert statuses[-1] == 200
+        assert "ready" in [line["message"] for line in container.lines()]
+        assert container.terminate() == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_sigterm_while_a_model_is_loaded_ends_at_once(tmp_path: Path) -> None:
+    build_model_folder(tmp_path / "models", busy_loops=4000)
+    process = start_process(tmp_path / "models", tmp_path / "log", "--cpu-threads", "1")
+    container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
+    time.sleep(0.5)
+    assert container.request("GET", "/ping").status == 503
+    started = time.monotonic()
+    assert container.terminate() == 0
+    assert time.monotonic() - started < 10
+
+
+def test_sigterm_finishes_what_was_accepted_and_accepts_nothing_more(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models", busy_loops=300)
+    pixels = np.random.default_rng(0).integers(0, 3000, (2, 3, 64, 64)).astype(np.uint16)
+    replies: list[Reply] = []
+    with running_container(tmp_path / "models", tmp_path / "log", "--cpu-threads", "1") as container:
+        threads = [threading.Thread(target=lambda: replies.append(container.invoke(body_for(folder, pixels)))) for _ in range(3)]
+        idle = http.client.HTTPConnection("127.0.0.1", container.port, timeout=20)
+        idle.request("GET", "/ping")
+        idle.getresponse().read()
+        for thread in threads:
+            thread.start()
+        time.sleep(0.4)  # sent, the first computes, two wait
+        assert not replies
+        container.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        with pytest.raises(ConnectionRefusedError):
+            container.request("GET", "/ping")
+        for thread in threads:
+            thread.join()
+        assert container.process.wait(timeout=30) == 0
+        idle.close()
+        assert container.lines()[-1]["message"] == "stopped"
+        assert container.lines()[-1]["finished"] is True
+    assert [reply.status for reply in replies] == [200] * 3
+    for reply in replies:
+        np.testing.assert_allclose(safetensors.numpy.load(reply.body)["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
+
+
+def test_sigterm_does_not_wait_longer_than_the_grace(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models", busy_loops=100)
+    pixels = np.ones((60, 3, 64, 64), np.uint16)
+    flags = ("--cpu-threads", "1", "--micro-batch", "1", "--grace", "0.5")
+    with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
+        with ThreadPoolExecutor(1) as sender:
+            broken = sender.submit(container.invoke, body_for(folder, pixels))
+            time.sleep(0.4)
+            started = time.monotonic()
+            assert container.terminate() == 1
+            assert time.monotonic() - started < 10
+            assert isinstance(broken.exception(), OSError | http.client.HTTPException)
+        assert container.lines()[-1]["finished"] is False
+
+
+def test_serve_is_the_same_program(tmp_path: Path) -> None:
+    build_model_folder(tmp_path / "models")
+    program = ("/usr/bin/env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}", str(ROOT / "model/server/serve"))
+    process = start_process(tmp_path / "models", tmp_path / "log", program=program)
+    try:
+        container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
+        deadline = time.monotonic() + 60
+        while container.request("GET", "/ping").status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert container.terminate() == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("flag", ["--micro-batch", "--concurrency", "--threads", "--cpu-threads", "--body-limit"])
+def test_a_flag_that_makes_no_sense_is_refused(tmp_path: Path, flag: str) -> None:
+    process = start_process(tmp_path, tmp_path / "log", flag, "0")
+    assert process.wait(timeout=60) == 2
+    assert "must be at least 1" in (tmp_path / "log").read_text()
