@@ -1,0 +1,1 @@
+"""The same system on one machine: moto for AWS, an emulator of SageMaker's asynchronous contract, and one worker process a function."""
