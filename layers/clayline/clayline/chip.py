@@ -1,0 +1,130 @@
+"""From a job's pixels to chips: what is valid, how digital numbers become model input, and what fraction of a chip is cloud."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.grid import ChipWindow
+
+CLOUD_CLASSES = (1, 3, 8, 9, 10)
+"""Classes of Sentinel-2's scene classification (SCL) that hide the ground: saturated or defective, cloud shadow, cloud of medium
+and of high probability, thin cirrus."""
+_ROWS_AT_A_TIME = 256
+
+
+def valid_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[np.bool_]:
+    """Say where every band of ``pixels`` [C, h, w] holds a value: not its band's nodata and, for floats, finite. Gives [h, w]."""
+    valid = np.ones(pixels.shape[1:], np.bool_)
+    for band, none in zip(pixels, nodata, strict=True):
+        if np.issubdtype(pixels.dtype, np.floating):
+            valid &= np.isfinite(band)
+        if (value := _as_value(none, pixels.dtype)) is not None:
+            valid &= band != value
+    return valid
+
+
+def prepare(pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence[float] | None, fill: float, dtype: str) -> NDArray[Any]:
+    """Make model input [C, h, w] of ``dtype`` from digital numbers [C, h, w] and their mask [h, w]. ``pixels`` is used up.
+
+    Where valid: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype`` holds; an offset of
+    0 changes nothing. Where not valid: ``fill``. Works in place if the type stays, so ``pixels`` must not be used again.
+    Raises ValueError if ``fill`` is not a value of ``dtype``, or an offset is not whole for whole-numbered pixels.
+    """
+    target = np.dtype(dtype)
+    filler = _as_value(fill, target)
+    if filler is None:
+        msg = f"fill {fill} is not a value of {dtype}"
+        raise ValueError(msg)
+    shifts = [0.0] * len(pixels) if offsets is None else list(offsets)
+    if np.issubdtype(pixels.dtype, np.integer) and any(shift % 1 for shift in shifts):
+        msg = f"offsets {shifts} are not whole, the pixels are {pixels.dtype}"
+        raise ValueError(msg)
+    in_place = pixels.dtype == target
+    result = pixels if in_place else np.empty(pixels.shape, target)
+    for band, out, shift in zip(pixels, result, shifts, strict=True):
+        if in_place and np.issubdtype(target, np.integer):
+            _shift_in_place(band, int(shift))
+        elif not in_place or shift:
+            _shift_and_cast(band, out, valid, shift)
+        np.copyto(out, filler, where=~valid)
+    return result
+
+
+def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, row0: int, col0: int, fill: float) -> NDArray[Any]:
+    """Copy chips [N, C, size, size] out of a job's pixels [C, h, w], whose upper-left pixel is (row0, col0) of the scene.
+
+    Where a window reaches over the scene's edge (a scene smaller than a chip), ``fill`` stands.
+    """
+    size = windows[0].size
+    chips = np.empty((len(windows), len(pixels), size, size), pixels.dtype)
+    for chip, window in zip(chips, windows, strict=True):
+        part = pixels[:, window.row - row0 : window.row - row0 + size, window.col - col0 : window.col - col0 + size]
+        if part.shape != chip.shape:
+            chip[...] = fill
+        chip[:, : part.shape[1], : part.shape[2]] = part
+    return chips
+
+
+def fractions(
+    valid: NDArray[np.bool_], classes: NDArray[Any] | None, windows: Sequence[ChipWindow], *, row0: int, col0: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give each window's valid fraction and cloud fraction, both float32 [N].
+
+    ``valid`` [h, w] and ``classes`` [h, w] (SCL, or None) start at pixel (row0, col0) of the scene. The valid fraction is of all
+    size x size pixels: padding is not valid. The cloud fraction is of the valid pixels, those whose class is one of CLOUD_CLASSES;
+    it is NaN without classes, and for a chip without a valid pixel.
+    """
+    valid_fraction = np.zeros(len(windows), np.float32)
+    cloud_fraction = np.full(len(windows), np.nan, np.float32)
+    for number, window in enumerate(windows):
+        part = (
+            slice(window.row - row0, window.row - row0 + window.size),
+            slice(window.col - col0, window.col - col0 + window.size),
+        )
+        count = np.count_nonzero(valid[part])
+        valid_fraction[number] = count / window.size**2
+        if classes is not None and count:
+            cloud_fraction[number] = np.count_nonzero(np.isin(classes[part], CLOUD_CLASSES) & valid[part]) / count
+    return valid_fraction, cloud_fraction
+
+
+def _as_value(value: float | None, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 - a scalar of whatever dtype is asked for
+    """Give ``value`` as a scalar of ``dtype``, None if no pixel of that type can hold it."""
+    if value is None:
+        return None
+    if np.issubdtype(dtype, np.integer):
+        info = np.iinfo(dtype)
+        return dtype.type(int(value)) if np.isfinite(value) and value == int(value) and info.min <= value <= info.max else None
+    largest = float(np.finfo(dtype).max)
+    if np.isfinite(value) and abs(value) > largest:
+        # Files write the type's extreme in decimal, rounded up: -3.40282346639e+38 means float32's lowest value.
+        return dtype.type(np.copysign(largest, value)) if np.isclose(abs(value), largest, rtol=1e-6) else None
+    return dtype.type(value)
+
+
+def _shift_in_place(band: NDArray[Any], shift: int) -> None:
+    """Make max(DN + shift, 1) without a wider copy: bound first, add after, so that nothing can wrap."""
+    highest = int(np.iinfo(band.dtype).max)
+    if shift < 0:
+        np.maximum(band, min(1 - shift, highest), out=band)
+        band -= band.dtype.type(min(-shift, highest - 1))
+    elif shift > 0:
+        np.minimum(band, max(highest - shift, 0), out=band)
+        band += band.dtype.type(min(shift, highest))
+        np.maximum(band, 1, out=band)
+
+
+def _shift_and_cast(band: NDArray[Any], out: NDArray[Any], valid: NDArray[np.bool_], shift: float) -> None:
+    """Make max(DN + shift, 1) in ``out``'s type through float64, some rows at a time so that the wide copy stays small."""
+    whole = np.issubdtype(out.dtype, np.integer)
+    limits = np.iinfo(out.dtype) if whole else np.finfo(out.dtype)
+    for top in range(0, len(band), _ROWS_AT_A_TIME):
+        rows = slice(top, top + _ROWS_AT_A_TIME)
+        wide = np.where(valid[rows], band[rows], 0).astype(np.float64)
+        if shift:
+            np.maximum(wide + shift, 1, out=wide)
+        if whole:
+            np.rint(wide, out=wide)
+        out[rows] = np.clip(wide, float(limits.min), float(limits.max)).astype(out.dtype)
