@@ -33,13 +33,13 @@ def places() -> list[tuple[str, float, float]]:
     """Give (kind, longitude, latitude): places where an implementation goes wrong, and some anywhere."""
     around = (-NUDGE, 0.0, NUDGE)
     found: list[tuple[str, float, float]] = []
-    for lon, lat in product(range(-180, 180, 24), (-79.9, -40.1, -0.5, 0.5, 40.1, 83.9)):
+    for lon, lat in product([float(border) for border in range(-180, 180, 24)], (-79.9, -40.1, -0.5, 0.5, 40.1, 83.9)):
         found += [("zone border", lon + step, lat) for step in around]
     for edge in range(-80, 80, 8):
         found += [("band border", lon, edge + step) for lon in (-177.3, 3.5, 100.0) for step in around]
-    for lon, lat in product((3, 6, 9, 12), (55.5, 56.5, 60.0, 63.5, 64.5)):
+    for lon, lat in product((3.0, 6.0, 9.0, 12.0), (55.5, 56.5, 60.0, 63.5, 64.5)):
         found += [("Norway", lon + step, lat) for step in around]
-    for lon, lat in product((0, 6, 9, 12, 18, 21, 24, 30, 33, 36, 42), (71.5, 72.0, 78.0, 83.999)):
+    for lon, lat in product((0.0, 6.0, 9.0, 12.0, 18.0, 21.0, 24.0, 30.0, 33.0, 36.0, 42.0), (71.5, 72.0, 78.0, 83.999)):
         found += [("Svalbard", lon + step, lat) for step in around]
     for lon in (-180, -179.99, -77.5, -0.001, 0, 3, 102.7, 179.99):
         found += [("equator", lon, lat) for lat in (-0.000002, -NUDGE, 0.0, NUDGE, 0.000002)]

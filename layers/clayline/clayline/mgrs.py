@@ -7,6 +7,7 @@ does it (https://geographiclib.sourceforge.io/C++/doc/classGeographicLib_1_1MGRS
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, floor
 
 from clayline import utm
@@ -104,7 +105,9 @@ def from_utm(position: Utm, digits: int) -> str:
     """
     snapped = snap(position)
     lon, lat = utm.inverse(snapped)
-    return format(snapped, digits) if utm.standard_zone(lon, lat) == snapped.zone else from_lonlat(lon, lat, digits)
+    if utm.standard_zone(lon, lat) == snapped.zone:
+        return format(snapped, digits, latitude=lat)
+    return from_lonlat(lon, lat, digits)
 
 
 def parse(reference: str) -> Cell:
@@ -149,6 +152,7 @@ def square_of(lon: float, lat: float) -> str:
     return from_lonlat(lon, lat, 0)
 
 
+@lru_cache(maxsize=256)
 def tile_origin(tile: str) -> Utm:
     """Upper-left corner of the product tile named after a 100 km square: the square's west edge floored and its north edge ceiled to 60 m.
 
@@ -260,9 +264,8 @@ def _limits(band: str) -> tuple[float, float]:
 
 
 def _touches(cell: Cell, band: str) -> bool:
-    """Whether a cell reaches into a band. No cell of 100 km or less crosses its central meridian, so its extremes are at corners."""
+    """Whether a cell reaches into a band, which is higher than the cell: then a corner does, for no cell crosses its central meridian."""
     if cell.northing < 0 if cell.north else cell.northing >= utm.EQUATOR_SOUTH:
         return False
     low, high = _limits(band)
-    latitudes = [utm.inverse(corner)[1] for corner in cell.ring]
-    return max(latitudes) >= low - _LATITUDE_SLACK and min(latitudes) <= high + _LATITUDE_SLACK
+    return any(low - _LATITUDE_SLACK <= utm.inverse(corner)[1] <= high + _LATITUDE_SLACK for corner in cell.ring)

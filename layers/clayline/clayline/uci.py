@@ -1,0 +1,413 @@
+"""The Universally Class Identifier (UCI) of a chip's embedding: place, time, instrument and model in one text. Specified in docs/uci.md.
+
+``32UQD-r00000c00256s256g10000_20240601T103031_s2a-msi-l2a_clay-v1.5-cls``
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from math import remainder
+from typing import Self
+
+from clayline import mgrs, utm
+from clayline.errors import InvalidIdentifierError
+from clayline.mgrs import Cell
+from clayline.utm import Utm
+
+MAX_LENGTH = 128
+"""Longest identifier, characters."""
+
+_MAX_GSD_MM = 100_000_000
+_MAX_SIZE = 99_999
+_MAX_PIXEL = 99_999
+_TILE_SIDE_MM = mgrs.TILE_SIDE * 1000
+_CENTIMETRE = 0.01
+_ANTIMERIDIAN = 180.0
+_POLE = 90.0
+# Digits are spelled [0-9] and every pattern is used with fullmatch: \d would take other scripts' digits, $ a trailing newline.
+_CHARACTERS = re.compile(r"[A-Za-z0-9._-]+")
+_SIDE = r"s(?P<size>[1-9][0-9]{0,4})g(?P<gsd>[1-9][0-9]{0,8})"
+_WINDOW = re.compile(rf"(?P<tile>[A-Z0-9]+)-r(?P<row>[0-9]{{5}})c(?P<col>[0-9]{{5}}){_SIDE}")
+_POINT = re.compile(rf"(?P<reference>[A-Z0-9]+)-{_SIDE}")
+_INSTANT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})")
+_INTERVAL = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{4})([0-9]{2})([0-9]{2})")
+_INSTRUMENT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_MODEL = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*?)-v(?P<version>[0-9]+(?:\.[0-9]+)*)-(?P<variant>[a-z0-9]+(?:-[a-z0-9]+)*)")
+_FIELDS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A chip's place in a product that is cut to the MGRS tile grid (Sentinel-2, HLS). The footprint follows from it."""
+
+    tile: str
+    """MGRS tile of the product, e.g. ``32UQD``: never derived from the chip's centre."""
+    row: int
+    """Upper-left pixel row in the tile, 0 to 99999."""
+    col: int
+    """Upper-left pixel column in the tile, 0 to 99999."""
+    size: int
+    """Side of the chip, pixels."""
+    gsd_mm: int
+    """Side of a pixel, millimetres."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no identifier may say. Raises InvalidIdentifierError."""
+        mgrs.tile_origin(self.tile)
+        _check_side(self.size, self.gsd_mm)
+        for name, pixel in (("row", self.row), ("column", self.col)):
+            if not 0 <= pixel <= _MAX_PIXEL or pixel * self.gsd_mm >= _TILE_SIDE_MM:
+                msg = (
+                    f"{name} {pixel} of tile {self.tile} at {self.gsd_mm} mm does not exist: a tile is {mgrs.TILE_SIDE:,} m wide. "
+                    "Check the pixel window and the GSD (millimetres)"
+                )
+                raise InvalidIdentifierError(msg)
+
+    def __str__(self) -> str:
+        """Write the identifier's first field."""
+        return f"{self.tile}-r{self.row:05d}c{self.col:05d}s{self.size}g{self.gsd_mm}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A chip's place in any other product: the MGRS cell, no larger than a pixel, that its centre lies in."""
+
+    reference: str
+    """MGRS reference of the centre in its standard zone, with ``point_digits(gsd_mm)`` digits for each coordinate."""
+    size: int
+    """Side of the chip, pixels."""
+    gsd_mm: int
+    """Side of a pixel, millimetres."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no identifier may say. Raises InvalidIdentifierError."""
+        _check_side(self.size, self.gsd_mm)
+        place = mgrs.parse(self.reference)
+        digits = point_digits(self.gsd_mm)
+        if place.digits != digits:
+            msg = (
+                f"MGRS reference {self.reference} has {place.digits} digits for each coordinate: at a GSD of {self.gsd_mm} mm it has "
+                f"{digits}, so that its cell is the largest one no larger than a pixel"
+            )
+            raise InvalidIdentifierError(msg)
+        if not _in_standard_zone(place):
+            msg = (
+                f"MGRS reference {self.reference} names a place of another zone: write it in the zone that its longitude and latitude give"
+            )
+            raise InvalidIdentifierError(msg)
+
+    def __str__(self) -> str:
+        """Write the identifier's first field."""
+        return f"{self.reference}-s{self.size}g{self.gsd_mm}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instant:
+    """When the scene was acquired, to the second."""
+
+    moment: datetime
+    """Aware, in UTC, without a fraction of a second: ``Instant.of`` makes it so."""
+
+    def __post_init__(self) -> None:
+        """Refuse another zone and a fraction, which the identifier would lose. Raises InvalidIdentifierError."""
+        if self.moment.tzinfo is None or self.moment.utcoffset() or self.moment.microsecond:
+            msg = f"acquisition time {self.moment.isoformat()} is not in UTC to the whole second: make it with Instant.of"
+            raise InvalidIdentifierError(msg)
+
+    @classmethod
+    def of(cls, moment: datetime) -> Self:
+        """Take an aware datetime of any zone, dropping the fraction of a second. Raises InvalidIdentifierError for a naive one."""
+        if moment.tzinfo is None:
+            msg = f"acquisition time {moment.isoformat()} has no time zone: say which it is in, UTC for satellite products"
+            raise InvalidIdentifierError(msg)
+        return cls(moment=moment.astimezone(UTC).replace(microsecond=0))
+
+    def __str__(self) -> str:
+        """Write the identifier's second field."""
+        return f"{_compact(self.moment)}T{self.moment.hour:02d}{self.moment.minute:02d}{self.moment.second:02d}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """The days a composite covers, or the one day of a scene whose time of day nobody tells. UTC."""
+
+    start: date
+    """First day."""
+    end: date
+    """Last day, included."""
+
+    def __post_init__(self) -> None:
+        """Refuse an interval that runs backwards. Raises InvalidIdentifierError."""
+        if isinstance(self.start, datetime) or isinstance(self.end, datetime):
+            msg = f"interval {self.start} to {self.end} has times of day: it takes dates"
+            raise InvalidIdentifierError(msg)
+        if self.end < self.start:
+            msg = f"interval {_compact(self.start)}-{_compact(self.end)} ends before it starts: the first day comes first"
+            raise InvalidIdentifierError(msg)
+
+    def __str__(self) -> str:
+        """Write the identifier's second field."""
+        return f"{_compact(self.start)}-{_compact(self.end)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Uci:
+    """What an identifier says."""
+
+    location: Window | Point
+    """Where the chip is."""
+    time: Instant | Interval
+    """When it was acquired."""
+    instrument: str
+    """Platform, instrument and product in lower case, e.g. ``s2a-msi-l2a``."""
+    model: str
+    """Model token: name, ``-v`` and version, variant, e.g. ``clay-v1.5-cls``. Unique for one set of weights and options."""
+
+    def __post_init__(self) -> None:
+        """Refuse tokens that are none and an identifier that is too long. Raises InvalidIdentifierError."""
+        if not _INSTRUMENT.fullmatch(self.instrument):
+            msg = f"instrument {self.instrument!r} is no token: lower-case letters and digits in words joined by '-', as in s2a-msi-l2a"
+            raise InvalidIdentifierError(msg)
+        model_parts(self.model)
+        if len(format(self)) > MAX_LENGTH:
+            msg = f"identifier {format(self)} has {len(format(self))} characters, {MAX_LENGTH} are allowed: shorten instrument or model"
+            raise InvalidIdentifierError(msg)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelParts:
+    """What a model token says."""
+
+    name: str
+    """E.g. ``clay``."""
+    version: str
+    """Without the ``v``, e.g. ``1.5``."""
+    variant: str
+    """E.g. ``cls``; may hold ``-``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Footprint:
+    """A quadrilateral on the ground."""
+
+    epsg: int
+    """System of ``projected``."""
+    projected: tuple[tuple[float, float], ...]
+    """Easting and northing of the corners, metres: upper left, lower left, lower right, upper right, upper left (counter-clockwise)."""
+    lonlat: tuple[tuple[float, float], ...]
+    """The same ring in WGS 84 degrees. It is continuous: where it crosses the antimeridian, longitudes go on beyond 180 or -180. A corner
+    at a pole stands there twice, with its neighbours' longitudes."""
+
+    @property
+    def polygons(self) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """Exterior rings with longitudes within -180 to 180: one, or two where the footprint crosses the antimeridian (RFC 7946, 3.1.9)."""
+        if max(lon for lon, _ in self.lonlat) > _ANTIMERIDIAN:
+            edge, beyond = _ANTIMERIDIAN, 1
+        elif min(lon for lon, _ in self.lonlat) < -_ANTIMERIDIAN:
+            edge, beyond = -_ANTIMERIDIAN, -1
+        else:
+            return (self.lonlat,)
+        near = _clipped(self.lonlat, edge, side=-beyond)
+        far = _clipped(self.lonlat, edge, side=beyond)
+        moved = tuple((lon - beyond * 360, lat) for lon, lat in far)
+        return tuple(ring for ring in (near, moved) if ring)
+
+
+def format(uci: Uci) -> str:  # noqa: A001 - called as uci.format
+    """Write an identifier. The parts were checked when they were made."""
+    return f"{uci.location}_{uci.time}_{uci.instrument}_{uci.model}"
+
+
+def parse(text: str) -> Uci:
+    """Read an identifier. Raises InvalidIdentifierError, saying what is wrong and what to do."""
+    if len(text) > MAX_LENGTH:
+        msg = f"identifier {text[:40]!r}... has {len(text)} characters, {MAX_LENGTH} are allowed: this is no UCI"
+        raise InvalidIdentifierError(msg)
+    if not _CHARACTERS.fullmatch(text):
+        strange = "".join(sorted({character for character in text if not _CHARACTERS.fullmatch(character)}))
+        msg = f"identifier {text!r} is empty or holds {strange!r}: only A-Z a-z 0-9 . _ - are allowed"
+        raise InvalidIdentifierError(msg)
+    fields = text.split("_")
+    if len(fields) != _FIELDS:
+        msg = f"identifier {text} has {len(fields)} fields: location_time_instrument_model are needed"
+        raise InvalidIdentifierError(msg)
+    location, time, instrument, model = fields
+    try:
+        return Uci(location=parse_location(location), time=parse_time(time), instrument=instrument, model=model)
+    except InvalidIdentifierError as error:
+        msg = f"identifier {text}: {error}"
+        raise InvalidIdentifierError(msg) from error
+
+
+def parse_location(field: str) -> Window | Point:
+    """Read an identifier's first field. Raises InvalidIdentifierError."""
+    if match := _WINDOW.fullmatch(field):
+        row, col, size, gsd_mm = (int(match[name]) for name in ("row", "col", "size", "gsd"))
+        return Window(tile=match["tile"], row=row, col=col, size=size, gsd_mm=gsd_mm)
+    if match := _POINT.fullmatch(field):
+        return Point(reference=match["reference"], size=int(match["size"]), gsd_mm=int(match["gsd"]))
+    msg = (
+        f"location {field!r} is neither a window (32UQD-r00000c00256s256g10000) nor a point (13SFR45126789-s64g30000): capital letters, "
+        "row and column of five digits, size (pixels) and GSD (millimetres) without leading zeros"
+    )
+    raise InvalidIdentifierError(msg)
+
+
+def parse_time(field: str) -> Instant | Interval:
+    """Read an identifier's second field. Raises InvalidIdentifierError."""
+    try:
+        if match := _INSTANT.fullmatch(field):
+            year, month, day, hour, minute, second = (int(part) for part in match.groups())
+            return Instant(moment=datetime(year, month, day, hour, minute, second, tzinfo=UTC))
+        if match := _INTERVAL.fullmatch(field):
+            parts = [int(part) for part in match.groups()]
+            return Interval(start=date(*parts[:3]), end=date(*parts[3:]))
+    except ValueError as error:
+        msg = f"time {field} does not exist ({error}): correct the date or the time of day"
+        raise InvalidIdentifierError(msg) from error
+    msg = f"time {field!r} is neither an instant (20240601T103031, UTC) nor an interval (20240601-20240630)"
+    raise InvalidIdentifierError(msg)
+
+
+def model_parts(token: str) -> ModelParts:
+    """Split a model token at its first ``-v`` and number. Raises InvalidIdentifierError for what is no model token."""
+    match = _MODEL.fullmatch(token)
+    if match is None:
+        msg = f"model {token!r} is no token: name, '-v' and version, '-' and variant in lower case are needed, as in clay-v1.5-cls"
+        raise InvalidIdentifierError(msg)
+    return ModelParts(name=match["name"], version=match["version"], variant=match["variant"])
+
+
+def point_digits(gsd_mm: int) -> int:
+    """Digits for each coordinate at this GSD: the largest MGRS cell no larger than a pixel. 30 m: 4 (10 m); 75 mm: 7 (10 mm)."""
+    _check_side(1, gsd_mm)
+    return len(str(_MAX_GSD_MM)) - len(str(gsd_mm))
+
+
+def point_from_utm(position: Utm, *, size: int, gsd_mm: int) -> Point:
+    """Name a chip by its centre, given in its scene's own UTM or UPS system: snapped to 1 mm and truncated there.
+
+    A centre of another zone (a scene that reaches over its zone's border) is projected to the standard zone of its place first.
+    Raises InvalidIdentifierError.
+    """
+    return Point(reference=mgrs.from_utm(position, point_digits(gsd_mm)), size=size, gsd_mm=gsd_mm)
+
+
+def point_from_lonlat(lon: float, lat: float, *, size: int, gsd_mm: int) -> Point:
+    """Name a chip by its centre in WGS 84 degrees, for scenes in any other CRS. Raises InvalidIdentifierError."""
+    return Point(reference=mgrs.from_lonlat(lon, lat, point_digits(gsd_mm)), size=size, gsd_mm=gsd_mm)
+
+
+def footprint(uci: Uci | str) -> Footprint:
+    """Give the ground that a ``window`` identifier's chip covers, nodata that pads it included: it follows from the identifier alone.
+
+    Raises InvalidIdentifierError for a ``point``, which says where the chip's centre is and not how its pixels lie.
+    """
+    uci = parse(uci) if isinstance(uci, str) else uci
+    window = uci.location
+    if isinstance(window, Point):
+        msg = (
+            f"identifier {format(uci)} has no footprint: a point tells the cell of the chip's centre (see cell), not its CRS. "
+            "The polygon is in the row's geometry, and follows from the file's transform and the row's index"
+        )
+        raise InvalidIdentifierError(msg)
+    origin = mgrs.tile_origin(window.tile)
+    side = window.size * window.gsd_mm
+    west = origin.easting + window.col * window.gsd_mm / 1000
+    top = origin.northing - window.row * window.gsd_mm / 1000
+    east, bottom = (
+        origin.easting + (window.col * window.gsd_mm + side) / 1000,
+        origin.northing - (window.row * window.gsd_mm + side) / 1000,
+    )
+    return _footprint(origin, west=west, bottom=bottom, east=east, top=top)
+
+
+def cell(uci: Uci | str) -> Footprint:
+    """Give the MGRS cell that the centre of a ``point`` identifier's chip lies in, to the millimetre that the centre was snapped to.
+
+    Raises InvalidIdentifierError for a ``window``, whose ground is known exactly: see footprint.
+    """
+    uci = parse(uci) if isinstance(uci, str) else uci
+    if isinstance(uci.location, Window):
+        msg = f"identifier {format(uci)} names a window, not a cell: use footprint"
+        raise InvalidIdentifierError(msg)
+    place = mgrs.parse(uci.location.reference)
+    return _footprint(
+        place.corner, west=place.easting, bottom=place.northing, east=place.easting + place.size, top=place.northing + place.size
+    )
+
+
+def fits_tile(tile: str, *, epsg: int, origin_x: float, origin_y: float, gsd: float) -> bool:
+    """Say whether a north-up raster lies on the grid of an MGRS tile: same system, same origin, and a GSD that the identifier can hold.
+
+    ``origin_x`` and ``origin_y`` are the upper-left corner in metres, ``gsd`` the side of its square pixels in metres. Everything agrees
+    to 1 cm, the far edge of the tile included. In the southern hemisphere a northern zone with negative northings (HLS, Landsat) is the
+    same system. Raises InvalidIdentifierError for a text that is no tile.
+    """
+    origin = mgrs.tile_origin(tile)
+    position = utm.from_epsg(epsg, origin_x, origin_y)
+    if position is None or position.zone != origin.zone:
+        return False
+    false = utm.EQUATOR_SOUTH if position.north and not origin.north else -utm.EQUATOR_SOUTH if origin.north and not position.north else 0.0
+    gsd_mm = round(gsd * 1000)
+    if not 1 <= gsd_mm <= _TILE_SIDE_MM:
+        return False
+    drift = abs(gsd - gsd_mm / 1000) * mgrs.TILE_SIDE / gsd
+    return max(abs(origin_x - origin.easting), abs(origin_y + false - origin.northing), drift) <= _CENTIMETRE
+
+
+def _footprint(system: Utm, *, west: float, bottom: float, east: float, top: float) -> Footprint:
+    projected = ((west, top), (west, bottom), (east, bottom), (east, top), (west, top))
+    corners = [utm.inverse(Utm(zone=system.zone, north=system.north, easting=x, northing=y)) for x, y in projected[:-1]]
+    ring: list[tuple[float, float]] = []
+    for index, (lon, lat) in enumerate(corners):
+        if abs(lat) == _POLE:
+            # A pole has every longitude: its neighbours' meridians are the sides that meet there.
+            ring += [(corners[index - 1][0], lat), (corners[(index + 1) % len(corners)][0], lat)]
+        else:
+            ring.append((lon, lat))
+    unbroken = [ring[0]]
+    for lon, lat in ring[1:]:
+        unbroken.append((unbroken[-1][0] + remainder(lon - unbroken[-1][0], 360), lat))
+    return Footprint(epsg=system.epsg, projected=projected, lonlat=(*unbroken, unbroken[0]))
+
+
+def _clipped(ring: tuple[tuple[float, float], ...], edge: float, *, side: int) -> tuple[tuple[float, float], ...]:
+    """Cut a closed ring at a meridian and keep one side of it (1 is east), closed; empty where nothing but the edge is left."""
+    kept: list[tuple[float, float]] = []
+    for (lon, lat), (next_lon, next_lat) in pairwise(ring):
+        if (lon - edge) * side >= 0:
+            kept.append((lon, lat))
+        if (lon - edge) * (next_lon - edge) < 0:
+            kept.append((edge, lat + (next_lat - lat) * (edge - lon) / (next_lon - lon)))
+    return (*kept, kept[0]) if any(lon != edge for lon, _ in kept) else ()
+
+
+def _compact(day: date) -> str:
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
+
+
+def _check_side(size: int, gsd_mm: int) -> None:
+    if not 1 <= size <= _MAX_SIZE:
+        msg = f"chip size {size} px cannot be written: 1 to {_MAX_SIZE} are possible"
+        raise InvalidIdentifierError(msg)
+    if not 1 <= gsd_mm <= _MAX_GSD_MM:
+        msg = f"GSD {gsd_mm} mm cannot be written: 1 mm to {_MAX_GSD_MM // 1_000_000} km are possible. Give it in millimetres"
+        raise InvalidIdentifierError(msg)
+
+
+def _in_standard_zone(place: Cell) -> bool:
+    """Whether part of a cell lies in the zone it is written in.
+
+    Looked at on the corners of a cell a quarter larger: zone borders cross cells at a small angle, so that a cell whose edge is just over
+    a corner of a zone has one of those in it.
+    """
+    middle = place.corner.easting + place.size / 2, place.corner.northing + place.size / 2
+    reach = 0.75 * place.size + 0.001
+    corners = (
+        Utm(zone=place.zone, north=place.north, easting=middle[0] + x * reach, northing=middle[1] + y * reach)
+        for x in (-1, 1)
+        for y in (-1, 1)
+    )
+    return any(utm.standard_zone(*utm.inverse(corner)) == place.zone for corner in corners)
