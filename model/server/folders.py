@@ -53,8 +53,9 @@ class ModelFolders:
 def load_folders(root: Path, *, threads: int) -> ModelFolders:
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
 
-    Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, other files than the
-    manifest lists or other bytes in them, or a graph that does not fit its entry; and when there is no folder at all.
+    Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
+    missing or has other bytes than its digest says, or a graph that does not fit its entry or reads a file which the entry does not list;
+    and when there is no folder at all.
     """
     if not root.is_dir():
         msg = f"{root} is no directory: put model folders there, or name another with --models"
@@ -88,7 +89,7 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
         msg = f"model folder {path} has no readable {MANIFEST} ({error}): every directory beside it must be a whole model folder"
         raise ModelError(msg) from error
     manifest = read_manifest(text, source=str(path / MANIFEST))
-    if path.name != (expected := f"{manifest.name}-v{manifest.version}"):
+    if path.name != (expected := manifest.folder):
         msg = f"model folder {path} must be named {expected}, after its manifest: requests name it so"
         raise ModelError(msg)
     _check_files(path, manifest)
@@ -96,17 +97,30 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
-    # An ONNX graph may keep weights in further files of its folder, so a file that no digest covers is refused, not ignored.
-    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()} - {MANIFEST}
-    if present != manifest.files.keys():
-        lacks, has = sorted(manifest.files.keys() - present), sorted(present - manifest.files.keys())
-        msg = f"model folder {path} is not what its manifest lists: it lacks {lacks} and has {has} besides; publish the folder again"
-        raise ModelError(msg)
+    for name in manifest.files:
+        if not (path / name).is_file():
+            msg = f"model folder {path} lacks {name}, which its manifest lists; publish the folder again"
+            raise ModelError(msg)
     for name, digest in manifest.files.items():
         with (path / name).open("rb") as file:
             found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
             msg = f"{path / name} has {found}, its manifest says {digest}: the file is damaged or was replaced; publish the folder again"
+            raise ModelError(msg)
+    for entry in manifest.entries:
+        _check_cover(path, entry)
+
+
+def _check_cover(path: Path, entry: ModelEntry) -> None:
+    """Raise ModelError unless the entry's digest covers all that its graph reads: a graph may keep weights in files beside it, by name."""
+    if entry.graph not in entry.files:
+        msg = f"entry {entry.token} of {path} does not list its own graph {entry.graph} among its files: its digest says nothing about it"
+        raise ModelError(msg)
+    graph = (path / entry.graph).read_bytes()
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if not file.is_dir() and name not in entry.files and name.encode() in graph:
+            msg = f"entry {entry.token} of {path}: its graph names the file {name}, which the entry does not list; export the folder again"
             raise ModelError(msg)
 
 

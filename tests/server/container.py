@@ -59,6 +59,18 @@ class Container:
         """What it logged so far."""
         return log_lines(self.log)
 
+    def wait_until_ready(self) -> None:
+        """Ask /ping until it answers 200. Raises AssertionError with the log if the process ends first, or takes a minute."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.request("GET", "/ping").status == http.HTTPStatus.OK:
+                    return
+            except ConnectionError:
+                time.sleep(0.5)  # it is ending: let its last lines reach the log
+            time.sleep(0.05)
+        raise AssertionError(f"the server does not become ready:\n{self.log.read_text()}")
+
     def terminate(self) -> int:
         """Send SIGTERM and give the exit status."""
         self.process.send_signal(signal.SIGTERM)
@@ -97,11 +109,7 @@ def running_container(models: Path, log: Path, *flags: str) -> Iterator[Containe
     process = start_process(models, log, *flags)
     try:
         container = Container(process=process, log=log, port=listening_port(process, log))
-        deadline = time.monotonic() + 60
-        while container.request("GET", "/ping").status != http.HTTPStatus.OK:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        container.wait_until_ready()
         yield container
     finally:
         if process.poll() is None:

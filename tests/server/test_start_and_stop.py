@@ -1,21 +1,25 @@
 """What the container's program refuses to start with, when it says it is ready, and how it ends."""
 
+import hashlib
 import http.client
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import safetensors.numpy
 from tests.server.container import ROOT, Container, Reply, listening_port, log_lines, running_container, start_process
 from tests.server.model_folders import GRAPH, build_model_folder, tiny_oracle
+
+from clayline.manifest import ModelEntry, entry_digest
 
 
 def refusal_of(models: Path, log: Path) -> str:
@@ -39,6 +43,13 @@ def body_for(folder: Path, pixels: np.typing.NDArray[np.uint16]) -> bytes:
     return safetensors.numpy.save({"index": np.arange(len(pixels)), "pixels": pixels}, metadata=header)
 
 
+def with_digests(manifest: dict[str, Any]) -> str:
+    """Give the manifest's JSON with each entry's digest computed anew."""
+    for entry in manifest["entries"]:
+        entry["digest"] = entry_digest(ModelEntry.model_validate(entry), manifest["files"])
+    return json.dumps(manifest)
+
+
 def test_a_file_with_other_bytes_is_refused(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models")
     with (folder / GRAPH).open("ab") as graph:
@@ -60,16 +71,37 @@ def test_a_folder_with_another_name_is_refused(tmp_path: Path) -> None:
     assert "must be named tiny-v1.0" in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
-def test_a_file_that_no_digest_covers_is_refused(tmp_path: Path) -> None:
+def test_weights_that_the_entrys_digest_does_not_cover_are_refused(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models")
-    (folder / "weights.bin").write_bytes(b"1")
-    assert "['weights.bin'] besides" in refusal_of(tmp_path / "models", tmp_path / "log")
+    graph = onnx.load(folder / GRAPH)
+    onnx.save_model(graph, folder / GRAPH, save_as_external_data=True, location="weights.bin", size_threshold=100)
+    assert (folder / "weights.bin").stat().st_size > 0
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, listed in ((GRAPH, True), ("weights.bin", False)):
+        manifest["files"][name] = "sha256:" + hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert (name in manifest["entries"][0]["files"]) is listed
+    (folder / "manifest.json").write_text(with_digests(manifest))
+    assert "its graph names the file weights.bin" in refusal_of(tmp_path / "models", tmp_path / "log")
+    manifest["entries"][0]["files"].append("weights.bin")
+    (folder / "manifest.json").write_text(with_digests(manifest))
+    with running_container(tmp_path / "models", tmp_path / "log") as container:
+        pixels = np.random.default_rng(0).integers(0, 3000, (2, 3, 64, 64)).astype(np.uint16)
+        reply = safetensors.numpy.load(container.invoke(body_for(folder, pixels)).body)
+        np.testing.assert_allclose(reply["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
+
+
+def test_a_graph_that_its_own_entry_does_not_list_is_refused(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["entries"][0]["files"] = ["card.md"]
+    (folder / "manifest.json").write_text(with_digests(manifest))
+    assert "does not list its own graph" in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models")
     (folder / "card.md").unlink()
-    assert "it lacks ['card.md']" in refusal_of(tmp_path / "models", tmp_path / "log")
+    assert "lacks card.md" in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
 def test_a_folder_without_a_manifest_is_refused_even_beside_a_good_one(tmp_path: Path) -> None:
@@ -90,17 +122,9 @@ def test_a_graph_that_does_not_fit_its_entry_is_refused(tmp_path: Path, claimed:
     folder = build_model_folder(tmp_path / "models")
     other = build_model_folder(tmp_path / "other", chip_size=claimed.get("chip_size", 64), dimensions=claimed.get("dimensions", 8))
     manifest = json.loads((other / "manifest.json").read_text())
-    # The other graph's manifest, made consistent with this folder's graph: only loading the graph can tell.
-    code = (
-        "import json,sys; from clayline.manifest import ModelEntry, entry_digest; m=json.load(sys.stdin); "
-        "m['entries'][0]['digest']=entry_digest(ModelEntry.model_validate(m['entries'][0]), m['files']); print(json.dumps(m))"
-    )
+    # The other graph's manifest over this folder's graph, digests and all: only loading the graph can tell.
     manifest["files"] = json.loads((folder / "manifest.json").read_text())["files"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "layers/clayline")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(manifest), text=True, capture_output=True, check=True, env=environment
-    )
-    (folder / "manifest.json").write_text(done.stdout)
+    (folder / "manifest.json").write_text(with_digests(manifest))
     assert words in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
@@ -185,10 +209,7 @@ def test_serve_is_the_same_program(tmp_path: Path) -> None:
     process = start_process(tmp_path / "models", tmp_path / "log", program=program)
     try:
         container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
-        deadline = time.monotonic() + 60
-        while container.request("GET", "/ping").status != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        container.wait_until_ready()
         assert container.terminate() == 0
     finally:
         if process.poll() is None:
