@@ -3,6 +3,7 @@
 import os
 from datetime import date
 from functools import cache
+from math import floor
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,22 @@ def test_every_centre_of_the_itaipu_scene_lies_in_its_identifiers_cell() -> None
         assert_is_on_the_ground(cell)
         texts.add(uci.format(made))
     assert len(texts) == len(grid) == 960
+
+
+@pytest.mark.skipif(not ITAIPU.exists(), reason=f"the Itaipu scene is not at {ITAIPU}: set CLAYLINE_SHARED")
+def test_snapping_keeps_a_centre_in_its_cell_where_a_plain_floor_does_not() -> None:
+    with rasterio.open(ITAIPU) as scene:
+        transform, epsg, grid = scene.transform, scene.crs.to_epsg(), ChipGrid(height=scene.height, width=scene.width, size=64)
+    moved_by_floor = 0
+    for window in grid:
+        x, y = transform @ (window.col + window.size / 2, window.row + window.size / 2)
+        lon, lat = to_lonlat(epsg).transform(x, y)
+        there_and_back = to_lonlat(epsg).transform(lon, lat, direction="INVERSE")
+        moved_by_floor += (floor(there_and_back[0]), floor(there_and_back[1])) != (x, y)
+        position = utm.from_epsg(epsg, x, y)
+        assert position is not None
+        assert mgrs.from_utm(position, 5) == mgrs.from_lonlat(lon, lat, 5)
+    assert moved_by_floor > len(grid) / 2
 
 
 @settings(max_examples=150)
