@@ -103,9 +103,9 @@ class Gathering:
         for index, state, reason in zip(found.index, found.state, found.reason, strict=True):
             if state is not None:
                 gathered.end(index, state, reason)
-        index = list(found.index)
-        gathered.valid_fraction[index] = [np.nan if value is None else value for value in found.valid_fraction]
-        gathered.cloud_fraction[index] = [np.nan if value is None else value for value in found.cloud_fraction]
+        positions = list(found.index)
+        gathered.valid_fraction[positions] = [np.nan if value is None else value for value in found.valid_fraction]
+        gathered.cloud_fraction[positions] = [np.nan if value is None else value for value in found.cloud_fraction]
 
     def _take(self, gathered: Gathered, answer: Response, spool: VectorSpool, position: NDArray[np.int64]) -> None:
         good = answer.status == STATUS_GOOD

@@ -18,7 +18,7 @@ from clayline.grid import ChipGrid
 from clayline.manifest import ModelEntry
 from clayline.run import OutputObjects
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+_FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
 _UCI_BYTES = 128
 
 
@@ -142,8 +142,9 @@ class Plan(BaseModel):
 
     def indexes(self, batch: Batch) -> list[int]:
         """Give the windows of a batch in the full grid."""
-        job = next(job for job in self.jobs if job.number == batch.job)
-        return [window.index for window in job.windows(self.grid)][batch.start : batch.stop]
+        job, all_cols = self.jobs[batch.job], self.grid.cols
+        cols = job.col_stop - job.col_start
+        return [(job.row_start + chip // cols) * all_cols + job.col_start + chip % cols for chip in range(batch.start, batch.stop)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from clayline.batch import BlockGrid, Job, lay_batches, lay_jobs
+from clayline.batch import Job, block_grid, lay_batches, lay_jobs
 from clayline.errors import LeaseHeldError, SceneError, TransientError
 from clayline.intake import Landing
 from clayline.item import BandAsset
@@ -181,16 +181,7 @@ class Planning:
         return load_plan(self.objects, work)  # another delivery outlived its lease and was first: its plan is the plan
 
     def _jobs(self, plan: Plan, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        fine = plan.scene.transform
-        blocks = {
-            BlockGrid(
-                height=band.header.block_height,
-                width=band.header.block_width,
-                scale_y=abs(band.header.transform[4] / fine[4]),
-                scale_x=abs(band.header.transform[0] / fine[0]),
-            )
-            for band in bands
-        }
+        blocks = {block_grid(band.header, finest=plan.scene.transform) for band in bands}
         itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
         return lay_jobs(
             plan.grid,

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from clayline.batch import Job
 from clayline.cog import CogHeader, CogSource
 from clayline.errors import ClaylineError
+from clayline.plan import Plan
 
 
 class ObjectMissingError(ClaylineError):
@@ -92,6 +94,23 @@ class Headers(Protocol):
         """Project to longitude and latitude, degrees WGS84."""
         ...
 
-    def pixel_size_metres(self, header: CogHeader) -> float:
-        """Give the pixel's side on the ground at the scene's centre."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobPixels:
+    """A job's pixels on the scene's finest grid."""
+
+    row: int
+    """Of the upper-left pixel in the scene."""
+    col: int
+    pixels: NDArray[Any]
+    """[C, h, w] digital numbers as the files have them, in the order of the plan's bands."""
+    mask: NDArray[Any] | None
+    """[h, w] classes of the mask asset (SCL), if there is one."""
+
+
+class Pixels(Protocol):
+    """Reading pixels."""
+
+    def read_job(self, plan: Plan, job: Job) -> JobPixels:
+        """Read the job's pixels, each block decoded once. Raises BatchError (``unreadable-pixels``) or TransientError."""
         ...

@@ -76,7 +76,7 @@ def describe(
     source: SceneSource, grid: CogHeader, entry: ModelEntry, headers: Headers, *, any_gsd: bool, boa: BoaDecision | None
 ) -> PlannedScene:
     """Settle the scene's GSD, place and form of identifier. Raises SceneError (``wrong-gsd``, or what projecting raises)."""
-    gsd = headers.pixel_size_metres(grid)
+    gsd = grid.pixel_size_m
     if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
         msg = (
             f"scene {source.name}: its GSD is {gsd:.3f} m, model entry {entry.token} was made for {entry.gsd:g} m, and more than "

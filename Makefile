@@ -1,0 +1,68 @@
+# Two commands: `make demo` (or `clayline embed`, see README) and `make test`. Both set themselves up.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+# torch's CPU build is for 3.11 here; without a 3.11 the parity tests say that they skip.
+PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11) $(shell command -v python3.11 2>/dev/null))
+OUT ?= out
+SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
+
+.PHONY: demo test check setup setup-sam setup-gpio setup-model bench lock build local-cloud local-invoke starter clean
+.DEFAULT_GOAL := demo
+
+demo: setup ## embed the bundled scene on this machine
+	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
+
+test: setup setup-sam setup-gpio setup-model check ## everything
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
+	$(BIN)/pytest -q -m pipeline
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server benchmarks samples tests
+	$(foreach function,plan tile settle collect,$(BIN)/mypy functions/$(function)/app.py &&) true
+	$(BIN)/cfn-lint template.yaml
+
+setup: .venv/.ready
+.venv/.ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync -q --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	touch $@
+
+setup-sam: .venv-sam/.ready
+setup-gpio: .venv-gpio/.ready
+.venv-%/.ready: requirements/%.txt .venv/.ready
+	$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
+	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
+	touch $@
+
+setup-model:
+ifeq ($(PYTHON311),)
+	@echo "no Python 3.11: the parity tests against torch will skip"
+else
+	@test .venv-model/.ready -nt requirements/model.txt || ( \
+	  $(PYTHON311) -m venv --clear .venv-model && \
+	  .venv-model/bin/python -m pip install -q --disable-pip-version-check -r requirements/model.txt && touch .venv-model/.ready )
+endif
+
+bench: setup ## numbers, as ratios against the alternative in the same run
+	$(BIN)/python benchmarks/tile.py
+	$(BIN)/python benchmarks/collect.py
+	$(BIN)/python benchmarks/endpoint.py
+
+build: setup setup-sam ## what `sam deploy` uploads
+	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam build
+
+starter: setup-model ## build the starter's model folder again from the published weights
+	.venv-model/bin/python model/starter/build.py
+
+lock: setup ## compile the lock files
+	for name in dev sam gpio; do \
+	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes --universal --no-header; \
+	done
+
+clean:
+	rm -rf .venv .venv-* .aws-sam $(OUT)

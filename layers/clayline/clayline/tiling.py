@@ -1,0 +1,215 @@
+"""Tile: read a job's blocks once, cut its chips, and send each batch to the endpoint."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from clayline.acquisition import place_vector, time_vector
+from clayline.batch import Batch, Job
+from clayline.chip import cut, fractions, prepare, valid_mask
+from clayline.errors import BatchError, TransientError
+from clayline.grid import ChipWindow
+from clayline.ledger import Ledger
+from clayline.plan import Plan, PlannedChips, Thresholds
+from clayline.planning import JSON, load_plan
+from clayline.ports import Endpoint, ObjectMissingError, Objects, Pixels, Queue
+from clayline.receipt import NODATA, BatchOutcomes, State
+from clayline.result import NothingSent
+from clayline.run import ATTEMPT_ONE, WorkObjects, inference_id
+from clayline.wire import CONTENT_TYPE, BatchHeader, Request
+
+
+class TileJob(BaseModel):
+    """The tile queue's message."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
+    job: int = Field(ge=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tiled:
+    """What a delivery did, for the log: batches found done by an earlier one are not counted."""
+
+    batches: int
+    sent: int
+    skipped: int
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """Ports of tile."""
+
+    objects: Objects
+    ledger: Ledger
+    endpoint: Endpoint
+    result_queue: Queue
+    pixels: Pixels
+    work_bucket: str
+
+    def tile(self, message: TileJob) -> Tiled:
+        """Tile one job. Batches that were invoked are left alone; those whose outcomes are stored are sent without reading again.
+
+        Raises TransientError.
+        """
+        work = WorkObjects(bucket=self.work_bucket, run=message.run)
+        try:
+            plan = load_plan(self.objects, work)
+        except ObjectMissingError as error:
+            msg = f"run {message.run} has no plan yet: {error}. The job is tried again."
+            raise TransientError(msg) from error
+        todo = [batch for batch in plan.job_batches(message.job) if not self._is_under_way(plan.run, batch)]
+        stored = {batch.name: self._stored(work, batch) for batch in todo}
+        unread = [batch for batch in todo if stored[batch.name] is None]
+        done = []
+        for batch in todo:
+            if found := stored[batch.name]:
+                self._send(work, found)
+                done.append(found)
+        if unread:
+            job = next(job for job in plan.jobs if job.number == message.job)
+            for outcomes in self._read(work, plan, job, unread):
+                self._send(work, outcomes)
+                done.append(outcomes)
+        states = [state for outcomes in done for state in outcomes.state]
+        return Tiled(batches=len(done), sent=states.count(None), skipped=states.count(State.SKIPPED), failed=states.count(State.FAILED))
+
+    def _is_under_way(self, run: str, batch: Batch) -> bool:
+        row = self.ledger.batch(run, batch.name)
+        return row is not None and (row.output is not None or row.result is not None)
+
+    def _stored(self, work: WorkObjects, batch: Batch) -> BatchOutcomes | None:
+        try:
+            return BatchOutcomes.model_validate_json(self.objects.get(work.outcomes(batch.name)))
+        except ObjectMissingError:
+            return None
+
+    def _send(self, work: WorkObjects, outcomes: BatchOutcomes) -> None:
+        """Row, then invocation, then the row's output: a completion can never beat the row."""
+        run, batch, attempt = outcomes.run, outcomes.batch, outcomes.attempt
+        identity = inference_id(run=run, batch=batch, attempt=attempt)
+        self.ledger.record_request(run, batch, attempt=attempt, inference_id=identity)
+        if outcomes.sent_indexes:
+            output = self.endpoint.invoke(input_uri=work.request(batch, attempt), inference_id=identity)
+            self.ledger.record_invocation(run, batch, attempt=attempt, output=output)
+        else:
+            self.result_queue.send([NothingSent(run=run, batch=batch, attempt=attempt).model_dump()])
+
+    def _read(self, work: WorkObjects, plan: Plan, job: Job, batches: Sequence[Batch]) -> Iterator[BatchOutcomes]:
+        """Read the job's pixels, write request and outcomes of each batch; a job that can never be read gives failed chips."""
+        try:
+            self._pinned(plan)
+            read = self.pixels.read_job(plan, job)
+            self._pinned(plan)  # before anything is written or invoked: these are the plan's pixels, or none
+        except BatchError as error:
+            for batch in batches:
+                yield self._store(work, _all_failed(plan, batch, error.reason))
+            return
+        windows = list(job.windows(plan.grid))
+        entry = plan.model.entry
+        valid = valid_mask(read.pixels, [band.nodata for band in plan.bands])
+        pixels = prepare(read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype)
+        for batch in batches:
+            part = windows[batch.start : batch.stop]
+            shares = fractions(valid, read.mask, part, row0=read.row, col0=read.col)
+            outcomes = _decide(plan, batch, part, shares)
+            sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
+            if sent:
+                chips = cut(pixels, sent, row0=read.row, col0=read.col, fill=entry.nodata_fill)
+                inputs = {"pixels": chips, **self._position(work, plan, sent)}
+                request = Request(header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs)
+                uri = work.request(batch.name, ATTEMPT_ONE)
+                self.objects.put_new(uri, request.to_bytes(), run=plan.run, content_type=CONTENT_TYPE)
+            yield self._store(work, outcomes)
+
+    def _store(self, work: WorkObjects, outcomes: BatchOutcomes) -> BatchOutcomes:
+        """Write the outcomes: the commit of the batch's tiling. If another delivery was first, its outcomes hold."""
+        uri = work.outcomes(outcomes.batch)
+        if self.objects.put_new(uri, outcomes.model_dump_json().encode(), run=outcomes.run, content_type=JSON):
+            return outcomes
+        return BatchOutcomes.model_validate_json(self.objects.get(uri))
+
+    def _pinned(self, plan: Plan) -> None:
+        """Refuse sources that are not the plan's any more. Raises BatchError."""
+        for uri, band in plan.sources().items():
+            try:
+                etag = self.objects.head(uri).etag
+            except ObjectMissingError as error:
+                msg = f"scene {plan.scene.name}: {uri} was deleted after it was planned. Land the scene again."
+                raise BatchError(msg, reason="source-missing") from error
+            if etag != band.etag:
+                msg = (
+                    f"scene {plan.scene.name}: {uri} was replaced after it was planned (ETag {band.etag}, now {etag}). "
+                    "Land the scene again."
+                )
+                raise BatchError(msg, reason="source-changed")
+
+    def _position(self, work: WorkObjects, plan: Plan, sent: Sequence[ChipWindow]) -> dict[str, NDArray[Any]]:
+        """Give ``time`` and ``latlon`` [N, 4] float32, if the model takes them."""
+        entry, inputs = plan.model.entry, {}
+        if "time" in entry.inputs:
+            vector = time_vector(plan.scene.acquired.start, hour=entry.options.hour or "noon")
+            inputs["time"] = np.tile(np.array(vector, dtype=np.float32), (len(sent), 1))
+        if "latlon" in entry.inputs:
+            corners = PlannedChips.from_bytes(self.objects.get(work.chips)).corners[[window.index for window in sent]]
+            lons = np.unwrap(corners[:, :, 0], period=360, axis=1).mean(axis=1)
+            lats = corners[:, :, 1].mean(axis=1)
+            order = entry.options.coordinate_order or "lonlat"
+            vectors = [place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)]
+            inputs["latlon"] = np.array(vectors, dtype=np.float32)
+        return inputs
+
+
+def _header(plan: Plan, batch: Batch) -> BatchHeader:
+    entry = plan.model.entry
+    return BatchHeader(
+        run=plan.run, batch=batch.name, attempt=ATTEMPT_ONE, folder=plan.model.folder, token=entry.token, digest=entry.digest
+    )
+
+
+def _decide(
+    plan: Plan, batch: Batch, windows: Sequence[ChipWindow], shares: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> BatchOutcomes:
+    valid, cloud = (share.astype(float).tolist() for share in shares)
+    reasons = [_skip_reason(*pair, plan.thresholds) for pair in zip(valid, cloud, strict=True)]
+    return BatchOutcomes(
+        run=plan.run,
+        batch=batch.name,
+        attempt=ATTEMPT_ONE,
+        index=tuple(window.index for window in windows),
+        sent=tuple(reason is None for reason in reasons),
+        state=tuple(None if reason is None else State.SKIPPED for reason in reasons),
+        reason=tuple(reasons),
+        valid_fraction=tuple(valid),
+        cloud_fraction=tuple(None if np.isnan(share) else share for share in cloud),
+    )
+
+
+def _skip_reason(valid: float, cloud: float, thresholds: Thresholds) -> str | None:
+    if valid == 0:
+        return NODATA
+    if valid < thresholds.min_valid_fraction:
+        return "valid-below-threshold"
+    # NaN, an unknown cloud fraction, is above nothing.
+    return "cloud-above-threshold" if cloud > thresholds.max_cloud_fraction else None
+
+
+def _all_failed(plan: Plan, batch: Batch, reason: str) -> BatchOutcomes:
+    index = tuple(plan.indexes(batch))
+    nothing = (None,) * len(index)
+    return BatchOutcomes(
+        run=plan.run,
+        batch=batch.name,
+        attempt=ATTEMPT_ONE,
+        index=index,
+        sent=(False,) * len(index),
+        state=(State.FAILED,) * len(index),
+        reason=(reason,) * len(index),
+        valid_fraction=nothing,
+        cloud_fraction=nothing,
+    )

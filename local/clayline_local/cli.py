@@ -1,0 +1,120 @@
+"""The command line: ``clayline embed PATH-OR-S3-URI --out DIR``."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from clayline.errors import ClaylineError
+from clayline_local.picture import draw
+from clayline_local.session import STARTER, Progress, Session
+from clayline_local.stage import StagedScene, stage
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; exit status 0 if every chip was written or skipped, 1 if any failed, 2 if nothing could be tried."""
+    options = _parser().parse_args(arguments)
+    try:
+        return embed(options)
+    except ClaylineError as error:
+        print(f"clayline: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clayline", description="Embeddings of a satellite scene, by the same functions that run on AWS.")
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("embed", help="embed one scene on this machine")
+    command.add_argument(
+        "scene", help="a STAC Item (.json) with its COGs beside it, a multi-band COG with named bands, or an s3:// URI of either"
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder for what comes out")
+    command.add_argument("--model", type=Path, default=STARTER, help="model folder (default: the starter)")
+    command.add_argument("--any-gsd", action="store_true", help="accept a GSD more than 10 %% off the model's, and record it")
+    command.add_argument(
+        "--boa", choices=("auto", "applied", "not-applied"), default="auto", help="whether Sentinel-2's BOA offset is already taken off"
+    )
+    command.add_argument("--sensor", help="sensor of a COG whose name does not say it")
+    command.add_argument("--datetime", help="acquisition of a COG whose name does not say it, RFC 3339")
+    command.add_argument("--tiff-datetime", action="store_true", help="if all else fails, believe TIFFTAG_DATETIME")
+    command.add_argument("--min-valid-fraction", type=float, default=0.0, help="skip chips with fewer valid pixels")
+    command.add_argument("--max-cloud-fraction", type=float, default=1.0, help="skip chips with more cloud")
+    command.add_argument("--creator", default="clayline", help="for the column source_creator")
+    command.add_argument("--no-picture", action="store_true", help="draw no PNG")
+    return parser
+
+
+def embed(options: argparse.Namespace) -> int:
+    """Embed one scene and tell what came out."""
+    begun = time.monotonic()
+    metadata = {name: value for name in ("sensor", "datetime") if (value := getattr(options, name))}
+    remote = boto3.client("s3") if options.scene.startswith("s3://") else None
+    parameters = {
+        "AnyGsd": str(options.any_gsd).lower(),
+        "Boa": options.boa,
+        "TiffDatetime": str(options.tiff_datetime).lower(),
+        "MinValidFraction": str(options.min_valid_fraction),
+        "MaxCloudFraction": str(options.max_cloud_fraction),
+        "SourceCreator": options.creator,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    with stage(options.scene, metadata=metadata, remote=remote) as scene:
+        print("starting moto_server, the endpoint and four functions, wired by template.yaml ...", flush=True)
+        with Session(model=options.model, parameters=parameters, logs=options.out / "logs") as session:
+            print(f"  ready after {time.monotonic() - begun:.1f} s", flush=True)
+            uri = session.drop(scene)
+            print(f"dropped {uri}", flush=True)
+            dropped = time.monotonic()
+            detail = session.wait(uri, progress=lambda found: _show(found, time.monotonic() - dropped))
+            files = session.fetch(detail, options.out)
+        return _summary(detail, files, scene, options, time.monotonic() - begun)
+
+
+def _show(progress: Progress, seconds: float) -> None:
+    if progress.batches is None:
+        print(f"  {seconds:5.1f} s  planning", flush=True)
+        return
+    done = progress.settled / progress.batches if progress.batches else 1.0
+    print(f"  {seconds:5.1f} s  [{'#' * round(30 * done):<30}] {progress.settled} of {progress.batches} batches embedded", flush=True)
+
+
+def _summary(detail: dict[str, Any], files: dict[str, Path], scene: StagedScene, options: argparse.Namespace, seconds: float) -> int:
+    counts = detail["counts"]
+    print(f"{detail['status']}: {detail['scene']}")
+    if detail["reason"]:
+        print(f"  {detail['reason']}: {detail['message']}")
+    print(f"  planned {counts['planned']} = written {counts['written']}", end="")
+    for state in ("skipped", "failed"):
+        for reason, number in counts[state].items():
+            print(f" + {state} {number} ({reason})", end="")
+    print(f"   in {seconds:.1f} s")
+    for kind, path in files.items():
+        print(f"  {kind:10} {path}")
+    if "parquet" in files and not options.no_picture and (picture := _picture(files, scene)):
+        print(f"  {'picture':10} {picture}")
+    return 0 if detail["status"] == "SceneEmbedded" else 1
+
+
+def _picture(files: dict[str, Path], scene: StagedScene) -> Path | None:
+    """Draw, if the scene has red, green and blue."""
+    provenance = json.loads(files["metadata"].read_text())["clayline"]
+    local = {f"/{key}": path for key, path in (*scene.assets, scene.landing)}
+    found = {}
+    for asset in provenance["source"]["assets"]:
+        path = next((path for key, path in local.items() if asset["uri"].endswith(key)), None)
+        if path:
+            found[asset["band"]] = (path, asset["file_band"])
+    if not {"red", "green", "blue"} <= found.keys():
+        return None
+    target = files["parquet"].with_suffix(".png")
+    draw(files["parquet"], provenance, [found[name] for name in ("red", "green", "blue")], target)
+    return target
+
+
+if __name__ == "__main__":
+    sys.exit(main())

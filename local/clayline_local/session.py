@@ -1,0 +1,218 @@
+"""The whole pipeline on one machine: moto_server, the endpoint behind its emulator, a worker a function, wired by template.yaml."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+
+from clayline.manifest import Manifest, read_manifest
+from clayline_local.async_endpoint import AsyncEndpoint
+from clayline_local.children import CREDENTIALS, child_environment, end_process, free_port
+from clayline_local.cloud import create, endpoint_config
+from clayline_local.errors import LocalCloudError
+from clayline_local.moto_process import MotoServer
+from clayline_local.stage import StagedScene
+from clayline_local.template import LOCAL_PARAMETERS, REGION, TEMPLATE, Stack, expand
+from clayline_local.worker import Retry, start_worker
+
+ROOT = TEMPLATE.parent
+STARTER = ROOT / "model" / "starter" / "starter-v1.0"
+_SERVER_STARTS_IN = 60.0
+_NO_PROGRESS = 300.0
+"""Seconds without a new settled batch after which waiting is given up and the queues are looked at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    batches: int | None
+    settled: int
+
+
+class Session:
+    """Everything that runs, from entering to leaving the context. ``logs`` keeps what the processes print."""
+
+    def __init__(self, *, model: Path = STARTER, parameters: Mapping[str, str] | None = None, logs: Path) -> None:
+        """Take a model folder, template parameters over the local defaults, and a folder for logs."""
+        self._model = model
+        self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
+        self._logs = logs
+        self._stack_of = ExitStack()
+        self.manifest: Manifest = read_manifest((model / "manifest.json").read_bytes(), source=str(model / "manifest.json"))
+
+    def __enter__(self) -> Self:
+        """Start everything. Raises LocalCloudError."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start()
+        except BaseException:
+            self._stack_of.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End every process that was started."""
+        self._stack_of.close()
+
+    def _start(self) -> None:
+        keep = self._stack_of
+        self.scratch = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="clayline-")))
+        container = self._start_container()
+        moto = keep.enter_context(MotoServer(log=self._logs / "moto.log"))
+        self.url = moto.url
+        self.environment = moto.environment()
+        self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
+        create(self.stack, endpoint_url=moto.url)
+        self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
+        self._publish_model()
+        self._watch_events()
+        self._wait_for(container)
+        config = endpoint_config(self.stack)
+        self.endpoint = AsyncEndpoint(config, container, s3=self.s3, sns=self.client("sns"))
+        self.endpoint.start()
+        keep.callback(self.endpoint.stop)
+        self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
+        for name, spec in self.stack.functions().items():
+            log = keep.enter_context((self._logs / f"{name}.log").open("ab"))
+            # A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
+            retry = Retry(failed=2, killed=60)
+            worker = start_worker(spec, spec_folder=self.scratch, environment=self.environment, retry=retry, log=log)
+            keep.callback(end_process, worker, seconds=20)
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
+        """Give a client on the local cloud."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # any of the services that moto has
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
+        )
+
+    def _start_container(self) -> str:
+        """Start the container's own program on the model folder."""
+        models = self.scratch / "models"
+        models.mkdir()
+        (models / self.manifest.folder).symlink_to(self._model.resolve())
+        port = free_port()
+        log = self._stack_of.enter_context((self._logs / "endpoint.log").open("ab"))
+        command = [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", str(port), "--models", str(models)]
+        path = os.pathsep.join((str(ROOT / "model"), str(ROOT / "layers" / "clayline")))
+        self._container = subprocess.Popen(command, env=child_environment({"PYTHONPATH": path}), stdout=log, stderr=log)
+        self._stack_of.callback(end_process, self._container, seconds=30)
+        return f"http://127.0.0.1:{port}"
+
+    def _wait_for(self, container: str) -> None:
+        deadline = time.monotonic() + _SERVER_STARTS_IN
+        while True:
+            try:
+                with urllib.request.urlopen(f"{container}/ping", timeout=5) as answer:  # noqa: S310 - our own http URL
+                    if answer.status == 200:  # noqa: PLR2004 - HTTP's OK
+                        return
+            except (urllib.error.URLError, TimeoutError, ConnectionError):
+                pass  # it is loading: 503, or not listening yet
+            if self._container.poll() is not None or time.monotonic() > deadline:
+                msg = f"the model server did not come up; see {self._logs / 'endpoint.log'}"
+                raise LocalCloudError(msg)
+            time.sleep(0.1)
+
+    def _publish_model(self) -> None:
+        """Put the manifest where plan reads it: the bucket and key that template.yaml gives plan."""
+        uri = self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.s3.upload_file(str(self._model / "manifest.json"), bucket, key)
+
+    def _watch_events(self) -> None:
+        """Listen to Clayline's events as a user's own consumer would: a rule and a queue that are not part of the stack."""
+        self._watch = self.sqs.create_queue(QueueName="clayline-local-watch")["QueueUrl"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self._watch, AttributeNames=["QueueArn"])["Attributes"]
+        self.events.put_rule(Name="clayline-local-watch", EventPattern=json.dumps({"source": ["clayline"]}))
+        self.events.put_targets(Rule="clayline-local-watch", Targets=[{"Id": "watch", "Arn": attributes["QueueArn"]}])
+
+    @property
+    def scenes_bucket(self) -> str:
+        """Where scenes land."""
+        return self.stack.functions()["PlanFunction"].environment["CLAYLINE_SCENES_BUCKET"]
+
+    @property
+    def embeddings_bucket(self) -> str:
+        """Where embeddings appear."""
+        return self.stack.functions()["CollectFunction"].environment["CLAYLINE_EMBEDDINGS_BUCKET"]
+
+    def drop(self, scene: StagedScene) -> str:
+        """Upload a scene, what lands last; gives its URI."""
+        for key, file in scene.assets:
+            self.s3.upload_file(str(file), self.scenes_bucket, key)
+        key, file = scene.landing
+        self.s3.put_object(Bucket=self.scenes_bucket, Key=key, Body=file.read_bytes(), Metadata=scene.metadata)
+        return f"s3://{self.scenes_bucket}/{key}"
+
+    def wait(self, uri: str, *, progress: Callable[[Progress], None] = lambda _: None) -> dict[str, Any]:
+        """Wait for the event about the scene that landed at ``uri``; gives its detail. Raises LocalCloudError if nothing moves any more."""
+        last, moved = None, time.monotonic()
+        while True:
+            for message in self.sqs.receive_message(QueueUrl=self._watch, WaitTimeSeconds=1, MaxNumberOfMessages=10).get("Messages", []):
+                self.sqs.delete_message(QueueUrl=self._watch, ReceiptHandle=message["ReceiptHandle"])
+                detail: dict[str, Any] = json.loads(message["Body"])["detail"]
+                if detail["source_uri"] == uri:
+                    return detail
+            found = self._progress()
+            if found != last:
+                last, moved = found, time.monotonic()
+                progress(found)
+            if dead := self._dead_letters():
+                msg = f"{uri}: messages ended in dead-letter queues: {dead}. The functions' logs are in {self._logs}."
+                raise LocalCloudError(msg)
+            if time.monotonic() - moved > _NO_PROGRESS:
+                msg = f"{uri}: nothing moved for {_NO_PROGRESS:.0f} s. The logs are in {self._logs}."
+                raise LocalCloudError(msg)
+
+    def _progress(self) -> Progress:
+        table = self.stack.functions()["PlanFunction"].environment["CLAYLINE_LEDGER_TABLE"]
+        items = self.client("dynamodb").scan(TableName=table, FilterExpression="sk = :s", ExpressionAttributeValues={":s": {"S": "scene"}})[
+            "Items"
+        ]
+        batches = [int(item["batches"]["N"]) for item in items if "batches" in item]
+        settled = sum(len(item.get("settled", {}).get("SS", [])) for item in items)
+        return Progress(batches=sum(batches) if batches else None, settled=settled)
+
+    def _dead_letters(self) -> dict[str, int]:
+        found = {}
+        for queue in self.stack.of_type("AWS::SQS::Queue"):
+            if "RedrivePolicy" not in queue.properties:
+                answer = self.sqs.get_queue_attributes(QueueUrl=queue.physical.ref, AttributeNames=["ApproximateNumberOfMessages"])
+                if count := int(answer["Attributes"]["ApproximateNumberOfMessages"]):
+                    found[queue.logical_id] = count
+        return found
+
+    def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
+        """Download a scene's outputs, under the names they have in the bucket; gives them by kind."""
+        out.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for kind, uri in detail["outputs"].items():
+            key = uri.removeprefix(f"s3://{self.embeddings_bucket}/")
+            target = out / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.s3.download_file(self.embeddings_bucket, key, str(target))
+            files[kind] = target
+        return files
+
+    def copy_logs(self, out: Path) -> None:
+        """Keep the logs beside what came out."""
+        if self._logs.resolve() != out.resolve():
+            shutil.copytree(self._logs, out, dirs_exist_ok=True)
