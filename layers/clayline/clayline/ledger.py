@@ -37,6 +37,8 @@ class RunRow:
     run: str
     scene: str
     stage: Stage
+    claimed: datetime
+    """First claim: the time of creation that the plan freezes, the same after any kill."""
     lease_until: datetime
     batches: int | None
     """How many the plan has; None until it is stored."""

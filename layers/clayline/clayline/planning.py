@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -158,7 +158,7 @@ class Planning:
         prefix = f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
         plan = Plan(
             run=run,
-            created=self.clock(),
+            created=self._claimed_at(run),
             creator=self.options.creator,
             revision=revision,
             scene=scene,
@@ -179,6 +179,13 @@ class Planning:
         if self.objects.put_new(work.plan, plan.model_dump_json(indent=1).encode(), run=run, content_type=JSON):
             return plan
         return load_plan(self.objects, work)  # another delivery outlived its lease and was first: its plan is the plan
+
+    def _claimed_at(self, run: str) -> datetime:
+        row = self.ledger.run(run)
+        if row is None:
+            msg = f"run {run} was claimed and is not in the ledger: it was changed by hand"
+            raise RuntimeError(msg)
+        return row.claimed
 
     def _jobs(self, plan: Plan, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
         blocks = {block_grid(band.header, finest=plan.scene.transform) for band in bands}

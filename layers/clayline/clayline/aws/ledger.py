@@ -27,7 +27,7 @@ class DynamoLedger:
         """Take the lease if there is no row, or if it ran out and the jobs are not all enqueued."""
         taken = self._change(
             _run_key(run),
-            "SET stage = if_not_exists(stage, :claimed), scene = :scene, lease_until = :until",
+            "SET stage = if_not_exists(stage, :claimed), scene = :scene, lease_until = :until, claimed = if_not_exists(claimed, :now)",
             "attribute_not_exists(pk) OR (stage < :enqueued AND lease_until <= :now)",
             {
                 ":claimed": Stage.CLAIMED.value,
@@ -170,6 +170,7 @@ def _run_row(run: str, item: dict[str, Any]) -> RunRow:
         run=run,
         scene=item["scene"],
         stage=Stage(int(item["stage"])),
+        claimed=datetime.fromtimestamp(int(item.get("claimed", 0)), UTC),
         lease_until=datetime.fromtimestamp(int(item["lease_until"]), UTC),
         batches=int(item["batches"]) if "batches" in item else None,
         settled=frozenset(item.get("settled", ())),
