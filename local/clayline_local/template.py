@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from pydantic import BaseModel, ConfigDict
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from clayline_local import parameters as stack_parameters
 from clayline_local.errors import LocalCloudError
+from clayline_local.function import FunctionSpec, QueueSource
 from clayline_local.intrinsics import NO_VALUE, Intrinsics
 from clayline_local.physical import Physical, Place, identify
 
@@ -35,41 +35,6 @@ class Resource:
     properties: Mapping[str, Any]
     """With every intrinsic resolved."""
     physical: Physical
-
-
-class QueueSource(BaseModel):
-    """The queue that a function is mapped to."""
-
-    model_config = ConfigDict(frozen=True)
-    arn: str
-    batch_size: int
-    enabled: bool
-
-
-class FunctionSpec(BaseModel):
-    """What Lambda would know of a function. A pydantic model, because it travels to the worker process as JSON."""
-
-    model_config = ConfigDict(frozen=True)
-    name: str
-    """Logical id."""
-    arn: str
-    handler: str
-    code: Path
-    """Folder of its code."""
-    layers: tuple[Path, ...]
-    """Folders of its layers, as in the template: sources, or what `sam build` made of them."""
-    environment: dict[str, str]
-    timeout: int
-    """Seconds."""
-    memory: int
-    """MB."""
-    region: str
-    source: QueueSource | None
-
-    @property
-    def search_path(self) -> tuple[Path, ...]:
-        """Folders of sys.path in Lambda's order: the function, then ``python`` of each layer (a layer's source has no such folder)."""
-        return (self.code, *(layer / "python" if (layer / "python").is_dir() else layer for layer in self.layers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +95,7 @@ def expand(path: Path, parameters: Mapping[str, str], *, sqs_endpoint: str | Non
     ``sqs_endpoint`` is what queue URLs begin with, such as ``http://127.0.0.1:5000``. Give the path of `.aws-sam/build/template.yaml` to
     get what was built. Raises LocalCloudError for parameters or intrinsics that do not hold.
     """
-    logging.getLogger("samtranslator").setLevel(logging.WARNING)  # it reports each resource it translates
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it reports each resource, and that its own metrics go nowhere
     raw = yaml_parse(path.read_text(encoding="utf-8"))
     place = Place(
         stack=stack, account=ACCOUNT, region=REGION, sqs_endpoint=(sqs_endpoint or f"https://sqs.{REGION}.amazonaws.com").rstrip("/")

@@ -1,0 +1,155 @@
+"""One function, one event, under the real Lambda runtime: AWS's Runtime Interface Emulator, which comes with the sam command line.
+
+A function as `sam build` left it (``--built``) gets Python, its own folder, its layers and the runtime client, and nothing of this
+environment: a layer that lacks something fails here as it would on Lambda. Memory is not limited; the timeout is enforced.
+"""
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from clayline_local.children import CREDENTIALS, child_environment, free_port
+from clayline_local.errors import LocalCloudError
+from clayline_local.function import FunctionSpec
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
+from clayline_local.worker import lambda_environment
+
+BUILT_TEMPLATE: Final = TEMPLATE.parent / ".aws-sam" / "build" / "template.yaml"
+SAM_ENVIRONMENT: Final = TEMPLATE.parent / ".venv-sam"
+START_SECONDS: Final = 20.0
+NOBODY: Final = "http://127.0.0.1:1"
+"""Where nothing answers."""
+_RUNTIME: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
+_TIMED_OUT: Final = "Task timed out after"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What an invocation gave."""
+
+    payload: Any
+    """The handler's answer, or Lambda's error object; a text where the runtime gave one."""
+    failed: bool
+    """True if the handler raised, the time was up, or the runtime ended."""
+
+
+def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
+    """Find the emulator in the environment of the sam command line. Raises LocalCloudError with the command that makes it."""
+    machine = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+    for path in sorted(sam.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")):
+        return path
+    raise LocalCloudError(f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line with it")
+
+
+def invoke(spec: FunctionSpec, event: object, *, environment: Mapping[str, str], isolated: bool) -> Reply:
+    """Run the function once on ``event``.
+
+    ``environment`` says where AWS is. ``isolated`` leaves out everything installed in this environment but the runtime client: right for
+    what `sam build` made, whose layers hold all it needs. Raises LocalCloudError if the emulator does not come up.
+    """
+    with tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder:
+        search_path = [str(path.resolve()) for path in spec.search_path]
+        python = sys.executable
+        if isolated:
+            link_runtime(Path(folder))
+            search_path.append(folder)
+            python = str(Path(sys.executable).resolve())  # the interpreter that the environment was made from, without its packages
+        address, runtime = free_port(), free_port()
+        command = [
+            str(emulator()),
+            *("--runtime-interface-emulator-address", f"127.0.0.1:{address}"),
+            *("--runtime-api-address", f"127.0.0.1:{runtime}"),
+            *(python, "-s", "-m", "awslambdaric", spec.handler),
+        ]
+        variables = child_environment(
+            {"AWS_EC2_METADATA_DISABLED": "true"},
+            environment,
+            lambda_environment(spec),
+            {"PYTHONPATH": os.pathsep.join(search_path), "LAMBDA_TASK_ROOT": str(spec.code.resolve())},
+        )
+        with _running(command, folder=spec.code, environment=variables, port=address):
+            return _post(f"http://127.0.0.1:{address}/2015-03-31/functions/function/invocations", event, seconds=spec.timeout + 60)
+
+
+def link_runtime(folder: Path) -> None:
+    """Link the Lambda runtime client, which is part of Lambda and of no layer, into ``folder``."""
+    for distribution in _RUNTIME:
+        for file in importlib.metadata.files(distribution) or []:
+            target = folder / file.parts[0]
+            if ".." not in file.parts and not target.exists():
+                target.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / file.parts[0])
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
+    """Run the emulator in a process group of its own, since it starts the runtime, and end the group."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LocalCloudError(f"the Lambda Runtime Interface Emulator did not come up on port {port}; its output is above")
+            time.sleep(0.05)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _post(url: str, event: object, *, seconds: float) -> Reply:
+    request = urllib.request.Request(url, data=json.dumps(event).encode(), method="POST")  # noqa: S310 -- our own http URL
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 -- the same
+            text = answer.read().decode()
+    except urllib.error.HTTPError as error:  # the runtime ended, or its answer was over 6 MiB
+        return Reply(payload=error.read().decode(), failed=True)
+    if text.startswith(_TIMED_OUT):
+        return Reply(payload=text, failed=True)
+    payload = json.loads(text)
+    return Reply(payload=payload, failed=isinstance(payload, dict) and "errorType" in payload)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Invoke one function; print its reply; 1 if it failed."""
+    parser = argparse.ArgumentParser(description="Run one function on one event under the real Lambda runtime.")
+    parser.add_argument("--function", required=True, help="logical id in template.yaml, such as PlanFunction")
+    parser.add_argument("--event", required=True, type=Path, help="the event, JSON")
+    parser.add_argument("--built", action="store_true", help="what `sam build` made, instead of the sources")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable over the template's; may be repeated")
+    options = parser.parse_args(arguments)
+    # Without an endpoint named, the user's own account would answer. Then nobody does.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    named = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    aws = named if endpoint else {**CREDENTIALS, "AWS_ENDPOINT_URL": NOBODY}
+    stack = expand(BUILT_TEMPLATE if options.built else TEMPLATE, LOCAL_PARAMETERS, sqs_endpoint=endpoint)
+    spec = stack.functions()[options.function]
+    spec = spec.model_copy(update={"environment": {**spec.environment, **dict(pair.split("=", 1) for pair in options.env)}})
+    event = json.loads(options.event.read_text(encoding="utf-8"))
+    reply = invoke(spec, event, environment=aws, isolated=options.built)
+    print(json.dumps(reply.payload, indent=1))
+    return int(reply.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

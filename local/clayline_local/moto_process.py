@@ -1,0 +1,83 @@
+"""moto_server as a child process: S3, SQS, SNS, EventBridge and DynamoDB of one machine."""
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+from clayline_local.children import CREDENTIALS, child_environment, end_process, free_port
+from clayline_local.errors import LocalCloudError
+from clayline_local.template import REGION
+
+START_SECONDS: Final = 60.0
+END_SECONDS: Final = 10.0
+
+
+class MotoServer:
+    """Starts moto_server on a free port of 127.0.0.1 and ends it; a context manager."""
+
+    def __init__(self, *, log: Path | None = None) -> None:
+        """Take where its output goes; nowhere by default, since it writes a line a request."""
+        self._log_path = log
+        self._log: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def environment(self) -> dict[str, str]:
+        """Give what a child process needs to take this server for AWS: boto3's names, and GDAL's."""
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_S3_ENDPOINT": f"127.0.0.1:{self._port}",
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+        }
+
+    def __enter__(self) -> Self:
+        """Start and wait until it answers. Raises LocalCloudError if it does not within START_SECONDS."""
+        self._port = free_port()
+        self._log = self._log_path.open("ab") if self._log_path else None
+        output = self._log or subprocess.DEVNULL
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(self._port)],
+            env=child_environment({**CREDENTIALS, "AWS_DEFAULT_REGION": REGION}),
+            stdout=output,
+            stderr=output,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self._end()
+                where = f"; its output is in {self._log_path}" if self._log_path else ""
+                raise LocalCloudError(f"moto_server did not come up on {self.url}{where}")
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End it."""
+        self._end()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5) as answer:  # noqa: S310 -- our own http URL
+                return bool(answer.status == 200)  # noqa: PLR2004 -- HTTP's OK
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False
+
+    def _end(self) -> None:
+        if self._process:
+            end_process(self._process, seconds=END_SECONDS)
+        if self._log:
+            self._log.close()

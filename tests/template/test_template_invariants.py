@@ -1,0 +1,309 @@
+"""What must hold of template.yaml whatever else changes in it."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clayline.aws.settings import CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
+from clayline_local.errors import LocalCloudError
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack, expand
+
+SETTINGS: dict[str, type[CommonSettings]] = {
+    "PlanFunction": PlanSettings,
+    "TileFunction": TileSettings,
+    "SettleFunction": SettleSettings,
+    "CollectFunction": CollectSettings,
+}
+# Sid: why its resource cannot be named. Everything else names what it reaches.
+WITHOUT_RESOURCE = {
+    "SignInToRegistry": "ecr:GetAuthorizationToken knows no resource",
+    "PutMetrics": "cloudwatch:PutMetricData knows no resource; the condition narrows it to SageMaker's own namespace",
+}
+LONGEST_MESSAGE_DAYS = 14
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return expand(TEMPLATE, {**LOCAL_PARAMETERS, "AllowedBuckets": "one,two"})
+
+
+def mapping_of(stack: Stack, function: str) -> Resource:
+    (found,) = [
+        mapping
+        for mapping in stack.of_type("AWS::Lambda::EventSourceMapping")
+        if mapping.properties["FunctionName"] == stack.resources[function].physical.ref
+    ]
+    return found
+
+
+def queue_by_arn(stack: Stack, arn: str) -> Resource:
+    (found,) = [queue for queue in stack.of_type("AWS::SQS::Queue") if queue.physical.attributes["Arn"] == arn]
+    return found
+
+
+def statements(stack: Stack) -> Iterator[tuple[str, dict[str, Any]]]:
+    for role in stack.of_type("AWS::IAM::Role"):
+        for policy in role.properties["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield role.logical_id, statement
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_the_four_functions_are_there(stack: Stack) -> None:
+    assert set(stack.functions()) == set(SETTINGS)
+    for spec in stack.functions().values():
+        assert (spec.code / "app.py").is_file(), f"{spec.name} has no app.py in {spec.code}"
+
+
+def test_each_queue_has_a_dead_letter_queue_of_its_own_that_keeps_as_long(stack: Stack) -> None:
+    queues = {queue.physical.attributes["Arn"]: queue for queue in stack.of_type("AWS::SQS::Queue")}
+    working = [queue for queue in queues.values() if "RedrivePolicy" in queue.properties]
+    targets = [queue.properties["RedrivePolicy"]["deadLetterTargetArn"] for queue in working]
+    assert len(working) == 4
+    assert len(set(targets)) == len(targets)
+    assert set(queues) == set(targets) | {queue.physical.attributes["Arn"] for queue in working}
+    for queue, target in zip(working, targets, strict=True):
+        # A message's age counts from when it was first sent, so a shorter retention there would drop it on arrival.
+        assert queues[target].properties["MessageRetentionPeriod"] >= queue.properties["MessageRetentionPeriod"]
+        assert int(queue.properties["RedrivePolicy"]["maxReceiveCount"]) >= 2
+
+
+def test_every_queue_is_encrypted(stack: Stack) -> None:
+    assert all(queue.properties["SqsManagedSseEnabled"] is True for queue in stack.of_type("AWS::SQS::Queue"))
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_visibility_is_at_least_six_timeouts(stack: Stack, function: str) -> None:
+    queue = queue_by_arn(stack, mapping_of(stack, function).properties["EventSourceArn"])
+    assert queue.properties["VisibilityTimeout"] >= 6 * stack.functions()[function].timeout
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_partial_failures_and_bounded_concurrency(stack: Stack, function: str) -> None:
+    mapping = mapping_of(stack, function).properties
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert int(mapping["ScalingConfig"]["MaximumConcurrency"]) >= 2
+
+
+def test_the_lease_lies_between_timeout_and_visibility(stack: Stack) -> None:
+    plan = stack.functions()["PlanFunction"]
+    queue = queue_by_arn(stack, mapping_of(stack, "PlanFunction").properties["EventSourceArn"])
+    for lease in (plan.timeout, queue.properties["VisibilityTimeout"]):
+        expand(TEMPLATE, {"LeaseSeconds": str(lease)})
+    for lease in (plan.timeout - 1, queue.properties["VisibilityTimeout"] + 1):
+        with pytest.raises(LocalCloudError, match="LeaseSeconds"):
+            expand(TEMPLATE, {"LeaseSeconds": str(lease)})
+
+
+@pytest.mark.parametrize(("mode", "enabled"), [("none", False), ("create", True), ("existing", True)])
+def test_without_an_endpoint_no_scene_is_received(mode: str, *, enabled: bool) -> None:
+    given = {**LOCAL_PARAMETERS, "EndpointMode": mode, "ExistingEndpointName": "elsewhere"}
+    functions = expand(TEMPLATE, given).functions()
+    sources = {name: spec.source.enabled for name, spec in functions.items() if spec.source}
+    # settle and collect go on: what is already under way when an endpoint is taken away still ends.
+    assert sources == {"PlanFunction": enabled, "TileFunction": enabled, "SettleFunction": True, "CollectFunction": True}
+
+
+def test_the_default_stack_needs_neither_image_nor_model() -> None:
+    kinds = {resource.type for resource in expand(TEMPLATE, {}).resources.values()}
+    assert not {kind for kind in kinds if kind.startswith(("AWS::SageMaker::", "AWS::ApplicationAutoScaling::"))}
+
+
+def test_an_existing_endpoint_is_invoked_and_nothing_of_it_made() -> None:
+    found = expand(TEMPLATE, {"EndpointMode": "existing", "ExistingEndpointName": "elsewhere"})
+    assert not found.of_type("AWS::SageMaker::Endpoint")
+    assert found.functions()["TileFunction"].environment["CLAYLINE_ENDPOINT_NAME"] == "elsewhere"
+    (invoke,) = [statement for _, statement in statements(found) if statement["Sid"] == "Invoke"]
+    assert invoke["Resource"] == "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/elsewhere"
+
+
+def test_the_invoked_endpoint_is_the_created_one_in_lower_case(stack: Stack) -> None:
+    (invoke,) = [statement for _, statement in statements(stack) if statement["Sid"] == "Invoke"]
+    name = stack.functions()["TileFunction"].environment["CLAYLINE_ENDPOINT_NAME"]
+    assert invoke["Resource"] == f"arn:aws:sagemaker:eu-central-1:123456789012:endpoint/{name.lower()}"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ExistingScenesBucket": "same", "ExistingEmbeddingsBucket": "same"}, "must not be one bucket"),
+        ({"EndpointMode": "create"}, "needs ImageDigest"),
+        ({"EndpointMode": "existing"}, "needs ExistingEndpointName"),
+        ({"CogPrefix": ""}, "CogPrefix"),
+        ({"MaxConcurrentInvocations": "1"}, "MaxConcurrentInvocations"),
+        ({"RequestTtlSeconds": "21601"}, "RequestTtlSeconds"),
+        ({"Boa": "maybe"}, "Boa"),
+    ],
+)
+def test_refused_parameters(given: dict[str, str], message: str) -> None:
+    with pytest.raises(LocalCloudError, match=message):
+        expand(TEMPLATE, given)
+
+
+def test_existing_buckets_take_the_place_of_our_own() -> None:
+    found = expand(TEMPLATE, {"ExistingScenesBucket": "archive", "ExistingEmbeddingsBucket": "results"})
+    assert {bucket.logical_id for bucket in found.of_type("AWS::S3::Bucket")} == {"ModelBucket", "WorkBucket"}
+    plan = found.functions()["PlanFunction"].environment
+    assert (plan["CLAYLINE_SCENES_BUCKET"], plan["CLAYLINE_EMBEDDINGS_BUCKET"]) == ("archive", "results")
+    (rule,) = found.of_type("AWS::Events::Rule")
+    assert rule.properties["EventPattern"]["detail"]["bucket"]["name"] == ["archive"]
+    reached = {
+        resource for role, statement in statements(found) if role in {"PlanRole", "TileRole"} for resource in listed(statement["Resource"])
+    }
+    assert {"arn:aws:s3:::archive/*", "arn:aws:s3:::archive", "arn:aws:s3:::results/failed/*"} <= reached
+
+
+def test_no_statement_reaches_further_than_it_says(stack: Stack) -> None:
+    for role, statement in statements(stack):
+        where = f"{role}/{statement['Sid']}"
+        assert statement["Effect"] == "Allow"
+        assert "NotAction" not in statement
+        assert "NotResource" not in statement
+        assert all("*" not in action for action in listed(statement["Action"])), where
+        for resource in listed(statement["Resource"]):
+            if resource == "*":
+                assert statement["Sid"] in WITHOUT_RESOURCE, f"{where} reaches everything"
+                continue
+            # One star, at the end, under a name of ours: a prefix of objects, a log group's streams, the endpoints' log groups.
+            body = resource.removeprefix("arn:*:")
+            assert re.fullmatch(r"[^*]+(?:[/:]\*)?", body), f"{where}: {resource}"
+
+
+def test_every_reason_for_a_star_is_still_needed(stack: Stack) -> None:
+    assert {statement["Sid"] for _, statement in statements(stack) if statement["Resource"] == "*"} == set(WITHOUT_RESOURCE)
+
+
+def test_allowed_buckets_are_read_and_only_read(stack: Stack) -> None:
+    found = [
+        (role, statement) for role, statement in statements(stack) if any("arn:*:s3:::one" in arn for arn in listed(statement["Resource"]))
+    ]
+    assert {(role, statement["Action"]) for role, statement in found} == set(
+        itertools.product(("PlanRole", "TileRole"), ("s3:GetObject", "s3:ListBucket"))
+    )
+    for _, statement in found:
+        tail = "/*" if statement["Action"] == "s3:GetObject" else ""
+        assert statement["Resource"] == [f"arn:*:s3:::one{tail}", f"arn:*:s3:::two{tail}"]
+    assert stack.functions()["PlanFunction"].environment["CLAYLINE_ALLOWED_BUCKETS"] == "one,two"
+
+
+def test_no_allowed_buckets_is_no_statement() -> None:
+    found = expand(TEMPLATE, LOCAL_PARAMETERS)
+    assert not [statement for _, statement in statements(found) if "Allowed" in statement["Sid"]]
+    assert found.functions()["PlanFunction"].environment["CLAYLINE_ALLOWED_BUCKETS"] == ""
+
+
+def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
+    """Who may write where, from docs/architecture.md and not from the template."""
+    writes = {
+        (role, statement_resource.rsplit(":", 1)[-1])
+        for role, statement in statements(stack)
+        if "s3:PutObject" in listed(statement["Action"])
+        for statement_resource in listed(statement["Resource"])
+    }
+    assert writes == {
+        ("PlanRole", "clayline-workbucket/plans/*"),
+        ("PlanRole", "clayline-embeddingsbucket/failed/*"),
+        ("TileRole", "clayline-workbucket/requests/*"),
+        ("TileRole", "clayline-workbucket/outcomes/*"),
+        ("SettleRole", "clayline-workbucket/settlements/*"),
+        ("CollectRole", "clayline-embeddingsbucket/*"),
+        ("EndpointRole", "clayline-workbucket/responses/*"),
+        ("EndpointRole", "clayline-workbucket/failures/*"),
+    }
+    sends = {
+        (role, resource.rsplit(":", 1)[-1])
+        for role, statement in statements(stack)
+        if "sqs:SendMessage" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    assert sends == {
+        ("PlanRole", "clayline-TileQueue"),
+        ("TileRole", "clayline-ResultQueue"),
+        ("SettleRole", "clayline-SettledQueue"),
+    }
+
+
+def test_every_function_has_a_role_and_logs_of_its_own(stack: Stack) -> None:
+    functions = [function.properties for function in stack.of_type("AWS::Lambda::Function")]
+    assert len({function["Role"] for function in functions}) == len(functions)
+    assert len({function["LoggingConfig"]["LogGroup"] for function in functions}) == len(functions)
+    assert all("ManagedPolicyArns" not in role.properties for role in stack.of_type("AWS::IAM::Role"))
+    assert all(int(group.properties["RetentionInDays"]) > 0 for group in stack.of_type("AWS::Logs::LogGroup"))
+
+
+@pytest.mark.parametrize(("function", "settings"), SETTINGS.items())
+def test_environment_is_what_the_settings_read(
+    stack: Stack, function: str, settings: type[CommonSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = stack.functions()[function].environment
+    given = {name.removeprefix("CLAYLINE_").lower() for name in environment if name.startswith("CLAYLINE_")}
+    assert given == set(settings.model_fields)
+    assert {name for name in environment if not name.startswith("CLAYLINE_")} == {
+        "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "POWERTOOLS_LOG_LEVEL",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert load(settings).ledger_table == stack.resources["Ledger"].physical.ref
+
+
+def test_defaults_agree_between_template_and_settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default in settings.py that template.yaml contradicts would show only where the template is not used."""
+    for function, settings in SETTINGS.items():
+        for name, value in stack.functions()[function].environment.items():
+            monkeypatch.setenv(name, value)
+        loaded = load(settings)
+        for name, declared in settings.model_fields.items():
+            if not declared.is_required() and name != "allowed_buckets":
+                assert getattr(loaded, name) == declared.get_default(), f"{function}: {name}"
+
+
+def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
+    admitted = {}
+    for policy in stack.of_type("AWS::SQS::QueuePolicy"):
+        (statement,) = policy.properties["PolicyDocument"]["Statement"]
+        assert statement["Action"] == "sqs:SendMessage"
+        admitted[statement["Principal"]["Service"]] = listed(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+    assert admitted == {
+        "events.amazonaws.com": [stack.resources["SceneRule"].physical.attributes["Arn"]],
+        "sns.amazonaws.com": [stack.resources["SuccessTopic"].physical.ref, stack.resources["ErrorTopic"].physical.ref],
+    }
+
+
+def test_work_outlives_every_message_and_requests_outlive_their_time(stack: Stack) -> None:
+    rules = stack.resources["WorkBucket"].properties["LifecycleConfiguration"]["Rules"]
+    days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert set(days) == {"requests/", "plans/", "outcomes/", "settlements/", "responses/", "failures/"}
+    assert all(kept > LONGEST_MESSAGE_DAYS for prefix, kept in days.items() if prefix != "requests/")
+    assert days["requests/"] * 86_400 > 21_600
+    assert max(queue.properties["MessageRetentionPeriod"] for queue in stack.of_type("AWS::SQS::Queue")) <= LONGEST_MESSAGE_DAYS * 86_400
+
+
+def test_buckets_are_private_and_outlive_the_stack() -> None:
+    raw = TEMPLATE.read_text(encoding="utf-8")
+    stack = expand(TEMPLATE, LOCAL_PARAMETERS)
+    buckets = stack.of_type("AWS::S3::Bucket")
+    assert len(buckets) == 4
+    for bucket in buckets:
+        assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert raw.count("DeletionPolicy: RetainExceptOnCreate") == len(buckets) + 1  # and the ledger
+
+
+def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
+    (target,) = stack.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    assert target.properties["MinCapacity"] == 0
+    policies = {policy.properties["PolicyType"]: policy for policy in stack.of_type("AWS::ApplicationAutoScaling::ScalingPolicy")}
+    assert set(policies) == {"TargetTrackingScaling", "StepScaling"}
+    tracking = policies["TargetTrackingScaling"].properties["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["CustomizedMetricSpecification"]["MetricName"] == "ApproximateBacklogSizePerInstance"
+    (alarm,) = stack.of_type("AWS::CloudWatch::Alarm")
+    assert alarm.properties["MetricName"] == "HasBacklogWithoutCapacity"
+    assert alarm.properties["AlarmActions"] == [policies["StepScaling"].physical.ref]
