@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from clayline.errors import ModelError, SceneError
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\Z")]
-Token = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=48)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=128)]
-BandName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}\Z")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
+Token = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\z", max_length=48)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\z", max_length=128)]
+BandName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}\z")]
 
 
 class _Strict(BaseModel):
@@ -80,6 +80,9 @@ class Manifest(_Strict):
             msg = "two entries carry the same token"
             raise ValueError(msg)
         for entry in self.entries:
+            if entry.graph not in entry.files:  # the digest covers ``files`` only
+                msg = f"entry {entry.token} does not list its graph {entry.graph} among its files"
+                raise ValueError(msg)
             if missing := {entry.graph, *entry.files} - self.files.keys():
                 msg = f"entry {entry.token} names files that the manifest does not list: {sorted(missing)}"
                 raise ValueError(msg)
