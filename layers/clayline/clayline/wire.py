@@ -1,6 +1,7 @@
 """Request and response objects of the endpoint, as docs/wire.md specifies them."""
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,6 +17,7 @@ CONTENT_TYPE = "application/x-safetensors"
 MAX_HEADER_BYTES = 100_000
 STATUS_GOOD = 0
 STATUS_NON_FINITE = 1
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,5}\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +50,9 @@ class BatchHeader:
             msg = f"expected a {kind} object, its metadata says {metadata.get('clayline')!r}"
             raise WireError(msg)
         try:
+            if not _ATTEMPT.match(metadata["attempt"]):
+                msg = f"attempt {metadata['attempt']!r}"
+                raise ValueError(msg)
             return cls(attempt=int(metadata["attempt"]), **{name: metadata[name] for name in ("run", "batch", "folder", "token", "digest")})
         except (KeyError, ValueError) as error:
             msg = f"{kind} metadata lacks or garbles {error}"
@@ -77,7 +82,7 @@ class Request:
         if "pixels" not in tensors or tensors["pixels"].ndim != 4:  # noqa: PLR2004 - [N, C, H, W]
             msg = f"batch {header.batch} of run {header.run}: `pixels` is missing or not [N, C, H, W]"
             raise WireError(msg)
-        if not len(index) or any(len(tensor) != len(index) for tensor in tensors.values()):
+        if not len(index) or any(tensor.shape[:1] != index.shape for tensor in tensors.values()):
             msg = f"batch {header.batch} of run {header.run}: tensors must all have one N of at least 1"
             raise WireError(msg)
         return cls(header=header, index=index, inputs=tensors)
@@ -128,7 +133,7 @@ def _read(body: bytes) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         msg = "not a safetensors file, or its header is too large"
         raise WireError(msg)
     try:
-        metadata = json.loads(body[8 : 8 + length]).get("__metadata__", {})
+        metadata = json.loads(body[8 : 8 + length]).get("__metadata__") or {}  # the library takes null, too
         return metadata, safetensors.numpy.load(body)
     except (safetensors.SafetensorError, ValueError, AttributeError, KeyError, RecursionError) as error:
         msg = f"not a valid safetensors file: {error}"
