@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clayline.run import inference_id, parse_s3_uri
 
-_REQUEST_KEY = re.compile(r"requests/([0-9a-f]{32})/(b[0-9]{5,})-a([1-9][0-9]{0,5})\.safetensors\Z")
+_RUN = "[0-9a-f]{32}"
+_BATCH = "b(?:[0-9]{5}|[1-9][0-9]{5,8})"  # one spelling a number: b000042 beside b00042 would settle one batch twice
+_REQUEST_KEY = re.compile(rf"requests/({_RUN})/({_BATCH})-a([1-9][0-9]{{0,5}})\.safetensors\Z")
 MAX_MESSAGE = 500
 
 
@@ -31,9 +33,9 @@ class NothingSent(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     kind: Literal["clayline-nothing-sent/1"] = "clayline-nothing-sent/1"
-    run: str
-    batch: str
-    attempt: int
+    run: Annotated[str, Field(pattern=rf"^{_RUN}\z")]
+    batch: Annotated[str, Field(pattern=rf"^{_BATCH}\z")]
+    attempt: int = Field(ge=1)
 
 
 class UnknownResultError(ValueError):
@@ -59,8 +61,7 @@ def parse_result(body: str, *, work_bucket: str) -> BatchResult:
 
 
 def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
-    request = content.get("requestParameters") or {}
-    response = content.get("responseParameters") or {}
+    request, response = _mapping(content, "requestParameters"), _mapping(content, "responseParameters")
     status, identity = content.get("invocationStatus"), content.get("inferenceId")
     try:
         bucket, key = parse_s3_uri(str(request.get("inputLocation")))
@@ -80,6 +81,11 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
     reason = "request-expired" if status == "Expired" else "inference-failed"
     message = str(content.get("failureReason") or f"invocationStatus {status}")[:MAX_MESSAGE]
     return BatchResult(run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message)
+
+
+def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = content.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _json(text: str) -> Mapping[str, Any]:
