@@ -1,7 +1,6 @@
 """STAC Items: which assets are the bands, where they lie, and whether they may be opened."""
 
 import json
-import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ _MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
 _SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
 _SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
 _S3_HOST = re.compile(r"(?P<bucket>[a-z0-9.-]{3,63})\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\Z")
-_TILE = re.compile(r"(?:\A|[_-])T?((?:0[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
+_DOTS = {".", ".."}
+_TILE = re.compile(r"(?:\A|[_-])T?((?:0?[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,14 +86,12 @@ def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozense
         msg = f"scene {identity}: collection {collection!r} is not known. Known are {known()}."
         raise SceneError(msg, reason="unknown-product")
     found: dict[str, BandAsset] = {}
-    mask: BandAsset | None = None
-    for key, asset in _rasters(content["assets"]):
-        if product.mask and key.lower() == product.mask:
-            mask = BandAsset(name=product.mask, uri=_resolve(asset["href"], uri, identity, allowed_buckets), band=1)
-            continue
-        names = _names(key, asset, product)
+    rasters = list(_rasters(content["assets"]))
+    masks = [asset for key, asset in rasters if key.lower() == product.mask]
+    named = [(_names(key, asset, product), asset) for key, asset in rasters if key.lower() != product.mask]
+    for names, asset in sorted(named, key=lambda pair: len(pair[0]) > 1):
         if any(name in found and len(names) > 1 for name in names):
-            continue  # a composite (TCI) repeats bands that have files of their own
+            continue  # a composite (TCI) repeats bands that have files of their own, wherever it stands
         for number, name in enumerate(names, start=1):
             if name is not None and name not in found:
                 found[name] = BandAsset(name=name, uri=_resolve(asset["href"], uri, identity, allowed_buckets), band=number)
@@ -106,7 +104,9 @@ def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozense
         properties=properties,
         product=product,
         bands=tuple(found.values()),
-        mask=mask,
+        mask=BandAsset(name=product.mask, uri=_resolve(masks[0]["href"], uri, identity, allowed_buckets), band=1)
+        if product.mask and masks
+        else None,
         tile=_tile(identity, properties) if product.mgrs_tiled else None,
     )
 
@@ -137,17 +137,20 @@ def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | N
 
 def _resolve(href: str, base: str, scene: str, allowed: frozenset[str]) -> str:
     """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # "https://[" and the like: as forbidden as any other place that is no allowed bucket
+        parts = urlsplit("invalid:")
     if parts.scheme == "s3":
         bucket, _, key = href.removeprefix("s3://").partition("/")  # an S3 URI's key is raw: no query, no percent decoding
     elif parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
         bucket, key = host["bucket"], unquote(parts.path.lstrip("/"))
     elif not parts.scheme and not parts.netloc and not href.startswith("/"):
         bucket, _, own = base.removeprefix("s3://").partition("/")
-        key = posixpath.normpath(posixpath.join(posixpath.dirname(own), href))
+        key = _join(own, href)
     else:
         bucket, key = "", ""
-    if bucket not in allowed or not key or key.startswith("../"):
+    if bucket not in allowed or not key or _DOTS.intersection(key.split("/")):  # HTTP clients fold dots, into another bucket
         msg = (
             f"scene {scene}: asset {href!r} is not in an allowed bucket ({', '.join(sorted(allowed))}). "
             "Use hrefs relative to the Item or s3://, and list further buckets in the stack's AllowedBuckets."
@@ -156,14 +159,30 @@ def _resolve(href: str, base: str, scene: str, allowed: frozenset[str]) -> str:
     return f"s3://{bucket}/{key}"
 
 
+def _join(own: str, href: str) -> str:
+    """Give the key that ``href`` names relative to the key ``own``; a ``..`` that leads out of the bucket stays in it."""
+    segments = own.split("/")[:-1]  # by hand: posixpath would fold the empty segments that a key may have
+    for segment in href.split("/"):
+        if segment == ".." and segments and segments[-1] != "..":
+            segments.pop()
+        elif segment != ".":
+            segments.append(segment)
+    return "/".join(segments)
+
+
 def _tile(identity: str, properties: Mapping[str, Any]) -> str | None:
+    """Give the tile as declared, its zone padded: Earth Search writes 5VPJ. Whether it is one is checked against the scene's grid."""
     code = str(properties.get("grid:code") or "")
     if code.startswith("MGRS-"):
-        return code.removeprefix("MGRS-")
+        return _padded(code.removeprefix("MGRS-"))
     if declared := properties.get("s2:mgrs_tile"):
-        return str(declared)
+        return _padded(str(declared))
     parts = [properties.get(f"mgrs:{name}") for name in ("utm_zone", "latitude_band", "grid_square")]
     if all(parts):
-        return f"{int(str(parts[0])):02d}{parts[1]}{parts[2]}"
+        return _padded("".join(map(str, parts)))
     found = _TILE.search(identity)
-    return found[1] if found else None
+    return _padded(found[1]) if found else None
+
+
+def _padded(tile: str) -> str:
+    return tile.removeprefix("T").zfill(len("05VPJ"))
