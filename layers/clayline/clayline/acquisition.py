@@ -12,6 +12,7 @@ from clayline.errors import SceneError
 _COMPACT = re.compile(
     r"(?<![0-9])((?:19|20)[0-9]{2})-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])(?:T([0-2][0-9])([0-5][0-9])([0-5][0-9]))?(?![0-9])"
 )
+_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}\Z")
 _TIFF = re.compile(r"([0-9]{4}):([0-9]{2}):([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})\Z")
 
 
@@ -47,7 +48,7 @@ def from_item(properties: Mapping[str, Any], *, scene: str) -> Acquisition:
                 msg = f"ends {last} before it starts {first}"
                 raise ValueError(msg)
             return _interval(start.start.date(), end.end.date(), "item:interval") if start.start != end.end else start
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         msg = f"scene {scene}: the Item's time cannot be read ({error}). Give an RFC 3339 datetime."
         raise SceneError(msg, reason="no-acquisition-time") from error
     msg = f"scene {scene}: the Item has neither datetime nor start_datetime and end_datetime. Add one."
@@ -75,7 +76,7 @@ def from_cog(*, scene: str, metadata: Mapping[str, str], file_name: str, tags: M
             year, month, day, hour, minute, second = tag.groups()
             instant = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
             return Acquisition(start=instant, end=instant, source="tiff-tag")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         msg = f"scene {scene}: its acquisition time cannot be read ({error}). Set the object's metadata `datetime`, RFC 3339."
         raise SceneError(msg, reason="no-acquisition-time") from error
     msg = f"scene {scene}: no acquisition time in the object's metadata (`datetime`) or the file name. Set one, or land a STAC Item."
@@ -83,7 +84,7 @@ def from_cog(*, scene: str, metadata: Mapping[str, str], file_name: str, tags: M
 
 
 def _parse(text: str, source: str) -> Acquisition:
-    if len(text) == len("2020-01-01"):
+    if _DATE.match(text):
         whole_day = date.fromisoformat(text)
         return _interval(whole_day, whole_day, source)
     instant = datetime.fromisoformat(text)
