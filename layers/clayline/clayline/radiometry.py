@@ -71,6 +71,8 @@ def _baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _refuse_contradiction(scene: str, baseline: tuple[int, int] | None, flag: object, declared: object) -> None:
     statements = []
+    if flag is not None and not isinstance(flag, bool):
+        statements.append(f"earthsearch:boa_offset_applied is {flag!r}, neither true nor false")
     if declared is not None and declared not in (0, BOA_ADD_OFFSET):
         statements.append(f"s2:boa_add_offset is {declared!r}, neither 0 nor -1000")
     if declared == BOA_ADD_OFFSET and flag is True:
