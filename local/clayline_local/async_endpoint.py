@@ -117,7 +117,7 @@ class AsyncEndpoint:
 
     def start(self) -> None:
         """Begin to accept calls."""
-        threading.Thread(target=self._http.serve_forever, name="async-endpoint-http", daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="async-endpoint-http", daemon=True).start()
 
     def stop(self) -> None:
         """Accept nothing more, finish what is being computed, forget what is queued and what is delayed."""
