@@ -1,0 +1,331 @@
+"""The whole chain in one process and one thread, on moto, with an injected clock and faults that replay (decisions.md 25).
+
+Queues are moto's; SageMaker's part is played by the container's own code, called when the test says so.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from clayline.raster.headers import GdalHeaders
+from clayline.raster.pixels import GdalPixels
+
+from clayline.aws.announcer import EventAnnouncer
+from clayline.aws.ledger import DynamoLedger
+from clayline.aws.objects import S3Objects
+from clayline.aws.queues import SqsQueue
+from clayline.collecting import Collecting, SettledRun
+from clayline.errors import TransientError
+from clayline.intake import Landing, ObjectCreated, classify
+from clayline.manifest import Manifest, read_manifest
+from clayline.plan import Thresholds
+from clayline.planning import Planning, PlanOptions, PlanOutcome
+from clayline.ports import Objects
+from clayline.radiometry import BoaOverride
+from clayline.result import UnknownResultError, parse_result
+from clayline.run import parse_s3_uri
+from clayline.settling import Settling
+from clayline.table.geoparquet import write_geoparquet
+from clayline.tiling import TileJob, Tiling
+from clayline.wire import Request
+from server.folders import load_folders
+from server.inference import embed
+
+REGION = "eu-central-1"
+SCENES, WORK, OUT = "scenes", "work", "embeddings"
+QUEUES = ("tile", "result", "settled", "watch")
+MUTATIONS = frozenset(
+    {
+        "put_new", "send", "invoke", "announce", "claim", "release", "revision", "advance", "announce_failure",
+        "record_request", "record_invocation", "record_result", "settle",
+    }
+)  # fmt: skip
+
+
+class Killed(BaseException):
+    """The process is gone: nothing may catch this but the test."""
+
+
+@dataclass
+class Faults:
+    """Kills once, just before or just after the n-th mutation."""
+
+    at: int | None = None
+    after: bool = False
+    count: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def wrap(self, port: Any) -> Any:
+        return _Faulty(port, self)
+
+    def around(self, name: str, act: Callable[[], Any]) -> Any:
+        self.count += 1
+        self.log.append(name)
+        due = self.at == self.count
+        if due and not self.after:
+            raise Killed
+        result = act()
+        if due:
+            raise Killed
+        return result
+
+
+class _Faulty:
+    def __init__(self, port: Any, faults: Faults) -> None:
+        self._port = port
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._port, name)
+        if name not in MUTATIONS:
+            return value
+        return lambda *args, **kwargs: self._faults.around(name, lambda: value(*args, **kwargs))
+
+
+@dataclass
+class PlayedEndpoint:
+    """SageMaker's side of an invocation: takes it, and answers when asked, through the container's own code."""
+
+    objects: Objects
+    models: Path
+    taken: list[tuple[str, str]] = field(default_factory=list)
+
+    def invoke(self, *, input_uri: str, inference_id: str) -> str:
+        self.taken.append((input_uri, inference_id))
+        return self._output(inference_id)
+
+    def _output(self, inference_id: str) -> str:
+        return f"s3://{WORK}/responses/{inference_id}.out"
+
+    def answer(self, s3: Any, input_uri: str, inference_id: str) -> dict[str, Any]:
+        """Compute one request and give SageMaker's notification."""
+        request = Request.from_bytes(self.objects.get(input_uri))
+        head = request.header
+        loaded = load_folders(self.models, threads=1).find(folder=head.folder, token=head.token, digest=head.digest)
+        bucket, key = parse_s3_uri(self._output(inference_id))
+        s3.put_object(Bucket=bucket, Key=key, Body=embed(loaded, request, micro_batch=16).to_bytes())
+        return completed(input_uri, inference_id, self._output(inference_id))
+
+
+def completed(input_uri: str, inference_id: str, output: str) -> dict[str, Any]:
+    """SageMaker's notification of a success."""
+    return {
+        "awsRegion": REGION,
+        "eventTime": "2026-01-01T00:00:00.000Z",
+        "receivedTime": "2026-01-01T00:00:00.000Z",
+        "invocationStatus": "Completed",
+        "requestParameters": {"contentType": "application/x-safetensors", "endpointName": "clayline", "inputLocation": input_uri},
+        "responseParameters": {"contentType": "application/x-safetensors", "outputLocation": output},
+        "inferenceId": inference_id,
+        "eventVersion": "1.0",
+        "eventSource": "aws:sagemaker",
+        "eventName": "InferenceResult",
+    }
+
+
+def failed(input_uri: str, inference_id: str, status: str = "Failed") -> dict[str, Any]:
+    """SageMaker's notification of a failure."""
+    done = completed(input_uri, inference_id, "unused")
+    failure = {"contentType": None, "failureLocation": f"s3://{WORK}/failures/{inference_id}-error.out"}
+    return {**done, "invocationStatus": status, "failureReason": "the model server answered 500", "responseParameters": failure}
+
+
+class Pipeline:
+    """Buckets, queues, table; and each function's use case over them."""
+
+    def __init__(self, models: Path, *, scratch: Path, chips_per_batch: int = 5, **options: Any) -> None:
+        self.s3 = boto3.client("s3", region_name=REGION)
+        self.sqs = boto3.client("sqs", region_name=REGION)
+        self.events = boto3.client("events", region_name=REGION)
+        for bucket in (SCENES, WORK, OUT):
+            self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.urls = {name: self.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "0"})["QueueUrl"] for name in QUEUES}
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.urls["watch"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.events.put_rule(Name="watch", EventPattern=json.dumps({"source": ["clayline"]}))
+        self.events.put_targets(Rule="watch", Targets=[{"Id": "watch", "Arn": arn}])
+        self.table = boto3.resource("dynamodb", region_name=REGION).create_table(
+            TableName="ledger",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        self.now = datetime(2026, 11, 22, 9, tzinfo=UTC)
+        self.faults = Faults()
+        self.scratch = scratch
+        self.objects = S3Objects(self.s3)
+        self.ledger = DynamoLedger(self.table)
+        self.endpoint = PlayedEndpoint(objects=self.objects, models=models)
+        folder = next(path for path in models.iterdir() if path.is_dir())
+        self.manifest: Manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
+        self.options = PlanOptions(
+            **{
+                "work_bucket": WORK,
+                "embeddings_bucket": OUT,
+                "allowed_buckets": frozenset({SCENES}),
+                "any_gsd": False,
+                "boa": BoaOverride.AUTO,
+                "tiff_datetime": False,
+                "creator": "the tests",
+                "thresholds": Thresholds(),
+                "lease": timedelta(minutes=5),
+                "chips_per_batch": chips_per_batch,
+                "memory_budget": 50_000_000,
+                **options,
+            }
+        )
+
+    def _path(self, uri: str) -> str:
+        """Fetch an object for GDAL, which moto in process cannot serve; afresh each time, as it may have been replaced."""
+        bucket, key = parse_s3_uri(uri)
+        target = self.scratch / f"{abs(hash(uri))}.tif"
+        target.write_bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return str(target)
+
+    @property
+    def planning(self) -> Planning:
+        wrap = self.faults.wrap
+        return Planning(
+            objects=wrap(self.objects),
+            ledger=wrap(self.ledger),
+            tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
+            announcer=wrap(EventAnnouncer(self.events, bus="default")),
+            headers=GdalHeaders(path_of=self._path),
+            clock=lambda: self.now,
+            manifest=self.manifest,
+            options=self.options,
+        )
+
+    @property
+    def tiling(self) -> Tiling:
+        wrap = self.faults.wrap
+        return Tiling(
+            objects=wrap(self.objects),
+            ledger=wrap(self.ledger),
+            endpoint=wrap(self.endpoint),
+            result_queue=wrap(SqsQueue(self.sqs, self.urls["result"])),
+            pixels=GdalPixels(path_of=self._path),
+            work_bucket=WORK,
+        )
+
+    @property
+    def settling(self) -> Settling:
+        wrap = self.faults.wrap
+        return Settling(
+            ledger=wrap(self.ledger),
+            objects=wrap(self.objects),
+            settled_queue=wrap(SqsQueue(self.sqs, self.urls["settled"])),
+            work_bucket=WORK,
+        )
+
+    @property
+    def collecting(self) -> Collecting:
+        wrap = self.faults.wrap
+        return Collecting(
+            objects=wrap(self.objects),
+            ledger=wrap(self.ledger),
+            announcer=wrap(EventAnnouncer(self.events, bus="default")),
+            write_table=write_geoparquet,
+            work_bucket=WORK,
+            scratch=self.scratch,
+        )
+
+    def put(self, key: str, body: bytes, **metadata: str) -> str:
+        """Land an object; gives its ETag."""
+        return str(self.s3.put_object(Bucket=SCENES, Key=key, Body=body, Metadata=metadata)["ETag"].strip('"'))
+
+    def landing(self, key: str) -> Landing:
+        """Give the landing that EventBridge's event about ``key`` means."""
+        try:
+            head = self.s3.head_object(Bucket=SCENES, Key=key)
+            size, etag = head["ContentLength"], head["ETag"].strip('"')
+        except self.s3.exceptions.ClientError:
+            size, etag = 1, "gone"
+        event = {
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "detail": {"bucket": {"name": SCENES}, "object": {"key": key, "size": size, "etag": etag}},
+        }
+        found = classify(ObjectCreated.model_validate(event), item_prefix="", cog_prefix="cog/")
+        assert isinstance(found, Landing), found
+        return found
+
+    def plan(self, key: str) -> PlanOutcome:
+        """Deliver the event about ``key``."""
+        return self.planning.plan(self.landing(key))
+
+    def deliver(self, queue: str, act: Callable[[str], Any]) -> bool:
+        """Deliver one message; it is deleted unless the function was killed or asks for another try. False if there was none."""
+        messages = self.sqs.receive_message(QueueUrl=self.urls[queue], MaxNumberOfMessages=1).get("Messages", [])
+        for message in messages:
+            act(SQSRecord({"body": message["Body"]}).body)
+            self.sqs.delete_message(QueueUrl=self.urls[queue], ReceiptHandle=message["ReceiptHandle"])
+        return bool(messages)
+
+    def result(self, body: str) -> None:
+        try:
+            self.settling.settle(parse_result(body, work_bucket=WORK))
+        except UnknownResultError:
+            return
+
+    def answer_all(self, *, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda messages: messages) -> None:
+        """Let the endpoint answer what it has taken; ``change`` may repeat, reorder, drop or replace its notifications."""
+        taken, self.endpoint.taken = self.endpoint.taken, []
+        for notification in change([self.endpoint.answer(self.s3, *one) for one in taken]):
+            self.notify(notification)
+
+    def notify(self, notification: Mapping[str, Any]) -> None:
+        """Put SageMaker's notification onto the result queue, in SNS's envelope."""
+        envelope = {"Type": "Notification", "Message": json.dumps(notification)}
+        self.sqs.send_message(QueueUrl=self.urls["result"], MessageBody=json.dumps(envelope))
+
+    def run(self, key: str, **how: Any) -> None:
+        """Take a landed scene through the chain, redelivering after a kill, until every queue is empty."""
+        self.again(lambda: self.plan(key))
+        steps: dict[str, Callable[[str], Any]] = {
+            "tile": lambda body: self.tiling.tile(TileJob.model_validate_json(body)),
+            "result": self.result,
+            "settled": lambda body: self.collecting.collect(SettledRun.model_validate_json(body).run),
+        }
+        for _ in range(200):
+            moved = [self.again(lambda queue=queue, act=act: self.deliver(queue, act)) for queue, act in steps.items()]
+            if self.endpoint.taken:
+                self.answer_all(**how)
+            elif not any(moved):
+                return
+        raise AssertionError("the chain does not come to an end")
+
+    def again(self, act: Callable[[], Any]) -> Any:
+        """Do it; after a kill or a call for another try, let the lease run out and do it again."""
+        for _ in range(5):
+            try:
+                return act()
+            except (Killed, TransientError):
+                self.now += timedelta(minutes=30)
+        raise AssertionError("five tries did not do it")
+
+    def outputs(self) -> dict[str, bytes]:
+        """Give every object of the embeddings bucket."""
+        listed = self.s3.list_objects_v2(Bucket=OUT).get("Contents", [])
+        return {entry["Key"]: self.s3.get_object(Bucket=OUT, Key=entry["Key"])["Body"].read() for entry in listed}
+
+    def announced(self) -> list[dict[str, Any]]:
+        """Give the events so far: detail-type and detail."""
+        found = []
+        while messages := self.sqs.receive_message(QueueUrl=self.urls["watch"], MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                event = json.loads(message["Body"])
+                found.append({"type": event["detail-type"], **event["detail"]})
+                self.sqs.delete_message(QueueUrl=self.urls["watch"], ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def receipt(self) -> dict[str, Any]:
+        """Give the one receipt there is."""
+        found = [body for key, body in self.outputs().items() if key.endswith("_receipt.json")]
+        assert len(found) == 1, list(self.outputs())
+        content: dict[str, Any] = json.loads(found[0])
+        return content
