@@ -6,12 +6,11 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import pairwise
-from math import remainder
 from typing import Self
 
 from clayline import mgrs, utm
 from clayline.errors import InvalidIdentifierError
+from clayline.footprint import Footprint, quadrilateral
 from clayline.mgrs import Cell
 from clayline.utm import Utm
 
@@ -23,8 +22,6 @@ _MAX_SIZE = 99_999
 _MAX_PIXEL = 99_999
 _TILE_SIDE_MM = mgrs.TILE_SIDE * 1000
 _CENTIMETRE = 0.01
-_ANTIMERIDIAN = 180.0
-_POLE = 90.0
 # Digits are spelled [0-9] and every pattern is used with fullmatch: \d would take other scripts' digits, $ a trailing newline.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._-]+")
 _SIDE = r"s(?P<size>[1-9][0-9]{0,4})g(?P<gsd>[1-9][0-9]{0,8})"
@@ -187,33 +184,6 @@ class ModelParts:
     """E.g. ``cls``; may hold ``-``."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Footprint:
-    """A quadrilateral on the ground."""
-
-    epsg: int
-    """System of ``projected``."""
-    projected: tuple[tuple[float, float], ...]
-    """Easting and northing of the corners, metres: upper left, lower left, lower right, upper right, upper left (counter-clockwise)."""
-    lonlat: tuple[tuple[float, float], ...]
-    """The same ring in WGS 84 degrees. It is continuous: where it crosses the antimeridian, longitudes go on beyond 180 or -180. A corner
-    at a pole stands there twice, with its neighbours' longitudes."""
-
-    @property
-    def polygons(self) -> tuple[tuple[tuple[float, float], ...], ...]:
-        """Exterior rings with longitudes within -180 to 180: one, or two where the footprint crosses the antimeridian (RFC 7946, 3.1.9)."""
-        if max(lon for lon, _ in self.lonlat) > _ANTIMERIDIAN:
-            edge, beyond = _ANTIMERIDIAN, 1
-        elif min(lon for lon, _ in self.lonlat) < -_ANTIMERIDIAN:
-            edge, beyond = -_ANTIMERIDIAN, -1
-        else:
-            return (self.lonlat,)
-        near = _clipped(self.lonlat, edge, side=-beyond)
-        far = _clipped(self.lonlat, edge, side=beyond)
-        moved = tuple((lon - beyond * 360, lat) for lon, lat in far)
-        return tuple(ring for ring in (near, moved) if ring)
-
-
 def format(uci: Uci) -> str:  # noqa: A001 - called as uci.format
     """Write an identifier. The parts were checked when they were made."""
     return f"{uci.location}_{uci.time}_{uci.instrument}_{uci.model}"
@@ -320,7 +290,7 @@ def footprint(uci: Uci | str) -> Footprint:
         origin.easting + (window.col * window.gsd_mm + side) / 1000,
         origin.northing - (window.row * window.gsd_mm + side) / 1000,
     )
-    return _footprint(origin, west=west, bottom=bottom, east=east, top=top)
+    return quadrilateral(origin, west=west, bottom=bottom, east=east, top=top)
 
 
 def cell(uci: Uci | str) -> Footprint:
@@ -333,7 +303,7 @@ def cell(uci: Uci | str) -> Footprint:
         msg = f"identifier {format(uci)} names a window, not a cell: use footprint"
         raise InvalidIdentifierError(msg)
     place = mgrs.parse(uci.location.reference)
-    return _footprint(
+    return quadrilateral(
         place.corner, west=place.easting, bottom=place.northing, east=place.easting + place.size, top=place.northing + place.size
     )
 
@@ -355,33 +325,6 @@ def fits_tile(tile: str, *, epsg: int, origin_x: float, origin_y: float, gsd: fl
         return False
     drift = abs(gsd - gsd_mm / 1000) * mgrs.TILE_SIDE / gsd
     return max(abs(origin_x - origin.easting), abs(origin_y + false - origin.northing), drift) <= _CENTIMETRE
-
-
-def _footprint(system: Utm, *, west: float, bottom: float, east: float, top: float) -> Footprint:
-    projected = ((west, top), (west, bottom), (east, bottom), (east, top), (west, top))
-    corners = [utm.inverse(Utm(zone=system.zone, north=system.north, easting=x, northing=y)) for x, y in projected[:-1]]
-    ring: list[tuple[float, float]] = []
-    for index, (lon, lat) in enumerate(corners):
-        if abs(lat) == _POLE:
-            # A pole has every longitude: its neighbours' meridians are the sides that meet there.
-            ring += [(corners[index - 1][0], lat), (corners[(index + 1) % len(corners)][0], lat)]
-        else:
-            ring.append((lon, lat))
-    unbroken = [ring[0]]
-    for lon, lat in ring[1:]:
-        unbroken.append((unbroken[-1][0] + remainder(lon - unbroken[-1][0], 360), lat))
-    return Footprint(epsg=system.epsg, projected=projected, lonlat=(*unbroken, unbroken[0]))
-
-
-def _clipped(ring: tuple[tuple[float, float], ...], edge: float, *, side: int) -> tuple[tuple[float, float], ...]:
-    """Cut a closed ring at a meridian and keep one side of it (1 is east), closed; empty where nothing but the edge is left."""
-    kept: list[tuple[float, float]] = []
-    for (lon, lat), (next_lon, next_lat) in pairwise(ring):
-        if (lon - edge) * side >= 0:
-            kept.append((lon, lat))
-        if (lon - edge) * (next_lon - edge) < 0:
-            kept.append((edge, lat + (next_lat - lat) * (edge - lon) / (next_lon - lon)))
-    return (*kept, kept[0]) if any(lon != edge for lon, _ in kept) else ()
 
 
 def _compact(day: date) -> str:
