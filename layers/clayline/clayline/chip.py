@@ -52,42 +52,49 @@ def prepare(pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence
     return result
 
 
-def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, row0: int, col0: int, fill: float) -> NDArray[Any]:
-    """Copy chips [N, C, size, size] out of a job's pixels [C, h, w], whose upper-left pixel is (row0, col0) of the scene.
+def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, origin: tuple[int, int], fill: float) -> NDArray[Any]:
+    """Copy chips [N, C, size, size] out of a job's pixels [C, h, w], whose upper-left pixel is ``origin`` (row, col) of the scene.
 
     Where a window reaches over the scene's edge (a scene smaller than a chip), ``fill`` stands.
     """
     size = windows[0].size
     chips = np.empty((len(windows), len(pixels), size, size), pixels.dtype)
     for chip, window in zip(chips, windows, strict=True):
-        part = pixels[:, window.row - row0 : window.row - row0 + size, window.col - col0 : window.col - col0 + size]
+        part = pixels[:, *_within(window, origin)]
         if part.shape != chip.shape:
             chip[...] = fill
         chip[:, : part.shape[1], : part.shape[2]] = part
     return chips
 
 
+def is_cloud(classes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say where SCL classes [h, w] are one of CLOUD_CLASSES."""
+    return np.isin(classes, CLOUD_CLASSES)
+
+
 def fractions(
-    valid: NDArray[np.bool_], classes: NDArray[Any] | None, windows: Sequence[ChipWindow], *, row0: int, col0: int
+    valid: NDArray[np.bool_], cloud: NDArray[np.bool_] | None, windows: Sequence[ChipWindow], *, origin: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give each window's valid fraction and cloud fraction, both float32 [N].
 
-    ``valid`` [h, w] and ``classes`` [h, w] (SCL, or None) start at pixel (row0, col0) of the scene. The valid fraction is of all
-    size x size pixels: padding is not valid. The cloud fraction is of the valid pixels, those whose class is one of CLOUD_CLASSES;
-    it is NaN without classes, and for a chip without a valid pixel.
+    ``valid`` and ``cloud`` [h, w] start at pixel ``origin`` (row, col) of the scene. The valid fraction is of all size x size pixels:
+    padding is not valid. The cloud fraction is the cloudy share of the valid pixels; NaN where ``cloud`` is None, and for a chip without a
+    valid pixel.
     """
     valid_fraction = np.zeros(len(windows), np.float32)
     cloud_fraction = np.full(len(windows), np.nan, np.float32)
     for number, window in enumerate(windows):
-        part = (
-            slice(window.row - row0, window.row - row0 + window.size),
-            slice(window.col - col0, window.col - col0 + window.size),
-        )
+        part = _within(window, origin)
         count = np.count_nonzero(valid[part])
         valid_fraction[number] = count / window.size**2
-        if classes is not None and count:
-            cloud_fraction[number] = np.count_nonzero(np.isin(classes[part], CLOUD_CLASSES) & valid[part]) / count
+        if cloud is not None and count:
+            cloud_fraction[number] = np.count_nonzero(cloud[part] & valid[part]) / count
     return valid_fraction, cloud_fraction
+
+
+def _within(window: ChipWindow, origin: tuple[int, int]) -> tuple[slice, slice]:
+    row, col = window.row - origin[0], window.col - origin[1]
+    return slice(row, row + window.size), slice(col, col + window.size)
 
 
 def _as_value(value: float | None, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 - a scalar of whatever dtype is asked for

@@ -1,0 +1,150 @@
+"""The one opener of every COG: a GeoTIFF as it is, with nothing beside it, and no network trouble mistaken for a bad file.
+
+What may be opened is decided by whoever uploads, so the file must not be able to name another: only GDAL's GTiff driver, no overviews (the
+tag ``OVERVIEWS:OVERVIEW_FILE`` may name any dataset), no directory listing (sidecars: ``.ovr``, ``.msk``, ``.aux.xml``, world files) and
+georeferencing from the file's own tags alone.
+
+GDAL opens a GeoTIFF whose index it could not fetch: tags are left out with a warning, and blocks of unknown place read as nodata. So
+GDAL's warnings are listened to while a file is open.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.env import Env
+from rasterio.errors import RasterioIOError
+from rasterio.session import DummySession
+
+from clayline.cog import CogSource
+from clayline.errors import SceneError, TransientError
+
+_REMOTE = "/vsis3/"
+_MIB = 2**20
+_NETWORK_SIGNS = ("HTTP error code", "CURL error", "HTTP response code", "Retrying again")
+_GAP_SIGNS = ("IO error during reading", "Cannot read offset/size for strile")
+# GDAL's error classes (CPLE_*), by which rasterio names its exceptions.
+_MISSING = frozenset({"CPLE_AWSObjectNotFoundError", "CPLE_AWSBucketNotFoundError"})
+_FORBIDDEN = frozenset({"CPLE_AWSAccessDeniedError"})
+_NETWORK = frozenset({"CPLE_HttpResponseError", "CPLE_AWSError", "CPLE_AWSInvalidCredentialsError", "CPLE_AWSSignatureDoesNotMatchError"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadSettings:
+    """How GDAL reads."""
+
+    threads: int = 2
+    """Threads that decode blocks of one read."""
+    cache_bytes: int = 64 * _MIB
+    """GDAL's block cache. A read of whole blocks hardly uses it."""
+    max_block_bytes: int = 128 * _MIB
+    """Largest decoded block (all bands of it, where they are interleaved by pixel) that is accepted: GDAL decodes blocks as wholes."""
+    retries: int = 3
+    """Repetitions of one HTTP request, after 0.5, 1, 2 s and so on."""
+    patience_seconds: int = 20
+    """How long a connection may take, or stall below 1 kB/s."""
+
+    def gdal_options(self) -> dict[str, Any]:
+        """Give GDAL's configuration."""
+        return {
+            "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+            "GDAL_PAM_ENABLED": "NO",
+            "GDAL_NUM_THREADS": str(self.threads),
+            "GDAL_CACHEMAX": self.cache_bytes,
+            # A function's process outlives its invocation; the object may be replaced in between.
+            "CPL_VSIL_CURL_NON_CACHED": _REMOTE,
+            "VSI_CACHE": "NO",
+            "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
+            "GDAL_HTTP_MAX_RETRY": str(self.retries),
+            "GDAL_HTTP_RETRY_DELAY": "0.5",
+            "GDAL_HTTP_CONNECTTIMEOUT": str(self.patience_seconds),
+            "GDAL_HTTP_LOW_SPEED_TIME": str(self.patience_seconds),
+            "GDAL_HTTP_LOW_SPEED_LIMIT": "1024",
+        }
+
+
+class Watch(logging.Handler):
+    """What GDAL warned of in this thread while a file was open."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        super().__init__(level=logging.WARNING)
+        self._thread = threading.get_ident()
+        self.network = False
+        """Whether an HTTP request failed, be it only once."""
+        self.gap = False
+        """Whether a part of the file's index could not be read."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note what a warning is about."""
+        if record.thread == self._thread:
+            message = record.getMessage()
+            self.network |= any(sign in message for sign in _NETWORK_SIGNS)
+            self.gap |= any(sign in message for sign in _GAP_SIGNS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenCog:
+    """An open file."""
+
+    dataset: Any
+    """rasterio's DatasetReader."""
+    watch: Watch
+
+
+@contextmanager
+def open_cog(source: CogSource, settings: ReadSettings) -> Iterator[OpenCog]:
+    """Open a COG, for as long as the context lasts.
+
+    Raises SceneError (``empty-object``, ``source-missing``, ``source-forbidden``, ``truncated``, ``not-a-geotiff``) and TransientError.
+    """
+    if source.size == 0:
+        msg = f"{source.uri} is empty (0 bytes). Upload the file again."
+        raise SceneError(msg, reason="empty-object")
+    watch = Watch()
+    logger = logging.getLogger("rasterio")
+    logger.addHandler(watch)
+    try:
+        # DummySession: GDAL takes credentials from the environment itself; rasterio would import boto3 for them.
+        with Env(DummySession(), **settings.gdal_options()):
+            try:
+                dataset = rasterio.open(source.path, driver="GTiff", sharing=False, OVERVIEW_LEVEL="NONE", GEOREF_SOURCES="INTERNAL")
+            except RasterioIOError as error:
+                raise _explained(source, error, watch) from error
+            with dataset:
+                yield OpenCog(dataset=dataset, watch=watch)
+    finally:
+        logger.removeHandler(watch)
+
+
+def is_remote(source: CogSource) -> bool:
+    """Say whether a network lies between us and the file."""
+    return source.path.startswith(_REMOTE)
+
+
+def network_trouble(source: CogSource, error: object) -> TransientError:
+    """Make the error of a read that failed on its way."""
+    msg = f"{source.uri} could not be read over the network: {error}. It is tried again."
+    return TransientError(msg)
+
+
+def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> SceneError | TransientError:
+    kind = type(error.__cause__).__name__
+    if kind in _MISSING or (not is_remote(source) and not Path(source.path).exists()):
+        msg = f"{source.uri} does not exist (any more). Upload the file, then land the scene again."
+        return SceneError(msg, reason="source-missing")
+    if kind in _FORBIDDEN:
+        msg = f"{source.uri} may not be read (S3 also says so of a missing key to who may not list). Check the key and the bucket's policy."
+        return SceneError(msg, reason="source-forbidden")
+    if watch.network or kind in _NETWORK:
+        return network_trouble(source, error)
+    if "TIFF" in str(error):
+        msg = f"{source.uri} starts like a TIFF, but its directory cannot be read ({error}). Upload the complete file again."
+        return SceneError(msg, reason="truncated")
+    msg = f"{source.uri} is no GeoTIFF ({source.size} bytes). Deliver the band as a Cloud Optimized GeoTIFF."
+    return SceneError(msg, reason="not-a-geotiff")

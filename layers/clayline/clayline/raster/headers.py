@@ -1,0 +1,204 @@
+"""Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+
+from clayline.cog import CogHeader, CogSource
+from clayline.errors import SceneError
+from clayline.ports import ObjectHead
+from clayline.raster import projection
+from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
+from clayline.run import parse_s3_uri
+
+MAX_SIDE = 200_000
+"""Pixels."""
+MAX_BANDS = 1_024
+MAX_BLOCKS = 2**23
+"""Entries of the TIFF's index, all bands together: it is held in memory."""
+_BLOCKS_LOOKED_AT = 2**18
+_MAX_TAGS = 64
+_MAX_TAG_CHARACTERS = 256
+_DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GdalHeaders:
+    """The port Headers, by GDAL."""
+
+    settings: ReadSettings = field(default_factory=ReadSettings)
+
+    def source(self, head: ObjectHead) -> CogSource:
+        """Say where GDAL finds an object. Raises SceneError (``unusable-key``)."""
+        return s3_source(head.uri, head.size)
+
+    def read_header(self, source: CogSource) -> CogHeader:
+        """Read a header: see ``read_header``."""
+        return read_header(source, self.settings)
+
+    def to_lonlat(self, crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Project to longitude and latitude: see ``projection.to_lonlat``."""
+        return projection.to_lonlat(crs, xs, ys)
+
+
+def s3_source(uri: str, size: int) -> CogSource:
+    """Say where GDAL finds the object ``s3://bucket/key`` of ``size`` bytes. Raises SceneError (``unusable-key``)."""
+    bucket, key = parse_s3_uri(uri)
+    if {".", ".."} & set(key.split("/")):
+        msg = f"{uri}: the key has a part `.` or `..`, which HTTP clients resolve to another key. Upload it under a plain key."
+        raise SceneError(msg, reason="unusable-key")
+    return CogSource(path=f"/vsis3/{bucket}/{key}", uri=uri, size=size)
+
+
+def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
+    """Read and check a COG's header.
+
+    Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``, ``truncated``, ``no-crs``,
+    ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``, ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a
+    network, what looks like a bad file is looked at twice: a response cut short leaves no other trace.
+    """
+    try:
+        return _read_once(source, settings)
+    except SceneError:
+        if not is_remote(source):
+            raise
+    return _read_once(source, settings)
+
+
+def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
+    with open_cog(source, settings) as opened:
+        try:
+            header = _header(source, opened.dataset, settings)
+        except SceneError as error:
+            if opened.watch.network:
+                raise network_trouble(source, error) from error
+            raise
+        if opened.watch.gap and opened.watch.network:
+            raise network_trouble(source, "a part of the header was not delivered")
+        if opened.watch.gap:
+            msg = f"{source.uri}: its directory names tags beyond the end of the file. Upload the complete file again."
+            raise SceneError(msg, reason="truncated")
+        return header
+
+
+def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
+    _check_size(source, dataset, settings)
+    crs, epsg = _crs(source, dataset)
+    transform = _transform(source, dataset)
+    (block_height, block_width), *_ = dataset.block_shapes
+    return CogHeader(
+        width=dataset.width,
+        height=dataset.height,
+        band_count=dataset.count,
+        dtype=dataset.dtypes[0],
+        crs=crs,
+        epsg=epsg,
+        transform=transform,
+        nodata=None if dataset.nodata is None else float(dataset.nodata),
+        block_height=block_height,
+        block_width=block_width,
+        pixel_interleaved=_is_pixel_interleaved(dataset),
+        sparse=_is_sparse(source, dataset),
+        descriptions=tuple(dataset.descriptions),
+        tags=_tags(dataset),
+        pixel_size_m=projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height),
+    )
+
+
+def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None:  # noqa: ANN401
+    width, height, bands, dtype = dataset.width, dataset.height, dataset.count, dataset.dtypes[0]
+    if dtype not in _DTYPES:
+        msg = f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Convert it to integers or floats."
+        raise SceneError(msg, reason="unsupported-dtype")
+    (block_height, block_width), *_ = dataset.block_shapes
+    per_block = bands if _is_pixel_interleaved(dataset) else 1
+    blocks = ceil(height / block_height) * ceil(width / block_width) * (bands // per_block)
+    if max(width, height) > MAX_SIDE or bands > MAX_BANDS or blocks > MAX_BLOCKS:
+        msg = (
+            f"{source.uri} declares {width} x {height} px, {bands} band(s), {blocks} blocks; the limits are {MAX_SIDE} px a side, "
+            f"{MAX_BANDS} bands, {MAX_BLOCKS} blocks. Cut the scene into tiles, with blocks of 256 to 1024 px."
+        )
+        raise SceneError(msg, reason="too-large")
+    block_bytes = block_height * block_width * per_block * np.dtype(dtype).itemsize
+    if block_bytes > settings.max_block_bytes:
+        msg = (
+            f"{source.uri} has blocks of {block_width} x {block_height} px, {block_bytes} bytes decoded, over the limit of "
+            f"{settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
+        )
+        raise SceneError(msg, reason="block-too-large")
+
+
+def _crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa: ANN401
+    """Give the CRS as ``EPSG:n`` and n if that code is exactly it, else as WKT2."""
+    crs = dataset.crs
+    if not crs:
+        msg = f"{source.uri} has no CRS. Write the CRS into the GeoTIFF (sidecar files are not read)."
+        raise SceneError(msg, reason="no-crs")
+    try:
+        epsg = crs.to_epsg()
+        if epsg is not None and CRS.from_epsg(epsg) == crs:
+            return f"EPSG:{epsg}", epsg
+        return crs.to_wkt(version="WKT2_2019"), None
+    except RasterioError as error:
+        msg = f"{source.uri} has a CRS that PROJ does not understand ({error}). Write a CRS with an EPSG code."
+        raise SceneError(msg, reason="crs-unusable") from error
+
+
+def _transform(source: CogSource, dataset: Any) -> tuple[float, float, float, float, float, float]:  # noqa: ANN401
+    a, b, c, d, e, f = tuple(dataset.transform)[:6]
+    if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
+        msg = f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are not read)."
+        raise SceneError(msg, reason="no-transform")
+    if b or d or a <= 0 or e >= 0 or not np.isfinite([a, c, e, f]).all():
+        msg = f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south, columns west to east."
+        raise SceneError(msg, reason="rotated")
+    return a, b, c, d, e, f
+
+
+def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401
+    """Say whether blocks are left out; refuse a file whose index points beyond its end, which is what an interrupted upload leaves."""
+    sparse = False
+    for band, row, col in _places(dataset):
+        offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+        size = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
+        if offset is None or size is None:
+            sparse = True
+        elif (end := int(offset) + int(size)) > source.size:
+            msg = (
+                f"{source.uri} is cut off: the block in row {row}, column {col} of band {band} should end at byte {end}, "
+                f"the object has {source.size}. Upload the complete file again."
+            )
+            raise SceneError(msg, reason="truncated")
+    return sparse
+
+
+def _places(dataset: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401
+    """Give (band, block row, block column) of every block; of a huge index, the last block row of each band and an even sample."""
+    (block_height, block_width), *_ = dataset.block_shapes
+    rows, cols = ceil(dataset.height / block_height), ceil(dataset.width / block_width)
+    bands = 1 if _is_pixel_interleaved(dataset) else dataset.count
+    total = rows * cols * bands
+    step = ceil(total / _BLOCKS_LOOKED_AT)
+    sample = np.arange(0, total, step)
+    if step > 1:
+        last_rows = (np.arange(1, bands + 1)[:, None] * rows * cols - np.arange(1, cols + 1)).ravel()
+        sample = np.union1d(sample, last_rows[:_BLOCKS_LOOKED_AT])
+    for number in sample.tolist():
+        band, place = divmod(number, rows * cols)
+        yield band + 1, *divmod(place, cols)
+
+
+def _is_pixel_interleaved(dataset: Any) -> bool:  # noqa: ANN401
+    return bool(dataset.count > 1 and dataset.profile.get("interleave") == "pixel")
+
+
+def _tags(dataset: Any) -> dict[str, str]:  # noqa: ANN401
+    """Give the metadata items that a header may hold: a file's own can be megabytes long and would travel with every plan."""
+    items = sorted((str(name), str(value)) for name, value in dataset.tags().items())
+    return dict([item for item in items if sum(map(len, item)) <= _MAX_TAG_CHARACTERS][:_MAX_TAGS])

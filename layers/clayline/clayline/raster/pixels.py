@@ -1,0 +1,33 @@
+"""The port Pixels, by GDAL: a plan's job becomes pixels."""
+
+from dataclasses import dataclass, field
+
+from clayline.batch import Job
+from clayline.plan import Plan, PlannedBand
+from clayline.ports import JobPixels
+from clayline.raster.cog import ReadSettings
+from clayline.raster.headers import s3_source
+from clayline.raster.tile import BandSource, read_job
+
+
+@dataclass(frozen=True, kw_only=True)
+class GdalPixels:
+    """Reads jobs from S3."""
+
+    settings: ReadSettings = field(default_factory=ReadSettings)
+
+    def read_job(self, plan: Plan, job: Job) -> JobPixels:
+        """Read the job's pixels, each block decoded once: see ``tile.read_job``, whose errors it raises."""
+        window = job.pixel_window(plan.grid)
+        read = read_job(
+            [_source(band) for band in plan.bands],
+            _source(plan.mask) if plan.mask else None,
+            transform=plan.scene.transform,
+            window=window,
+            settings=self.settings,
+        )
+        return JobPixels(row=window[0], col=window[2], pixels=read.pixels, mask=read.mask)
+
+
+def _source(band: PlannedBand) -> BandSource:
+    return BandSource(name=band.name, source=s3_source(band.uri, band.size), header=band.header, band=band.band, nodata=band.nodata)
