@@ -1,0 +1,37 @@
+"""The stack in one moto_server, for tests to push at from outside."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from clayline_local.children import CREDENTIALS
+from clayline_local.moto_process import MotoServer
+from clayline_local.template import REGION, Stack
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    server: MotoServer
+    stack: Stack
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # any service by name
+            endpoint_url=self.server.url,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def url(self, queue: str) -> str:
+        return self.stack.resources[queue].physical.ref
+
+    def receive(self, queue: str, *, wait_seconds: int = 5, most: int = 1) -> list[dict[str, Any]]:
+        """Receive and delete."""
+        sqs = self.client("sqs")
+        answer = sqs.receive_message(QueueUrl=self.url(queue), WaitTimeSeconds=wait_seconds, MaxNumberOfMessages=most)
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=self.url(queue), ReceiptHandle=message["ReceiptHandle"])
+        return messages
