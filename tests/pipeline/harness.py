@@ -19,13 +19,14 @@ from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
+from clayline.cog import CogSource
 from clayline.collecting import Collecting, SettledRun
 from clayline.errors import TransientError
 from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import Manifest, read_manifest
 from clayline.plan import Thresholds
 from clayline.planning import Planning, PlanOptions, PlanOutcome
-from clayline.ports import Objects
+from clayline.ports import ObjectHead, Objects
 from clayline.radiometry import BoaOverride
 from clayline.result import UnknownResultError, parse_result
 from clayline.run import parse_s3_uri
@@ -135,6 +136,26 @@ def failed(input_uri: str, inference_id: str, status: str = "Failed") -> dict[st
     return {**done, "invocationStatus": status, "failureReason": "the model server answered 500", "responseParameters": failure}
 
 
+@dataclass(frozen=True, kw_only=True)
+class FetchedHeaders(GdalHeaders):
+    """GdalHeaders on objects that are fetched first: moto in process answers boto3 and not GDAL."""
+
+    path_of: Callable[[str], str]
+
+    def source(self, head: ObjectHead) -> CogSource:
+        return CogSource(path=self.path_of(head.uri), uri=head.uri, size=head.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchedPixels(GdalPixels):
+    """The same for pixels."""
+
+    path_of: Callable[[str], str]
+
+    def locate(self, uri: str, size: int) -> CogSource:
+        return CogSource(path=self.path_of(uri), uri=uri, size=size)
+
+
 class Pipeline:
     """Buckets, queues, table; and each function's use case over them."""
 
@@ -194,7 +215,7 @@ class Pipeline:
             ledger=wrap(self.ledger),
             tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
-            headers=GdalHeaders(path_of=self._path),
+            headers=FetchedHeaders(path_of=self._path),
             clock=lambda: self.now,
             manifest=self.manifest,
             options=self.options,
@@ -208,7 +229,7 @@ class Pipeline:
             ledger=wrap(self.ledger),
             endpoint=wrap(self.endpoint),
             result_queue=wrap(SqsQueue(self.sqs, self.urls["result"])),
-            pixels=GdalPixels(path_of=self._path),
+            pixels=FetchedPixels(path_of=self._path),
             work_bucket=WORK,
         )
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.acquisition import place_vector, time_vector
 from clayline.batch import Batch, Job
-from clayline.chip import cut, fractions, prepare, valid_mask
+from clayline.chip import cut, fractions, is_cloud, prepare, valid_mask
 from clayline.errors import BatchError, TransientError
 from clayline.grid import ChipWindow
 from clayline.ledger import Ledger
@@ -114,13 +114,15 @@ class Tiling:
         entry = plan.model.entry
         valid = valid_mask(read.pixels, [band.nodata for band in plan.bands])
         pixels = prepare(read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype)
+        cloud = None if read.mask is None else is_cloud(read.mask)
+        origin = (read.row, read.col)
         for batch in batches:
             part = windows[batch.start : batch.stop]
-            shares = fractions(valid, read.mask, part, row0=read.row, col0=read.col)
+            shares = fractions(valid, cloud, part, origin=origin)
             outcomes = _decide(plan, batch, part, shares)
             sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
             if sent:
-                chips = cut(pixels, sent, row0=read.row, col0=read.col, fill=entry.nodata_fill)
+                chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill)
                 inputs = {"pixels": chips, **self._position(work, plan, sent)}
                 request = Request(header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs)
                 uri = work.request(batch.name, ATTEMPT_ONE)
