@@ -1,6 +1,7 @@
 """The domain knows no adapter and no adapter's library: read from the sources, then proved by importing it without them."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -98,10 +99,30 @@ os.environ.__class__ = Guarded
     )
 
 
-@pytest.mark.parametrize("module", DOMAIN)
-def test_every_domain_module_imports_where_no_adapter_library_is(module: str) -> None:
-    done = run_guarded(f"import clayline.{module}", forbidden=(*LIBRARIES, *ADAPTERS), path=[PACKAGE.parent])
+@pytest.fixture(scope="module")
+def imported() -> dict[str, str]:
+    """Import each domain module as the first of its package, all in one guarded process; give each one's error, or nothing."""
+    program = f"""
+import json, traceback
+failures = {{}}
+for module in {DOMAIN!r}:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "clayline"]:
+        del sys.modules[name]
+    try:
+        __import__("clayline." + module)
+    except BaseException:
+        failures[module] = traceback.format_exc()
+print(json.dumps(failures))
+"""
+    done = run_guarded(program, forbidden=(*LIBRARIES, *ADAPTERS), path=[PACKAGE.parent])
     assert done.returncode == 0, done.stderr
+    failures: dict[str, str] = json.loads(done.stdout)
+    return failures
+
+
+@pytest.mark.parametrize("module", DOMAIN)
+def test_every_domain_module_imports_where_no_adapter_library_is(imported: dict[str, str], module: str) -> None:
+    assert imported.get(module) is None, imported[module]
 
 
 @pytest.mark.parametrize("statement", ["import rasterio", "import clayline.aws.objects", "import os; os.environ['CLAYLINE_LEDGER_TABLE']"])

@@ -22,6 +22,9 @@ def handlers(tree: ast.AST) -> Iterator[ast.ExceptHandler]:
 
 
 def catches_everything(handler: ast.ExceptHandler) -> bool:
+    """Tell a handler that stops any error; one that cleans up and passes it on is none."""
+    if isinstance(last := handler.body[-1], ast.Raise) and last.exc is None:
+        return False
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}) for kind in caught)
 
