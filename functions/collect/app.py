@@ -8,12 +8,12 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
+from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.settings import CollectSettings, load
 from clayline.collecting import Collecting, SettledRun
@@ -21,7 +21,7 @@ from clayline.table.geoparquet import write_geoparquet
 
 logger = Logger()
 metrics = Metrics()
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+messages = Messages(logger, metrics)
 
 
 @cache
@@ -38,9 +38,9 @@ def collecting() -> Collecting:
     )
 
 
-def record(message: SQSRecord) -> None:
+def take(record: SQSRecord) -> None:
     """Collect one run."""
-    settled = SettledRun.model_validate_json(message.body)
+    settled = SettledRun.model_validate_json(record.body)
     with logger.append_context_keys(run=settled.run):
         receipt = collecting().collect(settled.run)
         if receipt is None:
@@ -55,4 +55,4 @@ def record(message: SQSRecord) -> None:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of settled runs; those that may succeed later are given back."""
-    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))
+    return dict(messages.handle(event, take, context))

@@ -7,13 +7,12 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clayline.raster.headers import GdalHeaders
 
 from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
+from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
@@ -21,10 +20,11 @@ from clayline.intake import ObjectCreated, classify
 from clayline.manifest import read_manifest
 from clayline.plan import Thresholds
 from clayline.planning import Planned, Planning, PlanOptions
+from clayline.raster.headers import GdalHeaders
 
 logger = Logger()
 metrics = Metrics()
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+messages = Messages(logger, metrics)
 
 
 @cache
@@ -61,9 +61,9 @@ def planning() -> Planning:
     )
 
 
-def record(message: SQSRecord) -> None:
+def take(record: SQSRecord) -> None:
     """Plan one landed object."""
-    event = ObjectCreated.model_validate_json(message.body)
+    event = ObjectCreated.model_validate_json(record.body)
     landing = classify(event, item_prefix=settings().item_prefix, cog_prefix=settings().cog_prefix)
     if isinstance(landing, str):
         logger.info("ignored", extra={"why": landing})
@@ -79,4 +79,4 @@ def record(message: SQSRecord) -> None:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of scene messages; those that may succeed later are given back."""
-    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))
+    return dict(messages.handle(event, take, context))

@@ -6,11 +6,11 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clayline.aws.ledger import DynamoLedger
+from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import SettleSettings, load
@@ -19,7 +19,7 @@ from clayline.settling import Settled, Settling
 
 logger = Logger()
 metrics = Metrics()
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+messages = Messages(logger, metrics)
 
 
 @cache
@@ -34,10 +34,10 @@ def settling() -> Settling:
     )
 
 
-def record(message: SQSRecord) -> None:
+def take(record: SQSRecord) -> None:
     """Settle what one message is about; a message about nothing of ours is dropped here, visibly: no retry could cure it."""
     try:
-        result = parse_result(message.body, work_bucket=settling().work_bucket)
+        result = parse_result(record.body, work_bucket=settling().work_bucket)
     except UnknownResultError as error:
         logger.warning("unknown result dropped", extra={"why": str(error)})
         metrics.add_metric(name="UnknownResult", unit=MetricUnit.Count, value=1)
@@ -55,4 +55,4 @@ def record(message: SQSRecord) -> None:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of result messages; those that may succeed later are given back."""
-    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))
+    return dict(messages.handle(event, take, context))

@@ -6,21 +6,21 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clayline.raster.pixels import GdalPixels
-from clayline.tiling import TileJob, Tiling
 
 from clayline.aws.endpoint import AsyncEndpoint
 from clayline.aws.ledger import DynamoLedger
+from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import TileSettings, load
+from clayline.raster.pixels import GdalPixels
+from clayline.tiling import TileJob, Tiling
 
 logger = Logger()
 metrics = Metrics()
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+messages = Messages(logger, metrics)
 
 
 @cache
@@ -42,9 +42,9 @@ def tiling() -> Tiling:
     )
 
 
-def record(message: SQSRecord) -> None:
+def take(record: SQSRecord) -> None:
     """Tile one job."""
-    job = TileJob.model_validate_json(message.body)
+    job = TileJob.model_validate_json(record.body)
     with logger.append_context_keys(run=job.run, job=job.job):
         tiled = tiling().tile(job)
         logger.info("tiled", extra={"batches": tiled.batches, "sent": tiled.sent, "skipped": tiled.skipped, "failed": tiled.failed})
@@ -57,4 +57,4 @@ def record(message: SQSRecord) -> None:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of tile jobs; those that may succeed later are given back."""
-    return dict(process_partial_response(event=event, record_handler=record, processor=processor, context=context))
+    return dict(messages.handle(event, take, context))

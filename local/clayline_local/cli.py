@@ -58,8 +58,8 @@ def embed(options: argparse.Namespace) -> int:
         "AnyGsd": str(options.any_gsd).lower(),
         "Boa": options.boa,
         "TiffDatetime": str(options.tiff_datetime).lower(),
-        "MinValidFraction": str(options.min_valid_fraction),
-        "MaxCloudFraction": str(options.max_cloud_fraction),
+        "MinValidFraction": f"{options.min_valid_fraction:g}",
+        "MaxCloudFraction": f"{options.max_cloud_fraction:g}",
         "SourceCreator": options.creator,
     }
     options.out.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def _components(axes: Axes, vectors: NDArray[np.float64], index: NDArray[np.int6
 
 def _losses(
     figure: Figure, axes: Axes, losses: NDArray[np.float64], index: NDArray[np.int64], grid: ChipGrid, aspect: float, name: str
-) -> None:  # noqa: PLR0913, PLR0917 - a drawing's parts
+) -> None:
     low, high = np.percentile(losses, (1, 99))
     colours = mpl.colormaps["viridis"](np.clip((losses - low) / max(high - low, 1e-12), 0, 1))[:, :3]
     axes.imshow(_paint(colours, index, grid), extent=(0, grid.width, grid.height, 0), aspect=aspect, interpolation="nearest")

@@ -57,6 +57,8 @@ class Session:
     def __enter__(self) -> Self:
         """Start everything. Raises LocalCloudError."""
         self._logs.mkdir(parents=True, exist_ok=True)
+        for old in self._logs.glob("*.log"):
+            old.unlink()
         try:
             self._start()
         except BaseException:
@@ -87,7 +89,7 @@ class Session:
         keep.callback(self.endpoint.stop)
         self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
         for name, spec in self.stack.functions().items():
-            log = keep.enter_context((self._logs / f"{name}.log").open("ab"))
+            log = keep.enter_context((self._logs / f"{name}.log").open("wb"))
             # A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
             retry = Retry(failed=2, killed=60)
             worker = start_worker(spec, spec_folder=self.scratch, environment=self.environment, retry=retry, log=log)
@@ -110,7 +112,7 @@ class Session:
         models.mkdir()
         (models / self.manifest.folder).symlink_to(self._model.resolve())
         port = free_port()
-        log = self._stack_of.enter_context((self._logs / "endpoint.log").open("ab"))
+        log = self._stack_of.enter_context((self._logs / "endpoint.log").open("wb"))
         command = [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", str(port), "--models", str(models)]
         path = os.pathsep.join((str(ROOT / "model"), str(ROOT / "layers" / "clayline")))
         self._container = subprocess.Popen(command, env=child_environment({"PYTHONPATH": path}), stdout=log, stderr=log)

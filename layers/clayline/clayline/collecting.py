@@ -1,10 +1,10 @@
 """Collect: from a settled run to its file, its receipt and its event."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,15 +25,19 @@ PARQUET = "application/vnd.apache.parquet"
 GEOJSON = "application/geo+json"
 
 
-WriteTable = Callable[[Path, SceneColumns, Iterable[EmbeddingRows], Mapping[str, str]], int]
-"""Write a file of rows sorted by identifier; gives their number."""
+class WriteTable(Protocol):
+    """The table writer: ``clayline.table.geoparquet.write_geoparquet``."""
+
+    def __call__(self, path: Path, *, columns: SceneColumns, chunks: Iterable[EmbeddingRows], metadata: Mapping[str, str]) -> int:
+        """Write rows that come sorted by identifier to a file; gives their number."""
+        ...
 
 
 class SettledRun(BaseModel):
     """The scene-settled message."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ class Collecting:
                 header = file_metadata(plan)
                 path = self.scratch / f"{plan.run}.parquet"
                 stack.callback(path.unlink, missing_ok=True)
-                self.write_table(path, columns(plan), gathering.rows(gathered, spool, order), header)
+                self.write_table(path, columns=columns(plan), chunks=gathering.rows(gathered, spool, order), metadata=header)
                 self._put(outputs.parquet, path, plan.run, PARQUET)
                 self._put(outputs.metadata, metadata_json(plan, receipt.counts, header), plan.run, JSON)
                 self._put(outputs.item, stac_item(plan, gathering.chips.corners, receipt.counts), plan.run, GEOJSON)

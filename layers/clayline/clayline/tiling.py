@@ -27,7 +27,7 @@ class TileJob(BaseModel):
     """The tile queue's message."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
     job: int = Field(ge=0)
 
 

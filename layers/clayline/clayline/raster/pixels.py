@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from clayline.batch import Job
+from clayline.cog import CogSource
 from clayline.plan import Plan, PlannedBand
 from clayline.ports import JobPixels
 from clayline.raster.cog import ReadSettings
@@ -20,14 +21,18 @@ class GdalPixels:
         """Read the job's pixels, each block decoded once: see ``tile.read_job``, whose errors it raises."""
         window = job.pixel_window(plan.grid)
         read = read_job(
-            [_source(band) for band in plan.bands],
-            _source(plan.mask) if plan.mask else None,
+            [self._band(band) for band in plan.bands],
+            self._band(plan.mask) if plan.mask else None,
             transform=plan.scene.transform,
             window=window,
             settings=self.settings,
         )
         return JobPixels(row=window[0], col=window[2], pixels=read.pixels, mask=read.mask)
 
+    def locate(self, uri: str, size: int) -> CogSource:
+        """Say where GDAL finds an object."""
+        return s3_source(uri, size)
 
-def _source(band: PlannedBand) -> BandSource:
-    return BandSource(name=band.name, source=s3_source(band.uri, band.size), header=band.header, band=band.band, nodata=band.nodata)
+    def _band(self, band: PlannedBand) -> BandSource:
+        source = self.locate(band.uri, band.size)
+        return BandSource(name=band.name, source=source, header=band.header, band=band.band, nodata=band.nodata)
