@@ -1,0 +1,214 @@
+"""One scene's embeddings as GeoParquet 1.1, written row group by row group (docs/schema.md)."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.table.extent import Extent
+from clayline.table.footprint import Footprints, footprints
+
+ROW_GROUP_ROWS = 2048
+"""Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in docs/schema.md."""
+
+_PAGE_BYTES = 2 * 1024 * 1024
+"""Of the embeddings; the default of 1 MiB cuts the split byte streams so short that zstd loses 0.4 % of raw. Measured in docs/schema.md."""
+
+_CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
+_BOUNDS = ("xmin", "ymin", "xmax", "ymax")
+_REPEATING = ["source_url", "source_model", "loss_metric", "source_creator"]
+_WITH_STATISTICS = [
+    "uci",
+    *_REPEATING,
+    "date",
+    "datetime",
+    "loss",
+    "index",
+    *(f"bbox.{name}" for name in _BOUNDS),
+    "valid_fraction",
+    "cloud_fraction",
+]
+_OURS = frozenset({"geo", "ARROW:schema"})
+
+
+def write_geoparquet(
+    path: Path,
+    *,
+    columns: SceneColumns,
+    chunks: Iterable[EmbeddingRows],
+    metadata: Mapping[str, str],
+    row_group_rows: int = ROW_GROUP_ROWS,
+) -> int:
+    """Write ``chunks`` in their order to ``path`` and give the number of rows.
+
+    ``metadata`` goes into the file's key-value metadata beside ``geo``. The same rows, columns and metadata give the same bytes, however
+    the rows are cut into chunks. Memory holds one chunk and two row groups. The file appears under ``path`` only when it is whole.
+
+    Raises ValueError, naming the scene, for what only a mistake in the caller can bring: no row, identifiers not strictly ascending,
+    an embedding or loss that is not finite, another number of dimensions, a loss without its metric or the reverse, a fraction outside 0
+    to 1, a reserved key. Raises SceneError (``bad-footprint``) for corners that make no polygon.
+    """
+    if taken := _OURS & metadata.keys():
+        msg = f"{columns.source_url}: metadata key {min(taken)} is written here and cannot be given"
+        raise ValueError(msg)
+    schema = _schema(columns.dimensions)
+    extent = Extent()
+    count = 0
+    last = ""
+    with _whole_file(path) as partial, _writer(partial, schema) as writer, ThreadPoolExecutor(max_workers=1) as background:
+        encoding: Future[None] | None = None
+        for rows in _regrouped(chunks, row_group_rows):
+            _check(columns, rows, last)
+            shapes = footprints(rows.corners, rows.uci)
+            extent.add(shapes)
+            table = _table(schema, columns, rows, shapes)
+            count += len(rows)
+            last = rows.uci[-1]
+            if encoding:
+                encoding.result()
+            # Encoding a group takes four times as long as reading and preparing the next one, and needs no lock of the interpreter.
+            encoding = background.submit(writer.write_table, table, row_group_size=row_group_rows)
+        if not encoding:
+            msg = f"{columns.source_url}: a file of no rows is not written; the receipt says why no chip has an embedding"
+            raise ValueError(msg)
+        encoding.result()
+        writer.add_key_value_metadata({"geo": json.dumps(_geo(extent)), **{key: metadata[key] for key in sorted(metadata)}})
+    return count
+
+
+def _schema(dimensions: int) -> pa.Schema:
+    """Give the columns of docs/schema.md, in its order."""
+    bounds = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _BOUNDS])
+    fields: list[pa.Field[pa.DataType]] = [
+        pa.field("uci", pa.string(), nullable=False),
+        pa.field("source_url", pa.string(), nullable=False),
+        pa.field("date", pa.date32(), nullable=False),
+        pa.field("datetime", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("source_model", pa.string(), nullable=False),
+        pa.field("loss", pa.float32()),
+        pa.field("loss_metric", pa.string()),
+        pa.field("source_creator", pa.string(), nullable=False),
+        pa.field("embeddings", pa.list_(pa.field("element", pa.float32(), nullable=False), dimensions), nullable=False),
+        pa.field("geometry", pa.binary(), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("bbox", bounds, nullable=False),
+        pa.field("valid_fraction", pa.float32(), nullable=False),
+        pa.field("cloud_fraction", pa.float32()),
+    ]
+    return pa.schema(fields)
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        path,
+        schema,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_REPEATING,  # type: ignore[arg-type] # the stubs know bool alone, pyarrow takes names
+        data_page_size=_PAGE_BYTES,
+        column_encoding={"embeddings.list.element": "BYTE_STREAM_SPLIT"},
+        write_statistics=_WITH_STATISTICS,
+        write_page_index=True,
+        sorting_columns=[pq.SortingColumn(schema.get_field_index("uci"))],
+    )
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """Lend a name beside ``path`` until the file is whole: a Parquet writer that is interrupted leaves a valid file of fewer rows."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _regrouped(chunks: Iterable[EmbeddingRows], size: int) -> Iterator[EmbeddingRows]:
+    """Cut and join chunks to ``size`` rows each, the last one shorter: pages, and so bytes, must not depend on how the rows came."""
+    waiting: list[EmbeddingRows] = []
+    count = 0
+    for chunk in chunks:
+        start = 0
+        while start < len(chunk):
+            part = chunk.slice(start, start + size - count)
+            waiting.append(part)
+            count += len(part)
+            start += len(part)
+            if count == size:
+                yield EmbeddingRows.concatenate(waiting)
+                waiting, count = [], 0
+    if waiting:
+        yield EmbeddingRows.concatenate(waiting)
+
+
+def _check(columns: SceneColumns, rows: EmbeddingRows, last: str) -> None:
+    """Refuse rows that docs/schema.md excludes. ``last`` is the identifier before them."""
+    problem = ""
+    ordered = [last, *rows.uci]
+    if at := next((at for at in range(1, len(ordered)) if ordered[at - 1] >= ordered[at]), 0):
+        problem = f"identifiers must ascend strictly, {ordered[at]} comes after {ordered[at - 1]}"
+    elif rows.embeddings.shape[1] != columns.dimensions:
+        problem = f"embeddings of {columns.dimensions} dimensions were announced, {rows.uci[0]} has {rows.embeddings.shape[1]}"
+    elif not (finite := np.isfinite(rows.embeddings).all(axis=1)).all():
+        problem = f"the embedding of {rows.uci[int(np.argmin(finite))]} is not finite: such a chip belongs into the receipt as failed"
+    elif (rows.loss is None) != (columns.loss_metric is None):
+        problem = f"loss and loss_metric are there together or not at all, the metric is {columns.loss_metric}"
+    elif rows.loss is not None and not (finite := np.isfinite(rows.loss)).all():
+        problem = f"the loss of {rows.uci[int(np.argmin(finite))]} is not finite: such a chip belongs into the receipt as failed"
+    elif not ((rows.valid_fraction >= 0) & (rows.valid_fraction <= 1)).all():
+        problem = "a valid fraction does not lie in 0 to 1"
+    elif not (np.isnan(rows.cloud_fraction) | ((rows.cloud_fraction >= 0) & (rows.cloud_fraction <= 1))).all():
+        problem = "a cloud fraction does not lie in 0 to 1"
+    if problem:
+        msg = f"{columns.source_url}: {problem}"
+        raise ValueError(msg)
+
+
+def _table(schema: pa.Schema, columns: SceneColumns, rows: EmbeddingRows, shapes: Footprints) -> pa.Table:
+    n = len(rows)
+    vectors = pa.array(np.ascontiguousarray(rows.embeddings).reshape(-1))
+    loss = pa.nulls(n, pa.float32()) if rows.loss is None else pa.array(rows.loss)
+    bounds = [pa.array(np.ascontiguousarray(shapes.bounds[:, side])) for side in range(len(_BOUNDS))]
+    repeated = {
+        name: pa.repeat(pa.scalar(getattr(columns, name), schema.field(name).type), n) for name in [*_REPEATING, "date", "datetime"]
+    }
+    arrays = {
+        **repeated,
+        "uci": pa.array(rows.uci, pa.string()),
+        "loss": loss,
+        "embeddings": pa.FixedSizeListArray.from_arrays(vectors, type=schema.field("embeddings").type),
+        "geometry": pa.array(shapes.wkb, pa.binary()),
+        "index": pa.array(rows.index),
+        "bbox": pa.StructArray.from_arrays(bounds, fields=list(schema.field("bbox").type)),
+        "valid_fraction": pa.array(rows.valid_fraction),
+        "cloud_fraction": pa.array(rows.cloud_fraction, mask=np.isnan(rows.cloud_fraction)),
+    }
+    return pa.table([arrays[name] for name in schema.names], schema=schema)
+
+
+def _geo(extent: Extent) -> dict[str, object]:
+    """Give the GeoParquet 1.1.0 metadata."""
+    return {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {
+            "geometry": {
+                "encoding": "WKB",
+                "geometry_types": extent.geometry_types,
+                "crs": _CRS84,
+                "edges": "planar",
+                "orientation": "counterclockwise",
+                "bbox": extent.bbox,
+                "covering": {"bbox": {name: ["bbox", name] for name in _BOUNDS}},
+            },
+        },
+    }
