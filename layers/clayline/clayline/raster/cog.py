@@ -28,6 +28,7 @@ _REMOTE = "/vsis3/"
 _MIB = 2**20
 _NETWORK_SIGNS = ("HTTP error code", "CURL error", "HTTP response code", "Retrying again")
 _GAP_SIGNS = ("IO error during reading", "Cannot read offset/size for strile")
+_CUT_OFF_SIGNS = ("Cannot read TIFF header", "Failed to read directory", "Can not read TIFF directory")
 # GDAL's error classes (CPLE_*), by which rasterio names its exceptions.
 _MISSING = frozenset({"CPLE_AWSObjectNotFoundError", "CPLE_AWSBucketNotFoundError"})
 _FORBIDDEN = frozenset({"CPLE_AWSAccessDeniedError"})
@@ -143,8 +144,8 @@ def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> Scene
         return SceneError(msg, reason="source-forbidden")
     if watch.network or kind in _NETWORK:
         return network_trouble(source, error)
-    if "TIFF" in str(error):
+    if any(sign in str(error) for sign in _CUT_OFF_SIGNS):
         msg = f"{source.uri} starts like a TIFF, but its directory cannot be read ({error}). Upload the complete file again."
         return SceneError(msg, reason="truncated")
-    msg = f"{source.uri} is no GeoTIFF ({source.size} bytes). Deliver the band as a Cloud Optimized GeoTIFF."
+    msg = f"{source.uri} cannot be opened as a GeoTIFF ({error}). Deliver the band as a Cloud Optimized GeoTIFF."
     return SceneError(msg, reason="not-a-geotiff")

@@ -1,0 +1,192 @@
+"""Jobs and batches: every chip once, the memory budget kept, blocks repeated as little as can be."""
+
+from fractions import Fraction
+from itertools import combinations, pairwise
+from math import ceil, lcm
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clayline.batch import BlockGrid, Job, block_grid, lay_batches, lay_jobs, repeated_fraction
+from clayline.cog import CogHeader
+from clayline.grid import ChipGrid
+
+BYTES = 2
+COUNTED = settings(deadline=None, max_examples=60)
+"""Counting every block takes its time."""
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> tuple[ChipGrid, list[BlockGrid]]:
+    grid = ChipGrid(height=draw(st.integers(1, 400)), width=draw(st.integers(1, 400)), size=draw(st.integers(8, 128)))
+    blocks = draw(
+        st.lists(
+            st.builds(
+                BlockGrid,
+                height=st.integers(1, 200),
+                width=st.integers(8, 700),
+                scale_y=st.sampled_from([1.0, 2.0, 6.0, 1.5]),
+                scale_x=st.sampled_from([1.0, 2.0, 6.0, 1.5]),
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    return grid, blocks
+
+
+def touched(first: int, stop: int, scale: float, side: int) -> set[int]:
+    """Blocks along one axis, pixel by pixel and in exact arithmetic."""
+    up, down = Fraction(scale).as_integer_ratio()
+    return {(2 * pixel + 1) * down // (2 * up * side) for pixel in range(first, stop)}
+
+
+def counted(jobs: tuple[Job, ...], grid: ChipGrid, blocks: list[BlockGrid]) -> float:
+    """The repeated fraction, by writing down every block that every job decodes."""
+    decoded, distinct = 0, 0
+    for block in blocks:
+        every: list[tuple[int, int]] = []
+        for job in jobs:
+            windows = job.windows(grid)
+            tops, lefts = {window.row for window in windows}, {window.col for window in windows}
+            rows = {y for top in tops for y in touched(top, min(top + grid.size, grid.height), block.scale_y, block.height)}
+            cols = {x for left in lefts for x in touched(left, min(left + grid.size, grid.width), block.scale_x, block.width)}
+            every += [(y, x) for y in rows for x in cols]
+        decoded += len(every)
+        distinct += len(set(every))
+    return (decoded - distinct) / distinct
+
+
+@COUNTED
+@given(layouts(), st.integers(1, 2_000_000), st.integers(1, 40))
+def test_every_chip_is_in_exactly_one_batch(layout: tuple[ChipGrid, list[BlockGrid]], budget: int, chips_per_batch: int) -> None:
+    grid, blocks = layout
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=chips_per_batch)
+    batches = lay_batches(jobs, chips_per_batch)
+    indices = [window.index for batch in batches for window in jobs[batch.job].windows(grid)[batch.start : batch.stop]]
+    assert sorted(indices) == list(range(len(grid)))
+    assert all(1 <= batch.stop - batch.start <= chips_per_batch for batch in batches)
+    assert [batch.name for batch in batches] == [f"b{number:05d}" for number in range(len(batches))]
+    assert [job.number for job in jobs] == list(range(len(jobs)))
+
+
+@COUNTED
+@given(layouts(), st.integers(1, 500_000))
+def test_a_job_fits_the_budget_or_is_one_chip(layout: tuple[ChipGrid, list[BlockGrid]], budget: int) -> None:
+    grid, blocks = layout
+    for job in lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=16):
+        row0, row1, col0, col1 = job.pixel_window(grid)
+        windows = job.windows(grid)
+        assert (row0, col0) == (min(w.row for w in windows), min(w.col for w in windows))
+        assert (row1, col1) == (
+            min(grid.height, max(w.row for w in windows) + grid.size),
+            min(grid.width, max(w.col for w in windows) + grid.size),
+        )
+        assert (row1 - row0) * (col1 - col0) * BYTES <= budget or job.chips == 1
+
+
+@COUNTED
+@given(layouts(), st.integers(1, 300_000))
+def test_the_repeated_fraction_is_what_counting_gives(layout: tuple[ChipGrid, list[BlockGrid]], budget: int) -> None:
+    grid, blocks = layout
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=16)
+    assert repeated_fraction(jobs, grid, blocks) == pytest.approx(counted(jobs, grid, blocks))
+
+
+@COUNTED
+@given(layouts(), st.data())
+def test_a_tenth_at_most_where_a_job_may_hold_ten_block_rows(layout: tuple[ChipGrid, list[BlockGrid]], data: st.DataObject) -> None:
+    grid, blocks = layout
+    tallest = max(ceil(block.height * block.scale_y) for block in blocks)
+    chip_rows = max(2, ceil(10 * tallest / grid.size)) + data.draw(st.integers(0, 3))
+    budget = chip_rows * grid.size * grid.width * BYTES
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=16)
+    assert counted(jobs, grid, blocks) <= 0.1
+
+
+@COUNTED
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(8, 32),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    st.integers(0, 7),
+    st.data(),
+)
+def test_aligned_chips_repeat_nothing_but_what_the_shifted_last_row_and_column_must(
+    rows: int, cols: int, size: int, multiples: list[int], cut_off: int, data: st.DataObject
+) -> None:
+    grid = ChipGrid(height=rows * size - cut_off, width=cols * size - cut_off, size=size)
+    blocks = [BlockGrid(height=size * k, width=size * k) for k in multiples]
+    common = lcm(*multiples)
+    budget = (common * size) ** 2 * BYTES * data.draw(st.integers(1, 6))
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=16)
+    borders_of_common_blocks = tuple(
+        Job(number=0, row_start=r, row_stop=min(r + common, rows), col_start=c, col_stop=min(c + common, cols))
+        for r in range(0, rows, common)
+        for c in range(0, cols, common)
+    )
+    repeated = counted(jobs, grid, blocks)
+    assert repeated <= counted(borders_of_common_blocks, grid, blocks)
+    assert cut_off or repeated == 0
+
+
+@COUNTED
+@given(st.integers(1, 200), st.integers(26, 60), st.integers(1, 90), st.integers(1, 90), st.integers(10, 300))
+def test_no_other_cut_of_one_column_repeats_less(height: int, size: int, side: int, other: int, limit: int) -> None:
+    grid = ChipGrid(height=height, width=1, size=size)
+    blocks = [BlockGrid(height=side, width=1), BlockGrid(height=other, width=1)]
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=1, memory_budget=limit, chips_per_batch=1000)
+    best = None
+    for count in range(grid.rows):
+        for inner in combinations(range(1, grid.rows), count):
+            layout = tuple(
+                Job(number=0, row_start=start, row_stop=stop, col_start=0, col_stop=1) for start, stop in pairwise((0, *inner, grid.rows))
+            )
+            spans = [job.pixel_window(grid) for job in layout]
+            if all(stop - start <= limit or job.chips == 1 for job, (start, stop, _, _) in zip(layout, spans, strict=True)):
+                rank = (counted(layout, grid, blocks), len(layout))
+                best = rank if best is None else min(best, rank)
+    if best is not None:
+        assert counted(jobs, grid, blocks) == pytest.approx(best[0])
+        assert len(jobs) == best[1]
+
+
+def test_a_sentinel_2_scene_is_cut_where_blocks_of_10_and_20_m_bands_end_together() -> None:
+    grid = ChipGrid(height=10_980, width=10_980, size=256)
+    blocks = [BlockGrid(height=1024, width=1024), BlockGrid(height=1024, width=1024, scale_y=2, scale_x=2)]
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=400_000_000, chips_per_batch=64)
+    windows = [job.pixel_window(grid) for job in jobs]
+    assert all(row0 % 2048 == 0 and col0 % 2048 == 0 for row0, _, col0, _ in windows)
+    assert all((row1 - row0) * (col1 - col0) * 20 <= 400_000_000 for row0, row1, col0, col1 in windows)
+    assert repeated_fraction(jobs, grid, blocks) == 0
+
+
+def test_strips_are_not_cut_across() -> None:
+    grid = ChipGrid(height=4000, width=4000, size=256)
+    jobs = lay_jobs(grid, [BlockGrid(height=16, width=4000)], bytes_per_pixel=2, memory_budget=20_000_000, chips_per_batch=64)
+    assert {(job.col_start, job.col_stop) for job in jobs} == {(0, grid.cols)}
+    assert len(jobs) > 1
+    assert repeated_fraction(jobs, grid, [BlockGrid(height=16, width=4000)]) == 0
+
+
+def test_a_bands_blocks_are_seen_from_the_finest_grid() -> None:
+    header = CogHeader(
+        width=549,
+        height=549,
+        band_count=1,
+        dtype="uint16",
+        crs="EPSG:32629",
+        epsg=32629,
+        transform=(20.0, 0.0, 0.0, 0.0, -20.0, 0.0),
+        nodata=0.0,
+        block_height=512,
+        block_width=256,
+        pixel_interleaved=False,
+        sparse=False,
+        descriptions=(None,),
+        tags={},
+        pixel_size_m=20.0,
+    )
+    assert block_grid(header, finest=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)) == BlockGrid(height=512, width=256, scale_y=2.0, scale_x=2.0)
