@@ -158,7 +158,7 @@ class PlannedChips:
     def to_bytes(self) -> bytes:
         """Serialise as safetensors: identifiers as NUL-padded ASCII, [N, 128] bytes."""
         text = np.array([uci.encode("ascii") for uci in self.uci], dtype=f"S{_UCI_BYTES}")
-        return safetensors.numpy.save({"uci": text.view(np.uint8).reshape(-1, _UCI_BYTES), "corners": self.corners})
+        return safetensors.numpy.save({"uci": text.view(np.uint8).reshape(-1, _UCI_BYTES), "corners": np.ascontiguousarray(self.corners)})
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:

@@ -71,7 +71,7 @@ class Request:
 
     def to_bytes(self) -> bytes:
         """Serialise."""
-        return safetensors.numpy.save({"index": self.index, **self.inputs}, metadata=self.header.metadata("request/1"))
+        return _write({"index": self.index, **self.inputs}, self.header.metadata("request/1"))
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -109,7 +109,7 @@ class Response:
         tensors: dict[str, NDArray[Any]] = {"index": self.index, "embeddings": self.embeddings, "status": self.status}
         if self.loss is not None:
             tensors["loss"] = self.loss
-        return safetensors.numpy.save(tensors, metadata={**self.header.metadata("response/1"), "loss_metric": self.loss_metric or ""})
+        return _write(tensors, {**self.header.metadata("response/1"), "loss_metric": self.loss_metric or ""})
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -125,6 +125,11 @@ class Response:
             msg = f"batch {header.batch} of run {header.run}: response tensors do not fit each other"
             raise WireError(msg)
         return cls(header=header, index=index, embeddings=embeddings, status=status, loss=loss, loss_metric=metric)
+
+
+def _write(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
+    # The library writes a view's memory in the order in which it lies, without an error: wrong pixels.
+    return safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata=metadata)
 
 
 def _read(body: bytes) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
