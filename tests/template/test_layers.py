@@ -92,7 +92,7 @@ def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
 
 @pytest.mark.timeout(600)
 def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
-    """pip and the makefile choose wheels each in their own way; a wrong one would show only on Lambda."""
+    """The package installer and the makefile choose wheels each in their own way; a wrong one would show only on Lambda."""
     architecture, template = built
     machines: dict[int, int] = {}
     layers = {layer for spec in expand(template, LOCAL_PARAMETERS).functions().values() for layer in spec.layers}
