@@ -10,7 +10,7 @@ from types import FrameType
 
 from clayline.errors import ModelError
 from server.app import EndpointApp
-from server.folders import load_folders, providers
+from server.folders import load_folders
 from server.inference import warm_up
 from server.listener import Listener
 from server.log_lines import log_json_lines
@@ -102,8 +102,8 @@ def main() -> int:
             listener.stop()
         else:
             app.ready(folders)
-            tokens = [token for entries in folders.entries.values() for token in entries]
-            logger.info("ready", extra={"tokens": tokens, "providers": providers(), "micro_batch": options.micro_batch})
+            tokens = {token: one.session.get_providers() for entries in folders.entries.values() for token, one in entries.items()}
+            logger.info("ready", extra={"tokens": tokens, "micro_batch": options.micro_batch})
 
     threading.Thread(target=load, name="load", daemon=True).start()
     finished = listener.run(grace=options.grace)

@@ -82,7 +82,8 @@ class Listener:
             threads=threads,
             ident="clayline",
             max_request_body_size=body_limit + 1,  # waitress refuses from this size on
-            recv_bytes=MEBIBYTE,
+            recv_bytes=MEBIBYTE
+            // 8,  # the default of 8 KiB takes three times the CPU time for a request of 2.6 MB, 1 MiB half as much again
             inbuf_overflow=256 * MEBIBYTE,  # larger bodies are received into a temporary file
             outbuf_overflow=64 * MEBIBYTE,
             outbuf_high_watermark=256 * MEBIBYTE,

@@ -1,6 +1,7 @@
 """The container's contract over real HTTP: what it answers to good, bad and awkward requests."""
 
 import json
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.server.container import Container, running_container
+from tests.server.container import ROOT, Container, running_container
 from tests.server.model_folders import LOSS_METRIC, build_model_folder, tiny_oracle
 
 NAN_AT, FAIL_AT = 7, 9
@@ -315,3 +317,29 @@ def test_a_batch_is_one_json_line(container: Container, models: Path) -> None:
     assert line["run"] == "0a" * 16
     assert (line["attempt"], line["chips"], line["token"], line["non_finite"]) == (2, 5, "tiny-v1.0-test", 0)
     assert 0 < line["seconds_computing"] <= line["seconds"]
+
+
+STARTER = ROOT / "model/starter/folder"
+
+
+@pytest.mark.skipif(not (STARTER / "manifest.json").exists(), reason="model/starter/folder is not built")
+def test_every_entry_of_the_starter_gives_what_the_bare_session_gives(tmp_path: Path) -> None:
+    manifest = json.loads((STARTER / "manifest.json").read_text())
+    folder = f"{manifest['name']}-v{manifest['version']}"
+    shutil.copytree(STARTER, tmp_path / "models" / folder)
+    with running_container(tmp_path / "models", tmp_path / "log", "--micro-batch", "5") as container:
+        for number, entry in enumerate(manifest["entries"]):
+            shape = (12, len(entry["bands"]), entry["chip_size"], entry["chip_size"])
+            pixels = np.random.default_rng(number).integers(0, 255 if entry["dtype"] == "uint8" else 4000, shape).astype(entry["dtype"])
+            reply = container.invoke(request_body(tmp_path / "models", pixels, folder=folder, token=entry["token"], digest=entry["digest"]))
+            assert reply.status == 200, reply.body
+            tensors = safetensors.numpy.load(reply.body)
+            session = onnxruntime.InferenceSession(STARTER / entry["graph"], providers=["CPUExecutionProvider"])
+            outputs = session.run(None, {"pixels": pixels})
+            assert tensors["embeddings"].shape == (12, entry["dimensions"])
+            np.testing.assert_allclose(tensors["embeddings"], outputs[0], rtol=1e-4, atol=1e-5)
+            assert ("loss" in tensors) == (entry["loss_metric"] is not None)
+            if entry["loss_metric"]:
+                np.testing.assert_allclose(tensors["loss"], outputs[1], rtol=1e-4, atol=1e-5)
+            assert metadata_of(reply.body)["loss_metric"] == (entry["loss_metric"] or "")
+            assert not tensors["status"].any()

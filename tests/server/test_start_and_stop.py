@@ -90,14 +90,6 @@ def test_weights_that_the_entrys_digest_does_not_cover_are_refused(tmp_path: Pat
         np.testing.assert_allclose(reply["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
 
 
-def test_a_graph_that_its_own_entry_does_not_list_is_refused(tmp_path: Path) -> None:
-    folder = build_model_folder(tmp_path / "models")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["entries"][0]["files"] = ["card.md"]
-    (folder / "manifest.json").write_text(with_digests(manifest))
-    assert "does not list its own graph" in refusal_of(tmp_path / "models", tmp_path / "log")
-
-
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models")
     (folder / "card.md").unlink()
