@@ -12,8 +12,6 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from clayline.raster.headers import GdalHeaders
-from clayline.raster.pixels import GdalPixels
 
 from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
@@ -28,6 +26,8 @@ from clayline.plan import Thresholds
 from clayline.planning import Planning, PlanOptions, PlanOutcome
 from clayline.ports import ObjectHead, Objects
 from clayline.radiometry import BoaOverride
+from clayline.raster.headers import GdalHeaders
+from clayline.raster.pixels import GdalPixels
 from clayline.result import UnknownResultError, parse_result
 from clayline.run import parse_s3_uri
 from clayline.settling import Settling
@@ -307,6 +307,10 @@ class Pipeline:
     def run(self, key: str, **how: Any) -> None:
         """Take a landed scene through the chain, redelivering after a kill, until every queue is empty."""
         self.again(lambda: self.plan(key))
+        self.drain(**how)
+
+    def drain(self, **how: Any) -> None:
+        """Take what is queued through the chain."""
         steps: dict[str, Callable[[str], Any]] = {
             "tile": lambda body: self.tiling.tile(TileJob.model_validate_json(body)),
             "result": self.result,

@@ -112,7 +112,7 @@ def test_a_band_replaced_or_deleted_after_planning(
         pipeline.put("scene/B4.tif", scenes.landsat(sample, row=900)["scene/B4.tif"])
     else:
         pipeline.s3.delete_object(Bucket="scenes", Key="scene/B4.tif")
-    pipeline.run("scene/item.json")
+    pipeline.drain()
     receipt = pipeline.receipt()
     assert receipt["status"] == "SceneFailed"
     assert receipt["counts"]["failed"] == {reason: 12}

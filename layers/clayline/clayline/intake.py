@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 _IGNORE = ConfigDict(frozen=True, extra="ignore")
 
@@ -18,7 +18,8 @@ class _Object(BaseModel):
     key: Annotated[str, Field(min_length=1)]
     """Raw: EventBridge does not URL-encode keys, so a literal + or % stays what it is."""
     size: int = 0
-    etag: str = ""
+    etag: str = Field(default="", validation_alias=AliasChoices("etag", "eTag"))
+    """S3 writes ``etag`` in EventBridge's events, ``eTag`` in its classic ones; moto writes the latter in both."""
 
 
 class _Detail(BaseModel):

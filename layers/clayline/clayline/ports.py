@@ -1,17 +1,22 @@
 """What the use cases need from outside, each as the smallest protocol; the adapters are in clayline.aws and clayline.raster."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from numpy.typing import NDArray
-
-from clayline.batch import Job
-from clayline.cog import CogHeader, CogSource
 from clayline.errors import ClaylineError
-from clayline.plan import Plan
+
+if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its layers
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from clayline.batch import Job
+    from clayline.cog import CogHeader, CogSource
+    from clayline.plan import Plan
 
 
 class ObjectMissingError(ClaylineError):

@@ -169,21 +169,18 @@ def _layout(plan: Plan) -> dict[str, Any]:
 
 
 def _outline(plan: Plan, corners: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
-    """Give ring (counter-clockwise) and bbox of the chips together, from the grid's four outer chips.
+    """Give ring (counter-clockwise) and bbox of the chips together.
 
-    Over the antimeridian the ring's longitudes go on beyond 180 so that it stays one ring, and the bbox is west > east (RFC 7946, 5.2).
+    The ring follows every outer chip, because a straight edge of the scene's CRS is none in longitude and latitude. Over the antimeridian the ring's longitudes go on beyond 180 so that it stays one ring, and the bbox is west > east (RFC 7946, 5.2).
     """
     rows, cols = plan.grid.rows, plan.grid.cols
-    outer = [corners[0, 0], corners[(rows - 1) * cols, 3], corners[rows * cols - 1, 2], corners[cols - 1, 1]]
-    lons = [float(point[0]) for point in outer]
-    if max(lons) - min(lons) > 180:  # noqa: PLR2004 - half the globe: no scene is that wide, so it crosses the antimeridian
-        lons = [lon + 360 if lon < 0 else lon for lon in lons]
-    ring = [[lon, float(point[1])] for lon, point in zip(lons, outer, strict=True)]
-    lats = corners[:, :, 1]
-    every = corners[:, :, 0]
-    every = np.where(every < 0, every + 360, every) if max(lons) > 180 else every  # noqa: PLR2004 - crossing, as above
-    west, east = (float(value) - 360 if value > 180 else float(value) for value in (every.min(), every.max()))  # noqa: PLR2004 - back to +-180
-    return [*ring, ring[0]], [west, float(lats.min()), east, float(lats.max())]
+    chips = corners.reshape(rows, cols, 4, 2)
+    down, right, up, left = chips[:, 0, 3], chips[-1, :, 2], chips[::-1, -1, 1], chips[0, ::-1, 0]
+    ring = np.concatenate([chips[:1, 0, 0], down, right, up, left])
+    if np.ptp(ring[:, 0]) > 180:  # noqa: PLR2004 - half the globe: no scene is that wide, so it crosses the antimeridian
+        ring[:, 0] = np.where(ring[:, 0] < 0, ring[:, 0] + 360, ring[:, 0])
+    west, south, east, north = (*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist())
+    return ring.tolist(), [west, south, east - 360 if east > 180 else east, north]  # noqa: PLR2004 - back to +-180
 
 
 def _columns_text(plan: Plan) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class PlanSettings(CommonSettings):
     """Further buckets that hrefs may point to, comma separated."""
     embeddings_bucket: str
     model_manifest: str
-    """``s3://bucket/folder/manifest.json``."""
+    """``s3://bucket/models/folder/manifest.json``."""
     tile_queue_url: str
     item_prefix: str = ""
     cog_prefix: str = "cog/"

@@ -1,0 +1,275 @@
+"""Real scenes through the real processes: moto_server, the container's server, four workers, wired by template.yaml.
+
+What comes out is compared with what independent means give: rasterio windows and a bare ONNX Runtime session for the vectors, pyproj and
+the GeoTIFF's own transform for the geometry, the receipt with the plan and the file, DuckDB and geopandas as readers.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import geopandas
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pystac
+import pytest
+import rasterio
+import shapely
+from pyproj import Transformer
+from rasterio.windows import Window
+from tests.conftest import SHARED
+from tests.pipeline.sahara import remapped
+
+from clayline import mgrs, uci, utm
+from clayline.plan import Plan, PlannedChips
+from clayline_local.session import STARTER, Session
+from clayline_local.stage import stage
+
+pytestmark = pytest.mark.pipeline
+SCENES = ("itaipu", "ireland", "sahara", "aquileia")
+EARTH = 6_371_000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """A scene that went through."""
+
+    detail: dict[str, Any]
+    files: dict[str, Path]
+    plan: Plan
+    chips: PlannedChips
+    folder: Path
+    """Where its bands are on this machine."""
+
+    @property
+    def table(self) -> pa.Table:
+        return pq.read_table(self.files["parquet"])
+
+    def band(self, name: str) -> tuple[Path, int]:
+        planned = next(band for band in self.plan.bands if band.name == name)
+        return self.folder / planned.uri.rpartition("/")[2], planned.band
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    with Session(parameters={"AnyGsd": "true"}, logs=tmp_path_factory.mktemp("logs")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def embedded(session: Session, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Embedded]:
+    """Embed every scene that is here, all at once."""
+    where = {"itaipu": next(sample.glob("*.json"))}
+    data = SHARED / "data"
+    if data.is_dir():
+        where |= {
+            "ireland": data / "s2_29UNU_ireland_2022_60m" / "S2A_29UNU_20221005_0_L2A_60m.json",
+            "sahara": remapped(data / "s2_29RKH_sahara_2020", tmp_path_factory.mktemp("sahara")),
+            "aquileia": data / "s2_aquileia_2019" / "S2_L2A_aquileia_20190416.tif",
+        }
+    found = {}
+    for name, path in where.items():
+        with stage(str(path), metadata={}) as scene:
+            uri = session.drop(scene)
+            detail = session.wait(uri)
+        files = session.fetch(detail, tmp_path_factory.mktemp(name))
+        work = session.stack.functions()["PlanFunction"].environment["CLAYLINE_WORK_BUCKET"]
+        plan = Plan.model_validate_json(session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/plan.json")["Body"].read())
+        chips = PlannedChips.from_bytes(session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/chips.safetensors")["Body"].read())
+        found[name] = Embedded(detail=detail, files=files, plan=plan, chips=chips, folder=path.parent)
+    return found
+
+
+@pytest.fixture(params=SCENES)
+def scene(request: pytest.FixtureRequest, embedded: dict[str, Embedded]) -> Embedded:
+    if request.param not in embedded:
+        pytest.skip("needs ../shared/data")
+    return embedded[request.param]
+
+
+def test_the_bundled_scene_is_embedded_whole(embedded: dict[str, Embedded]) -> None:
+    itaipu = embedded["itaipu"]
+    assert itaipu.detail["status"] == "SceneEmbedded"
+    assert (itaipu.plan.grid.rows, itaipu.plan.grid.cols) == (30, 32)
+    assert itaipu.detail["counts"] == {"planned": 960, "written": 826, "skipped": {"nodata": 134}, "failed": {}}
+    assert itaipu.files["parquet"].name == "21JYM_20200518_20200518_v001.parquet"
+
+
+def test_vectors_and_loss_are_those_of_a_bare_session_on_rasterio_windows(scene: Embedded) -> None:
+    entry = scene.plan.model.entry
+    graph = onnxruntime.InferenceSession(STARTER / entry.graph)
+    table = scene.table
+    size, fine = entry.chip_size, scene.plan.scene.transform
+    stacks = []
+    for band in scene.plan.bands:
+        path, number = scene.band(band.name)
+        with rasterio.open(path) as dataset:
+            shape = (scene.plan.scene.height, scene.plan.scene.width)
+            values = dataset.read(number, out_shape=shape, resampling=rasterio.enums.Resampling.nearest).astype(np.int64)
+            assert dataset.transform.c == pytest.approx(fine[2])
+        none = 0 if dataset.nodata is None else dataset.nodata
+        stacks.append((values, values != none, band.offset))
+    valid = np.logical_and.reduce([ok for _, ok, _ in stacks])
+    pixels = np.stack([np.where(valid, np.maximum(values + offset, 1) if offset else values, 0) for values, _, offset in stacks])
+    pixels = np.pad(pixels, ((0, 0), (0, size), (0, size))).astype(entry.dtype)
+    step = max(1, len(table) // 60)
+    for row in range(0, len(table), step):
+        window = scene.plan.grid.window(table["index"][row].as_py())
+        part = (slice(window.row, window.row + size), slice(window.col, window.col + size))
+        expected = graph.run(None, {"pixels": pixels[:, *part][None]})
+        np.testing.assert_allclose(table["embeddings"][row].as_py(), expected[0][0], rtol=1e-4, atol=1e-5)
+        if entry.loss_metric:
+            assert table["loss"][row].as_py() == pytest.approx(float(expected[1][0]), rel=1e-3, abs=1e-6)
+        assert table["valid_fraction"][row].as_py() == pytest.approx(valid[part].sum() / size**2)
+
+
+def test_every_geometry_is_right_to_a_centimetre(scene: Embedded) -> None:
+    """By pyproj from the GeoTIFF's own transform and the row's index, nothing of ours between."""
+    with rasterio.open(scene.band(scene.plan.bands[0].name)[0]) as dataset:
+        transform, crs = dataset.transform, dataset.crs.to_wkt()
+    to_lonlat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+    frame = geopandas.read_parquet(scene.files["parquet"])
+    assert frame.crs == "OGC:CRS84"
+    size = scene.plan.grid.size
+    for geometry, index in zip(frame.geometry, frame["index"], strict=True):
+        row, col = divmod(index, scene.plan.grid.cols)
+        row, col = max(0, min(row * size, dataset.height - size)), max(0, min(col * size, dataset.width - size))
+        expected = [
+            to_lonlat.transform(*(transform @ at)) for at in ((col, row), (col + size, row), (col + size, row + size), (col, row + size))
+        ]
+        assert shapely.is_ccw(geometry.exterior)
+        for lon, lat in expected:
+            metres = [np.hypot((x - lon) * np.cos(np.radians(lat)), y - lat) * np.pi / 180 * EARTH for x, y in geometry.exterior.coords]
+            assert min(metres) < 0.01
+
+
+def test_every_identifier_names_its_chip(scene: Embedded) -> None:
+    frame = geopandas.read_parquet(scene.files["parquet"])
+    assert frame["uci"].is_unique
+    assert frame["uci"].is_monotonic_increasing
+    assert scene.plan.scene.location == {"29UNU": "window", "29RKH": "window"}.get(scene.plan.scene.mgrs, "point")
+    to_scene = Transformer.from_crs("OGC:CRS84", scene.plan.scene.crs, always_xy=True)
+    a, _, c, _, e, f = scene.plan.scene.transform
+    for text, geometry, index in zip(frame["uci"], frame.geometry, frame["index"], strict=True):
+        parsed = uci.parse(text)
+        window = scene.plan.grid.window(index)
+        if isinstance(parsed.location, uci.Window):
+            assert (parsed.location.row, parsed.location.col, parsed.location.size) == (window.row, window.col, window.size)
+            # the footprint follows from the identifier alone
+            own = shapely.Polygon(uci.footprint(text).lonlat)
+            assert own.hausdorff_distance(geometry) * 111_320 < 0.01
+        else:
+            # the centre lies in the identifier's cell (to the millimetre it is snapped to), by PROJ
+            cell = mgrs.parse(parsed.location.reference)
+            assert cell.size <= scene.plan.scene.gsd
+            x, y = a * (window.col + window.size / 2) + c, e * (window.row + window.size / 2) + f
+            lon, lat = to_scene.transform(x, y, direction="INVERSE")
+            epsg = utm.Utm(zone=cell.zone, north=cell.north, easting=0, northing=0).epsg
+            east, north = Transformer.from_crs("OGC:CRS84", f"EPSG:{epsg}", always_xy=True).transform(lon, lat)
+            assert -0.001 <= east - cell.easting <= cell.size + 0.001
+            assert -0.001 <= north - cell.northing <= cell.size + 0.001
+
+
+def test_the_receipt_agrees_with_plan_and_file_chip_by_chip(scene: Embedded) -> None:
+    receipt = json.loads(scene.files["receipt"].read_bytes())
+    assert {chip["uci"]: chip["index"] for chip in receipt["chips"]} == dict(zip(scene.chips.uci, range(len(scene.chips.uci)), strict=True))
+    written = {chip["uci"]: chip["index"] for chip in receipt["chips"] if chip["state"] == "written"}
+    table = scene.table
+    assert dict(zip(table["uci"].to_pylist(), table["index"].to_pylist(), strict=True)) == written
+    assert all(chip.get("reason") for chip in receipt["chips"] if chip["state"] != "written")
+    counts = receipt["counts"]
+    assert (
+        counts["planned"] == counts["written"] + sum(counts["skipped"].values()) + sum(counts["failed"].values()) == len(receipt["chips"])
+    )
+    assert scene.detail["counts"] == counts
+
+
+def test_the_rows_say_where_when_and_by_what(scene: Embedded) -> None:
+    rows = scene.table.select(["source_url", "source_model", "source_creator", "date", "datetime", "loss_metric"]).to_pylist()
+    assert {row["source_url"] for row in rows} == {scene.detail["source_uri"]}
+    assert {row["source_model"] for row in rows} == {scene.plan.model.entry.token}
+    assert {row["date"] for row in rows} == {scene.plan.created.date()}
+    assert {row["datetime"] for row in rows} == {scene.plan.scene.acquired.start}
+    assert all(row["source_creator"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "instrument", "boa"),
+    [
+        ("itaipu", "starter-v1.0-l1-rgb", "landsat8-oli-l1", None),
+        ("ireland", "starter-v1.0-s2-rgbns", "s2a-msi-l2a", (-1000, "s2:boa_add_offset")),
+        ("sahara", "starter-v1.0-s2-rgbns", "s2a-msi-l2a", (0, "earthsearch:boa_offset_applied")),
+        ("aquileia", "starter-v1.0-s2-rgbns", "s2-msi-l2a", (0, "acquisition-date")),
+    ],
+)
+def test_entry_instrument_and_boa(
+    embedded: dict[str, Embedded], name: str, token: str, instrument: str, boa: tuple[int, str] | None
+) -> None:
+    if name not in embedded:
+        pytest.skip("needs ../shared/data")
+    plan = embedded[name].plan
+    assert (plan.model.entry.token, plan.scene.instrument) == (token, instrument)
+    assert plan.scene.boa_decided_by == (boa[1] if boa else None)
+    assert {band.offset for band in plan.bands} == {boa[0] if boa else 0}
+
+
+def test_cloud_fraction_is_that_of_the_scene_classification(embedded: dict[str, Embedded]) -> None:
+    if "ireland" not in embedded:
+        pytest.skip("needs ../shared/data")
+    ireland = embedded["ireland"]
+    with rasterio.open(ireland.folder / "SCL_60m.tif") as dataset:
+        classes = dataset.read(1)
+    with rasterio.open(ireland.folder / "B02.tif") as dataset:
+        blue = dataset.read(1)
+    size = ireland.plan.grid.size
+    table = ireland.table
+    assert table["cloud_fraction"].null_count == 0
+    others = [rasterio.open(ireland.band(band.name)[0]) for band in ireland.plan.bands]
+    for row in range(0, len(table), 29):
+        window = ireland.plan.grid.window(table["index"][row].as_py())
+        area = Window(window.col, window.row, size, size)
+        valid = np.logical_and.reduce([dataset.read(1, window=area) != 0 for dataset in others])
+        part = classes[window.row : window.row + size, window.col : window.col + size]
+        assert blue[window.row, window.col] >= 0
+        assert table["cloud_fraction"][row].as_py() == pytest.approx((np.isin(part, (1, 3, 8, 9, 10)) & valid).sum() / valid.sum())
+    for dataset in others:
+        dataset.close()
+
+
+def test_the_stac_item_points_to_the_file(scene: Embedded) -> None:
+    content = json.loads(scene.files["item"].read_bytes())
+    item = pystac.Item.from_dict(content, preserve_dict=True)
+    assert item.assets["embeddings"].href == f"./{scene.files['parquet'].name}"
+    total = shapely.union_all(geopandas.read_parquet(scene.files["parquet"]).geometry)
+    assert shapely.Polygon(content["geometry"]["coordinates"][0]).buffer(1e-4).covers(total)
+    assert next(link.href for link in item.links if link.rel == "emb:source-data") == scene.detail["source_uri"]
+
+
+def test_the_metadata_file_shows_the_header(scene: Embedded) -> None:
+    metadata = json.loads(scene.files["metadata"].read_bytes())
+    header = pq.read_metadata(scene.files["parquet"]).metadata
+    assert json.loads(header[b"clayline"]) == metadata["clayline"]
+    assert json.loads(header[b"emb"]) == metadata["emb"]
+    source = metadata["clayline"]["source"]
+    assert source["uri"] == scene.detail["source_uri"]
+    assert all(asset["etag"] for asset in source["assets"])
+
+
+def test_validators_accept_the_file(scene: Embedded) -> None:
+    validator = Path(sys.executable).with_name("geoparquet-validator")
+    done = subprocess.run([validator, "check", scene.files["parquet"]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_duckdb_reads_all_scenes_and_the_v0_sample_as_one(embedded: dict[str, Embedded], shared_data: Path) -> None:
+    files = [str(found.files["parquet"]) for found in embedded.values()] + [str(next((shared_data / "clay_v0_sample").glob("*.gpq")))]
+    query = "SELECT uci IS NULL AS old, count(*), min(len(embeddings)) FROM read_parquet($files, union_by_name=true) GROUP BY 1"
+    rows = duckdb.execute(query, {"files": files}).fetchall()
+    assert {old: number for old, number, _ in rows} == {True: 417, False: sum(len(found.table) for found in embedded.values())}
