@@ -171,15 +171,15 @@ def _layout(plan: Plan) -> dict[str, Any]:
 def _outline(plan: Plan, corners: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
     """Give ring (counter-clockwise) and bbox of the chips together.
 
-    The ring follows every outer chip, because a straight edge of the scene's CRS is none in longitude and latitude. Over the antimeridian the ring's longitudes go on beyond 180 so that it stays one ring, and the bbox is west > east (RFC 7946, 5.2).
+    The ring follows every outer chip, because a straight edge of the scene's CRS is none in longitude and latitude. Over the
+    antimeridian its longitudes go on beyond 180, so that it stays one ring, and the bbox is west > east (RFC 7946, 5.2).
     """
-    rows, cols = plan.grid.rows, plan.grid.cols
-    chips = corners.reshape(rows, cols, 4, 2)
+    chips = corners.reshape(plan.grid.rows, plan.grid.cols, 4, 2)
     down, right, up, left = chips[:, 0, 3], chips[-1, :, 2], chips[::-1, -1, 1], chips[0, ::-1, 0]
     ring = np.concatenate([chips[:1, 0, 0], down, right, up, left])
     if np.ptp(ring[:, 0]) > 180:  # noqa: PLR2004 - half the globe: no scene is that wide, so it crosses the antimeridian
         ring[:, 0] = np.where(ring[:, 0] < 0, ring[:, 0] + 360, ring[:, 0])
-    west, south, east, north = (*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist())
+    (west, south), (east, north) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
     return ring.tolist(), [west, south, east - 360 if east > 180 else east, north]  # noqa: PLR2004 - back to +-180
 
 
