@@ -54,7 +54,7 @@ def report(shared: Path) -> str:
             "",
             *_table(PLACE_HEAD, [_pairs(row) for row in place_rows]),
             "",
-            f"**Land and cloud cover** (Sentinel-2, Ireland, 60 m; {sum(present.values())} chips half of one class; {classes}):",
+            f"**Land and cloud cover** (Sentinel-2, Ireland, 60 m; {sum(present.values())} chips, each half or more one class: {classes}):",
             "",
             *_table(COVER_HEAD, [_pairs(row) for row in cover_rows]),
             "",

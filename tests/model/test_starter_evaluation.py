@@ -16,9 +16,8 @@ NAMES = {3: "cloud_shadow", 4: "vegetation", 5: "bare", 6: "water", 7: "unclassi
 
 def figures(text: str) -> list[tuple[str, list[float]]]:
     """Rows of the tables: first cell, and every number after it."""
-    rows = [
-        line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ") and re.search(r"\d", line.split("|", 2)[2])
-    ]
+    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| model |", "| entry |"))]
+    rows = [line.strip("| ").split(" | ") for line in lines]
     return [(row[0], [float(number) for number in re.findall(r"(?<![\w-])\d+(?:\.\d+)?(?![\w-])", " ".join(row[1:]))]) for row in rows]
 
 
@@ -27,11 +26,11 @@ def test_the_cards_figures_are_measured_again() -> None:
     card = (measurements.FOLDER / "MODEL_CARD.md").read_text()
     written = figures(card.split(BEGIN)[1].split(END)[0])
     found = figures(report(scenes.SHARED))
-    assert len(written) >= 20
-    assert [name for name, _ in written if "R@1" not in name] == [name for name, _ in found if "R@1" not in name]
+    assert len(written) == 4 + 8 + 12
+    assert [name for name, _ in written] == [name for name, _ in found]
     for (name, old), (_, new) in zip(written, found, strict=True):
-        # one chip of 154 or 356 may tip on another processor's last bits
-        np.testing.assert_allclose(new, old, rtol=0, atol=0.011, err_msg=name)
+        # Another processor's last bits may tip a chip, and one of the six water chips is 0.028 of a balanced figure; a loss tips nowhere.
+        np.testing.assert_allclose(new, old, rtol=0, atol=0.0021 if name.startswith("`") else 0.03, err_msg=name)
 
 
 def test_what_the_card_concludes_follows_from_its_tables() -> None:
