@@ -123,7 +123,7 @@ def micro_batches(graph: Path, entry: ModelEntry, options: argparse.Namespace) -
 def main() -> None:
     """Measure, print, and fail where the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=ROOT / "model/starter/folder")
+    parser.add_argument("--folder", type=Path, default=ROOT / "model/starter/starter-v1.0")
     parser.add_argument("--token", help="an entry of the folder; the first")
     parser.add_argument("--micro-batch", type=int, default=16)
     parser.add_argument("--cpu-threads", type=int, default=os.process_cpu_count() or 1)

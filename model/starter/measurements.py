@@ -16,7 +16,7 @@ from starter.entries import ENTRIES, Entry
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-FOLDER = Path(__file__).resolve().parent / "folder"
+FOLDER = Path(__file__).resolve().parent / "starter-v1.0"
 SCL_FILE = "s2_29UNU_ireland_2022_60m/SCL_60m.tif"
 SHARE = 0.5
 MEASURED = {

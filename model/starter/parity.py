@@ -23,7 +23,7 @@ import torch
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-FOLDER = Path(__file__).resolve().parent / "folder"
+FOLDER = Path(__file__).resolve().parent / "starter-v1.0"
 TOLERANCE = 1e-4
 IMAGES = {False: (("red", "green", "blue"),), True: (("red", "green", "blue"), ("swir16", "nir08", "red"))}
 LAST_BLOCK = 10

@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-FOLDER = Path(__file__).resolve().parents[2] / "model" / "starter" / "folder"
+FOLDER = Path(__file__).resolve().parents[2] / "model" / "starter" / "starter-v1.0"
 MANIFEST: dict[str, Any] = json.loads((FOLDER / "manifest.json").read_text())
 ENTRIES: list[dict[str, Any]] = MANIFEST["entries"]
 FIVE = ["red", "green", "blue", "nir08", "swir16"]

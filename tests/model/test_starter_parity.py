@@ -24,7 +24,7 @@ def parity(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_committed_graphs_agree_with_torch() -> None:
-    done = parity(STARTER / "folder")
+    done = parity(STARTER / "starter-v1.0")
     assert done.returncode == 0, done.stdout + done.stderr
     measured = re.findall(r"^starter-\S+: max-abs (\S+),", done.stdout, flags=re.MULTILINE)
     assert len(measured) == 7
@@ -32,7 +32,7 @@ def test_the_committed_graphs_agree_with_torch() -> None:
 
 
 def test_a_graph_that_normalises_otherwise_is_found_out(tmp_path: Path) -> None:
-    folder = shutil.copytree(STARTER / "folder", tmp_path / "folder")
+    folder = shutil.copytree(STARTER / "starter-v1.0", tmp_path / "starter-v1.0")
     file = folder / "starter-v1.0-naip-rgb.onnx"
     model = onnx.load(file, load_external_data=False)
     (offset,) = [tensor for tensor in model.graph.initializer if tensor.name == "network.offset"]

@@ -319,10 +319,10 @@ def test_a_batch_is_one_json_line(container: Container, models: Path) -> None:
     assert 0 < line["seconds_computing"] <= line["seconds"]
 
 
-STARTER = ROOT / "model/starter/folder"
+STARTER = ROOT / "model/starter/starter-v1.0"
 
 
-@pytest.mark.skipif(not (STARTER / "manifest.json").exists(), reason="model/starter/folder is not built")
+@pytest.mark.skipif(not (STARTER / "manifest.json").exists(), reason="model/starter/starter-v1.0 is not built")
 def test_every_entry_of_the_starter_gives_what_the_bare_session_gives(tmp_path: Path) -> None:
     manifest = json.loads((STARTER / "manifest.json").read_text())
     folder = f"{manifest['name']}-v{manifest['version']}"
