@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--cpu-threads", type=int, default=os.process_cpu_count() or 1)
     parser.add_argument("--in-flight", type=int, default=4)
     parser.add_argument("--each", type=int, default=2, help="requests of each sender in a round")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--micro-batches", action="store_true")
     parser.add_argument("--options", action="store_true")
     options = parser.parse_args()
