@@ -56,7 +56,8 @@ def test_a_tile_job_twice_invokes_once(landed: Pipeline) -> None:
     first = landed.tiling.tile(job)
     invoked = len(landed.endpoint.taken)
     again = landed.tiling.tile(job)
-    assert (first.batches, again.batches) == (3, 0)
+    assert first.batches == 3
+    assert again.sent == 0  # a batch that sent nothing may say so again: its message could have been lost
     assert len(landed.endpoint.taken) == invoked
 
 
