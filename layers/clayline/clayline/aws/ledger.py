@@ -78,11 +78,11 @@ class DynamoLedger:
         self._change(_run_key(run), "SET stage = :stage, scene = :scene, lease_until = :past", None, values)
 
     def record_request(self, run: str, batch: str, *, attempt: int, inference_id: str) -> None:
-        """Write the batch row; a result that came before stays."""
+        """Write the batch row, unless it stands at this attempt or a later one; a result that came before stays."""
         self._change(
             _batch_key(run, batch),
-            "SET attempt = :attempt, inference_id = :id",
-            "attribute_not_exists(attempt) OR attempt <= :attempt",
+            "SET attempt = :attempt, inference_id = :id REMOVE invoked_output",  # which was the attempt's before
+            "attribute_not_exists(attempt) OR attempt < :attempt",
             {":attempt": attempt, ":id": inference_id},
         )
 
