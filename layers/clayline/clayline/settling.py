@@ -51,17 +51,17 @@ class Settling:
 
     def _send_on(self, run: RunRow) -> None:
         """Freeze how the batches ended and tell the collector. Repeating it is harmless: the settlement is written once."""
-        rows = [row for row in self.ledger.batches(run.run) if row.batch in run.settled]
-        settlement = Settlement(run=run.run, batches=tuple(_settlement(row) for row in rows))
+        rows = {row.batch: row for row in self.ledger.batches(run.run)}
+        settlement = Settlement(run=run.run, batches=tuple(_settlement(batch, rows.get(batch)) for batch in sorted(run.settled)))
         uri = WorkObjects(bucket=self.work_bucket, run=run.run).settlement
         self.objects.put_new(uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type="application/json")
         self.settled_queue.send([{"run": run.run}])
         self.ledger.advance(run.run, Stage.SETTLED)
 
 
-def _settlement(row: BatchRow) -> BatchSettlement:
-    result = row.result
+def _settlement(batch: str, row: BatchRow | None) -> BatchSettlement:
+    result = row.result if row else None
     if result is None:
-        msg = f"batch {row.batch} is in the settled set but has no result: the ledger was changed by hand"
+        msg = f"batch {batch} is in the settled set but has no result: the ledger was changed by hand"
         raise RuntimeError(msg)
-    return BatchSettlement(batch=row.batch, status=result.status, output=result.output, reason=result.reason, message=result.message)
+    return BatchSettlement(batch=batch, status=result.status, output=result.output, reason=result.reason, message=result.message)
