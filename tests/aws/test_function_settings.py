@@ -1,0 +1,101 @@
+"""Settings: read from the environment when asked, and every variable that is missing or wrong is named at once."""
+
+import os
+import re
+
+import pytest
+
+from clayline.aws.settings import CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
+from clayline.errors import SettingsError
+from clayline.radiometry import BoaOverride
+
+GIVEN = {
+    "CLAYLINE_LEDGER_TABLE": "ledger",
+    "CLAYLINE_WORK_BUCKET": "work",
+    "CLAYLINE_SCENES_BUCKET": "scenes",
+    "CLAYLINE_EMBEDDINGS_BUCKET": "embeddings",
+    "CLAYLINE_MODEL_MANIFEST": "s3://models/starter-v1.0/manifest.json",
+    "CLAYLINE_TILE_QUEUE_URL": "https://sqs/tile",
+    "CLAYLINE_ENDPOINT_NAME": "clayline",
+    "CLAYLINE_RESULT_QUEUE_URL": "https://sqs/result",
+    "CLAYLINE_SETTLED_QUEUE_URL": "https://sqs/settled",
+}
+KINDS: list[type[CommonSettings]] = [PlanSettings, TileSettings, SettleSettings, CollectSettings]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("CLAYLINE_"):
+            monkeypatch.delenv(name)
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_least_that_must_be_given(kind: type[CommonSettings]) -> None:
+    found = load(kind)
+    assert (found.ledger_table, found.work_bucket) == ("ledger", "work")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_environment_is_told_every_variable(monkeypatch: pytest.MonkeyPatch, kind: type[CommonSettings]) -> None:
+    for name in GIVEN:
+        monkeypatch.delenv(name)
+    with pytest.raises(SettingsError) as caught:
+        load(kind)
+    required = {f"CLAYLINE_{name.upper()}" for name, field in kind.model_fields.items() if field.is_required()}
+    assert required <= set(GIVEN), "a new required variable: add it above"
+    assert set(re.findall("CLAYLINE_[A-Z_]+", str(caught.value))) == required
+    assert "template.yaml" in str(caught.value)
+
+
+def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "CLAYLINE_MIN_VALID_FRACTION": "1.5",
+        "CLAYLINE_MAX_CLOUD_FRACTION": "some",
+        "CLAYLINE_LEASE_SECONDS": "0",
+        "CLAYLINE_CHIPS_PER_BATCH": "64.5",
+        "CLAYLINE_ANY_GSD": "perhaps",
+        "CLAYLINE_BOA": "maybe",
+        "CLAYLINE_SOURCE_CREATOR": "",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load(PlanSettings)
+    assert set(re.findall("CLAYLINE_[A-Z_]+", str(caught.value))) == set(wrong)
+
+
+def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters come as texts."""
+    for name, value in {
+        "ANY_GSD": "true",
+        "TIFF_DATETIME": "false",
+        "BOA": "not-applied",
+        "MIN_VALID_FRACTION": "0.25",
+        "LEASE_SECONDS": "900",
+    }.items():
+        monkeypatch.setenv(f"CLAYLINE_{name}", value)
+    found = load(PlanSettings)
+    assert (found.any_gsd, found.tiff_datetime, found.boa, found.min_valid_fraction, found.lease_seconds) == (
+        True,
+        False,
+        BoaOverride.NOT_APPLIED,
+        0.25,
+        900,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "buckets"),
+    [("", {"scenes"}), ("one", {"scenes", "one"}), (" one, two ,", {"scenes", "one", "two"}), (",,", {"scenes"}), ("scenes", {"scenes"})],
+)
+def test_allowed_buckets(monkeypatch: pytest.MonkeyPatch, text: str, buckets: set[str]) -> None:
+    monkeypatch.setenv("CLAYLINE_ALLOWED_BUCKETS", text)
+    assert load(PlanSettings).buckets() == buckets
+
+
+def test_a_variable_of_another_function_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAYLINE_SOMETHING_ELSE", "x")
+    assert load(SettleSettings).settled_queue_url == "https://sqs/settled"
