@@ -99,14 +99,18 @@ class OpenCog:
 
 
 @contextmanager
-def open_cog(source: CogSource, settings: ReadSettings) -> Iterator[OpenCog]:
+def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = False) -> Iterator[OpenCog]:
     """Open a COG, for as long as the context lasts.
+
+    ``OVERVIEW_LEVEL=NONE`` keeps decimated reads from overviews, but GDAL then hides the bands' descriptions. So ``header_only`` leaves it
+    out, and who asks for that must neither read pixels nor ask for overviews.
 
     Raises SceneError (``empty-object``, ``source-missing``, ``source-forbidden``, ``truncated``, ``not-a-geotiff``) and TransientError.
     """
     if source.size == 0:
         msg = f"{source.uri} is empty (0 bytes). Upload the file again."
         raise SceneError(msg, reason="empty-object")
+    overviews = {} if header_only else {"OVERVIEW_LEVEL": "NONE"}
     watch = Watch()
     logger = logging.getLogger("rasterio")
     logger.addHandler(watch)
@@ -114,7 +118,7 @@ def open_cog(source: CogSource, settings: ReadSettings) -> Iterator[OpenCog]:
         # DummySession: GDAL takes credentials from the environment itself; rasterio would import boto3 for them.
         with Env(DummySession(), **settings.gdal_options()):
             try:
-                dataset = rasterio.open(source.path, driver="GTiff", sharing=False, OVERVIEW_LEVEL="NONE", GEOREF_SOURCES="INTERNAL")
+                dataset = rasterio.open(source.path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **overviews)
             except RasterioIOError as error:
                 raise _explained(source, error, watch) from error
             with dataset:
@@ -135,7 +139,7 @@ def network_trouble(source: CogSource, error: object) -> TransientError:
 
 
 def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> SceneError | TransientError:
-    kind = type(error.__cause__).__name__
+    kind = type(error.__cause__ or error.__context__).__name__
     if kind in _MISSING or (not is_remote(source) and not Path(source.path).exists()):
         msg = f"{source.uri} does not exist (any more). Upload the file, then land the scene again."
         return SceneError(msg, reason="source-missing")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 
 from clayline.cog import CogHeader, CogSource
 from clayline.errors import SceneError
@@ -72,7 +72,7 @@ def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
 
 
 def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
-    with open_cog(source, settings) as opened:
+    with open_cog(source, settings, header_only=True) as opened:
         try:
             header = _header(source, opened.dataset, settings)
         except SceneError as error:
@@ -91,6 +91,10 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
     _check_size(source, dataset, settings)
     crs, epsg = _crs(source, dataset)
     transform = _transform(source, dataset)
+    try:
+        pixel_size_m = projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height)
+    except SceneError as error:
+        raise SceneError(f"{source.uri}: {error}", reason=error.reason) from error
     (block_height, block_width), *_ = dataset.block_shapes
     return CogHeader(
         width=dataset.width,
@@ -107,7 +111,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         sparse=_is_sparse(source, dataset),
         descriptions=tuple(dataset.descriptions),
         tags=_tags(dataset),
-        pixel_size_m=projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height),
+        pixel_size_m=pixel_size_m,
     )
 
 
@@ -145,7 +149,7 @@ def _crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa: AN
         if epsg is not None and CRS.from_epsg(epsg) == crs:
             return f"EPSG:{epsg}", epsg
         return crs.to_wkt(version="WKT2_2019"), None
-    except RasterioError as error:
+    except (CRSError, RasterioError) as error:
         msg = f"{source.uri} has a CRS that PROJ does not understand ({error}). Write a CRS with an EPSG code."
         raise SceneError(msg, reason="crs-unusable") from error
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what OGR raises is wrapped in nothing public
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as project
 
 from clayline.cog import Affine
@@ -24,7 +25,7 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
     """
     try:
         lon, lat = project(parse_crs(crs), _WGS84, np.asarray(xs, np.float64).tolist(), np.asarray(ys, np.float64).tolist())
-    except RasterioError as error:
+    except (CPLE_BaseError, RasterioError) as error:
         raise _unusable(crs, str(error)) from error
     lons, lats = np.array(lon, np.float64), np.array(lat, np.float64)
     if not (np.isfinite(lons).all() and np.isfinite(lats).all()):
@@ -48,7 +49,7 @@ def pixel_size_metres(crs: str, transform: Affine, *, width: int, height: int) -
         if not system.is_geographic:
             raise _unusable(crs, "it is neither projected nor geographic")
         to_radians = float(system.units_factor[1])
-    except RasterioError as error:
+    except (CRSError, RasterioError) as error:
         raise _unusable(crs, str(error)) from error
     latitude = (f + e * height / 2) * to_radians
     if abs(latitude) > pi / 2 or width * abs(a) * to_radians > 2 * pi + radians(1):
@@ -64,7 +65,7 @@ def parse_crs(crs: str) -> CRS:
     """Read ``EPSG:n`` or WKT. Raises SceneError (``crs-unusable``)."""
     try:
         return CRS.from_user_input(crs)
-    except RasterioError as error:
+    except (CRSError, RasterioError) as error:
         raise _unusable(crs, str(error)) from error
 
 

@@ -1,6 +1,6 @@
 """Pixels of a job: each file opened once and read once, each block decoded once, coarser bands brought to the finest grid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
-from clayline.batch import CENTRE_TOLERANCE
 from clayline.cog import Affine, CogHeader, CogSource
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.raster.cog import OpenCog, ReadSettings, network_trouble, open_cog
+from clayline.raster.nearest import Span, find_span
 
 PixelWindow = tuple[int, int, int, int]
 """row0, row1, col0, col1: pixels, half open."""
+_STRIPE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,32 +45,6 @@ class TilePixels:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Span:
-    """Which pixels of a file a window needs along one axis."""
-
-    inside: slice
-    """Part of the window that the file covers."""
-    start: int
-    """First pixel of the file needed."""
-    index: NDArray[np.int64]
-    """For each pixel of ``inside`` its pixel in the file, counted from ``start``; ascending from 0."""
-
-    @property
-    def length(self) -> int:
-        """Pixels of the file needed."""
-        return int(self.index[-1]) + 1 if self.index.size else 0
-
-    @property
-    def one_to_one(self) -> bool:
-        """Whether each pixel of ``inside`` is the file's next."""
-        return self.length == self.index.size and bool((np.diff(self.index) == 1).all())
-
-    def blocks(self, side: int) -> range:
-        """Give the blocks of ``side`` pixels that are touched."""
-        return range(self.start // side, (self.start + self.length - 1) // side + 1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _FileRead:
     """What one file contributes to a window."""
 
@@ -78,8 +53,8 @@ class _FileRead:
     """Where the bands belong in ``out``."""
     out: NDArray[Any]
     """[C, h, w]."""
-    rows: _Span
-    cols: _Span
+    rows: Span
+    cols: Span
 
     @property
     def source(self) -> CogSource:
@@ -93,10 +68,6 @@ class _FileRead:
     def decoded_bands(self) -> list[int]:
         """Bands whose blocks are decoded: one stands for all where blocks hold all."""
         return [1] if self.header.pixel_interleaved else [band.band for band in self.bands]
-
-    @property
-    def window(self) -> Window:
-        return Window(self.cols.start, self.rows.start, self.cols.length, self.rows.length)
 
 
 def read_job(
@@ -133,18 +104,9 @@ def _lay_read(
         bands=bands,
         positions=positions,
         out=out,
-        rows=_span(row0, row1, *vertical, length=header.height),
-        cols=_span(col0, col1, *horizontal, length=header.width),
+        rows=find_span(row0, row1, *vertical, length=header.height),
+        cols=find_span(col0, col1, *horizontal, length=header.width),
     )
-
-
-def _span(start: int, stop: int, scale: float, offset: float, *, length: int) -> _Span:
-    """Find for finest pixels [start, stop) the file's pixel that contains each centre, floor((pixel + 1/2) * scale + offset)."""
-    pixels = np.floor((np.arange(start, stop) + 0.5) * scale + offset + CENTRE_TOLERANCE).astype(np.int64)
-    first, last = np.searchsorted(pixels, [0, length]).tolist()
-    if first == last:
-        return _Span(inside=slice(0, 0), start=0, index=pixels[:0])
-    return _Span(inside=slice(first, last), start=int(pixels[first]), index=pixels[first:last] - pixels[first])
 
 
 def _read(read: _FileRead, settings: ReadSettings) -> int:
@@ -181,18 +143,41 @@ def _attempt(read: _FileRead, settings: ReadSettings) -> None:
 
 
 def _fill(read: _FileRead, dataset: Any) -> None:  # noqa: ANN401 - rasterio publishes no types
-    """Read the window: straight into the result where pixels correspond one to one, else in the file's resolution first."""
-    numbers = [band.band for band in read.bands]
-    places = _as_slice(read.positions)
-    if read.rows.one_to_one and read.cols.one_to_one and places is not None:
-        dataset.read(numbers, window=read.window, out=read.out[places, read.rows.inside, read.cols.inside])
+    """Read the window, some whole block rows at a time.
+
+    Bands of one file that lie apart are read one by one: asked for several together, GDAL's threads fetch each block by a request of its
+    own. Some block rows at a time because GDAL fetches all that one read needs before it decodes.
+    """
+    every = range(len(read.bands))
+    for group in [every] if read.header.pixel_interleaved else [[which] for which in every]:
+        for start, stop in _stripes(read, len(group)):
+            _fill_stripe(read, dataset, group, start, stop)
+
+
+def _stripes(read: _FileRead, bands: int) -> Iterator[tuple[int, int]]:
+    """Cut the file's rows between blocks, at most _STRIPE_BYTES or one block row together; give (start, stop) from the first row needed."""
+    header, rows = read.header, read.rows
+    row_bytes = len(read.cols.blocks(header.block_width)) * header.block_width * bands * np.dtype(header.dtype).itemsize
+    height = max(1, _STRIPE_BYTES // (row_bytes * header.block_height)) * header.block_height
+    borders = range((rows.start // header.block_height) * header.block_height, rows.start + rows.length, height)
+    for border in borders:
+        yield max(0, border - rows.start), min(rows.length, border + height - rows.start)
+
+
+def _fill_stripe(read: _FileRead, dataset: Any, group: Sequence[int], start: int, stop: int) -> None:  # noqa: ANN401
+    """Read rows [start, stop): straight into the result where pixels correspond one to one, else in the file's resolution first."""
+    rows, cols = read.rows, read.cols
+    numbers, positions = [read.bands[which].band for which in group], [read.positions[which] for which in group]
+    first, last = np.searchsorted(rows.index, [start, stop]).tolist()
+    inside = slice(rows.inside.start + first, rows.inside.start + last)
+    window = Window(cols.start, rows.start + start, cols.length, stop - start)
+    places = _as_slice(positions)
+    if rows.one_to_one and cols.one_to_one and places is not None:
+        dataset.read(numbers, window=window, out=read.out[places, inside, cols.inside])
         return
-    together = [list(range(len(numbers)))] if read.header.pixel_interleaved else [[which] for which in range(len(numbers))]
-    for group in together:
-        own = dataset.read([numbers[which] for which in group], window=read.window, out_dtype=read.out.dtype)
-        for plane, which in zip(own, group, strict=True):
-            target = read.out[read.positions[which], read.rows.inside, read.cols.inside]
-            np.take(plane[:, read.cols.index], read.rows.index, axis=0, out=target, mode="clip")
+    for plane, position in zip(dataset.read(numbers, window=window, out_dtype=read.out.dtype), positions, strict=True):
+        target = read.out[position, inside, cols.inside]
+        np.take(plane[:, cols.index], rows.index[first:last] - start, axis=0, out=target, mode="clip")
 
 
 def _as_slice(positions: Sequence[int]) -> slice | None:
@@ -223,8 +208,8 @@ def _check_index(read: _FileRead, opened: OpenCog) -> None:
 def _failed(read: _FileRead, opened: OpenCog, why: str) -> BatchError | TransientError:
     if opened.watch.network:
         return network_trouble(read.source, why)
-    bands = " ".join(band.name for band in read.bands)
-    msg = f"{read.source.uri} (band {bands}) is damaged, blocks within {read.window} cannot be decoded: {why}. Upload the file again."
+    bands, rows = " ".join(band.name for band in read.bands), f"{read.rows.start} to {read.rows.start + read.rows.length}"
+    msg = f"{read.source.uri} (band {bands}) is damaged, blocks in rows {rows} cannot be decoded: {why}. Upload the file again."
     return BatchError(msg, reason="unreadable-pixels")
 
 

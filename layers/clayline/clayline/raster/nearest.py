@@ -1,0 +1,46 @@
+"""Nearest neighbour along one axis: which pixels of a file a window of the finest grid takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.batch import CENTRE_TOLERANCE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """Which pixels of a file a window needs along one axis."""
+
+    inside: slice
+    """Part of the window that the file covers."""
+    start: int
+    """First pixel of the file needed."""
+    index: NDArray[np.int64]
+    """For each pixel of ``inside`` its pixel in the file, counted from ``start``; ascending from 0."""
+
+    @property
+    def length(self) -> int:
+        """Pixels of the file needed."""
+        return int(self.index[-1]) + 1 if self.index.size else 0
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether each pixel of ``inside`` is the file's next."""
+        return self.length == self.index.size and bool((np.diff(self.index) == 1).all())
+
+    def blocks(self, side: int) -> range:
+        """Give the blocks of ``side`` pixels that are touched."""
+        return range(self.start // side, (self.start + self.length - 1) // side + 1)
+
+
+def find_span(start: int, stop: int, scale: float, offset: float, *, length: int) -> Span:
+    """Find for finest pixels [start, stop) the file's pixel that contains each centre, floor((pixel + 1/2) * scale + offset).
+
+    ``scale`` is a finest pixel's side in the file's pixels, ``offset`` where the finest grid starts in them, ``length`` their number.
+    """
+    pixels = np.floor((np.arange(start, stop) + 0.5) * scale + offset + CENTRE_TOLERANCE).astype(np.int64)
+    first, last = np.searchsorted(pixels, [0, length]).tolist()
+    if first == last:
+        return Span(inside=slice(0, 0), start=0, index=pixels[:0])
+    return Span(inside=slice(first, last), start=int(pixels[first]), index=pixels[first:last] - pixels[first])

@@ -1,0 +1,51 @@
+"""Coordinates and pixel sizes, against pyproj."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyproj import Geod, Transformer
+from tests.raster.geotiffs import header_of
+
+from clayline.errors import SceneError
+from clayline.raster.projection import pixel_size_metres, to_lonlat
+
+
+@pytest.mark.parametrize(
+    ("crs", "xs", "ys"),
+    [
+        ("EPSG:32629", [499_980.0, 609_780.0], [5_900_040.0, 5_790_240.0]),
+        ("EPSG:32721", [717_345.0, 778_575.0], [7_223_005.0, 7_167_205.0]),
+        ("EPSG:3035", [4_321_000.0], [3_210_000.0]),  # declares northing first
+        ("EPSG:4326", [13.3], [45.7]),  # declares latitude first
+        ("EPSG:3031", [1_000_000.0], [-500_000.0]),
+    ],
+)
+def test_coordinates_come_easting_first_and_go_longitude_first(crs: str, xs: list[float], ys: list[float]) -> None:
+    lon, lat = to_lonlat(crs, np.array(xs), np.array(ys))
+    expected = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(xs, ys)
+    assert (str(lon.dtype), str(lat.dtype)) == ("float64", "float64")
+    np.testing.assert_allclose([lon, lat], expected, atol=1e-10)
+
+
+@pytest.mark.parametrize(("crs", "x"), [("EPSG:32629", 1e12), ("EPSG:32629", np.nan), ("nonsense", 0.0), ("EPSG:999999", 0.0)])
+def test_what_cannot_be_projected_is_the_scenes_fault(crs: str, x: float) -> None:
+    with pytest.raises(SceneError) as caught:
+        to_lonlat(crs, np.array([x]), np.array([0.0]))
+    assert caught.value.reason == "crs-unusable"
+
+
+def test_the_pixel_of_a_geographic_scene_is_measured_at_its_centre(shared_data: Path) -> None:
+    header = header_of(shared_data / "s2_aquileia_2019" / "S2_L2A_aquileia_20190416.tif")
+    a, _, c, _, e, f = header.transform
+    lon, lat = c + a * header.width / 2, f + e * header.height / 2
+    geod = Geod(ellps="WGS84")
+    east = geod.inv(lon - a / 2, lat, lon + a / 2, lat)[2]
+    north = geod.inv(lon, lat + e / 2, lon, lat - e / 2)[2]
+    assert header.pixel_size_m == pytest.approx((east * north) ** 0.5, rel=1e-8)
+
+
+def test_the_pixel_of_a_projected_scene_is_in_the_crs_unit() -> None:
+    assert pixel_size_metres("EPSG:32629", (10.0, 0.0, 0.0, 0.0, -40.0, 0.0), width=9, height=9) == pytest.approx(20.0)
+    feet = pixel_size_metres("EPSG:2225", (30.0, 0.0, 6e6, 0.0, -30.0, 2e6), width=9, height=9)
+    assert feet == pytest.approx(30 * 1200 / 3937)  # the US survey foot
