@@ -34,7 +34,7 @@ def draw(parquet: Path, provenance: dict[str, object], bands: Sequence[tuple[Pat
     aspect = abs(grid_of["transform"][4] / grid_of["transform"][0])
     mpl.rcParams.update({"font.family": "DejaVu Sans", "font.size": 10, "text.color": _INK, "axes.edgecolor": "#9aa5b1"})
     panels = 2 if losses is None else 3
-    figure, axes = plt.subplots(1, panels, figsize=(5.6 * panels, 5.6 * grid.height / grid.width * aspect + 1.3), layout="constrained")
+    figure, axes = plt.subplots(1, panels, figsize=(5.6 * panels, 4.9 * grid.height / grid.width * aspect + 1.2), layout="constrained")
     _scene(axes[0], bands, grid, aspect)
     _components(axes[1], vectors, index, grid, aspect)
     if losses is not None:

@@ -62,12 +62,19 @@ def test_a_lease_holds_until_it_runs_out(cloud: Cloud, after: timedelta, answer:
 
 def test_a_lease_that_is_released_can_be_taken_at_once(cloud: Cloud) -> None:
     claim(cloud.ledger, NOON)
-    cloud.ledger.release(RUN)
+    cloud.ledger.release(RUN, lease_until=NOON + LEASE)
     assert claim(cloud.ledger, NOON) is Claim.GRANTED
 
 
+def test_nobody_releases_his_successors_lease(cloud: Cloud) -> None:
+    claim(cloud.ledger, NOON)
+    assert claim(cloud.ledger, NOON + LEASE) is Claim.GRANTED
+    cloud.ledger.release(RUN, lease_until=NOON + LEASE)
+    assert claim(cloud.ledger, NOON + LEASE) is Claim.HELD
+
+
 def test_releasing_what_nobody_claimed_makes_no_row(cloud: Cloud) -> None:
-    cloud.ledger.release(RUN)
+    cloud.ledger.release(RUN, lease_until=NOON)
     assert cloud.ledger.run(RUN) is None
 
 

@@ -162,3 +162,12 @@ def test_a_scene_smaller_than_a_chip_is_padded(make_pipeline: Callable[..., Pipe
     table = pq.read_table(pa.BufferReader(next(body for key, body in pipeline.outputs().items() if key.endswith(".parquet"))))
     assert table["valid_fraction"].to_pylist() == [pytest.approx(20 * 30 / 64**2)]
     assert np.isfinite(np.stack(table["embeddings"].to_numpy())).all()
+
+
+def test_more_batches_than_the_ledger_holds_are_refused(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    pipeline = make_pipeline(chips_per_batch=1)
+    _land(pipeline, scenes.landsat(sample))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clayline.planning.MAX_BATCHES", 11)
+        assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    assert pipeline.receipt()["reason"] == "too-many-batches"

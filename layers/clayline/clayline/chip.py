@@ -41,14 +41,14 @@ def prepare(pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence
     if np.issubdtype(pixels.dtype, np.integer) and any(shift % 1 for shift in shifts):
         msg = f"offsets {shifts} are not whole, the pixels are {pixels.dtype}"
         raise ValueError(msg)
-    in_place = pixels.dtype == target
+    in_place, invalid = pixels.dtype == target, ~valid
     result = pixels if in_place else np.empty(pixels.shape, target)
     for band, out, shift in zip(pixels, result, shifts, strict=True):
         if in_place and np.issubdtype(target, np.integer):
             _shift_in_place(band, int(shift))
         elif not in_place or shift:
             _shift_and_cast(band, out, valid, shift)
-        np.copyto(out, filler, where=~valid)
+        np.copyto(out, filler, where=invalid)
     return result
 
 
@@ -69,7 +69,10 @@ def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, origin: tuple[in
 
 def is_cloud(classes: NDArray[Any]) -> NDArray[np.bool_]:
     """Say where SCL classes [h, w] are one of CLOUD_CLASSES."""
-    return np.isin(classes, CLOUD_CLASSES)
+    cloud = np.zeros(classes.shape, np.bool_)
+    for cloud_class in CLOUD_CLASSES:
+        cloud |= classes == cloud_class
+    return cloud
 
 
 def fractions(

@@ -67,8 +67,8 @@ class Ledger(Protocol):
         """Take or renew the lease on a run that is not yet enqueued."""
         ...
 
-    def release(self, run: str) -> None:
-        """Let the lease run out now, so that a retry need not wait for it."""
+    def release(self, run: str, *, lease_until: datetime) -> None:
+        """Let one's own lease (the one that ends then) run out now, so that a retry need not wait for it."""
         ...
 
     def run(self, run: str) -> RunRow | None:
@@ -104,7 +104,7 @@ class Ledger(Protocol):
         ...
 
     def record_result(self, result: BatchResult) -> None:
-        """Keep the first success, else the first failure; a result beyond that is noted as late."""
+        """Keep the first success, else the first failure; a success beyond that is noted as late."""
         ...
 
     def settle(self, run: str, batch: str) -> RunRow | None:

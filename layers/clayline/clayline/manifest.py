@@ -66,8 +66,8 @@ class Manifest(_Strict):
     """A model folder: graphs, their entries, licence and card."""
 
     format: Literal["clayline-model/1"] = Field(alias="schema")
-    name: str
-    version: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=32)]
+    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*\z", max_length=16)]
     licence: str
     card: FileName
     files: dict[FileName, Digest]

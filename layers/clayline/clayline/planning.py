@@ -22,6 +22,8 @@ from clayline.scene import OpenedBand, check_bands, describe, finest
 from clayline.source import SceneSource, read_source
 
 JSON = "application/json"
+MAX_BATCHES = 40_000
+"""Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
 
 
 class Planned(Enum):
@@ -116,7 +118,8 @@ class Planning:
         self, landing: Landing, source: SceneSource, entry: ModelEntry, heads: Mapping[str, ObjectHead], run: str, options: dict[str, Any]
     ) -> PlanOutcome:
         now = self.clock()
-        claim = self.ledger.claim(run, scene=source.name, now=now, lease_until=now + self.options.lease)
+        lease_until = now + self.options.lease
+        claim = self.ledger.claim(run, scene=source.name, now=now, lease_until=lease_until)
         if claim is Claim.DONE:
             return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=f"scene {source.name} is already planned as run {run}")
         if claim is Claim.HELD:
@@ -130,7 +133,7 @@ class Planning:
         except SceneError as error:
             return self._fail(landing, error, run=run, name=source.name, hash_=source.hash)
         except TransientError:
-            self.ledger.release(run)
+            self.ledger.release(run, lease_until=lease_until)
             raise
         chips, batches = len(plan.grid), len(plan.batches)
         message = f"scene {source.name}: {chips} chips in {batches} batches"
@@ -172,7 +175,14 @@ class Planning:
             output_prefix=prefix,
         )
         jobs = self._jobs(plan, (*planned, *((planned_mask,) if planned_mask else ())))
-        plan = plan.model_copy(update={"jobs": jobs, "batches": lay_batches(jobs, self.options.chips_per_batch)})
+        batches = lay_batches(jobs, self.options.chips_per_batch)
+        if len(batches) > MAX_BATCHES:
+            msg = (
+                f"scene {source.name}: {len(batches)} batches are over the {MAX_BATCHES} that the ledger holds of one scene. "
+                f"Raise ChipsPerBatch ({self.options.chips_per_batch}), or cut the scene into tiles."
+            )
+            raise SceneError(msg, reason="too-many-batches")
+        plan = plan.model_copy(update={"jobs": jobs, "batches": batches})
         chips = place(scene, plan.grid, token=entry.token, headers=self.headers)
         work = WorkObjects(bucket=self.options.work_bucket, run=run)
         self.objects.put_new(work.chips, chips.to_bytes(), run=run, content_type="application/x-safetensors")

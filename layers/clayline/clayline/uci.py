@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Self
 
-from clayline import mgrs, utm
+from clayline import mgrs
 from clayline.errors import InvalidIdentifierError
 from clayline.footprint import Footprint, quadrilateral
-from clayline.mgrs import Cell
-from clayline.utm import Utm
+from clayline.location import Point, Window, fits_tile, point_digits, point_from_lonlat, point_from_utm
+
+__all__ = [
+    "MAX_LENGTH", "Footprint", "Instant", "Interval", "ModelParts", "Point", "Uci", "Window", "cell", "fits_tile", "footprint",
+    "format", "model_parts", "parse", "parse_location", "parse_time", "point_digits", "point_from_lonlat", "point_from_utm",
+]  # fmt: skip
 
 MAX_LENGTH = 128
 """Longest identifier, characters."""
 
-_MAX_GSD_MM = 100_000_000
-_MAX_SIZE = 99_999
-_MAX_PIXEL = 99_999
-_TILE_SIDE_MM = mgrs.TILE_SIDE * 1000
-_CENTIMETRE = 0.01
 # Digits are spelled [0-9] and every pattern is used with fullmatch: \d would take other scripts' digits, $ a trailing newline.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._-]+")
 _SIDE = r"s(?P<size>[1-9][0-9]{0,4})g(?P<gsd>[1-9][0-9]{0,8})"
@@ -32,71 +31,6 @@ _INTERVAL = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{4})([0-9]{2})([0-
 _INSTRUMENT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _MODEL = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*?)-v(?P<version>[0-9]+(?:\.[0-9]+)*)-(?P<variant>[a-z0-9]+(?:-[a-z0-9]+)*)")
 _FIELDS = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Window:
-    """A chip's place in a product that is cut to the MGRS tile grid (Sentinel-2, HLS). The footprint follows from it."""
-
-    tile: str
-    """MGRS tile of the product, e.g. ``32UQD``: never derived from the chip's centre."""
-    row: int
-    """Upper-left pixel row in the tile, 0 to 99999."""
-    col: int
-    """Upper-left pixel column in the tile, 0 to 99999."""
-    size: int
-    """Side of the chip, pixels."""
-    gsd_mm: int
-    """Side of a pixel, millimetres."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no identifier may say. Raises InvalidIdentifierError."""
-        mgrs.tile_origin(self.tile)
-        _check_side(self.size, self.gsd_mm)
-        for name, pixel in (("row", self.row), ("column", self.col)):
-            if not 0 <= pixel <= _MAX_PIXEL or pixel * self.gsd_mm >= _TILE_SIDE_MM:
-                msg = (
-                    f"{name} {pixel} of tile {self.tile} at {self.gsd_mm} mm does not exist: a tile is {mgrs.TILE_SIDE:,} m wide. "
-                    "Check the pixel window and the GSD (millimetres)"
-                )
-                raise InvalidIdentifierError(msg)
-
-    def __str__(self) -> str:
-        """Write the identifier's first field."""
-        return f"{self.tile}-r{self.row:05d}c{self.col:05d}s{self.size}g{self.gsd_mm}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """A chip's place in any other product: the MGRS cell, no larger than a pixel, that its centre lies in."""
-
-    reference: str
-    """MGRS reference of the centre in its standard zone, with ``point_digits(gsd_mm)`` digits for each coordinate."""
-    size: int
-    """Side of the chip, pixels."""
-    gsd_mm: int
-    """Side of a pixel, millimetres."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no identifier may say. Raises InvalidIdentifierError."""
-        _check_side(self.size, self.gsd_mm)
-        place = mgrs.parse(self.reference)
-        digits = point_digits(self.gsd_mm)
-        if place.digits != digits:
-            msg = (
-                f"MGRS reference {self.reference} has {place.digits} digits for each coordinate: at a GSD of {self.gsd_mm} mm it has "
-                f"{digits}, so that its cell is the largest one no larger than a pixel"
-            )
-            raise InvalidIdentifierError(msg)
-        if not _in_standard_zone(place):
-            msg = (
-                f"MGRS reference {self.reference} names a place of another zone: write it in the zone that its longitude and latitude give"
-            )
-            raise InvalidIdentifierError(msg)
-
-    def __str__(self) -> str:
-        """Write the identifier's first field."""
-        return f"{self.reference}-s{self.size}g{self.gsd_mm}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,26 +183,6 @@ def model_parts(token: str) -> ModelParts:
     return ModelParts(name=match["name"], version=match["version"], variant=match["variant"])
 
 
-def point_digits(gsd_mm: int) -> int:
-    """Digits for each coordinate at this GSD: the largest MGRS cell no larger than a pixel. 30 m: 4 (10 m); 75 mm: 7 (10 mm)."""
-    _check_side(1, gsd_mm)
-    return len(str(_MAX_GSD_MM)) - len(str(gsd_mm))
-
-
-def point_from_utm(position: Utm, *, size: int, gsd_mm: int) -> Point:
-    """Name a chip by its centre, given in its scene's own UTM or UPS system: snapped to 1 mm and truncated there.
-
-    A centre of another zone (a scene that reaches over its zone's border) is projected to the standard zone of its place first.
-    Raises InvalidIdentifierError.
-    """
-    return Point(reference=mgrs.from_utm(position, point_digits(gsd_mm)), size=size, gsd_mm=gsd_mm)
-
-
-def point_from_lonlat(lon: float, lat: float, *, size: int, gsd_mm: int) -> Point:
-    """Name a chip by its centre in WGS 84 degrees, for scenes in any other CRS. Raises InvalidIdentifierError."""
-    return Point(reference=mgrs.from_lonlat(lon, lat, point_digits(gsd_mm)), size=size, gsd_mm=gsd_mm)
-
-
 def footprint(uci: Uci | str) -> Footprint:
     """Give the ground that a ``window`` identifier's chip covers, nodata that pads it included: it follows from the identifier alone.
 
@@ -308,49 +222,5 @@ def cell(uci: Uci | str) -> Footprint:
     )
 
 
-def fits_tile(tile: str, *, epsg: int, origin_x: float, origin_y: float, gsd: float) -> bool:
-    """Say whether a north-up raster lies on the grid of an MGRS tile: same system, same origin, and a GSD that the identifier can hold.
-
-    ``origin_x`` and ``origin_y`` are the upper-left corner in metres, ``gsd`` the side of its square pixels in metres. Everything agrees
-    to 1 cm, the far edge of the tile included. In the southern hemisphere a northern zone with negative northings (HLS, Landsat) is the
-    same system. Raises InvalidIdentifierError for a text that is no tile.
-    """
-    origin = mgrs.tile_origin(tile)
-    position = utm.from_epsg(epsg, origin_x, origin_y)
-    if position is None or position.zone != origin.zone:
-        return False
-    false = utm.EQUATOR_SOUTH if position.north and not origin.north else -utm.EQUATOR_SOUTH if origin.north and not position.north else 0.0
-    gsd_mm = round(gsd * 1000)
-    if not 1 <= gsd_mm <= _TILE_SIDE_MM:
-        return False
-    drift = abs(gsd - gsd_mm / 1000) * mgrs.TILE_SIDE / gsd
-    return max(abs(origin_x - origin.easting), abs(origin_y + false - origin.northing), drift) <= _CENTIMETRE
-
-
 def _compact(day: date) -> str:
     return f"{day.year:04d}{day.month:02d}{day.day:02d}"
-
-
-def _check_side(size: int, gsd_mm: int) -> None:
-    if not 1 <= size <= _MAX_SIZE:
-        msg = f"chip size {size} px cannot be written: 1 to {_MAX_SIZE} are possible"
-        raise InvalidIdentifierError(msg)
-    if not 1 <= gsd_mm <= _MAX_GSD_MM:
-        msg = f"GSD {gsd_mm} mm cannot be written: 1 mm to {_MAX_GSD_MM // 1_000_000} km are possible. Give it in millimetres"
-        raise InvalidIdentifierError(msg)
-
-
-def _in_standard_zone(place: Cell) -> bool:
-    """Whether part of a cell lies in the zone it is written in.
-
-    Looked at on the corners of a cell a quarter larger: zone borders cross cells at a small angle, so that a cell whose edge is just over
-    a corner of a zone has one of those in it.
-    """
-    middle = place.corner.easting + place.size / 2, place.corner.northing + place.size / 2
-    reach = 0.75 * place.size + 0.001
-    corners = (
-        Utm(zone=place.zone, north=place.north, easting=middle[0] + x * reach, northing=middle[1] + y * reach)
-        for x in (-1, 1)
-        for y in (-1, 1)
-    )
-    return any(utm.standard_zone(*utm.inverse(corner)) == place.zone for corner in corners)

@@ -42,9 +42,10 @@ class DynamoLedger:
         row = self.run(run)
         return Claim.DONE if row and row.stage >= Stage.ENQUEUED else Claim.HELD
 
-    def release(self, run: str) -> None:
-        """Let the lease run out now."""
-        self._change(_run_key(run), "SET lease_until = :past", "attribute_exists(pk)", {":past": 0})
+    def release(self, run: str, *, lease_until: datetime) -> None:
+        """Let the lease run out now, unless it is another's by now."""
+        values = {":past": 0, ":until": _seconds(lease_until)}
+        self._change(_run_key(run), "SET lease_until = :past", "lease_until = :until", values)
 
     def run(self, run: str) -> RunRow | None:
         """Give a run."""
