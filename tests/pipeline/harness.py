@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -37,7 +38,7 @@ from clayline.wire import Request
 from server.folders import load_folders
 from server.inference import embed
 
-REGION = "eu-central-1"
+REGION: Final = "eu-central-1"
 SCENES, WORK, OUT = "scenes", "work", "embeddings"
 QUEUES = ("tile", "result", "settled", "watch")
 MUTATIONS = frozenset(
@@ -317,7 +318,7 @@ class Pipeline:
             "settled": lambda body: self.collecting.collect(SettledRun.model_validate_json(body).run),
         }
         for _ in range(200):
-            moved = [self.again(lambda queue=queue, act=act: self.deliver(queue, act)) for queue, act in steps.items()]
+            moved = [self.again(partial(self.deliver, queue, act)) for queue, act in steps.items()]
             if self.endpoint.taken:
                 self.answer_all(**how)
             elif not any(moved):

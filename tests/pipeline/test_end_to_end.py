@@ -254,7 +254,7 @@ def test_the_stac_item_points_to_the_file(scene: Embedded) -> None:
 
 def test_the_metadata_file_shows_the_header(scene: Embedded) -> None:
     metadata = json.loads(scene.files["metadata"].read_bytes())
-    header = pq.read_metadata(scene.files["parquet"]).metadata
+    header = pq.read_metadata(scene.files["parquet"]).metadata or {}
     assert json.loads(header[b"clayline"]) == metadata["clayline"]
     assert json.loads(header[b"emb"]) == metadata["emb"]
     source = metadata["clayline"]["source"]
