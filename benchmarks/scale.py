@@ -41,6 +41,7 @@ from clayline.result import BatchResult  # noqa: E402
 from clayline.run import WorkObjects  # noqa: E402
 from clayline.settling import Settling  # noqa: E402
 from clayline.table.geoparquet import write_geoparquet  # noqa: E402
+from clayline.table.header import read_header  # noqa: E402
 from clayline.wire import BatchHeader, Response  # noqa: E402
 
 SIDE, CHIP, DIMENSIONS = 390 * 64, 64, 1024
@@ -231,7 +232,13 @@ def collect(root: Path) -> None:
     objects, run, told = FolderObjects(root), (root / "run").read_text(), Told()
     with mock_aws():
         collecting = Collecting(
-            objects=objects, ledger=DynamoLedger(table()), announcer=told, write_table=write_geoparquet, work_bucket="work", scratch=root
+            objects=objects,
+            ledger=DynamoLedger(table()),
+            announcer=told,
+            write_table=write_geoparquet,
+            read_header=read_header,
+            work_bucket="work",
+            scratch=root,
         )
         before, begun = peak_mb(), time.perf_counter()
         receipt = collecting.collect(run)

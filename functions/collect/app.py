@@ -18,6 +18,7 @@ from clayline.aws.objects import S3Objects
 from clayline.aws.settings import CollectSettings, load
 from clayline.collecting import Collecting, SettledRun
 from clayline.table.geoparquet import write_geoparquet
+from clayline.table.header import read_header
 
 logger = Logger()
 metrics = Metrics()
@@ -33,6 +34,7 @@ def collecting() -> Collecting:
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
         write_table=write_geoparquet,
+        read_header=read_header,
         work_bucket=chosen.work_bucket,
         scratch=Path(tempfile.gettempdir()),
     )

@@ -33,6 +33,7 @@ from clayline.result import UnknownResultError, parse_result
 from clayline.run import parse_s3_uri
 from clayline.settling import Settling
 from clayline.table.geoparquet import write_geoparquet
+from clayline.table.header import read_header
 from clayline.tiling import TileJob, Tiling
 from clayline.wire import Request
 from server.folders import load_folders
@@ -252,6 +253,7 @@ class Pipeline:
             ledger=wrap(self.ledger),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             write_table=write_geoparquet,
+            read_header=read_header,
             work_bucket=WORK,
             scratch=self.scratch,
         )

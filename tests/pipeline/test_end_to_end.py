@@ -257,6 +257,7 @@ def test_the_metadata_file_shows_the_header(scene: Embedded) -> None:
     header = pq.read_metadata(scene.files["parquet"]).metadata or {}
     assert json.loads(header[b"clayline"]) == metadata["clayline"]
     assert json.loads(header[b"emb"]) == metadata["emb"]
+    assert json.loads(header[b"geo"]) == metadata["geo"]
     source = metadata["clayline"]["source"]
     assert source["uri"] == scene.detail["source_uri"]
     assert all(asset["etag"] for asset in source["assets"])

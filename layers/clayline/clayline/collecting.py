@@ -33,6 +33,14 @@ class WriteTable(Protocol):
         ...
 
 
+class ReadHeader(Protocol):
+    """The reader of a file's key-value metadata: ``clayline.table.header.read_header``."""
+
+    def __call__(self, path: Path) -> Mapping[str, str]:
+        """Give keys and values, both texts; the values are JSON."""
+        ...
+
+
 class SettledRun(BaseModel):
     """The scene-settled message."""
 
@@ -48,6 +56,7 @@ class Collecting:
     ledger: Ledger
     announcer: Announcer
     write_table: WriteTable
+    read_header: ReadHeader
     work_bucket: str
     scratch: Path
     """Where the vectors and the file lie until they are uploaded."""
@@ -86,12 +95,11 @@ class Collecting:
             gathered = gathering.fill(outcomes, spool, position)
             receipt = _receipt(plan, gathering.chips, gathered)
             if receipt.counts.written:
-                header = file_metadata(plan)
                 path = self.scratch / f"{plan.run}.parquet"
                 stack.callback(path.unlink, missing_ok=True)
-                self.write_table(path, columns=columns(plan), chunks=gathering.rows(gathered, spool, order), metadata=header)
+                self.write_table(path, columns=columns(plan), chunks=gathering.rows(gathered, spool, order), metadata=file_metadata(plan))
                 self._put(outputs.parquet, path, plan.run, PARQUET)
-                self._put(outputs.metadata, metadata_json(plan, receipt.counts, header), plan.run, JSON)
+                self._put(outputs.metadata, metadata_json(plan, receipt.counts, self.read_header(path)), plan.run, JSON)
                 self._put(outputs.item, stac_item(plan, gathering.chips.corners, receipt.counts), plan.run, GEOJSON)
         self._put(outputs.receipt, receipt_json(receipt), plan.run, JSON)
         return receipt
