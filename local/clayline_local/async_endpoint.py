@@ -93,12 +93,18 @@ class AsyncEndpoint:
         port: int = 0,
         faults: Faults | None = None,
         clock: Callable[[], float] = time.time,
+        name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
     ) -> None:
-        """Bind 127.0.0.1 at ``port`` (0: any free one). ``clock`` gives seconds since the epoch and decides what has expired."""
+        """Bind 127.0.0.1 at ``port`` (0: any free one). ``clock`` gives seconds since the epoch and decides what has expired.
+
+        ``name_output`` names a request's output and failure objects after its InferenceId, where the call names none; at random, as the
+        service does, unless something else is given.
+        """
         self.config = config
         self._container_url = container_url
         self._s3 = s3
         self._clock = clock
+        self._name_output = name_output
         self._notifier = Notifier(sns, faults=faults or Faults(), clock=clock)
         self._workers = ThreadPoolExecutor(config.max_concurrent, thread_name_prefix="async-endpoint")
         self._http = _HttpServer(("127.0.0.1", port), self)
@@ -138,7 +144,9 @@ class AsyncEndpoint:
         if endpoint_name != self.config.endpoint_name:
             msg = f"Endpoint {endpoint_name} of account 123456789012 not found."
             raise InvocationRejectedError(msg)
-        texts, name = invocation.texts, str(uuid.uuid4())
+        texts = invocation.texts
+        inference_id = texts.get("InferenceId") or str(uuid.uuid4())
+        name = self._name_output(inference_id)
         parts = [
             self.config.output_path.rstrip("/"),
             texts.get("S3OutputPathExtension", "").strip("/"),
@@ -146,7 +154,7 @@ class AsyncEndpoint:
         ]
         accepted = Accepted(
             invocation=invocation,
-            inference_id=texts.get("InferenceId") or str(uuid.uuid4()),
+            inference_id=inference_id,
             received=self._clock(),
             output="/".join(part for part in parts if part),
             failure=f"{self.config.failure_path.rstrip('/')}/{name}-error.out" if self.config.failure_path else None,

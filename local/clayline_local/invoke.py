@@ -18,10 +18,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from clayline_local.children import CREDENTIALS, child_environment, free_port
 from clayline_local.errors import LocalCloudError
@@ -57,10 +57,20 @@ def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
 
 
 def invoke(spec: FunctionSpec, event: object, *, environment: Mapping[str, str], isolated: bool) -> Reply:
-    """Run the function once on ``event``.
+    """Run the function once on ``event``; the rest is ``runtime``'s."""
+    with runtime(spec, environment=environment, isolated=isolated) as call:
+        return call(event)
+
+
+@contextlib.contextmanager
+def runtime(
+    spec: FunctionSpec, *, environment: Mapping[str, str], isolated: bool, log: IO[bytes] | None = None
+) -> Iterator[Callable[[object], Reply]]:
+    """Keep the function's runtime up, as Lambda keeps an environment warm; gives what runs it on an event.
 
     ``environment`` says where AWS is. ``isolated`` leaves out everything installed in this environment but the runtime client: right for
-    what `sam build` made, whose layers hold all it needs. Raises LocalCloudError if the emulator does not come up.
+    what `sam build` made, whose layers hold all it needs. ``log`` takes what the function and the runtime print, else standard error does.
+    Raises LocalCloudError if the emulator does not come up.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder:
         search_path = [str(path.resolve()) for path in spec.search_path]
@@ -82,8 +92,9 @@ def invoke(spec: FunctionSpec, event: object, *, environment: Mapping[str, str],
             lambda_environment(spec),
             {"PYTHONPATH": os.pathsep.join(search_path), "LAMBDA_TASK_ROOT": str(spec.code.resolve())},
         )
-        with _running(command, folder=spec.code, environment=variables, port=address):
-            return _post(f"http://127.0.0.1:{address}/2015-03-31/functions/function/invocations", event, seconds=spec.timeout + 60)
+        with _running(command, folder=spec.code, environment=variables, port=address, log=log):
+            url = f"http://127.0.0.1:{address}/2015-03-31/functions/function/invocations"
+            yield lambda event: _post(url, event, seconds=spec.timeout + 60)
 
 
 def link_runtime(folder: Path) -> None:
@@ -96,14 +107,16 @@ def link_runtime(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
+def _running(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], port: int, log: IO[bytes] | None) -> Iterator[None]:
     """Run the emulator in a process group of its own, since it starts the runtime, and end the group."""
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True)
+    output = log or sys.stderr
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise LocalCloudError(f"the Lambda Runtime Interface Emulator did not come up on port {port}; its output is above")
+                where = f"in {log.name}" if log else "above"
+                raise LocalCloudError(f"the Lambda Runtime Interface Emulator did not come up on port {port}; its output is {where}")
             time.sleep(0.05)
         yield
     finally:

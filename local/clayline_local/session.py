@@ -9,7 +9,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +47,24 @@ class Progress:
 class Session:
     """Everything that runs, from entering to leaving the context. ``logs`` keeps what the processes print."""
 
-    def __init__(self, *, model: Path = STARTER, parameters: Mapping[str, str] | None = None, logs: Path) -> None:
-        """Take a model folder, template parameters over the local defaults, and a folder for logs."""
+    def __init__(
+        self,
+        *,
+        model: Path = STARTER,
+        parameters: Mapping[str, str] | None = None,
+        logs: Path,
+        workers: bool = True,
+        name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
+    ) -> None:
+        """Take a model folder, template parameters over the local defaults, and a folder for logs.
+
+        Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is AsyncEndpoint's.
+        """
         self._model = model
         self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
         self._logs = logs
+        self._workers = workers
+        self._name_output = name_output
         self._stack_of = ExitStack()
         self.manifest: Manifest = read_manifest((model / "manifest.json").read_bytes(), source=str(model / "manifest.json"))
 
@@ -84,10 +98,15 @@ class Session:
         self._watch_events()
         self._wait_for(container)
         config = endpoint_config(self.stack)
-        self.endpoint = AsyncEndpoint(config, container, s3=self.s3, sns=self.client("sns"))
+        self.endpoint = AsyncEndpoint(config, container, s3=self.s3, sns=self.client("sns"), name_output=self._name_output)
         self.endpoint.start()
         keep.callback(self.endpoint.stop)
         self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
+        if self._workers:
+            self._start_workers()
+
+    def _start_workers(self) -> None:
+        keep = self._stack_of
         for name, spec in self.stack.functions().items():
             log = keep.enter_context((self._logs / f"{name}.log").open("wb"))
             # A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
@@ -168,9 +187,8 @@ class Session:
         """Wait for the event about the scene that landed at ``uri``; gives its detail. Raises LocalCloudError if nothing moves any more."""
         last, moved = None, time.monotonic()
         while True:
-            for message in self.sqs.receive_message(QueueUrl=self._watch, WaitTimeSeconds=1, MaxNumberOfMessages=10).get("Messages", []):
-                self.sqs.delete_message(QueueUrl=self._watch, ReceiptHandle=message["ReceiptHandle"])
-                detail: dict[str, Any] = json.loads(message["Body"])["detail"]
+            for event in self.announced(wait_seconds=1):
+                detail: dict[str, Any] = event["detail"]
                 if detail["source_uri"] == uri:
                     return detail
             found = self._progress()
@@ -183,6 +201,13 @@ class Session:
             if time.monotonic() - moved > _NO_PROGRESS:
                 msg = f"{uri}: nothing moved for {_NO_PROGRESS:.0f} s. The logs are in {self._logs}."
                 raise LocalCloudError(msg)
+
+    def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
+        """Give at most ten of Clayline's events, whole as EventBridge delivers them; each is gone once it was given."""
+        messages = self.sqs.receive_message(QueueUrl=self._watch, WaitTimeSeconds=wait_seconds, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            self.sqs.delete_message(QueueUrl=self._watch, ReceiptHandle=message["ReceiptHandle"])
+            yield json.loads(message["Body"])
 
     def _progress(self) -> Progress:
         table = self.stack.functions()["PlanFunction"].environment["CLAYLINE_LEDGER_TABLE"]
