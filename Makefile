@@ -20,7 +20,7 @@ test: setup setup-sam setup-gpio setup-model check ## everything
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server benchmarks samples tests
+	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server benchmarks samples events/make_events.py tests
 	$(foreach function,plan tile settle collect,$(BIN)/mypy functions/$(function)/app.py &&) true
 	$(BIN)/cfn-lint template.yaml
 
@@ -52,6 +52,12 @@ bench: setup ## numbers, as ratios against the alternative in the same run
 	$(BIN)/python benchmarks/tile.py
 	$(BIN)/python benchmarks/collect.py
 	$(BIN)/python benchmarks/endpoint.py
+
+local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-C: prints what a shell needs to reach it
+	$(BIN)/python -m clayline_local.local_cloud
+
+local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against its expected outcome
+	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)")
 
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam build

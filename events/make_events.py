@@ -1,0 +1,221 @@
+# ruff: noqa: INP001 - a script beside the files that it makes, in a folder that is no package
+"""Makes events/NAME.json from an actual run on the local cloud: what each function really sent is the next function's event.
+
+    .venv/bin/python events/make_events.py
+
+Expected outcomes are written by hand and stay as they are. Run it when the model folder, the bundled scene or the template's names have
+changed: a run's id follows from the first two, bucket and queue names from the last.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.windows import Window
+
+from clayline.run import inference_id
+from clayline_local.errors import LocalCloudError
+from clayline_local.expectation import Observed
+from clayline_local.hosts import EmulatorHost
+from clayline_local.local_cloud import EVENTS, OBJECTS, SCENE, local_cloud
+from clayline_local.local_invoke import EventRunner
+from clayline_local.session import Session
+from clayline_local.template import ACCOUNT, LOCAL_PARAMETERS, REGION, TEMPLATE, expand
+
+SCENE_KEY = f"{SCENE.stem}/{SCENE.name}"
+COG_KEY = "cog/LC08_L1TP_224078_20200518_20200518_01_RT_crop.tif"
+NODATA_KEY = "cog/LC08_L1TP_224078_20200518_20200518_01_RT_corner.tif"
+ODD_KEY = "odd/a+b c%2F.json"
+BANDS = ("B4", "B3", "B2")
+NOBODY = "0" * 32
+TIME = "2026-11-22T09:00:00Z"
+MILLISECONDS = "1795338000000"
+
+
+def make_objects(bucket: str) -> None:
+    """Write what the events need beside the bundled scene, cut from it. What is there stays: another GDAL would pack other bytes."""
+    for key, row, column in ((COG_KEY, 900, 900), (NODATA_KEY, 0, 1900)):
+        if not (OBJECTS / key).is_file():
+            _write_cog(OBJECTS / key, row, column)
+    (OBJECTS / ODD_KEY).parent.mkdir(parents=True, exist_ok=True)
+    item = json.loads(SCENE.read_bytes())
+    item["id"] += "_odd_key"
+    for asset in item["assets"].values():
+        asset["href"] = f"s3://{bucket}/{SCENE.stem}/{asset['href'].removeprefix('./')}"
+    (OBJECTS / ODD_KEY).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_cog(path: Path, row: int, column: int, side: int = 128) -> None:
+    """Cut a square of the bundled scene into one COG with named bands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    window = Window(column, row, side, side)
+    with ExitStack() as stack:
+        bands = [stack.enter_context(rasterio.open(SCENE.with_name(f"{band}.tif"))) for band in BANDS]
+        profile = {
+            "driver": "COG", "count": len(bands), "width": side, "height": side, "dtype": bands[0].dtypes[0], "crs": bands[0].crs,
+            "transform": bands[0].window_transform(window), "nodata": bands[0].nodata, "compress": "deflate", "blocksize": 128,
+        }  # fmt: skip
+        with rasterio.open(path, "w", **profile) as target:
+            for number, (name, band) in enumerate(zip(BANDS, bands, strict=True), start=1):
+                target.write(band.read(1, window=window), number)
+                target.set_band_description(number, name)
+
+
+def landed(session: Session, key: str) -> str:
+    """Give S3's `Object Created` as AWS's EventBridge delivers it: moto writes ``eTag`` and leaves out what it has no notion of."""
+    head = session.s3.head_object(Bucket=session.scenes_bucket, Key=key)
+    content = {
+        "version": "0",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, key)),
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": ACCOUNT,
+        "time": TIME,
+        "region": REGION,
+        "resources": [f"arn:aws:s3:::{session.scenes_bucket}"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": session.scenes_bucket},
+            "object": {"key": key, "size": head["ContentLength"], "etag": head["ETag"].strip('"'), "sequencer": "00656DC5C1A9B1D2E3"},
+            "request-id": "4H8N2K6TQ0V9W3XZ",
+            "requester": ACCOUNT,
+            "source-ip-address": "203.0.113.7",
+            "reason": "PutObject",
+        },
+    }
+    return json.dumps(content)
+
+
+class Maker:
+    """Runs functions, and writes what they sent as events."""
+
+    def __init__(self, session: Session, runner: EventRunner) -> None:
+        self.session = session
+        self._runner = runner
+
+    def event(self, name: str, function: str, bodies: Sequence[str]) -> dict[str, Any]:
+        """Write bodies as the SQS event that the function's mapping would give it."""
+        source = self.session.stack.functions()[function].source
+        if source is None or len(bodies) > source.batch_size:
+            raise LocalCloudError(f"{function} is not given {len(bodies)} messages at a time")
+        event = {"Records": [_record(name, number, body, source.arn) for number, body in enumerate(bodies)]}
+        (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=1) + "\n", encoding="utf-8")
+        return event
+
+    def run(self, name: str, function: str, bodies: Sequence[str]) -> Observed:
+        """Write an event and run the function on it. Raises LocalCloudError if that gave a message back."""
+        observed = self._runner.observe(function, self.event(name, function, bodies))
+        if observed.failed or observed.reply != {"batchItemFailures": []}:
+            raise LocalCloudError(f"{name}: {function} replied {observed.reply}")
+        return observed
+
+
+def _record(name: str, number: int, body: str, arn: str) -> dict[str, Any]:
+    message_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}/{number}"))
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"AQEB{hashlib.sha256(message_id.encode()).hexdigest()}",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": MILLISECONDS,
+            "SenderId": "AIDAEXAMPLEEXAMPLE000",
+            "ApproximateFirstReceiveTimestamp": MILLISECONDS,
+        },
+        "messageAttributes": {},
+        "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": REGION,
+    }
+
+
+def _notifications(bodies: Sequence[str]) -> list[dict[str, Any]]:
+    """Give SageMaker's notifications by batch, with a time that stays."""
+    found: list[dict[str, Any]] = [{**json.loads(body), "eventTime": TIME, "receivedTime": TIME} for body in bodies]
+    return sorted(found, key=lambda one: str(one["requestParameters"]["inputLocation"]))
+
+
+def _failed(success: dict[str, Any], *, failure: str) -> str:
+    """Give the notification had the container failed on the request."""
+    reason = 'Received server error (500) from model with message "the model ran out of memory".'
+    told = {"contentType": "text/plain", "failureLocation": failure}
+    return json.dumps({**success, "invocationStatus": "Failed", "failureReason": reason, "responseParameters": told})
+
+
+def _expired(success: dict[str, Any]) -> str:
+    """Give the notification had the request waited for too long: there is no response."""
+    rest = {name: value for name, value in success.items() if name != "responseParameters"}
+    return json.dumps({**rest, "invocationStatus": "Expired", "failureReason": "The request waited longer than 21600 seconds."})
+
+
+def _unknown(success: dict[str, Any]) -> str:
+    """Give the notification about a run that nobody planned, otherwise right: its InferenceId is that attempt's."""
+    location = success["requestParameters"]["inputLocation"]
+    prefix, _, rest = location.partition("/requests/")
+    request = {**success["requestParameters"], "inputLocation": f"{prefix}/requests/{NOBODY}/{rest.partition('/')[2]}"}
+    return json.dumps({**success, "requestParameters": request, "inferenceId": inference_id(run=NOBODY, batch="b00000", attempt=1)})
+
+
+def _envelope(topic: str, message: dict[str, Any]) -> str:
+    """Wrap a message as SNS does for a subscription without raw delivery."""
+    return json.dumps(
+        {
+            "Type": "Notification",
+            "MessageId": str(uuid.uuid5(uuid.NAMESPACE_URL, message["inferenceId"])),
+            "TopicArn": topic,
+            "Message": json.dumps(message),
+            "Timestamp": TIME,
+            "SignatureVersion": "1",
+            "Signature": "EXAMPLE",
+            "SigningCertURL": f"https://sns.{REGION}.amazonaws.com/SimpleNotificationService-example.pem",
+            "UnsubscribeURL": f"https://sns.{REGION}.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={topic}:example",
+        }
+    )
+
+
+def make(maker: Maker) -> None:
+    """Run the chain, event by event."""
+    session = maker.session
+    scene = landed(session, SCENE_KEY)
+    jobs = maker.run("plan-scene", "PlanFunction", [scene]).messages["TileQueue"]
+    maker.event("plan-duplicate", "PlanFunction", [scene])
+    maker.event("plan-cog", "PlanFunction", [landed(session, COG_KEY)])
+    maker.event("plan-band-cog", "PlanFunction", [landed(session, f"{SCENE.stem}/B4.tif")])
+    maker.event("plan-odd-key", "PlanFunction", [landed(session, ODD_KEY)])
+    maker.event("tile-without-plan", "TileFunction", [json.dumps({"job": 0, "run": NOBODY})])
+    told = _notifications(maker.run("tile-scene", "TileFunction", jobs).messages["ResultQueue"])
+    failure = f"s3://{session.stack.outputs['WorkBucket']}/failures/{uuid.uuid5(uuid.NAMESPACE_URL, 'failure')}-error.out"
+    maker.event("settle-failure", "SettleFunction", [_failed(told[0], failure=failure)])
+    maker.event("settle-expired", "SettleFunction", [_expired(told[1])])
+    maker.event("settle-envelope", "SettleFunction", [_envelope(session.stack.outputs["SuccessTopic"], told[2])])
+    maker.event("settle-unknown-run", "SettleFunction", [_unknown(told[0])])
+    maker.run("settle-success", "SettleFunction", [json.dumps(one) for one in told[:10]])
+    settled = maker.run("settle-last", "SettleFunction", [json.dumps(one) for one in told[10:]]).messages["SettledQueue"]
+    maker.event("collect-scene", "CollectFunction", settled)
+
+    jobs = maker.run("plan-nodata-cog", "PlanFunction", [landed(session, NODATA_KEY)]).messages["TileQueue"]
+    nothing_sent = maker.run("tile-nodata-cog", "TileFunction", jobs).messages["ResultQueue"]
+    settled = maker.run("settle-nothing-sent", "SettleFunction", nothing_sent).messages["SettledQueue"]
+    maker.event("collect-nodata-cog", "CollectFunction", settled)
+
+
+def main() -> int:
+    """Make them all."""
+    with tempfile.TemporaryDirectory(prefix="clayline-events-") as folder, ExitStack() as stack:
+        make_objects(expand(TEMPLATE, LOCAL_PARAMETERS).outputs["ScenesBucket"])
+        session = stack.enter_context(local_cloud(logs=Path(folder)))
+        host = EmulatorHost(session, Path(folder), stack, built=False)
+        make(Maker(session, EventRunner(session, host, {})))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

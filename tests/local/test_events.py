@@ -1,0 +1,181 @@
+"""events/: each one run under the real Lambda runtime and held against the outcome beside it, and against the bytes that it speaks of."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clayline_local.errors import LocalCloudError
+from clayline_local.expectation import REGENERATE
+from clayline_local.function import FunctionSpec
+from clayline_local.hosts import EmulatorHost
+from clayline_local.invoke import SAM_ENVIRONMENT
+from clayline_local.local_cloud import OBJECTS, SCENE, local_cloud
+from clayline_local.local_invoke import Case, EventRunner, read_cases
+from clayline_local.session import STARTER, Session
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
+
+CASES = read_cases()
+BUCKET = "clayline-scenesbucket"
+STALE = f"events/ are not of this scene and this model folder any more; `{REGENERATE}` makes them again"
+needs_emulator = pytest.mark.skipif(not SAM_ENVIRONMENT.is_dir(), reason="needs AWS's emulator in .venv-sam; `make setup-sam` makes it")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, EmulatorHost]]:
+    folder = tmp_path_factory.mktemp("events")
+    with local_cloud(logs=folder) as session, ExitStack() as stack:
+        yield session, EmulatorHost(session, folder, stack, built=False)
+
+
+@pytest.fixture(scope="module")
+def runner(cloud: tuple[Session, EmulatorHost]) -> EventRunner:
+    return EventRunner(*cloud, CASES)
+
+
+@needs_emulator
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", CASES)
+def test_an_event_has_its_expected_outcome(runner: EventRunner, name: str) -> None:
+    assert runner.run(name).differences == []
+
+
+@needs_emulator
+@pytest.mark.pipeline
+def test_an_outcome_that_is_not_the_expected_one_is_told(cloud: tuple[Session, EmulatorHost]) -> None:
+    case = CASES["settle-unknown-run"]
+    hopes = {"messages": {"SettledQueue": {"count": 1}}, "ledger": [{"pk": "run#nobody"}], "objects": {"s3://*/x": 1}}
+    hopeful = Case(name=case.name, event=case.event, expected=case.expected.model_validate({**case.expected.model_dump(), **hopes}))
+    outcome = EventRunner(*cloud, {case.name: hopeful}).run(case.name)
+    assert sorted(difference.split()[0] for difference in outcome.differences) == ["0", "SettledQueue", "no"]
+
+
+@pytest.mark.pipeline
+def test_a_shell_reaches_the_local_cloud_by_what_it_prints(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "clayline_local.local_cloud", "--logs", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        printed = list(iter(process.stdout.readline, f"# Logs are in {tmp_path}. Ctrl-C ends it.\n"))
+        shell = "".join(printed) + 'exec "$PYTHON" -c "$PROGRAM"'
+        program = f"""import boto3
+for page in boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket="{BUCKET}"):
+    print(*(entry["Key"] for entry in page["Contents"]), sep="\\n")
+print(boto3.client("sagemaker-runtime").meta.endpoint_url)"""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        found = subprocess.run(
+            ["bash", "-c", shell],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**environment, "PYTHON": sys.executable, "PROGRAM": program},
+        ).stdout.splitlines()
+        landed_there = {event["detail"]["object"]["key"] for event in landings().values()}
+        assert landed_there <= set(found)
+        assert found[-1].startswith("http://127.0.0.1:")
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+
+
+def etag(content: bytes) -> str:
+    """S3's ETag of an object that was put in one piece."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def on_disk(key: str) -> Path:
+    return SCENE.parent / Path(key).name if key.startswith(f"{SCENE.stem}/") else OBJECTS / key
+
+
+def landings() -> dict[str, dict[str, Any]]:
+    return {
+        name: json.loads(record["body"])
+        for name, case in CASES.items()
+        if case.expected.function == "PlanFunction"
+        for record in case.event["Records"]
+    }
+
+
+def test_landed_objects_are_those_of_the_repository() -> None:
+    for event in landings().values():
+        told = event["detail"]["object"]
+        content = on_disk(told["key"]).read_bytes()
+        assert (told["size"], told["etag"]) == (len(content), etag(content)), STALE
+
+
+def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
+    """docs/architecture.md, Identity, spelled out once more."""
+    entry = next(
+        entry for entry in json.loads((STARTER / "manifest.json").read_bytes())["entries"] if entry["token"] == "starter-v1.0-l1-rgb"
+    )
+    identity = {
+        "source": etag(SCENE.read_bytes()),
+        "assets": {
+            f"s3://{BUCKET}/{SCENE.stem}/{band}.tif": etag((SCENE.parent / f"{band}.tif").read_bytes()) for band in ("B2", "B3", "B4")
+        },
+        "token": entry["token"],
+        "digest": entry["digest"],
+        "options": {
+            "any_gsd": False,
+            "boa": "auto",
+            "tiff_datetime": False,
+            "creator": "clayline",
+            "min_valid_fraction": 0.0,
+            "max_cloud_fraction": 1.0,
+        },
+    }
+    run = hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+    assert json.loads(CASES["tile-scene"].bodies[0])["run"] == run, STALE
+    assert json.loads(CASES["collect-scene"].bodies[0])["run"] == run, STALE
+
+
+def test_s3_events_have_the_shape_that_aws_documents() -> None:
+    """Amazon S3 User Guide, EventBridge event message structure; version-id is there for versioned buckets only."""
+    for event in landings().values():
+        assert set(event) == {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
+        detail = event["detail"]
+        assert set(detail) == {"version", "bucket", "object", "request-id", "requester", "source-ip-address", "reason"}
+        assert set(detail["object"]) == {"key", "size", "etag", "sequencer"}
+        assert event["resources"] == [f"arn:aws:s3:::{detail['bucket']['name']}"]
+
+
+@pytest.fixture(scope="module")
+def functions() -> dict[str, FunctionSpec]:
+    return expand(TEMPLATE, LOCAL_PARAMETERS).functions()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_records_come_from_the_queue_that_the_template_maps(functions: dict[str, FunctionSpec], name: str) -> None:
+    case = CASES[name]
+    source = functions[case.expected.function].source
+    assert source is not None
+    assert 1 <= len(case.event["Records"]) <= source.batch_size
+    for record in case.event["Records"]:
+        assert (record["eventSourceARN"], record["md5OfBody"]) == (source.arn, etag(record["body"].encode()))
+
+
+def test_an_event_without_an_outcome_and_an_outcome_without_an_event_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "lonely.expected.json").write_text("{}")
+    with pytest.raises(LocalCloudError, match="no event beside it"):
+        read_cases(tmp_path)
+    (tmp_path / "lonely.expected.json").rename(tmp_path / "lonely.json")
+    with pytest.raises(LocalCloudError, match="no expected outcome beside it"):
+        read_cases(tmp_path)
+
+
+@pytest.mark.parametrize(("after", "message"), [("first", "wait for each other"), ("third", "there is no events/third.json")])
+def test_an_order_that_cannot_be_is_an_error(tmp_path: Path, after: str, message: str) -> None:
+    event = json.dumps({"Records": []})
+    outcome = {"note": "", "function": "PlanFunction", "reply": None}
+    for name, needed in (("first", "second"), ("second", after)):
+        (tmp_path / f"{name}.json").write_text(event)
+        (tmp_path / f"{name}.expected.json").write_text(json.dumps({**outcome, "after": [needed]}))
+    with pytest.raises(LocalCloudError, match=message):
+        read_cases(tmp_path)

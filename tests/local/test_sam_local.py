@@ -1,0 +1,89 @@
+"""What `sam local invoke` is given: a template that sam itself finds valid, and a way from another address to 127.0.0.1."""
+
+import http.server
+import json
+import subprocess
+import threading
+import urllib.request
+from pathlib import Path
+from typing import override
+
+import pytest
+
+from clayline_local.children import child_environment
+from clayline_local.invoke import SAM_ENVIRONMENT
+from clayline_local.sam_local import bridge_gateway, relay, sam_template
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
+
+MOTO = "http://127.0.0.1:5000"
+SEEN_BY_CONTAINERS = "http://172.17.0.1:40000"
+ENVIRONMENT = {"AWS_ENDPOINT_URL": MOTO, "AWS_S3_ENDPOINT": "127.0.0.1:5000", "AWS_ACCESS_KEY_ID": "local", "AWS_REGION": "eu-central-1"}
+
+
+def template() -> dict[str, object]:
+    stack = expand(TEMPLATE, LOCAL_PARAMETERS, sqs_endpoint=MOTO)
+    replaced = {MOTO: SEEN_BY_CONTAINERS, "127.0.0.1:5000": "172.17.0.1:40000"}
+    return sam_template(stack, ENVIRONMENT, replaced=replaced)
+
+
+def test_a_container_is_told_where_the_cloud_is() -> None:
+    stack = expand(TEMPLATE, LOCAL_PARAMETERS, sqs_endpoint=MOTO)
+    for name, spec in stack.functions().items():
+        properties = template()["Resources"][name]["Properties"]  # type: ignore[index]  # JSON
+        variables = properties["Environment"]["Variables"]
+        assert variables["AWS_ENDPOINT_URL"] == SEEN_BY_CONTAINERS
+        assert variables["AWS_S3_ENDPOINT"] == "172.17.0.1:40000"
+        assert not any("127.0.0.1" in value for value in variables.values())
+        # Lambda sets these itself, and CloudFormation refuses them in a template.
+        assert not {"AWS_ACCESS_KEY_ID", "AWS_REGION"} & set(variables)
+        assert set(spec.environment) <= set(variables)
+        assert (stack.root / properties["CodeUri"] / "app.py").is_file()
+        assert len(properties["Layers"]) == len(spec.layers)
+
+
+@pytest.mark.skipif(not SAM_ENVIRONMENT.is_dir(), reason="needs the sam command line in .venv-sam; `make setup-sam` makes it")
+def test_sam_finds_the_template_valid(tmp_path: Path) -> None:
+    path = tmp_path / "local-invoke.json"
+    path.write_text(json.dumps(template()))
+    environment = child_environment({"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-central-1"})
+    command = [str(SAM_ENVIRONMENT / "bin" / "sam"), "validate", "--lint", "--template", str(path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body[::-1])
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_the_relay_passes_on_both_ways() -> None:
+    # Linux answers on all of 127.0.0.0/8: another address that is this machine's, as Docker's gateway is.
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        with relay("127.0.0.2", f"http://127.0.0.1:{server.server_port}") as url:
+            assert url.startswith("http://127.0.0.2:")
+            content = bytes(range(256)) * 20_000
+            with urllib.request.urlopen(urllib.request.Request(url, data=content), timeout=30) as answer:  # noqa: S310 - our own URL
+                assert answer.read() == content[::-1]
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("status", "address"), [(0, "172.17.0.1"), (1, None)])
+def test_docker_counts_if_its_daemon_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, address: str | None) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho 172.17.0.1\nexit {status}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert bridge_gateway() == address
+
+
+def test_without_docker_there_is_no_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert bridge_gateway() is None
