@@ -1,0 +1,238 @@
+"""The pipeline taken, in its real processes, through every situation in which it calls AWS otherwise than in others.
+
+Four workers, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are held where a situation
+needs two things in an order: a function that gets no messages for a while is what throttling looks like.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+from tests.pipeline import scenes
+from tests.privilege.recorder import Recorder, Request
+from tests.server.model_folders import build_model_folder
+
+from clayline_local.async_endpoint import AsyncEndpoint, AsyncEndpointConfig
+from clayline_local.function import FunctionSpec
+from clayline_local.session import Session
+from clayline_local.template import REGION
+from clayline_local.worker import start_worker
+
+ARCHIVE: Final = "clayline-archive"
+"""A bucket beside the stack's that hrefs may point to."""
+ENDPOINT: Final = "Endpoint"
+"""SageMaker, which acts with EndpointRole; its emulator's calls are those of its documentation."""
+PARAMETERS: Final = {"ChipsPerBatch": "4", "AllowedBuckets": ARCHIVE, "MinValidFraction": "0.2"}
+FAILING_PIXEL: Final = 6461
+"""Red of the first pixel of the third row of chips at the default place: the model's graph raises on that batch."""
+_PATIENCE: Final = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A running pipeline."""
+
+    session: Session
+    recorders: Mapping[str, Recorder]
+    sample: Path
+
+    @property
+    def work(self) -> str:
+        return self.session.stack.resources["WorkBucket"].physical.ref
+
+    def land(self, folder: str, *, without: str | None = None, elsewhere: str | None = None, **place: int) -> None:
+        """Land a Landsat scene: ``without`` a band, the bands in the bucket ``elsewhere``, or cut at another ``place``."""
+        files = scenes.landsat(self.sample, folder=folder, **place)
+        item = json.loads(files.pop(f"{folder}/item.json"))
+        item["id"] = folder
+        for key, body in files.items():
+            if key != f"{folder}/{without}.tif":
+                self.session.s3.put_object(Bucket=elsewhere or self.session.scenes_bucket, Key=key, Body=body)
+        for band in ("B2", "B3", "B4") if elsewhere else ():
+            next(asset for asset in item["assets"].values() if asset["href"].endswith(f"{band}.tif"))["href"] = (
+                f"s3://{elsewhere}/{folder}/{band}.tif"
+            )
+        self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=f"{folder}/item.json", Body=json.dumps(item).encode())
+
+    def land_cog(self, key: str) -> None:
+        """Land a COG that needs no Item."""
+        pixels = scenes.noise(bands=3, height=64, width=128)
+        transform = scenes.utm_grid(gsd=30.0)
+        body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
+        self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
+
+    def until_quiet(self) -> None:
+        """Wait until nothing waits anywhere."""
+        _wait("quiet", lambda: self._are_empty("SceneQueue", "TileQueue") and self._is_idle() and self._are_empty(*_BEHIND))
+
+    def until_waiting(self, queue: str, messages: int) -> None:
+        """Wait until so many messages wait in a queue whose function is held, and everything before it is done."""
+        before = ("SceneQueue",) if queue == "TileQueue" else ("SceneQueue", "TileQueue", "ResultQueue")
+        _wait(f"{messages} in {queue}", lambda: self._are_empty(*before) and self._is_idle() and sum(self._messages(queue)) == messages)
+
+    def receipts(self) -> dict[str, dict[str, Any]]:
+        """Give every receipt there is, by the folder or the key of its scene."""
+        bucket, found = self.session.embeddings_bucket, {}
+        for entry in self.session.s3.list_objects_v2(Bucket=bucket)["Contents"]:
+            if entry["Key"].endswith("_receipt.json"):
+                receipt = json.loads(self.session.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
+                key = receipt["source_uri"].removeprefix(f"s3://{self.session.scenes_bucket}/")
+                found[key.removesuffix("/item.json")] = receipt
+        return found
+
+    def forget(self, run: str) -> None:
+        """Take a run out of the ledger: what is left is what kills before every write to it would leave."""
+        table = boto3.resource(
+            "dynamodb", endpoint_url=self.session.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+        ).Table(self.session.stack.resources["Ledger"].physical.ref)
+        for row in table.scan()["Items"]:
+            if row["pk"] == f"run#{run}":
+                table.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})
+
+    def delete(self, bucket: str, prefix: str) -> None:
+        """Delete what begins so; there must be something."""
+        listed = self.session.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+        for entry in listed:
+            self.session.s3.delete_object(Bucket=bucket, Key=entry["Key"])
+
+    def _messages(self, queue: str) -> tuple[int, int]:
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        url = self.session.stack.resources[queue].physical.ref
+        attributes = self.session.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+        return int(attributes[names[0]]), int(attributes[names[1]])
+
+    def _are_empty(self, *queues: str) -> bool:
+        """Asked in the order of the flow: each hop deletes its message after it has handed on, so nothing slips past a look."""
+        return all(self._messages(queue) == (0, 0) for queue in queues)
+
+    def _is_idle(self) -> bool:
+        return self.session.endpoint.wait_idle(1.0)
+
+
+_BEHIND: Final = ("ResultQueue", "SettledQueue", "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq")
+
+
+def _wait(what: str, done: Any) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come to this within {_PATIENCE:.0f} s: {what}")
+        time.sleep(0.1)
+
+
+@contextmanager
+def running(folder: Path, sample: Path) -> Iterator[Chain]:
+    """Start everything, a recorder before each principal."""
+    recorders: dict[str, Recorder] = {}
+    model = build_model_folder(
+        folder,
+        sensor="landsat-c2l1",
+        gsd=30.0,
+        inputs=("pixels", "time", "latlon"),
+        fail_when_first_pixel=FAILING_PIXEL,
+    )
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+
+        def recorded_worker(spec: FunctionSpec, *, environment: Mapping[str, str], **rest: Any) -> subprocess.Popen[bytes]:
+            cloud = environment["AWS_ENDPOINT_URL"]
+            recorder = stack.enter_context(Recorder(cloud=cloud, endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]))
+            recorders[spec.name] = recorder
+            here = {
+                **environment,
+                "AWS_ENDPOINT_URL": recorder.url,
+                "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": recorder.url,
+                "AWS_S3_ENDPOINT": recorder.address,
+            }
+            settings = {name: value.replace(cloud, recorder.url) for name, value in spec.environment.items()}
+            known = " ".join([*here.values(), *settings.values()])
+            assert cloud.removeprefix("http://") not in known, "the function could go past its recorder"
+            return start_worker(spec.model_copy(update={"environment": settings}), environment=here, **rest)
+
+        def recorded_endpoint(config: AsyncEndpointConfig, container: str, *, s3: Any, **rest: Any) -> AsyncEndpoint:
+            recorder = recorders[ENDPOINT] = stack.enter_context(Recorder(cloud=s3.meta.endpoint_url))
+            del rest["sns"]
+            there: dict[str, Any] = {
+                "endpoint_url": recorder.url,
+                "region_name": REGION,
+                "aws_access_key_id": "test",
+                "aws_secret_access_key": "test",
+            }
+            return AsyncEndpoint(config, container, s3=boto3.client("s3", **there), sns=boto3.client("sns", **there), **rest)
+
+        patch.setattr("clayline_local.session.start_worker", recorded_worker)
+        patch.setattr("clayline_local.session.AsyncEndpoint", recorded_endpoint)
+        session = stack.enter_context(Session(model=model, parameters=PARAMETERS, logs=folder / "logs"))
+        session.s3.create_bucket(Bucket=ARCHIVE, CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield Chain(session=session, recorders=recorders, sample=sample)
+
+
+def play(chain: Chain) -> dict[str, dict[str, Any]]:
+    """Go through every situation; gives the receipts as they were before anything was played again."""
+    _before_the_model_is_copied(chain)
+    chain.land("missing", without="B4")
+    chain.land("archived", elsewhere=ARCHIVE)
+    chain.land("lost", elsewhere=ARCHIVE, without="B4")
+    chain.land_cog("cog/LC08_L1TP_001002_20200518_x.tif")
+    chain.until_quiet()
+    _what_was_there_is_gone(chain)
+    receipts = chain.receipts()
+    _again(chain, receipts)
+    return receipts
+
+
+def _before_the_model_is_copied(chain: Chain) -> None:
+    """The first scene comes before the model folder: plan says so and tries again."""
+    model = chain.session.stack.resources["ModelBucket"].physical.ref
+    key = f"models/{chain.session.manifest.folder}/manifest.json"
+    body = chain.session.s3.get_object(Bucket=model, Key=key)["Body"].read()
+    chain.delete(model, key)
+    chain.land("ordinary")
+    _wait("plan misses the manifest", lambda: any(seen.target == f"/{model}/{key}" for seen in chain.recorders["PlanFunction"].requests))
+    chain.session.s3.put_object(Bucket=model, Key=key, Body=body)
+
+
+def _what_was_there_is_gone(chain: Chain) -> None:
+    """Bands deleted between plan and tile, in either bucket; an answer deleted between settle and collect."""
+    tile, collect = chain.recorders["TileFunction"], chain.recorders["CollectFunction"]
+    tile.hold()
+    collect.hold()
+    chain.land("withdrawn", row=600)
+    chain.land("withdrawn-archived", row=600, elsewhere=ARCHIVE)
+    chain.land("unanswered", row=600)
+    chain.until_waiting("TileQueue", 3)
+    chain.delete(chain.session.scenes_bucket, "withdrawn/B4.tif")
+    chain.delete(ARCHIVE, "withdrawn-archived/B4.tif")
+    kept = {entry["Key"] for entry in chain.session.s3.list_objects_v2(Bucket=chain.work, Prefix="responses/")["Contents"]}
+    tile.release()
+    chain.until_waiting("SettledQueue", 3)
+    for entry in chain.session.s3.list_objects_v2(Bucket=chain.work, Prefix="responses/")["Contents"]:
+        if entry["Key"] not in kept:  # all of the one scene that was sent
+            chain.delete(chain.work, entry["Key"])
+    collect.release()
+    chain.until_quiet()
+
+
+def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
+    """An event that comes twice, and retries that find the objects of a try before that was killed."""
+    ordinary, missing = receipts["ordinary"]["run"], receipts["missing"]["run"]
+    for run in (ordinary, missing):
+        chain.forget(run)
+    chain.delete(chain.work, f"plans/{ordinary}/plan.json")
+    chain.delete(chain.work, f"outcomes/{ordinary}/")
+    for folder in ("ordinary", "missing", "archived"):
+        key = f"{folder}/item.json"
+        body = chain.session.s3.get_object(Bucket=chain.session.scenes_bucket, Key=key)["Body"].read()
+        chain.session.s3.put_object(Bucket=chain.session.scenes_bucket, Key=key, Body=body)
+    chain.until_quiet()
+
+
+def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:
+    """Give what each principal has asked for."""
+    return {name: tuple(recorder.requests) for name, recorder in chain.recorders.items()}

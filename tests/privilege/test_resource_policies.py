@@ -1,0 +1,144 @@
+"""Who may send to a queue, publish to a topic, take a role: the policies of resources, and that there are no others.
+
+A service that sends on somebody's behalf must name the rule or topic it acts for, or anybody's rule in any account could fill the queue.
+"""
+
+import itertools
+from typing import Any
+
+import pytest
+from tests.privilege.calls import Need
+from tests.privilege.chain import ENDPOINT
+from tests.privilege.iam import Grant, PolicyError, allowing, read_policy
+from tests.privilege.roles import grants_of, judge, role_of
+
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
+
+FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
+SERVICES = ("events.amazonaws.com", "sns.amazonaws.com", "s3.amazonaws.com", "sagemaker.amazonaws.com", "lambda.amazonaws.com")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return expand(TEMPLATE, LOCAL_PARAMETERS)
+
+
+def sent(stack: Stack) -> tuple[Grant, ...]:
+    """All that queue policies grant; each of their statements must be about the queues that the policy is attached to."""
+    found: list[Grant] = []
+    for policy in stack.of_type("AWS::SQS::QueuePolicy"):
+        grants = read_policy(policy.properties["PolicyDocument"], of_resource=True)
+        attached = {
+            queue.physical.attributes["Arn"]
+            for queue in stack.of_type("AWS::SQS::Queue")
+            if queue.physical.ref in policy.properties["Queues"]
+        }
+        assert {grant.resource for grant in grants} == attached
+        found += grants
+    return tuple(found)
+
+
+def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: Stack) -> None:
+    """Every service, acting for everything of this stack, for the like of another account, or for nothing, at every queue."""
+    own = {
+        "SceneRule": stack.resources["SceneRule"].physical.attributes["Arn"],
+        "SuccessTopic": stack.resources["SuccessTopic"].physical.ref,
+        "ErrorTopic": stack.resources["ErrorTopic"].physical.ref,
+        "ScenesBucket": stack.resources["ScenesBucket"].physical.attributes["Arn"],
+    }
+    sources: dict[str, dict[str, str]] = {name: {"aws:SourceArn": arn} for name, arn in own.items()}
+    sources |= {f"{name} of another account": {"aws:SourceArn": arn.replace("123456789012", "999999999999")} for name, arn in own.items()}
+    sources |= {"another rule": {"aws:SourceArn": own["SceneRule"] + "2"}, "nothing": {}}
+    del sources["ScenesBucket of another account"]  # a bucket's ARN has no account
+    grants = sent(stack)
+    admitted = {
+        (service, source, queue.logical_id)
+        for service, (source, context), queue in itertools.product(SERVICES, sources.items(), stack.of_type("AWS::SQS::Queue"))
+        if allowing(grants, action="sqs:SendMessage", resource=queue.physical.attributes["Arn"], context=context, principal=service)
+    }
+    assert admitted == {
+        ("events.amazonaws.com", "SceneRule", "SceneQueue"),
+        ("events.amazonaws.com", "SceneRule", "SceneDlq"),
+        *(("sns.amazonaws.com", topic, queue) for topic in ("SuccessTopic", "ErrorTopic") for queue in ("ResultQueue", "ResultDlq")),
+    }
+
+
+def test_they_send_and_do_nothing_else(stack: Stack) -> None:
+    assert {(grant.effect, grant.action) for grant in sent(stack)} == {("Allow", "sqs:SendMessage")}
+
+
+def test_who_delivers_is_admitted(stack: Stack) -> None:
+    """What the stack wires is what the policies admit: each rule's target, each subscription's queue, with its dead-letter queue."""
+    wired: list[tuple[str, str, str]] = []
+    for rule in stack.of_type("AWS::Events::Rule"):
+        for target in rule.properties["Targets"]:
+            wired += [
+                ("events.amazonaws.com", rule.physical.attributes["Arn"], arn) for arn in (target["Arn"], target["DeadLetterConfig"]["Arn"])
+            ]
+    for subscription in stack.of_type("AWS::SNS::Subscription"):
+        content = subscription.properties
+        for arn in (content["Endpoint"], content["RedrivePolicy"]["deadLetterTargetArn"]):
+            wired.append(("sns.amazonaws.com", content["TopicArn"], arn))
+    grants = sent(stack)
+    used: set[Grant] = set()
+    for service, source, queue in wired:
+        by = allowing(grants, action="sqs:SendMessage", resource=queue, context={"aws:SourceArn": source}, principal=service)
+        assert by, (service, source, queue)
+        used |= by
+    assert used == set(grants)
+
+
+def test_only_sagemaker_publishes_by_its_role(stack: Stack) -> None:
+    """A topic without a policy is open to its own account's roles alone, each by its own grant."""
+    assert not stack.of_type("AWS::SNS::TopicPolicy")
+    publishers = {
+        (role.logical_id, grant.resource)
+        for role in stack.of_type("AWS::IAM::Role")
+        for grant in grants_of(role)
+        if grant.action == "sns:Publish"
+    }
+    assert publishers == {("EndpointRole", stack.resources[topic].physical.ref) for topic in ("SuccessTopic", "ErrorTopic")}
+
+
+def test_there_are_no_further_policies(stack: Stack) -> None:
+    """One that is not evaluated here could widen or narrow everything."""
+    kinds = {
+        resource.type
+        for resource in stack.resources.values()
+        if any(word in resource.type for word in ("Policy", "Permission", "IAM", "KMS"))
+    }
+    assert kinds == {"AWS::IAM::Role", "AWS::SQS::QueuePolicy", "AWS::ApplicationAutoScaling::ScalingPolicy"}
+
+
+def test_a_role_is_taken_by_its_service_alone(stack: Stack) -> None:
+    takers: dict[str, Any] = {}
+    for role in stack.of_type("AWS::IAM::Role"):
+        (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"], set(statement) - {"Effect", "Action"}) == (
+            "Allow",
+            "sts:AssumeRole",
+            {"Principal"},
+        )
+        takers[role.logical_id] = statement["Principal"]
+    functions = {role_of(stack, function).logical_id: {"Service": "lambda.amazonaws.com"} for function in FUNCTIONS}
+    assert takers == {**functions, role_of(stack, ENDPOINT).logical_id: {"Service": "sagemaker.amazonaws.com"}}
+
+
+def test_sagemakers_metrics_stay_in_its_namespace(stack: Stack) -> None:
+    grants = grants_of(role_of(stack, ENDPOINT))
+    for namespace, permitted in (("/aws/sagemaker/Endpoints", True), ("AWS/Lambda", False)):
+        context = {"cloudwatch:namespace": namespace}
+        assert bool(allowing(grants, action="cloudwatch:PutMetricData", resource="*", context=context)) is permitted
+    assert judge(grants, [Need(action="cloudwatch:PutMetricData", resource="*")]).refused
+
+
+def test_a_policy_with_what_is_not_understood_is_no_proof(stack: Stack) -> None:
+    role = role_of(stack, "PlanFunction")
+    wider = type(role)(
+        logical_id=role.logical_id,
+        type=role.type,
+        properties={**role.properties, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]},
+        physical=role.physical,
+    )
+    with pytest.raises(PolicyError, match="ManagedPolicyArns"):
+        grants_of(wider)
