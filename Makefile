@@ -26,6 +26,7 @@ check: setup
 
 setup: .venv/.ready
 .venv/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 13) else "Clayline needs Python 3.13 (set PYTHON=...), this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync -q --python $(BIN)/python requirements/dev.txt

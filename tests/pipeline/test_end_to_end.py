@@ -25,7 +25,7 @@ import shapely
 from pyproj import Transformer
 from rasterio.windows import Window
 from tests.conftest import SHARED
-from tests.pipeline.sahara import remapped
+from tests.pipeline.remapping import remapped
 
 from clayline import mgrs, uci, utm
 from clayline.plan import Plan, PlannedChips
@@ -33,7 +33,7 @@ from clayline_local.session import STARTER, Session
 from clayline_local.stage import stage
 
 pytestmark = pytest.mark.pipeline
-SCENES = ("itaipu", "ireland", "sahara", "aquileia")
+SCENES = ("itaipu", "ireland", "sahara", "aquileia", "colombia")
 EARTH = 6_371_000.0
 
 
@@ -71,7 +71,12 @@ def embedded(session: Session, sample: Path, tmp_path_factory: pytest.TempPathFa
     if data.is_dir():
         where |= {
             "ireland": data / "s2_29UNU_ireland_2022_60m" / "S2A_29UNU_20221005_0_L2A_60m.json",
-            "sahara": remapped(data / "s2_29RKH_sahara_2020", tmp_path_factory.mktemp("sahara")),
+            "sahara": remapped(data / "s2_29RKH_sahara_2020", "S2A_29RKH_20200219_0_L2A.json", tmp_path_factory.mktemp("sahara")),
+            "colombia": remapped(
+                data / "landsat8_colombia_2019",
+                "LC08_L2SP_008059_20191201_20200825_02_T1_SR_stac.json",
+                tmp_path_factory.mktemp("colombia"),
+            ),
             "aquileia": data / "s2_aquileia_2019" / "S2_L2A_aquileia_20190416.tif",
         }
     found = {}
@@ -207,6 +212,7 @@ def test_the_rows_say_where_when_and_by_what(scene: Embedded) -> None:
         ("ireland", "starter-v1.0-s2-rgbns", "s2a-msi-l2a", (-1000, "s2:boa_add_offset")),
         ("sahara", "starter-v1.0-s2-rgbns", "s2a-msi-l2a", (0, "earthsearch:boa_offset_applied")),
         ("aquileia", "starter-v1.0-s2-rgbns", "s2-msi-l2a", (0, "acquisition-date")),
+        ("colombia", "starter-v1.0-l2-rgbns", "landsat8-oli-c2l2", None),
     ],
 )
 def test_entry_instrument_and_boa(

@@ -75,7 +75,7 @@ class PlannedScene(BaseModel):
     instrument: str
     acquired: PlannedTime
     tile: str | None
-    """MGRS tile of the product."""
+    """MGRS tile that the product declares; identifiers are windows of it only if the grid really is the tile's (``location``)."""
     mgrs: str
     """Tile, or the 100 km square of the scene's centre: the file's first name part."""
     location: Literal["window", "point"]

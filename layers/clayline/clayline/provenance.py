@@ -164,7 +164,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
 
 def _layout(plan: Plan) -> dict[str, Any]:
     size = plan.grid.size
-    grid_id = f"mgrs-{plan.scene.tile}" if plan.scene.tile else f"scene-{plan.scene.hash}"
+    grid_id = f"mgrs-{plan.scene.tile}" if plan.scene.location == "window" else f"scene-{plan.scene.hash}"
     return {"layout_type": "regular_grid", "chip_size": [size, size], "stride": [size, size], "grid_id": grid_id}
 
 

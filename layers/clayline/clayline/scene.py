@@ -84,7 +84,6 @@ def describe(
         )
         raise SceneError(msg, reason="wrong-gsd")
     fits = source.tile is not None and grid.epsg is not None and _fits(source.tile, grid, source.name)
-    tile = source.tile if fits else None
     return PlannedScene(
         name=source.name,
         hash=source.hash,
@@ -94,9 +93,9 @@ def describe(
         sensor=source.product.sensor,
         instrument=source.product.instrument_token(source.platform),
         acquired=PlannedTime(start=source.acquired.start, end=source.acquired.end, source=source.acquired.source),
-        tile=tile,
-        mgrs=tile or _square(grid, headers),
-        location="window" if tile else "point",
+        tile=source.tile,
+        mgrs=source.tile or _square(grid, headers),
+        location="window" if fits else "point",
         crs=grid.crs,
         epsg=grid.epsg,
         transform=grid.transform,
