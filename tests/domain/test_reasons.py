@@ -10,7 +10,7 @@ _IN_CODE = re.compile(r"""(?:reason=|reason = |NODATA = |return )["']([a-z]+(?:-
 def test_documented_reasons_are_the_codes() -> None:
     code = "".join(path.read_text() for path in (ROOT / "layers" / "clayline" / "clayline").rglob("*.py"))
     given = set(_IN_CODE.findall(code)) | set(re.findall(r'else "((?:all-|non-|cloud-|inference-)[a-z-]+)"', code))
-    given |= {found for found in re.findall(r'"((?:cloud-above|request|inference|non)-[a-z-]+)" if', code)}
+    given |= set(re.findall(r'"((?:cloud-above|request|inference|non)-[a-z-]+)" if', code))
     section = (ROOT / "docs" / "scenes.md").read_text().partition("## Why a scene")[2]
     documented = {
         token for token in re.findall(r"`([a-z]+(?:-[a-z]+)*)`", section) if "-" in token or token in {"nodata", "rotated", "truncated"}
