@@ -61,7 +61,7 @@ local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against
 	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)")
 
 build: setup setup-sam ## what `sam deploy` uploads
-	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam build
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
 
 starter: setup-model ## build the starter's model folder again from the published weights
 	.venv-model/bin/python model/starter/build.py

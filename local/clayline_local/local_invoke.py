@@ -183,6 +183,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClaylineError as error:
         print(f"local-invoke: {error}", file=sys.stderr)
         return 2
+    return conclude(done)
+
+
+def conclude(done: Sequence[Outcome]) -> int:
+    """Print the last line; 1 if any event differs."""
     failed = [outcome for outcome in done if outcome.differences]
     print(f"{len(done) - len(failed)} of {len(done)} events as expected")
     return int(bool(failed))

@@ -78,9 +78,18 @@ def run_sam(template: Path, function: str, event: Path) -> tuple[str, str]:
 
 @contextmanager
 def relay(address: str, url: str) -> Iterator[str]:
-    """Listen on ``address`` and pass connections on to ``url``, which listens on 127.0.0.1 only; gives the URL there."""
+    """Listen on ``address`` and pass connections on to ``url``, which listens on 127.0.0.1 only; gives the URL there.
+
+    Raises LocalCloudError if ``address`` is not this machine's, as where Docker runs in a virtual machine of its own.
+    """
     target = urlsplit(url)
-    with _Relay((address, 0), (target.hostname or "127.0.0.1", target.port or 80)) as server:
+    try:
+        listener = _Relay((address, 0), (target.hostname or "127.0.0.1", target.port or 80))
+    except OSError as error:
+        raise LocalCloudError(
+            f"containers would look for the local cloud on {address}, where this machine cannot listen: {error}"
+        ) from error
+    with listener as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
         try:

@@ -1,5 +1,6 @@
 """events/: each one run under the real Lambda runtime and held against the outcome beside it, and against the bytes that it speaks of."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from clayline_local.function import FunctionSpec
 from clayline_local.hosts import EmulatorHost
 from clayline_local.invoke import SAM_ENVIRONMENT
 from clayline_local.local_cloud import OBJECTS, SCENE, local_cloud
-from clayline_local.local_invoke import Case, EventRunner, read_cases
+from clayline_local.local_invoke import Case, EventRunner, conclude, main, read_cases
 from clayline_local.session import STARTER, Session
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
@@ -55,6 +56,13 @@ def test_an_outcome_that_is_not_the_expected_one_is_told(cloud: tuple[Session, E
     hopeful = Case(name=case.name, event=case.event, expected=case.expected.model_validate({**case.expected.model_dump(), **hopes}))
     outcome = EventRunner(*cloud, {case.name: hopeful}).run(case.name)
     assert sorted(difference.split()[0] for difference in outcome.differences) == ["0", "SettledQueue", "no"]
+    assert conclude([outcome]) == 1
+    assert conclude([dataclasses.replace(outcome, differences=[])]) == 0
+
+
+def test_an_event_that_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--event", "events/nowhere.json"]) == 2
+    assert "there is no event nowhere" in capsys.readouterr().err
 
 
 @pytest.mark.pipeline

@@ -11,6 +11,7 @@ from typing import override
 import pytest
 
 from clayline_local.children import child_environment
+from clayline_local.errors import LocalCloudError
 from clayline_local.invoke import SAM_ENVIRONMENT
 from clayline_local.sam_local import bridge_gateway, relay, sam_template
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
@@ -73,6 +74,11 @@ def test_the_relay_passes_on_both_ways() -> None:
             with urllib.request.urlopen(urllib.request.Request(url, data=content), timeout=30) as answer:  # noqa: S310 - our own URL
                 assert answer.read() == content[::-1]
         server.shutdown()
+
+
+def test_an_address_of_another_machine_is_an_error() -> None:
+    with pytest.raises(LocalCloudError, match=r"on 192\.0\.2\.1"), relay("192.0.2.1", MOTO):  # a documentation address, RFC 5737
+        pytest.fail("it listens on an address of nobody")
 
 
 @pytest.mark.parametrize(("status", "address"), [(0, "172.17.0.1"), (1, None)])
