@@ -14,7 +14,6 @@ import urllib.parse
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, override
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, override
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import ClaylineError
-from clayline_local.invocation import MAX_INPUT, Invocation, InvocationRejectedError
+from clayline_local.invocation import MAX_INPUT, Accepted, AsyncEndpointConfig, Invocation, InvocationRejectedError
 from clayline_local.notifier import Faults, Notifier
 
 if TYPE_CHECKING:
@@ -33,42 +32,6 @@ logger = logging.getLogger(__name__)
 _ROUTE: Final = re.compile(r"/endpoints/([^/]+)/async-invocations")
 MAX_QUOTED: Final = 1000
 """Characters of the container's error that the notification quotes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AsyncEndpointConfig:
-    """What AWS::SageMaker::EndpointConfig says of an asynchronous endpoint."""
-
-    endpoint_name: str
-    output_path: str
-    """S3OutputPath, an S3 URI."""
-    failure_path: str | None
-    """S3FailurePath; without it an error's body is lost and only the notification's failureReason tells."""
-    success_topic: str | None
-    """ARN; without it a success is silent."""
-    error_topic: str | None
-    """ARN; failures and expiries."""
-    max_concurrent: int
-    """MaxConcurrentInvocationsPerInstance."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
-    """A queued request."""
-
-    invocation: Invocation
-    inference_id: str
-    received: float
-    """Seconds since the epoch."""
-    output: str
-    """S3 URI of the response, whether or not there will be one."""
-    failure: str | None
-    """S3 URI of the error's body."""
-
-    @property
-    def expires(self) -> float:
-        """Seconds since the epoch after which nobody computes it any more."""
-        return self.received + self.invocation.ttl_seconds
 
 
 class _FailureError(ClaylineError):

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import boto3
 
-from clayline_local.async_endpoint import AsyncEndpointConfig
 from clayline_local.children import CREDENTIALS
 from clayline_local.errors import LocalCloudError
+from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.template import Resource, Stack
 
 # What the stack holds and the local machine does not create, each with its reason. Every other type must have a maker below.

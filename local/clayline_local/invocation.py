@@ -114,3 +114,39 @@ def _number(name: str, value: str | None) -> int:
         msg = f"{name} is {value!r}; a whole number from {limit.lowest} to {limit.highest} is allowed"
         raise InvocationRejectedError(msg)
     return int(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AsyncEndpointConfig:
+    """What AWS::SageMaker::EndpointConfig says of an asynchronous endpoint."""
+
+    endpoint_name: str
+    output_path: str
+    """S3OutputPath, an S3 URI."""
+    failure_path: str | None
+    """S3FailurePath; without it an error's body is lost and only the notification's failureReason tells."""
+    success_topic: str | None
+    """ARN; without it a success is silent."""
+    error_topic: str | None
+    """ARN; failures and expiries."""
+    max_concurrent: int
+    """MaxConcurrentInvocationsPerInstance."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """A queued request."""
+
+    invocation: Invocation
+    inference_id: str
+    received: float
+    """Seconds since the epoch."""
+    output: str
+    """S3 URI of the response, whether or not there will be one."""
+    failure: str | None
+    """S3 URI of the error's body."""
+
+    @property
+    def expires(self) -> float:
+        """Seconds since the epoch after which nobody computes it any more."""
+        return self.received + self.invocation.ttl_seconds

@@ -19,8 +19,9 @@ from tests.pipeline import scenes
 from tests.privilege.recorder import Recorder, Request
 from tests.server.model_folders import build_model_folder
 
-from clayline_local.async_endpoint import AsyncEndpoint, AsyncEndpointConfig
+from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.function import FunctionSpec
+from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.session import Session
 from clayline_local.template import REGION
 from clayline_local.worker import start_worker

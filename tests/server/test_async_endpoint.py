@@ -20,7 +20,8 @@ from moto import mock_aws
 from tests.server.container import running_container
 from tests.server.model_folders import build_model_folder, tiny_oracle
 
-from clayline_local.async_endpoint import AsyncEndpoint, AsyncEndpointConfig
+from clayline_local.async_endpoint import AsyncEndpoint
+from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.notifier import Faults
 
 if TYPE_CHECKING:
