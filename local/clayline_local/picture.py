@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import rasterio
 from matplotlib import pyplot as plt
@@ -29,7 +30,7 @@ def draw(parquet: Path, provenance: dict[str, object], bands: Sequence[tuple[Pat
         raise TypeError(msg)
     grid = ChipGrid(height=grid_of["height"], width=grid_of["width"], size=grid_of["chip_size"])
     index = table["index"].to_numpy()
-    vectors = table["embeddings"].combine_chunks().flatten().to_numpy().reshape(len(table), -1).astype(np.float64)
+    vectors = pc.list_flatten(table["embeddings"]).to_numpy().reshape(len(table), -1).astype(np.float64)
     losses = table["loss"].to_numpy().astype(np.float64) if table["loss"].null_count < len(table) else None
     aspect = abs(grid_of["transform"][4] / grid_of["transform"][0])
     mpl.rcParams.update({"font.family": "DejaVu Sans", "font.size": 10, "text.color": _INK, "axes.edgecolor": "#9aa5b1"})
