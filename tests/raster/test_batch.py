@@ -158,8 +158,8 @@ def test_a_sentinel_2_scene_is_cut_where_blocks_of_10_and_20_m_bands_end_togethe
     blocks = [BlockGrid(height=1024, width=1024), BlockGrid(height=1024, width=1024, scale_y=2, scale_x=2)]
     jobs = lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=400_000_000, chips_per_batch=64)
     windows = [job.pixel_window(grid) for job in jobs]
+    assert all((row1 - row0) * (col1 - col0) * 20 <= 128_000_000 for row0, row1, col0, col1 in windows)
     assert all(row0 % 2048 == 0 and col0 % 2048 == 0 for row0, _, col0, _ in windows)
-    assert all((row1 - row0) * (col1 - col0) * 20 <= 400_000_000 for row0, row1, col0, col1 in windows)
     assert repeated_fraction(jobs, grid, blocks) == 0
 
 
@@ -190,3 +190,13 @@ def test_a_bands_blocks_are_seen_from_the_finest_grid() -> None:
         pixel_size_m=20.0,
     )
     assert block_grid(header, finest=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)) == BlockGrid(height=512, width=256, scale_y=2.0, scale_x=2.0)
+
+
+def test_a_job_grows_to_its_budget_only_where_that_saves_blocks() -> None:
+    grid = ChipGrid(height=10_980, width=10_980, size=224)
+    blocks = [BlockGrid(height=512, width=512)]
+    small, large = (
+        lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=budget, chips_per_batch=64) for budget in (128_000_000, 512_000_000)
+    )
+    assert repeated_fraction(large, grid, blocks) < repeated_fraction(small, grid, blocks)
+    assert len(large) < len(small)

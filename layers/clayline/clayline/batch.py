@@ -20,6 +20,9 @@ from clayline.grid import ChipGrid, ChipWindow
 CENTRE_TOLERANCE = 1e-6
 """Pixels. A centre this close before a border between source pixels is there by rounding: it counts as the pixel after the border."""
 
+SWIFT_JOB_BYTES = 128_000_000
+"""Jobs stay below this where that costs no block: memory that a process touches first is slow, and larger jobs touch more of it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockGrid:
@@ -107,28 +110,29 @@ def lay_jobs(
     """Cut the grid into jobs whose pixels fit ``memory_budget``, with as few blocks as possible decoded by more than one job.
 
     ``bytes_per_pixel`` counts all bands on the finest grid, so that a job needs height x width x bytes_per_pixel bytes; where a single chip
-    needs more than the budget, jobs are single chips. Among cuts that repeat equally few blocks, the one with the fewest batches of
-    ``chips_per_batch`` chips wins, then the one with the fewest jobs. Several widths are tried; for each, both axes are cut optimally.
+    needs more than the budget, jobs are single chips. Among cuts that repeat equally few blocks, those win whose jobs keep below
+    SWIFT_JOB_BYTES, then the one with the fewest batches of ``chips_per_batch`` chips, then the fewest jobs. Several widths are tried; for
+    each, both axes are cut optimally.
     """
     if min(bytes_per_pixel, memory_budget, chips_per_batch, len(blocks)) < 1:
         msg = "lay_jobs needs at least one band and positive sizes"
         raise ValueError(msg)
     rows = _axis(grid.height, grid.size, [block.rows for block in blocks])
     cols = _axis(grid.width, grid.size, [block.cols for block in blocks])
-    best: tuple[tuple[int, int, int], list[int], list[int]] | None = None
-    for chips in _widths(grid, blocks):
-        col_cuts = cols.cut(chips * grid.size, rows.blocks([0, grid.rows]))
-        row_limit = memory_budget // (bytes_per_pixel * cols.widest(col_cuts))
-        row_cuts = rows.cut(row_limit, cols.blocks(col_cuts))
-        if chips > 1 and rows.widest(row_cuts) > row_limit:
-            continue
-        decoded = int(rows.blocks(row_cuts) @ cols.blocks(col_cuts))
-        sizes = [(r1 - r0) * (c1 - c0) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
-        rank = (decoded, sum(ceil(size / chips_per_batch) for size in sizes), len(sizes))
-        if best is None or rank < best[0]:
-            best = (rank, row_cuts, col_cuts)
-    assert best is not None  # noqa: S101 - _widths always offers a width of one chip, which is never passed over
-    rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(best[1]) for c0, c1 in pairwise(best[2])]
+    ranked: list[tuple[tuple[int, int, int, int], list[int], list[int]]] = []
+    for budget in sorted({min(SWIFT_JOB_BYTES, memory_budget), memory_budget}):
+        for chips in _widths(grid, blocks):
+            col_cuts = cols.cut(chips * grid.size, rows.blocks([0, grid.rows]))
+            row_limit = budget // (bytes_per_pixel * cols.widest(col_cuts))
+            row_cuts = rows.cut(row_limit, cols.blocks(col_cuts))
+            if chips > 1 and rows.widest(row_cuts) > row_limit:
+                continue
+            decoded = int(rows.blocks(row_cuts) @ cols.blocks(col_cuts))
+            sizes = [(r1 - r0) * (c1 - c0) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
+            batches = sum(ceil(size / chips_per_batch) for size in sizes)
+            ranked.append(((decoded, budget, batches, len(sizes)), row_cuts, col_cuts))
+    _, row_cuts, col_cuts = min(ranked)
+    rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
     return tuple(
         Job(number=number, row_start=r0, row_stop=r1, col_start=c0, col_stop=c1) for number, (r0, r1, c0, c1) in enumerate(rectangles)
     )
