@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -238,8 +237,3 @@ class Session:
             self.s3.download_file(self.embeddings_bucket, key, str(target))
             files[kind] = target
         return files
-
-    def copy_logs(self, out: Path) -> None:
-        """Keep the logs beside what came out."""
-        if self._logs.resolve() != out.resolve():
-            shutil.copytree(self._logs, out, dirs_exist_ok=True)

@@ -70,7 +70,7 @@ def test_a_tag_that_says_nothing_is_none(tags: dict[str, str]) -> None:
 )
 def test_file_names(name: str, start: datetime, *, is_instant: bool) -> None:
     found = cog(metadata={}, file_name=name)
-    assert (found.start, found.is_instant, found.source) == (start, is_instant, "file-name")
+    assert (found.start, found.start == found.end, found.source) == (start, is_instant, "file-name")
     assert found.end == (start if is_instant else start + LAST_SECOND)
 
 

@@ -27,11 +27,6 @@ class Acquisition:
     source: str
     """Where it was read: item:datetime, item:interval, object-metadata, file-name or tiff-tag."""
 
-    @property
-    def is_instant(self) -> bool:
-        """Tell an instant from an interval."""
-        return self.start == self.end
-
 
 def from_item(properties: Mapping[str, Any], *, scene: str) -> Acquisition:
     """Read ``datetime``, else ``start_datetime`` and ``end_datetime``. A date without a time is a one-day interval.
