@@ -24,7 +24,7 @@ import rasterio
 import shapely
 from pyproj import Transformer
 from rasterio.windows import Window
-from tests.conftest import SHARED
+from tests.conftest import ROOT, SHARED
 from tests.pipeline.remapping import remapped
 
 from clayline import mgrs, uci, utm
@@ -280,3 +280,9 @@ def test_duckdb_reads_all_scenes_and_the_v0_sample_as_one(embedded: dict[str, Em
     query = "SELECT uci IS NULL AS old, count(*), min(len(embeddings)) FROM read_parquet($files, union_by_name=true) GROUP BY 1"
     rows = duckdb.execute(query, {"files": files}).fetchall()
     assert {old: number for old, number, _ in rows} == {True: 417, False: sum(len(found.table) for found in embedded.values())}
+
+
+def test_the_provenance_is_what_the_schema_documents(scene: Embedded) -> None:
+    section = (ROOT / "docs" / "schema.md").read_text().partition("## Provenance")[2].partition("\n## ")[0]
+    keys = [key.strip(" `") for line in section.splitlines() if line.startswith("| `") for key in line.split("|")[1].split(",")]
+    assert sorted(keys) == sorted(json.loads(scene.files["metadata"].read_bytes())["clayline"])
