@@ -11,6 +11,7 @@ from clayline.grid import ChipGrid
 from clayline.plan import PlannedChips, PlannedScene, duplicates
 from clayline.ports import Headers
 from clayline.uci import Instant, Interval, Uci
+from clayline.wkb import footprints
 
 _MM = 1000
 _BLOCK = 65_536
@@ -21,7 +22,7 @@ def place(scene: PlannedScene, grid: ChipGrid, *, token: str, headers: Headers) 
     """Give identifier and corners of every chip of the grid, in the order of its index.
 
     Corners are the window's own in the scene's CRS, projected by PROJ; a window's padding outside the scene counts. Raises SceneError
-    (``duplicate-identifiers``, ``no-identifier``).
+    (``duplicate-identifiers``, ``no-identifier``, ``bad-footprint``).
     """
     windows = np.array([(window.row, window.col) for window in grid], dtype=np.float64)
     a, b, c, d, e, f = scene.transform
@@ -42,6 +43,8 @@ def place(scene: PlannedScene, grid: ChipGrid, *, token: str, headers: Headers) 
             "The scene's grid is finer than the identifier can tell; report this with the scene's CRS and transform."
         )
         raise SceneError(msg, reason="duplicate-identifiers")
+    for start in range(0, len(identifiers), _BLOCK):
+        footprints(corners[start : start + _BLOCK], identifiers[start : start + _BLOCK])  # what collect could not write fails here
     return PlannedChips(uci=tuple(identifiers), corners=corners)
 
 

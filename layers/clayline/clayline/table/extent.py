@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.table.footprint import Footprints
+from clayline.wkb import Footprints
 
 
 class Extent:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from clayline.embedding import EmbeddingRows, SceneColumns
 from clayline.table.extent import Extent
-from clayline.table.footprint import Footprints, footprints
+from clayline.wkb import Footprints, footprints
 
 ROW_GROUP_ROWS = 2048
 """Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in docs/schema.md."""

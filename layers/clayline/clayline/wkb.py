@@ -1,4 +1,4 @@
-"""Footprints of chips as well-known binary, made with numpy alone: the table layer has no shapely.
+"""Footprints of chips as well-known binary, made with numpy alone: plan checks with it that each can be made, collect writes them.
 
 Vertices are the chip's own corners, edges are straight in longitude and latitude. What crosses the antimeridian is cut there (RFC 7946,
 3.1.9), what encloses a pole is closed along the antimeridian and the pole.

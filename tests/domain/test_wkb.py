@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clayline.errors import SceneError
-from clayline.table.footprint import footprints
+from clayline.wkb import footprints
 
 type Corner = tuple[float, float]
 
