@@ -53,6 +53,7 @@ bench: setup ## numbers, as ratios against the alternative in the same run
 	$(BIN)/python benchmarks/tile.py
 	$(BIN)/python benchmarks/collect.py
 	$(BIN)/python benchmarks/endpoint.py
+	$(BIN)/python benchmarks/scale.py
 
 local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-C: prints what a shell needs to reach it
 	$(BIN)/python -m clayline_local.local_cloud
