@@ -72,6 +72,18 @@ def write_scene(path: Path, scene: NDArray[np.uint16], side: int, interleave: st
     return path
 
 
+def write_classes(path: Path, scene: NDArray[np.uint16], side: int) -> Path:
+    """Write twelve classes at 20 m, as SCL has them, made of the scene's first band."""
+    half = -(-side // 2)
+    classes = (scene[0][mirror(scene.shape[1], half)][:, mirror(scene.shape[2], half)] % 12).astype(np.uint8)
+    profile: dict[str, Any] = {"crs": "EPSG:32633", "transform": rasterio.Affine(20, 0, 0, 0, -20, 0), "tiled": True, "compress": "deflate"}
+    with rasterio.open(
+        path, "w", driver="GTiff", width=half, height=half, count=1, dtype="uint8", blockxsize=BLOCK, blockysize=BLOCK, **profile
+    ) as dataset:
+        dataset.write(classes, 1)
+    return path
+
+
 def bytes_read() -> int:
     """Give the bytes that this process has read by system calls."""
     return int(Path("/proc/self/io").read_text().splitlines()[0].split()[1])
@@ -88,28 +100,26 @@ def one_read_a_chip(path: Path) -> dict[str, float]:
     return {"chips_per_second": len(grid) / seconds, "bytes_read": bytes_read() - before}
 
 
-def jobs_along_blocks(path: Path, *, everything: bool) -> dict[str, float]:
-    """Read job by job and cut; with ``everything``, all that tile does to pixels, up to the request's bytes."""
+def jobs_along_blocks(path: Path, classes: Path | None) -> dict[str, float]:
+    """Read job by job and cut; with a file of ``classes``, do all that tile does to pixels, up to the request's bytes."""
     settings = ReadSettings()
-    source = CogSource(path=str(path), uri=str(path), size=path.stat().st_size)
-    header = read_header(source, settings)
-    bands = [BandSource(name=f"b{number}", source=source, header=header, band=number, nodata=0) for number in range(1, BANDS + 1)]
+    bands = [band(path, number) for number in range(1, BANDS + 1)]
+    mask, header = None if classes is None else band(classes, 1), bands[0].header
     grid = ChipGrid(height=header.height, width=header.width, size=CHIP)
-    blocks = [block_grid(header, finest=header.transform)]
+    blocks = [block_grid(each.header, finest=header.transform) for each in (bands[0], mask) if each]
     jobs = lay_jobs(grid, blocks, bytes_per_pixel=2 * BANDS, memory_budget=MEMORY_BUDGET, chips_per_batch=CHIPS_PER_BATCH)
     batches = lay_batches(jobs, CHIPS_PER_BATCH)
     before, start, decoded, sent = bytes_read(), time.perf_counter(), 0, 0
     for job in jobs:
         window, windows = job.pixel_window(grid), job.windows(grid)
-        # In the full run a band stands for the SCL mask: the same work on whatever classes its numbers happen to be.
-        read = read_job(bands, bands[0] if everything else None, transform=header.transform, window=window, settings=settings)
+        read = read_job(bands, mask, transform=header.transform, window=window, settings=settings)
         decoded += read.decoded_blocks
         pixels, origin = read.pixels, (window[0], window[2])
         parts = [windows[batch.start : batch.stop] for batch in batches if batch.job == job.number]
-        if everything:
+        if read.mask is not None:
             valid = valid_mask(pixels, [0] * BANDS)
             pixels = prepare(pixels, valid, offsets=[-1000] * BANDS, fill=0, dtype="uint16")
-            cloud = None if read.mask is None else is_cloud(read.mask)
+            cloud = is_cloud(read.mask)
             for part in parts:
                 fractions(valid, cloud, part, origin=origin)
                 sent += len(request(cut(pixels, part, origin=origin, fill=0)))
@@ -129,15 +139,21 @@ def jobs_along_blocks(path: Path, *, everything: bool) -> dict[str, float]:
     }
 
 
+def band(path: Path, number: int) -> BandSource:
+    """Name one band of a local file."""
+    source = CogSource(path=str(path), uri=str(path), size=path.stat().st_size)
+    return BandSource(name=f"b{number}", source=source, header=read_header(source, ReadSettings()), band=number, nodata=0)
+
+
 def request(chips: NDArray[Any]) -> bytes:
     """Serialise chips as tile does."""
     header = BatchHeader(run="0" * 32, batch="b00000", attempt=1, folder="f", token="t-v1-s", digest="sha256:0")  # noqa: S106 - a model's token
     return Request(header=header, index=np.arange(len(chips)), inputs={"pixels": chips}).to_bytes()
 
 
-def measure(way: str, path: Path) -> dict[str, float]:
+def measure(way: str, *paths: Path) -> dict[str, float]:
     """Run one way in a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--way", way, "--path", str(path)], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, __file__, "--way", way, *map(str, paths)], check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout)
     return result
 
@@ -157,20 +173,21 @@ def report(**line: Any) -> None:  # noqa: ANN401 - whatever JSON holds
 
 
 def compare(path: Path, interleave: str, side: int, repeats: int, scene: str) -> None:
-    """Alternate between the two ways and report the ratio of their medians."""
+    """Alternate between the two ways and report the ratio of their fastest runs: what else runs on a machine only ever slows one down."""
     ours, theirs = [], []
     for _ in range(repeats):
         theirs.append(measure("chip", path))
         ours.append(measure("jobs", path))
     blocks, size = block_bytes(path)
-    speed = statistics.median(run["chips_per_second"] for run in ours)
-    plain = statistics.median(run["chips_per_second"] for run in theirs)
+    speed, plain = (max(run["chips_per_second"] for run in runs) for runs in (ours, theirs))
+    medians = [statistics.median(run["chips_per_second"] for run in runs) for runs in (ours, theirs)]
     report(
         what=f"{BANDS} bands {interleave}-interleaved {side} px, {CHIP} px chips",
         scene=scene,
         chips_per_second=round(speed, 1),
         one_read_a_chip=round(plain, 1),
         ratio=round(speed / plain, 2),
+        ratio_of_medians=round(medians[0] / medians[1], 2),
         target=1.3,
         met=speed / plain >= 1.3,
     )
@@ -192,26 +209,23 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=5490)
     parser.add_argument("--memory-side", type=int, default=10_980)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--way", choices=["chip", "jobs", "everything"])
-    parser.add_argument("--path", type=Path)
+    parser.add_argument("--way", choices=["chip", "jobs"])
+    parser.add_argument("paths", type=Path, nargs="*", help="with --way: the scene, and for the full work its classes")
     chosen = parser.parse_args()
     if chosen.way:
-        print(
-            json.dumps(
-                one_read_a_chip(chosen.path)
-                if chosen.way == "chip"
-                else jobs_along_blocks(chosen.path, everything=chosen.way == "everything")
-            )
-        )
+        path, *classes = chosen.paths
+        print(json.dumps(one_read_a_chip(path) if chosen.way == "chip" else jobs_along_blocks(path, classes[0] if classes else None)))
         return
     scene, says = real_scene()
     for interleave in ("pixel", "band"):
         with tempfile.TemporaryDirectory() as folder:
             compare(write_scene(Path(folder) / "scene.tif", scene, chosen.side, interleave), interleave, chosen.side, chosen.repeats, says)
         with tempfile.TemporaryDirectory() as folder:
-            run = measure("everything", write_scene(Path(folder) / "large.tif", scene, chosen.memory_side, interleave))
+            large = write_scene(Path(folder) / "large.tif", scene, chosen.memory_side, interleave)
+            run = measure("jobs", large, write_classes(Path(folder) / "classes.tif", scene, chosen.memory_side))
         report(
-            what=f"peak memory of tile, {BANDS} bands {interleave}-interleaved {chosen.memory_side} px, {MEMORY_BUDGET // 10**6} MB jobs",
+            what=f"peak memory of tile, {BANDS} bands {interleave}-interleaved {chosen.memory_side} px and classes at 20 m",
+            budget_mb=MEMORY_BUDGET // 10**6,
             peak_mb=round(run["peak_mb"]),
             jobs=run["jobs"],
             chips_per_second=round(run["chips_per_second"], 1),
