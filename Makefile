@@ -13,7 +13,7 @@ SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.j
 demo: setup ## embed the bundled scene on this machine
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
-test: setup setup-sam setup-gpio setup-model check ## everything
+test: setup setup-sam setup-gpio setup-model check build ## everything, the built functions and layers among it
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
 	$(BIN)/pytest -q -m pipeline
 

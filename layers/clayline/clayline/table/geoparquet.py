@@ -114,7 +114,6 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression_level=1,
         use_dictionary=_REPEATING,  # type: ignore[arg-type] # the stubs know bool alone, pyarrow takes names
         data_page_size=_PAGE_BYTES,
-        write_batch_size=_PAGE_BYTES // 4,
         column_encoding={"embeddings.list.element": "BYTE_STREAM_SPLIT"},
         write_statistics=_WITH_STATISTICS,
         write_page_index=True,
