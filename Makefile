@@ -71,8 +71,10 @@ lock: setup ## compile the lock files
 	for name in dev sam gpio; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes --universal --no-header; \
 	done
-	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt requirements/layer-clayline.in \
-	  -o layers/clayline/requirements.txt --custom-compile-command "make lock"
+	for layer in clayline raster table; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt requirements/layer-$$layer.in \
+	    -o layers/$$layer/requirements.txt --custom-compile-command "make lock"; \
+	done
 
 clean:
 	rm -rf .venv .venv-* .aws-sam $(OUT)
