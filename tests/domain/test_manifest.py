@@ -107,7 +107,7 @@ def test_another_file_of_the_folder_is_another_entrys_business() -> None:
         (manifest(entry(), entry()), "two entries carry the same token"),
         (manifest(entry(), entry(dimensions=5)), "two entries carry the same token"),
         (manifest(entry(files=["rgb.onnx", "gone.bin"])), "does not list: ['gone.bin']"),
-        (manifest(entry(graph="all.onnx")), "does not list its graph all.onnx among its files"),
+        (manifest(entry(graph="all.onnx")), "does not list its graphs ['all.onnx'] among its files"),
         (manifest(entry(digest="sha256:" + "0" * 64)), "has digest sha256:0000"),
         (manifest(entries=[]), "entries"),
         (manifest(schema="clayline-model/2"), "schema"),

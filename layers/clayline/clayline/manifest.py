@@ -36,8 +36,9 @@ class ModelEntry(_Strict):
     digest: Digest
     """Over this entry's canonical JSON and the hashes of its files: see ``entry_digest``."""
     graph: FileName
+    """Takes the entry's inputs. Gives the embeddings; with a ``trunk``, the trunk's inputs."""
     files: tuple[FileName, ...]
-    """Every file the graph needs, itself included."""
+    """Every file the entry's graphs need, themselves included."""
     sensor: str
     """Name in the sensor registry."""
     bands: tuple[BandName, ...] = Field(min_length=1, max_length=64)
@@ -60,6 +61,34 @@ class ModelEntry(_Strict):
     options: Options
     preprocessing: str
     """Version of everything between the file's pixels and ``pixels``."""
+    trunk: FileName | None = None
+    """Takes outputs of ``graph`` by name. Gives the embeddings and, for a ``tail``, what that takes; the same file for every entry."""
+    tail: FileName | None = None
+    """Takes outputs of ``trunk`` and ``pixels`` by name. Gives the losses."""
+    wavelengths: dict[BandName, float] | None = None
+    """Of each band in micrometres, for a model whose weights were made from them."""
+    normalisation: dict[BandName, tuple[float, float]] | None = None
+    """Mean and standard deviation that the graph takes each band's digital numbers by, for the record."""
+
+
+class Checkpoint(_Strict):
+    """Where a folder's weights come from: a file, or a seed."""
+
+    architecture: Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*\z", max_length=48)]
+    """E.g. ``clay-v1.5-large``."""
+    file: str | None = None
+    """The checkpoint's file name."""
+    digest: Digest | None = None
+    """Of the checkpoint file."""
+    seed: int | None = None
+    """Of random weights: such a model has learnt nothing."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.digest is None) == (self.seed is None) or (self.file is None) != (self.digest is None):
+            msg = "weights come either from a checkpoint file with its digest or from a seed"
+            raise ValueError(msg)
+        return self
 
 
 class Manifest(_Strict):
@@ -72,6 +101,11 @@ class Manifest(_Strict):
     card: FileName
     files: dict[FileName, Digest]
     entries: tuple[ModelEntry, ...] = Field(min_length=1)
+    checkpoint: Checkpoint | None = None
+    producer: dict[str, str] | None = None
+    """Versions of what made the folder, by package."""
+    micro_batch: dict[Literal["cpu", "cuda"], Annotated[int, Field(ge=1, le=1024)]] | None = None
+    """Chips in one run of the graph that were measured best, by device: advice to the server, no part of any digest."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -80,10 +114,14 @@ class Manifest(_Strict):
             msg = "two entries carry the same token"
             raise ValueError(msg)
         for entry in self.entries:
-            if entry.graph not in entry.files:  # the digest covers ``files`` only
-                msg = f"entry {entry.token} does not list its graph {entry.graph} among its files"
+            graphs = {entry.graph, entry.trunk, entry.tail} - {None}
+            if unlisted := graphs.difference(entry.files):  # the digest covers ``files`` only
+                msg = f"entry {entry.token} does not list its graphs {sorted(map(str, unlisted))} among its files"
                 raise ValueError(msg)
-            if missing := {entry.graph, *entry.files} - self.files.keys():
+            if (entry.tail is not None) != (entry.trunk is not None and entry.loss_metric is not None):
+                msg = f"entry {entry.token}: a trunk with a loss metric has a tail, nothing else has one"
+                raise ValueError(msg)
+            if missing := set(entry.files) - self.files.keys():
                 msg = f"entry {entry.token} names files that the manifest does not list: {sorted(missing)}"
                 raise ValueError(msg)
             if (expected := entry_digest(entry, self.files)) != entry.digest:
@@ -95,6 +133,11 @@ class Manifest(_Strict):
     def folder(self) -> str:
         """Name of the model folder, under which the endpoint finds it."""
         return f"{self.name}-v{self.version}"
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random numbers: embeddings then mean nothing, and everything that shows them says so."""
+        return self.checkpoint is not None and self.checkpoint.seed is not None
 
     def entry(self, token: str) -> ModelEntry:
         """Give the entry with this token. Raises ModelError."""
@@ -121,8 +164,11 @@ class Manifest(_Strict):
 
 
 def entry_digest(entry: ModelEntry, files: dict[str, str]) -> str:
-    """Digest of an entry: sha256 of its canonical JSON without ``digest``, with ``files`` as a mapping of name to sha256."""
-    content: dict[str, Any] = entry.model_dump(mode="json", exclude={"digest"})
+    """Digest of an entry: sha256 of its canonical JSON without ``digest``, with ``files`` as a mapping of name to sha256.
+
+    Fields that the manifest does not give are left out, so that a field added here later changes no digest already given.
+    """
+    content: dict[str, Any] = entry.model_dump(mode="json", exclude={"digest"}, exclude_unset=True)
     content["files"] = {name: files[name] for name in entry.files}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
