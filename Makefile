@@ -7,7 +7,7 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-model bench lock build local-cloud local-invoke starter clean
+.PHONY: demo test check setup setup-sam setup-gpio setup-model bench lock build image local-cloud local-invoke starter clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -64,12 +64,22 @@ local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
 
+# SageMaker takes no OCI manifests, and a build makes them unless told not to (model/README.md, The image). Pushing is docker tag and docker push.
+image: FLAVOUR ?= gpu
+image: ## the container's image, named after the commit; FLAVOUR=cpu: without CUDA
+	docker buildx build --platform linux/amd64 --provenance=false --output type=docker --file model/Dockerfile --build-arg FLAVOUR=$(FLAVOUR) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --tag clayline:$$(git rev-parse --short=12 HEAD)-$(FLAVOUR) .
+
 starter: setup-model ## build the starter's model folder again from the published weights
 	.venv-model/bin/python model/starter/build.py
 
 lock: setup ## compile the lock files
 	for name in dev sam gpio; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes --universal --no-header; \
+	done
+	for name in server server-gpu; do \
+	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python $(BIN)/python --python-version 3.13 \
+	    --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes -c requirements/dev.txt --no-header || exit 1; \
 	done
 	for layer in clayline raster table; do \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt requirements/layer-$$layer.in \
