@@ -7,20 +7,21 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-model bench lock build image local-cloud local-invoke starter clean
+.PHONY: demo test check setup setup-sam setup-gpio setup-publish setup-model bench lock build image local-cloud local-invoke starter \
+  publish-model smoke-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
-test: setup setup-sam setup-gpio setup-model check build ## everything, the built functions and layers among it
+test: setup setup-sam setup-gpio setup-publish setup-model check build ## everything, the built functions and layers among it
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
 	$(BIN)/pytest -q -m pipeline
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server benchmarks samples events/make_events.py tests
+	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server model/publish benchmarks samples events/make_events.py tests
 	$(foreach function,plan tile settle collect,$(BIN)/mypy functions/$(function)/app.py &&) true
 	$(BIN)/cfn-lint template.yaml
 
@@ -35,6 +36,7 @@ setup: .venv/.ready
 
 setup-sam: .venv-sam/.ready
 setup-gpio: .venv-gpio/.ready
+setup-publish: .venv-publish/.ready
 .venv-%/.ready: requirements/%.txt .venv/.ready
 	$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
 	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
@@ -73,10 +75,22 @@ image: ## the container's image, named after the commit; FLAVOUR=cpu: without CU
 starter: setup-model ## build the starter's model folder again from the published weights
 	.venv-model/bin/python model/starter/build.py
 
+# STACK gives buckets, endpoint and image; without one BUCKET (of models; for the smoke test the work bucket), IMAGE and ENDPOINT do.
+PUBLISH = PYTHONPATH=model:layers/clayline PYTHONWARNINGS=ignore::SyntaxWarning .venv-publish/bin/python -m publish
+publish-model: setup setup-publish ## check, upload and register FOLDER; where STACK serves it already, try its endpoint too
+	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") $(if $(IMAGE),--image "$(IMAGE)") \
+	  $(if $(METRICS),--metrics "$(METRICS)") $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
+
+smoke-test: setup setup-publish ## one asynchronous call of a deployed ENDPOINT (or STACK's) with chips made up for FOLDER
+	$(PUBLISH) smoke --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
+	  $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(TOKEN),--token "$(TOKEN)")
+
 lock: setup ## compile the lock files
 	for name in dev sam gpio; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes --universal --no-header; \
 	done
+	$(BIN)/uv pip compile -q requirements/publish.in -o requirements/publish.txt --python-version 3.13 --generate-hashes --universal --no-header \
+	  --no-emit-package scipy
 	for name in server server-gpu; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python $(BIN)/python --python-version 3.13 \
 	    --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes -c requirements/dev.txt --no-header || exit 1; \

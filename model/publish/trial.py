@@ -1,0 +1,123 @@
+"""The smoke test's request, and what a right answer to it looks like."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.acquisition import place_vector, time_vector
+from clayline.errors import WireError
+from clayline.manifest import Manifest, ModelEntry
+from clayline.run import WorkObjects, inference_id
+from clayline.wire import STATUS_GOOD, BatchHeader, Request, Response
+from publish.errors import SmokeTestError
+
+CHIPS: Final = 3
+NO_RUN: Final = "0" * 32
+"""A run that no ledger knows: settle drops the notification with a log line."""
+_BATCH: Final = "b00000"
+_MOST_ATTEMPTS: Final = 999_999
+_MOMENT: Final = datetime(2024, 6, 15, 10, tzinfo=UTC)
+_PLACE: Final = (13.4, 45.8)
+"""Longitude and latitude of Aquileia."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One request with what must come back."""
+
+    request: Request
+    entry: ModelEntry
+
+    @property
+    def inference_id(self) -> str:
+        """The id under which the request is invoked, as tile would."""
+        header = self.request.header
+        return inference_id(run=header.run, batch=header.batch, attempt=header.attempt)
+
+    def uri(self, work_bucket: str) -> str:
+        """Where the request must lie: the endpoint's role may read nothing else."""
+        header = self.request.header
+        return WorkObjects(bucket=work_bucket, run=header.run).request(header.batch, header.attempt)
+
+    def check(self, body: bytes) -> Response:
+        """Compare an answer with the request and the entry. Raises SmokeTestError, saying what is off."""
+        try:
+            response = Response.from_bytes(body)
+        except WireError as error:
+            msg = f"the answer cannot be read: {error}. Does the endpoint run this version's image?"
+            raise SmokeTestError(msg) from error
+        wanted, header = self.request.header, response.header
+        if header.digest != wanted.digest:
+            msg = f"{header.token} was computed by {header.digest}, the folder has {wanted.digest}: another model is deployed; deploy again"
+            raise SmokeTestError(msg)
+        problems = {
+            f"it is for {header}, asked was {wanted}": header != wanted,
+            f"its index is {response.index.tolist()}": not np.array_equal(response.index, self.request.index),
+            f"its embeddings are {response.embeddings.shape}, the entry's have {self.entry.dimensions} dimensions": (
+                response.embeddings.shape != (len(self.request.index), self.entry.dimensions)
+            ),
+            f"its status is {response.status.tolist()}: vectors that are not finite": bool((response.status != STATUS_GOOD).any()),
+            "it holds numbers that are not finite": not _finite(response.embeddings, response.loss),
+            "different chips have one and the same vector": len(np.unique(response.embeddings, axis=0)) < len(response.embeddings),
+            f"its loss is {response.loss_metric}, the entry's {self.entry.loss_metric}": response.loss_metric != self.entry.loss_metric,
+        }
+        if wrong := [problem for problem, is_so in problems.items() if is_so]:
+            found = "; ".join(wrong)
+            msg = f"the answer for {wanted.token} is wrong: {found}. Look at the endpoint's log, and at the exporter's parity report."
+            raise SmokeTestError(msg)
+        return response
+
+
+def make_trial(manifest: Manifest, token: str | None) -> Trial:
+    """Make a request of a few chips for ``token``, by default the first entry. Raises ModelError if there is no such entry."""
+    entry = manifest.entry(token) if token else manifest.entries[0]
+    header = BatchHeader(
+        run=NO_RUN,
+        batch=_BATCH,
+        attempt=1 + secrets.randbelow(_MOST_ATTEMPTS),  # so that two smoke tests at a time have keys and ids of their own
+        folder=manifest.folder,
+        token=entry.token,
+        digest=entry.digest,
+    )
+    inputs: dict[str, NDArray[Any]] = {"pixels": _pixels(entry)}
+    if "time" in entry.inputs:
+        inputs["time"] = _repeat(time_vector(_MOMENT, hour=entry.options.hour or "noon"))
+    if "latlon" in entry.inputs:
+        inputs["latlon"] = _repeat(place_vector(*_PLACE, order=entry.options.coordinate_order or "lonlat"))
+    return Trial(request=Request(header=header, index=np.arange(CHIPS, dtype=np.int64), inputs=inputs), entry=entry)
+
+
+def _pixels(entry: ModelEntry) -> NDArray[Any]:
+    """Digital numbers [CHIPS, C, H, W] as the sensor gives them: noise around each band's mean, from a fixed seed, never nodata."""
+    random = np.random.default_rng(20240615)
+    pixels = np.empty((CHIPS, len(entry.bands), entry.chip_size, entry.chip_size), entry.dtype)
+    whole = np.issubdtype(pixels.dtype, np.integer)
+    lowest, highest = (1, int(np.iinfo(pixels.dtype).max)) if whole else (1e-3, 1e6)
+    for channel, band in enumerate(entry.bands):
+        mean, spread = _level(entry, band)
+        level = np.linspace(mean - spread / 2, mean + spread / 2, CHIPS)[:, None, None]  # a darker and a brighter chip
+        noise = random.normal(0.0, spread / 4, (CHIPS, entry.chip_size, entry.chip_size))
+        pixels[:, channel] = np.clip(level + noise, lowest, highest).astype(pixels.dtype)
+    return pixels
+
+
+def _level(entry: ModelEntry, band: str) -> tuple[float, float]:
+    """Give a mean and a spread for a band: the entry's own record of what it expects, else what its type usually holds."""
+    if entry.normalisation and band in entry.normalisation:
+        return entry.normalisation[band]
+    if entry.stretch and band in entry.stretch:
+        low, high = entry.stretch[band]
+        return (low + high) / 2, (high - low) / 2
+    return {"uint8": (110.0, 45.0), "uint16": (1500.0, 600.0), "float32": (0.5, 0.2)}[entry.dtype]
+
+
+def _repeat(vector: list[float]) -> NDArray[np.float32]:
+    return np.tile(np.array(vector, dtype=np.float32), (CHIPS, 1))
+
+
+def _finite(*arrays: NDArray[np.float32] | None) -> bool:
+    return all(bool(np.isfinite(array).all()) for array in arrays if array is not None)
