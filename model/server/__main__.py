@@ -12,7 +12,7 @@ from clayline.errors import ModelError
 from server.app import EndpointApp
 from server.folders import load_folders
 from server.inference import warm_up
-from server.listener import Listener
+from server.listener import MEBIBYTE, Listener
 from server.log_lines import log_json_lines
 
 logger = logging.getLogger("clayline.server")
@@ -33,14 +33,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--micro-batch",
         type=int,
-        default=environ.get("CLAYLINE_MICRO_BATCH", "16"),
-        help="chips in one run of the graph [CLAYLINE_MICRO_BATCH, 16]",
+        default=environ.get("CLAYLINE_MICRO_BATCH"),
+        help="chips in one run of the graph [CLAYLINE_MICRO_BATCH, what the folder's manifest advises for the device, else 16]",
     )
     parser.add_argument(
         "--concurrency",
         type=int,
-        default=environ.get("CLAYLINE_CONCURRENCY", "1"),
-        help="requests that compute at once [CLAYLINE_CONCURRENCY, 1]",
+        default=environ.get("CLAYLINE_CONCURRENCY"),
+        help="requests that compute at once [CLAYLINE_CONCURRENCY, 2 on CUDA, 1 on the CPU]",
     )
     parser.add_argument(
         "--threads",
@@ -61,6 +61,18 @@ def arguments() -> argparse.Namespace:
         help="largest request in bytes [CLAYLINE_BODY_LIMIT, 1 GB]",
     )
     parser.add_argument(
+        "--body-memory",
+        type=int,
+        default=environ.get("CLAYLINE_BODY_MEMORY", str(16 * MEBIBYTE)),
+        help="largest request in bytes that is kept in memory and not in a temporary file [CLAYLINE_BODY_MEMORY, 16 MiB]",
+    )
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=environ.get("CLAYLINE_CONNECTIONS", "64"),
+        help="HTTP connections at once, further ones wait [CLAYLINE_CONNECTIONS, 64]",
+    )
+    parser.add_argument(
         "--grace",
         type=float,
         default=environ.get("CLAYLINE_GRACE", "25"),
@@ -68,8 +80,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--log-level", default=environ.get("CLAYLINE_LOG_LEVEL", "INFO"), help="[CLAYLINE_LOG_LEVEL, INFO]")
     options = parser.parse_args()
-    for name in ("micro_batch", "concurrency", "threads", "cpu_threads", "body_limit"):
-        if getattr(options, name) < 1:
+    for name in ("micro_batch", "concurrency", "threads", "cpu_threads", "body_limit", "body_memory", "connections"):
+        if (value := getattr(options, name)) is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return options
 
@@ -79,7 +91,15 @@ def main() -> int:
     options = arguments()
     log_json_lines(options.log_level)
     app = EndpointApp(micro_batch=options.micro_batch, concurrency=options.concurrency)
-    listener = Listener(app, host=options.host, port=options.port, threads=options.threads, body_limit=options.body_limit)
+    listener = Listener(
+        app,
+        host=options.host,
+        port=options.port,
+        threads=options.threads,
+        body_limit=options.body_limit,
+        body_memory=options.body_memory,
+        connections=options.connections,
+    )
     logger.info("listening", extra={"host": options.host, "port": listener.port})
     refused = threading.Event()
 
@@ -93,17 +113,25 @@ def main() -> int:
         # Beside the listener: /ping has to answer 503, not to refuse the connection, while a large model is read.
         try:
             folders = load_folders(options.models, threads=options.cpu_threads)
-            for entries in folders.entries.values():
-                for loaded in entries.values():
-                    warm_up(loaded, micro_batch=options.micro_batch)
+            for loaded in folders.all():
+                warm_up(loaded, micro_batch=app.micro_batch(loaded))
         except Exception as error:
             refused.set()
             logger.critical("refusing to start: %s", error, exc_info=not isinstance(error, ModelError))
             listener.stop()
         else:
-            app.ready(folders)
-            tokens = {token: one.session.get_providers() for entries in folders.entries.values() for token, one in entries.items()}
-            logger.info("ready", extra={"tokens": tokens, "micro_batch": options.micro_batch})
+            for folder in sorted({loaded.folder for loaded in folders.all() if loaded.untrained}):
+                logger.warning("untrained weights: embeddings mean nothing", extra={"folder": folder})
+            concurrency = app.ready(folders)
+            logger.info(
+                "ready",
+                extra={
+                    "tokens": {loaded.entry.token: loaded.chain.providers for loaded in folders.all()},
+                    "micro_batch": {loaded.entry.token: app.micro_batch(loaded) for loaded in folders.all()},
+                    "concurrency": concurrency,
+                    "untrained": any(loaded.untrained for loaded in folders.all()),
+                },
+            )
 
     threading.Thread(target=load, name="load", daemon=True).start()
     finished = listener.run(grace=options.grace)

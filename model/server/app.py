@@ -4,35 +4,62 @@ import json
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
+from io import BytesIO
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from clayline.errors import BatchError, WireError
 from clayline.wire import CONTENT_TYPE, Request
-from server.folders import ModelFolders
-from server.inference import embed
+from server.folders import LoadedEntry, ModelFolders
+from server.inference import check_inputs, embed
+from server.sessions import CUDA
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 logger = logging.getLogger("clayline.server")
 JSON: Final = "application/json"
+MICRO_BATCH: Final = 16
+"""Chips in one run of a folder without advice: measured for the starter, see model/README.md."""
+RECEIVED: Final = "clayline.reception"
+"""Key of a request's Reception in its WSGI environment."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reception:
+    """How a request came in. Times are of ``time.perf_counter``."""
+
+    began: float
+    """When its first bytes were there."""
+    ended: float
+    """When its last were."""
+    size: int
+    """Bytes of its body."""
 
 
 class EndpointApp:
     """SageMaker's container contract. Until ``ready`` was called, both routes answer 503."""
 
-    def __init__(self, *, micro_batch: int, concurrency: int) -> None:
-        """Take the chips of one session run, and how many requests compute at once."""
-        self.micro_batch = micro_batch
+    def __init__(self, *, micro_batch: int | None, concurrency: int | None) -> None:
+        """Take the chips of one session run (None: the folder's advice), and how many requests compute at once (None: by the device)."""
+        self._micro_batch = micro_batch
+        self._concurrency = concurrency
         # A request holds this only while it computes: the next one's bytes are received and parsed meanwhile.
-        self._computing = BoundedSemaphore(concurrency)
+        self._computing = BoundedSemaphore()
         self._folders: ModelFolders | None = None
 
-    def ready(self, folders: ModelFolders) -> None:
-        """Begin to answer, with these loaded and warm."""
+    def ready(self, folders: ModelFolders) -> int:
+        """Begin to answer, with these loaded and warm; give how many requests compute at once."""
+        concurrency = self._concurrency or default_concurrency(folders)
+        self._computing = BoundedSemaphore(concurrency)
         self._folders = folders
+        return concurrency
+
+    def micro_batch(self, loaded: LoadedEntry) -> int:
+        """Give the chips that one run of this entry takes: as told, else as its folder advises, and no more than memory has allowed."""
+        return loaded.limit.cap(self._micro_batch or loaded.advised or MICRO_BATCH)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one HTTP request; every answer has a Content-Length, which asynchronous endpoints need."""
@@ -53,41 +80,61 @@ class EndpointApp:
 
     def _invoke(self, folders: ModelFolders, environ: "WSGIEnvironment") -> tuple[HTTPStatus, str, bytes]:
         try:
-            return HTTPStatus.OK, CONTENT_TYPE, self._compute(folders, environ["wsgi.input"].read())
+            return HTTPStatus.OK, CONTENT_TYPE, self._compute(folders, environ["wsgi.input"], environ[RECEIVED])
         except WireError as error:
             return refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error))
         except BatchError as error:
             return refusal(HTTPStatus.BAD_REQUEST, error.reason, str(error))
+        except MemoryError as error:
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "out-of-memory", str(error))
         except Exception as error:  # one request must not end the server; the log and the failure object tell
             logger.exception("inference failed")
             return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", f"{type(error).__name__}: {error}")
 
-    def _compute(self, folders: ModelFolders, body: bytes) -> bytes:
+    def _compute(self, folders: ModelFolders, body: BinaryIO, reception: Reception) -> bytes:
         started = time.perf_counter()
-        request = Request.from_bytes(body)
+        # A small body lies in memory, a large one in a file, of which only a micro-batch at a time comes into memory.
+        request = Request.from_bytes(body.read()) if isinstance(body, BytesIO) else Request.from_file(body)
         header = request.header
         loaded = folders.find(folder=header.folder, token=header.token, digest=header.digest)
+        check_inputs(loaded, request)  # before it waits for others
         parsed = time.perf_counter()
+        batch = {"run": header.run, "batch": header.batch, "attempt": header.attempt, "token": header.token, "chips": len(request.index)}
+        logger.debug("batch parsed", extra=batch)
         with self._computing:
             acquired = time.perf_counter()
-            response = embed(loaded, request, micro_batch=self.micro_batch)
+            logger.debug("batch begun", extra=batch)
+            response = embed(loaded, request, micro_batch=self.micro_batch(loaded))
             computed = time.perf_counter()
         answer = response.to_bytes()
+        ended = time.perf_counter()
         logger.info(
             "batch computed",
             extra={
-                "run": header.run,
-                "batch": header.batch,
-                "attempt": header.attempt,
-                "token": header.token,
-                "chips": len(request.index),
+                **batch,
+                "bytes": reception.size,
+                "micro_batch": self.micro_batch(loaded),
                 "non_finite": int(response.status.sum()),
-                "seconds": round(time.perf_counter() - started, 6),
-                "seconds_waiting": round(acquired - parsed, 6),
+                "seconds": round(ended - reception.began, 6),
+                "seconds_receiving": round(reception.ended - reception.began, 6),
+                "seconds_parsing": round(parsed - started, 6),
+                # For one of the HTTP threads, then for its turn to compute.
+                "seconds_waiting": round(started - reception.ended + acquired - parsed, 6),
                 "seconds_computing": round(computed - acquired, 6),
+                "seconds_serialising": round(ended - computed, 6),
             },
         )
         return answer
+
+
+def default_concurrency(folders: ModelFolders) -> int:
+    """Give how many requests compute at once where nobody says: two on CUDA, one on the CPU.
+
+    On a GPU the second one's pixels are read and go up while the first computes. On the CPU one run takes all cores by itself; a second
+    would only share them, and its activations would take as much memory again.
+    """
+    on_cuda = any(loaded.chain.device == CUDA for loaded in folders.all())
+    return 2 if on_cuda else 1
 
 
 def refusal(status: HTTPStatus, reason: str, message: str) -> tuple[HTTPStatus, str, bytes]:

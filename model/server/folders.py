@@ -1,9 +1,8 @@
-"""Model folders under ``/opt/ml/model``: checked against their manifests, every entry's graph loaded and checked against its entry."""
+"""Model folders under ``/opt/ml/model``: checked against their manifests, every entry's graphs loaded and checked against each other."""
 
 import hashlib
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +10,13 @@ import onnxruntime
 
 from clayline.errors import BatchError, ModelError
 from clayline.manifest import Manifest, ModelEntry, read_manifest
+from server.chain import Chain, link
+from server.memory import ChipLimit
+from server.sessions import load_cuda_libraries, open_session, session_options
 
+__all__ = ["LoadedEntry", "ModelFolders", "load_folders", "session_options"]  # the last for benchmarks/endpoint.py
 MANIFEST: Final = "manifest.json"
-_GRAPH_TYPE: Final = {"uint8": "tensor(uint8)", "uint16": "tensor(uint16)", "float32": "tensor(float)"}
-_PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +26,13 @@ class LoadedEntry:
     folder: str
     """Name of the model folder, ``{name}-v{version}``."""
     entry: ModelEntry
-    session: onnxruntime.InferenceSession
-    """Its inputs are the entry's by name; its outputs are embeddings [N, D] and, with a loss metric, losses [N], by position."""
+    chain: Chain
+    advised: int | None
+    """Chips in one run that the folder's manifest advises for this device."""
+    untrained: bool
+    """Whether its weights are random numbers."""
+    limit: ChipLimit = field(default_factory=ChipLimit)
+    """What is known of the memory that a run takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +41,10 @@ class ModelFolders:
 
     entries: Mapping[str, Mapping[str, LoadedEntry]]
     """By folder, then by token."""
+
+    def all(self) -> list[LoadedEntry]:
+        """Give the entries of every folder."""
+        return [loaded for entries in self.entries.values() for loaded in entries.values()]
 
     def find(self, *, folder: str, token: str, digest: str) -> LoadedEntry:
         """Give the entry a request names. Raises BatchError: ``unknown-model`` (folder or token), ``model-changed`` (its digest)."""
@@ -54,8 +65,8 @@ def load_folders(root: Path, *, threads: int) -> ModelFolders:
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
 
     Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
-    missing or has other bytes than its digest says, or a graph that does not fit its entry or reads a file which the entry does not list;
-    and when there is no folder at all.
+    missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or read a file which the entry does
+    not list; and when there is no folder at all.
     """
     if not root.is_dir():
         msg = f"{root} is no directory: put model folders there, or name another with --models"
@@ -64,22 +75,8 @@ def load_folders(root: Path, *, threads: int) -> ModelFolders:
     if not folders:
         msg = f"{root} holds no model folder: put one there, or name another path with --models"
         raise ModelError(msg)
+    load_cuda_libraries()
     return ModelFolders(entries={path.name: _load_folder(path, threads=threads) for path in folders})
-
-
-def providers() -> list[str]:
-    """Execution providers to ask for: CUDA where this build of ONNX Runtime has it, then the CPU."""
-    available = onnxruntime.get_available_providers()
-    return [name for name in _PROVIDERS if name in available]
-
-
-def session_options(*, threads: int) -> onnxruntime.SessionOptions:
-    """Options that every session here has; benchmarks/endpoint.py takes the same for its bare session."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # a failed run raises; ONNX Runtime's own line to stderr is not JSON
-    return options
 
 
 def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
@@ -93,7 +90,21 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
         msg = f"model folder {path} must be named {expected}, after its manifest: requests name it so"
         raise ModelError(msg)
     _check_files(path, manifest)
-    return {entry.token: _load_entry(path, entry, threads=threads) for entry in manifest.entries}
+    sessions: dict[str, onnxruntime.InferenceSession] = {}  # by file: a trunk is loaded once, however many entries share it
+    loaded = {}
+    for entry in manifest.entries:
+        where = f"entry {entry.token} of {path}"
+        for name in _graphs(entry):
+            if name not in sessions:
+                sessions[name] = _load_graph(path / name, where=where, threads=threads)
+        chain = link(entry, sessions, where=where)
+        advised = (manifest.micro_batch or {}).get(chain.device)
+        loaded[entry.token] = LoadedEntry(folder=path.name, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained)
+    return loaded
+
+
+def _graphs(entry: ModelEntry) -> list[str]:
+    return [name for name in (entry.graph, entry.trunk, entry.tail) if name is not None]
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
@@ -107,43 +118,37 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         if found != digest:
             msg = f"{path / name} has {found}, its manifest says {digest}: the file is damaged or was replaced; publish the folder again"
             raise ModelError(msg)
+    _check_cover(path, manifest)
+
+
+def _check_cover(path: Path, manifest: Manifest) -> None:
+    """Raise ModelError unless each entry's digest covers all that its graphs read: a graph may keep weights in files beside it, by name."""
+    beside = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
+    named = {graph: _names_in(path / graph, beside) for entry in manifest.entries for graph in _graphs(entry)}
     for entry in manifest.entries:
-        _check_cover(path, entry)
+        for graph in _graphs(entry):
+            if unlisted := sorted(named[graph].difference(entry.files)):
+                names = f"its graph {graph} names the file {unlisted[0]}, which the entry does not list"
+                raise ModelError(f"entry {entry.token} of {path}: {names}; export the folder again")
 
 
-def _check_cover(path: Path, entry: ModelEntry) -> None:
-    """Raise ModelError unless the entry's digest covers all that its graph reads: a graph may keep weights in files beside it, by name."""
-    graph = (path / entry.graph).read_bytes()
-    for file in sorted(path.rglob("*")):
-        name = file.relative_to(path).as_posix()
-        if not file.is_dir() and name not in entry.files and name.encode() in graph:
-            msg = f"entry {entry.token} of {path}: its graph names the file {name}, which the entry does not list; export the folder again"
-            raise ModelError(msg)
+def _names_in(path: Path, names: Iterable[str]) -> set[str]:
+    """Those of ``names`` that occur in a file, which may be larger than memory: weights need not lie beside the graph."""
+    wanted = {name: name.encode() for name in names}
+    overlap = max(map(len, wanted.values()))
+    found: set[str] = set()
+    with path.open("rb") as file:
+        rest = b""
+        while block := file.read(_BLOCK):
+            block = rest + block
+            found.update(name for name, text in wanted.items() if name not in found and text in block)
+            rest = block[-overlap:]
+    return found
 
 
-def _load_entry(path: Path, entry: ModelEntry, *, threads: int) -> LoadedEntry:
+def _load_graph(path: Path, *, where: str, threads: int) -> onnxruntime.InferenceSession:
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path / entry.graph), session_options(threads=threads), providers=providers())
+        return open_session(path, threads=threads)
     except Exception as error:  # ONNX Runtime's errors share no other base class
-        msg = f"entry {entry.token} of {path}: ONNX Runtime cannot load {entry.graph}: {error}"
+        msg = f"{where}: ONNX Runtime cannot load {path.name}: {error}"
         raise ModelError(msg) from error
-    expected = {name: ("tensor(float)", [4]) for name in entry.inputs}
-    expected["pixels"] = (_GRAPH_TYPE[entry.dtype], [len(entry.bands), entry.chip_size, entry.chip_size])
-    found = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
-    if found.keys() != expected.keys() or not all(_fits(found[name], expected[name]) for name in expected):
-        msg = f"entry {entry.token} of {path}: the graph's inputs (without N) are {found}, the manifest's are {expected}"
-        raise ModelError(msg)
-    if len(session.get_outputs()) < (1 if entry.loss_metric is None else 2):
-        msg = f"entry {entry.token} of {path}: the graph has no second output for the loss {entry.loss_metric}"
-        raise ModelError(msg)
-    return LoadedEntry(folder=path.name, entry=entry, session=session)
-
-
-def _fits(found: tuple[str, list[int | str | None]], expected: tuple[str, list[int]]) -> bool:
-    """Compare type and dimensions; one that the graph leaves open (a name or None) fits every number."""
-    same_rank = len(found[1]) == len(expected[1])
-    return (
-        found[0] == expected[0]
-        and same_rank
-        and all(dim == want for dim, want in zip(found[1], expected[1], strict=True) if isinstance(dim, int))
-    )

@@ -1,5 +1,7 @@
 """From a request's chips to a response's vectors, in micro-batches."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,10 @@ from numpy.typing import NDArray
 from clayline.errors import BatchError, ModelError
 from clayline.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
 from server.folders import LoadedEntry
+from server.memory import out_of_memory
+from server.sessions import CPU
+
+logger = logging.getLogger("clayline.server")
 
 
 def check_inputs(loaded: LoadedEntry, request: Request) -> None:
@@ -28,14 +34,19 @@ def check_inputs(loaded: LoadedEntry, request: Request) -> None:
 def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int) -> Response:
     """Compute the request, ``micro_batch`` chips at a time. A chip whose vector or loss is not finite gets status 1 and zeros.
 
-    Raises BatchError (``wrong-shape``) for inputs that do not fit, ModelError for a graph whose outputs do not fit the manifest, and
-    whatever ONNX Runtime raises.
+    Where memory does not suffice, fewer chips are computed at a time, from then on for this entry. Raises BatchError (``wrong-shape``) for
+    inputs that do not fit, MemoryError where it does not suffice for one chip, ModelError for a graph whose outputs do not fit the
+    manifest, and RuntimeError, which is ONNX Runtime's.
     """
     check_inputs(loaded, request)
     entry = loaded.entry
-    parts = [_run(loaded, request, slice(start, start + micro_batch)) for start in range(0, len(request.index), micro_batch)]
-    embeddings = np.concatenate([part[0] for part in parts])
-    loss = None if entry.loss_metric is None else np.concatenate([part[1] for part in parts])
+    outputs = _in_micro_batches(
+        loaded,
+        lambda chips: {name: request.inputs[name][chips] for name in entry.inputs},
+        count=len(request.index),
+        micro_batch=micro_batch,
+    )
+    embeddings, loss = outputs[0], None if entry.loss_metric is None else outputs[1]
     good = np.isfinite(embeddings).all(axis=1)
     if loss is not None:
         good &= np.isfinite(loss)
@@ -52,25 +63,60 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int) -> Respons
 
 
 def warm_up(loaded: LoadedEntry, *, micro_batch: int) -> None:
-    """Run a micro-batch of nodata, so that the first request pays for no allocation. Raises ModelError where outputs do not fit."""
+    """Run the entry once on nodata, so that the first request pays for no allocation, and a graph that does not fit stops the start.
+
+    On CUDA a whole micro-batch, which grows the arena; on the CPU, where a chip of a large model takes seconds, one chip. Raises as
+    ``embed``.
+    """
     entry = loaded.entry
-    feed: dict[str, NDArray[Any]] = {name: np.zeros((micro_batch, 4), np.float32) for name in entry.inputs}
-    feed["pixels"] = np.full((micro_batch, len(entry.bands), entry.chip_size, entry.chip_size), entry.nodata_fill, entry.dtype)
-    _compute(loaded, feed)
+
+    def nodata(chips: slice) -> dict[str, NDArray[Any]]:
+        count = chips.stop - chips.start
+        feed: dict[str, NDArray[Any]] = {name: np.zeros((count, 4), np.float32) for name in entry.inputs}
+        feed["pixels"] = np.full((count, len(entry.bands), entry.chip_size, entry.chip_size), entry.nodata_fill, entry.dtype)
+        return feed
+
+    count = 1 if loaded.chain.device == CPU else micro_batch
+    _in_micro_batches(loaded, nodata, count=count, micro_batch=count)
 
 
-def _run(loaded: LoadedEntry, request: Request, chips: slice) -> list[NDArray[np.float32]]:
-    return _compute(loaded, {name: request.inputs[name][chips] for name in loaded.entry.inputs})
-
-
-def _compute(loaded: LoadedEntry, feed: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-    """Give embeddings [n, D] and, where the entry has a loss metric, losses [n], as float32 whatever the graph's precision."""
+def _in_micro_batches(
+    loaded: LoadedEntry, feed: Callable[[slice], dict[str, NDArray[Any]]], *, count: int, micro_batch: int
+) -> list[NDArray[np.float32]]:
+    """Give the results of ``count`` chips. A micro-batch that memory does not hold is halved and the same chips are computed again."""
     entry = loaded.entry
-    count = len(feed["pixels"])
-    shapes = [(count, entry.dimensions)] if entry.loss_metric is None else [(count, entry.dimensions), (count,)]
-    names = [node.name for node in loaded.session.get_outputs()[: len(shapes)]]
-    outputs = loaded.session.run(names, feed)
-    if [output.shape for output in outputs] != shapes:
-        msg = f"entry {entry.token}: the graph gave {[output.shape for output in outputs]} for {count} chips, its manifest says {shapes}"
+    outputs = [
+        np.empty((count, *shape), np.float32)
+        for shape in ([(entry.dimensions,)] if entry.loss_metric is None else [(entry.dimensions,), ()])
+    ]
+    start, size, lowered = 0, micro_batch, False
+    while start < count:
+        size = loaded.limit.cap(size)
+        chips = slice(start, min(start + size, count))
+        try:
+            parts = loaded.chain.run(feed(chips))
+        except (MemoryError, RuntimeError) as error:
+            taken = chips.stop - start
+            if not out_of_memory(error):
+                raise
+            if taken == 1:
+                msg = f"entry {entry.token}: memory does not suffice for one chip: {error}"
+                raise MemoryError(msg) from error
+            size, lowered = taken // 2, True
+            logger.warning("out of memory, the same chips again", extra={"token": entry.token, "chips": taken, "micro_batch": size})
+            continue
+        _store(entry.token, parts, [output[chips] for output in outputs])
+        start = chips.stop
+        if lowered and loaded.limit.keep(size):
+            logger.warning("micro-batch lowered until the process ends", extra={"token": entry.token, "micro_batch": size})
+        lowered = False
+    return outputs
+
+
+def _store(token: str, parts: list[NDArray[np.float32]], places: list[NDArray[np.float32]]) -> None:
+    if [part.shape for part in parts] != [place.shape for place in places]:
+        expected = [place.shape for place in places]
+        msg = f"entry {token}: the graph gave {[part.shape for part in parts]} for {expected[0][0]} chips, its manifest says {expected}"
         raise ModelError(msg)
-    return [np.asarray(output, np.float32) for output in outputs]
+    for part, place in zip(parts, places, strict=True):
+        place[:] = part

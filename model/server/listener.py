@@ -9,12 +9,14 @@ import waitress.wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import InternalServerError, RequestEntityTooLarge
 
-from server.app import EndpointApp, refusal
+from server.app import RECEIVED, EndpointApp, Reception, refusal
 
 MEBIBYTE: Final = 1 << 20
+_OWN_CHANNELS: Final = 2
+"""waitress counts its listening socket and the pipe that wakes it among its connections."""
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress is untyped
@@ -24,9 +26,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress is untyped
     unread = 0
     """Bytes of an oversized body that the client will still send."""
 
+    def __init__(self, adjustments: object) -> None:
+        super().__init__(adjustments)
+        self.began = self.ended = time.perf_counter()
+
     @override
     def received(self, data: bytes) -> int:
         """Take what belongs to this request and give its length, as waitress asks."""
+        taken = self._received(data)
+        self.ended = time.perf_counter()
+        return taken
+
+    def _received(self, data: bytes) -> int:
         if self.unread:
             taken = min(self.unread, len(data))
             self.unread -= taken
@@ -40,6 +51,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress is untyped
                 self.unread = self.content_length
                 self.completed = False
         return consumed
+
+
+class Task(WSGITask):  # type: ignore[misc] # waitress is untyped
+    """A request for the application, which is told when it was received: only the parser saw that."""
+
+    @override
+    def get_environment(self) -> dict[str, Any]:
+        """Give waitress's WSGI environment with the reception in it."""
+        environ: dict[str, Any] = super().get_environment()
+        parser = self.request
+        environ[RECEIVED] = Reception(began=parser.began, ended=parser.ended, size=parser.body_bytes_received)
+        return environ
 
 
 class JsonError(ErrorTask):  # type: ignore[misc] # waitress is untyped
@@ -62,17 +85,24 @@ class JsonError(ErrorTask):  # type: ignore[misc] # waitress is untyped
 
 
 class Channel(HTTPChannel):  # type: ignore[misc] # waitress is untyped
-    """A connection with the two classes above."""
+    """A connection with the classes above."""
 
     parser_class = Parser
+    task_class = Task
     error_task_class = JsonError
 
 
 class Listener:
     """The socket and the loop that serves it. Bound when made; ``run`` returns after ``stop``."""
 
-    def __init__(self, app: EndpointApp, *, host: str, port: int, threads: int, body_limit: int) -> None:
-        """Bind. ``threads`` must exceed the requests sent at once, else ``/ping`` waits behind them; ``body_limit`` is in bytes."""
+    def __init__(
+        self, app: EndpointApp, *, host: str, port: int, threads: int, body_limit: int, body_memory: int, connections: int
+    ) -> None:
+        """Bind. ``threads`` must exceed the requests sent at once, else ``/ping`` waits behind them.
+
+        A body of over ``body_limit`` bytes is refused, one of over ``body_memory`` received into a temporary file. A client beyond
+        ``connections`` waits until another is done: so ``body_memory * connections`` bounds what is held of bodies.
+        """
         self._channels: dict[int, Any] = {}
         self._server = create_server(
             app,
@@ -84,7 +114,8 @@ class Listener:
             max_request_body_size=body_limit + 1,  # waitress refuses from this size on
             recv_bytes=MEBIBYTE
             // 8,  # the default of 8 KiB takes three times the CPU time for a request of 2.6 MB, 1 MiB half as much again
-            inbuf_overflow=256 * MEBIBYTE,  # larger bodies are received into a temporary file
+            inbuf_overflow=body_memory,
+            connection_limit=connections + _OWN_CHANNELS,
             outbuf_overflow=64 * MEBIBYTE,
             outbuf_high_watermark=256 * MEBIBYTE,
         )

@@ -1,10 +1,13 @@
 """Request and response objects of the endpoint, as docs/wire.md specifies them."""
 
 import json
+import os
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, BinaryIO, Final, Protocol, Self
 
 import numpy as np
 import safetensors
@@ -18,6 +21,50 @@ MAX_HEADER_BYTES = 100_000
 STATUS_GOOD = 0
 STATUS_NON_FINITE = 1
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,5}\Z")
+_DTYPES: Final = MappingProxyType(
+    {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4", "F32": "<f4"}
+    | {"U64": "<u8", "I64": "<i8", "F64": "<f8"}
+)
+_INVALID: Final = (safetensors.SafetensorError, ValueError, AttributeError, KeyError, RecursionError)
+
+
+class Tensor(Protocol):
+    """A request's input: an array, or one that still lies in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole tensor."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of an element."""
+
+    def __getitem__(self, chips: slice, /) -> NDArray[Any]:
+        """Give consecutive chips."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileTensor:
+    """A tensor in a file, of which memory holds only what is asked for: a large request never lies in memory as a whole."""
+
+    file: BinaryIO
+    offset: int
+    """Of its first byte in the file."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, chips: slice, /) -> NDArray[Any]:
+        """Read consecutive chips. Raises WireError when the file ends before them."""
+        start, stop, _ = chips.indices(self.shape[0])
+        part = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
+        # Read, not mapped: pages of a mapping stay in the process until it is closed. Positioned: threads may share the file.
+        place, rest = self.offset + start * (part.nbytes // max(len(part), 1)), memoryview(part.reshape(-1).view(np.uint8))
+        while rest.nbytes:
+            if not (count := os.preadv(self.file.fileno(), [rest], place)):
+                msg = f"the request's file ends before byte {place + rest.nbytes}"
+                raise WireError(msg)
+            place, rest = place + count, rest[count:]
+        return part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,20 +113,38 @@ class Request:
     header: BatchHeader
     index: NDArray[np.int64]
     """[N], ascending window numbers."""
-    inputs: dict[str, NDArray[Any]]
+    inputs: Mapping[str, Tensor]
     """``pixels`` [N, C, H, W] in the entry's dtype, and where the entry takes them ``time`` and ``latlon``, both [N, 4] float32."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""
-        return _write({"index": self.index, **self.inputs}, self.header.metadata("request/1"))
+        return _write({"index": self.index} | {name: tensor[:] for name, tensor in self.inputs.items()}, self.header.metadata("request/1"))
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
         """Parse and check shapes against each other. Raises WireError."""
         metadata, tensors = _read(body)
+        return cls._checked(metadata, tensors.pop("index", None), tensors)
+
+    @classmethod
+    def from_file(cls, file: BinaryIO) -> Self:
+        """Do the same with a file that has a descriptor; it must stay open, because the inputs are read when they are sliced.
+
+        ``index`` is mapped: it costs memory when it is used, after the shapes of the rest were compared with the entry.
+        """
+        metadata, tensors = _read_file(file)
+        index = tensors.pop("index", None)
+        mapped = None
+        if index is not None:
+            empty = 0 in index.shape  # which cannot be mapped
+            mapped = index[:] if empty else np.memmap(file, index.dtype, "r", index.offset, index.shape)
+        return cls._checked(metadata, mapped, tensors)
+
+    @classmethod
+    def _checked(cls, metadata: dict[str, str], index: NDArray[Any] | None, tensors: Mapping[str, Tensor]) -> Self:
         header = BatchHeader.from_metadata(metadata, "request/1")
-        index = _take(tensors, "index", np.int64, 1)
-        if "pixels" not in tensors or tensors["pixels"].ndim != 4:  # noqa: PLR2004 - [N, C, H, W]
+        index = _fitting(index, "index", np.int64, 1)
+        if "pixels" not in tensors or len(tensors["pixels"].shape) != 4:  # noqa: PLR2004 - [N, C, H, W]
             msg = f"batch {header.batch} of run {header.run}: `pixels` is missing or not [N, C, H, W]"
             raise WireError(msg)
         if not len(index) or any(tensor.shape[:1] != index.shape for tensor in tensors.values()):
@@ -116,10 +181,10 @@ class Response:
         """Parse and check shapes against each other. Raises WireError."""
         metadata, tensors = _read(body)
         header = BatchHeader.from_metadata(metadata, "response/1")
-        index = _take(tensors, "index", np.int64, 1)
-        embeddings = _take(tensors, "embeddings", np.float32, 2)
-        status = _take(tensors, "status", np.uint8, 1)
-        loss = _take(tensors, "loss", np.float32, 1) if "loss" in tensors else None
+        index = _fitting(tensors.get("index"), "index", np.int64, 1)
+        embeddings = _fitting(tensors.get("embeddings"), "embeddings", np.float32, 2)
+        status = _fitting(tensors.get("status"), "status", np.uint8, 1)
+        loss = _fitting(tensors.get("loss"), "loss", np.float32, 1) if "loss" in tensors else None
         metric = metadata.get("loss_metric") or None
         if (loss is None) != (metric is None) or {len(embeddings), len(status), len(index) if loss is None else len(loss)} != {len(index)}:
             msg = f"batch {header.batch} of run {header.run}: response tensors do not fit each other"
@@ -134,19 +199,47 @@ def _write(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
 
 def _read(body: bytes) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     """Split a safetensors file into its metadata and its tensors."""
-    if len(body) < 8 or not 2 <= (length := struct.unpack("<Q", body[:8])[0]) <= min(MAX_HEADER_BYTES, len(body) - 8):  # noqa: PLR2004 - u64 header length
-        msg = "not a safetensors file, or its header is too large"
-        raise WireError(msg)
+    length = _header_length(body[:8], len(body))
     try:
         metadata = json.loads(body[8 : 8 + length]).get("__metadata__") or {}  # the library takes null, too
         return metadata, safetensors.numpy.load(body)
-    except (safetensors.SafetensorError, ValueError, AttributeError, KeyError, RecursionError) as error:
+    except _INVALID as error:
         msg = f"not a valid safetensors file: {error}"
         raise WireError(msg) from error
 
 
-def _take(tensors: dict[str, NDArray[Any]], name: str, dtype: type[np.generic], ndim: int) -> NDArray[Any]:
-    tensor = tensors.pop(name, None)
+def _read_file(file: BinaryIO) -> tuple[dict[str, str], dict[str, FileTensor]]:
+    """Do the same without reading the tensors: the library checks the header, which then says where they lie."""
+    file.flush()
+    descriptor = file.fileno()
+    length = _header_length(os.pread(descriptor, 8, 0), os.fstat(descriptor).st_size)
+    try:
+        header = json.loads(os.pread(descriptor, length, 8))
+        with safetensors.safe_open(f"/proc/self/fd/{descriptor}", framework="numpy") as opened:
+            kinds = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - the library's own class
+            tensors = {
+                name: FileTensor(
+                    file=file,
+                    offset=8 + length + header[name]["data_offsets"][0],
+                    shape=tuple(kind.get_shape()),
+                    dtype=np.dtype(_DTYPES[kind.get_dtype()]),
+                )
+                for name, kind in kinds.items()
+            }
+    except _INVALID as error:
+        msg = f"not a valid safetensors file: {error}"
+        raise WireError(msg) from error
+    return header.get("__metadata__") or {}, tensors
+
+
+def _header_length(start: bytes, size: int) -> int:
+    if len(start) < 8 or not 2 <= (length := struct.unpack("<Q", start)[0]) <= min(MAX_HEADER_BYTES, size - 8):  # noqa: PLR2004 - u64 header length
+        msg = "not a safetensors file, or its header is too large"
+        raise WireError(msg)
+    return int(length)
+
+
+def _fitting(tensor: NDArray[Any] | None, name: str, dtype: type[np.generic], ndim: int) -> NDArray[Any]:
     if tensor is None or tensor.dtype != dtype or tensor.ndim != ndim:
         msg = f"tensor {name} is missing, or not {np.dtype(dtype).name} of {ndim} dimension(s)"
         raise WireError(msg)

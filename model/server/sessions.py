@@ -1,0 +1,68 @@
+"""ONNX Runtime's sessions: with which options a graph is loaded, and on which device it then runs."""
+
+import logging
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import onnxruntime
+
+logger = logging.getLogger("clayline.server")
+type Device = Literal["cpu", "cuda"]
+"""By the names of IO binding and of the manifest's ``micro_batch``."""
+CPU: Final = "cpu"
+CUDA: Final = "cuda"
+CUDA_PROVIDER: Final = "CUDAExecutionProvider"
+CPU_PROVIDER: Final = "CPUExecutionProvider"
+CUDA_OPTIONS: Final = MappingProxyType(
+    {
+        # The default doubles the arena at every growth: of a large trunk's memory up to half would lie idle, and a batch fail for it.
+        "arena_extend_strategy": "kSameAsRequested",
+        # The default times every algorithm for every new number of chips, also that of a request's last, smaller micro-batch.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        # The default rounds fp32 factors to 10 bits of mantissa: an fp32 folder promises more than that.
+        "use_tf32": "0",
+        # Sums of the fused LayerNorm in fp32, also where its input is fp16: its variance overflows or loses digits otherwise.
+        "enable_skip_layer_norm_strict_mode": "1",
+    }
+)
+"""See https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html; all values are strings there."""
+
+
+def session_options(*, threads: int) -> onnxruntime.SessionOptions:
+    """Options that every session here has; benchmarks/endpoint.py takes the same for its bare session."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # a failed run raises; ONNX Runtime's own line to stderr is not JSON
+    # Each session has threads of its own, which spin for a while after a run: a stem's would take the cores from the trunk's.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def providers(available: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Execution providers to ask for, with options: CUDA where this build of ONNX Runtime has it, then the CPU."""
+    cuda = [(CUDA_PROVIDER, dict(CUDA_OPTIONS))] if CUDA_PROVIDER in available else []
+    return [*cuda, (CPU_PROVIDER, {})]
+
+
+def load_cuda_libraries() -> None:
+    """Load CUDA's and cuDNN's libraries where pip put them, which no loader's path names; do nothing in a build for the CPU."""
+    if CUDA_PROVIDER in onnxruntime.get_available_providers():
+        onnxruntime.preload_dlls()
+
+
+def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    """Load a graph with ``threads`` CPU threads. Raises what ONNX Runtime raises, whose errors share no base class."""
+    asked = providers(onnxruntime.get_available_providers())
+    session = onnxruntime.InferenceSession(os.fspath(path), session_options(threads=threads), providers=asked)
+    if len(asked) > 1 and device_of(session) == CPU:
+        # ONNX Runtime falls back by itself when there is no GPU or its libraries do not load; at its price that should be seen.
+        logger.warning("CUDA was asked for, the CPU was got", extra={"graph": path.name})
+    return session
+
+
+def device_of(session: onnxruntime.InferenceSession) -> Device:
+    """Where it runs: on the first provider that ONNX Runtime could make."""
+    return CUDA if CUDA_PROVIDER in session.get_providers() else CPU
