@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
@@ -37,10 +36,10 @@ pathlib.Path(os.environ["GUARD_MARK"]).write_text("on")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Dockerfile's RUNs of install.sh, from the context that Docker would send, with FLAVOUR cpu and a prefix of our own."""
     place = tmp_path_factory.mktemp("image")
-    base, prefix = place / "base", place / "opt"
-    venv.create(base, with_pip=True)  # the base image's Python
+    prefix = place / "opt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLAYLINE_", "PYTHON", "VIRTUAL_ENV"))}
-    environment |= {"PATH": f"{base / 'bin'}{os.pathsep}{os.defpath}", "FLAVOUR": "cpu"}
+    # This environment's Python, which has pip, stands for the base image's; what is installed goes into an environment of its own.
+    environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "FLAVOUR": "cpu"}
     context = copy_context(place / "context")
     steps = [step for step in instructions(DOCKERFILE.read_text()) if step.name == "RUN" and "install.sh" in step.arguments]
     for number, step in enumerate(steps):
