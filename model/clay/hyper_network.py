@@ -102,8 +102,12 @@ class _Generator:
         parts = [self.slice(self.slice(each, WAVE, end, f"{each}.tail"), 0, -1, f"{each}.waves") for each in (out, tokens)]
         mixed = self.graph.node("Add", parts, f"{self.name}.mixed")
         flat = self.linear(mixed, f"{self.name}.weight_generator.fc_weight", f"{self.name}.kernels.flat")
-        scaled = self.graph.node("Mul", [flat, self.graph.constant("kernel.scale", KERNEL_SCALE, np.float32)], f"{self.name}.kernels.scaled")
-        return self.graph.node("Reshape", [scaled, self.graph.constant(f"{self.name}.shape", [-1, *shape], np.int64)], f"{self.name}.kernels")
+        scaled = self.graph.node(
+            "Mul", [flat, self.graph.constant("kernel.scale", KERNEL_SCALE, np.float32)], f"{self.name}.kernels.scaled"
+        )
+        return self.graph.node(
+            "Reshape", [scaled, self.graph.constant(f"{self.name}.shape", [-1, *shape], np.int64)], f"{self.name}.kernels"
+        )
 
     def slice(self, value: str, start: int, end: int, output: str) -> str:
         """Rows from ``start`` to ``end``."""
@@ -130,7 +134,9 @@ class _Generator:
         mixed = graph.node("MatMul", [graph.node("Softmax", [scaled], f"{layer}.attention", axis=-1), value], f"{layer}.mixed")
         rows = graph.node("Transpose", [mixed], f"{layer}.rows", perm=[0, 2, 1, 3])
         rows = graph.node("Reshape", [rows, graph.constant("rows.shape", [-1, WAVE], np.int64)], f"{layer}.joined")
-        attended = self._norm(graph.node("Add", [tokens, self.linear(rows, f"{layer}.self_attn.out_proj", f"{layer}.out")], f"{layer}.sum1"), f"{layer}.norm1")
+        attended = self._norm(
+            graph.node("Add", [tokens, self.linear(rows, f"{layer}.self_attn.out_proj", f"{layer}.out")], f"{layer}.sum1"), f"{layer}.norm1"
+        )
         hidden = self.linear(self._gelu(self.linear(attended, f"{layer}.linear1", f"{layer}.up")), f"{layer}.linear2", f"{layer}.down")
         return self._norm(graph.node("Add", [attended, hidden], f"{layer}.sum2"), f"{layer}.norm2")
 

@@ -1,7 +1,5 @@
 """What an export must know of a sensor: Clay's own eight, or a user's from a YAML file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -105,7 +103,7 @@ _TRAITS: dict[str, tuple[str, str, bool, float]] = {
     "modis": ("modis", "float32", False, 0.1),
     "satellogic-MSI-L1D": ("satellogic", "uint16", False, 1.0),
 }
-"""Slug, type of the digital numbers, decibels, factor of the loss. MODIS reflectances go below zero (int16), which float32 holds exactly."""
+"""Slug, type of the digital numbers, decibels, factor of the loss. MODIS goes below zero (int16), which float32 holds exactly."""
 
 
 def known_sensors() -> dict[str, BandSet]:

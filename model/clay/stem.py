@@ -74,7 +74,10 @@ class Stem:
         L1 between the normalised chip's patches and the decoder's, the mean over a patch, then over the hidden patches.
         """
         hidden, seen = mask.split(self.side**2)
-        bounds = [graph.constant(f"decoded.{what}", [number], np.int64) for what, number in (("start", 1 + len(seen)), ("end", 1 + len(seen) + len(hidden)), ("axis", 1))]
+        bounds = [
+            graph.constant(f"decoded.{what}", [number], np.int64)
+            for what, number in (("start", 1 + len(seen)), ("end", 1 + len(seen) + len(hidden)), ("axis", 1))
+        ]
         wide = graph.node("Cast", ["decoded"], "decoded.wide", to=ELEMENTS["float32"])
         masked = graph.node("Slice", [wide, *bounds], "decoded.masked")
         matrix = graph.constant("pixels_out", np.ascontiguousarray(pixels_out.T))

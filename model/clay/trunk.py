@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clay.graph import ELEMENTS, Graph
-from clay.transformer import Precision, Stack
+from clay.transformer import Precision, Stack, multiply
 
 if TYPE_CHECKING:
     from clay.architecture import Architecture
@@ -46,9 +46,10 @@ def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precis
     if not loss:
         return
     seen = encoder.apply("visible", "masked", only_first=False)
-    matrix, bias = (weights[f"decoder.enc_to_dec.{part}"].astype(precision.matrices, copy=False) for part in ("weight", "bias"))
-    narrow = graph.node("MatMul", [seen, graph.weight("decoder.enc_to_dec.weight", matrix.T)], "decoder.in.product")
-    narrow = graph.node("Add", [narrow, graph.weight("decoder.enc_to_dec.bias", bias)], "decoder.in")
+    matrix, bias = (weights[f"decoder.enc_to_dec.{part}"] for part in ("weight", "bias"))
+    narrow = multiply(graph, seen, "decoder.enc_to_dec.weight", matrix, "decoder.in.product", precision)
+    addend = graph.weight("decoder.enc_to_dec.bias", bias.astype(precision.matrices, copy=False))
+    narrow = graph.node("Add", [narrow, addend], "decoder.in")
     placed = graph.node("Add", [narrow, "visible_encoding"], "decoder.in.placed")
     tokens = graph.node("Concat", [placed, "masked_queries"], "decoder.tokens", axis=1)
     decoder = Stack(graph=graph, name="decoder.transformer", shape=architecture.decoder, weights=weights, precision=precision)
