@@ -106,6 +106,7 @@ class EndpointApp:
             logger.debug("batch begun", extra=batch)
             response = embed(loaded, request, micro_batch=self.micro_batch(loaded))
             computed = time.perf_counter()
+            logger.debug("batch embedded", extra=batch)
         answer = response.to_bytes()
         ended = time.perf_counter()
         logger.info(
