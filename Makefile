@@ -42,14 +42,15 @@ setup-publish: .venv-publish/.ready
 	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
 	touch $@
 
-setup-model:
-ifeq ($(PYTHON311),)
-	@echo "no Python 3.11: the parity tests against torch will skip"
-else
-	@test .venv-model/.ready -nt requirements/model.txt || ( \
-	  $(PYTHON311) -m venv --clear .venv-model && \
-	  .venv-model/bin/python -m pip install -q --disable-pip-version-check -r requirements/model.txt && touch .venv-model/.ready )
-endif
+setup-model: $(if $(PYTHON311),.venv-model/.ready)
+	@$(if $(PYTHON311),,echo "no Python 3.11: the parity tests against torch will skip")
+.venv-model/.ready: requirements/model.txt requirements/claymodel.txt
+	$(PYTHON311) -m venv --clear .venv-model
+	.venv-model/bin/python -m pip install -q --disable-pip-version-check -r requirements/model.txt
+	.venv-model/bin/python -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+	  -r requirements/claymodel.txt -d .venv-model/claymodel
+	.venv-model/bin/python -m zipfile -e .venv-model/claymodel/claymodel-*.whl .venv-model/claymodel/src
+	touch $@
 
 bench: setup ## numbers, as ratios against the alternative in the same run
 	$(BIN)/python benchmarks/tile.py
