@@ -92,7 +92,11 @@ class ModelBucket:
                 sent.append(file.name)
         for file in (*folder.files, folder.manifest_file):
             file.check_unchanged()
-        (sent if self._commit(prefix + MANIFEST, folder) else kept).append(MANIFEST)
+        if self._commit(prefix + MANIFEST, folder):
+            progress(folder.manifest_file, 0)
+            sent.append(MANIFEST)
+        else:
+            kept.append(MANIFEST)
         progress(folder.manifest_file, folder.manifest_file.size)
         return Uploaded(uri=self.uri(prefix), sent=tuple(sent), kept=tuple(kept))
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sagemaker.core.resources import ModelCard, ModelPackage, ModelPackageGroup
-from sagemaker.core.shapes import (
+
+# Not from sagemaker.core.shapes: there the model card's InferenceSpecification hides the package's.
+from sagemaker.core.shapes.shapes import (
     InferenceSpecification,
     MetricsSource,
     ModelDataSource,
@@ -100,7 +102,6 @@ def _create(folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: s
         "InferenceSpecification": InferenceSpecification(
             containers=[container],
             supported_content_types=[CONTENT_TYPE],
-            supported_response_mime_types=[CONTENT_TYPE],
             supported_realtime_inference_instance_types=list(INSTANCE_TYPES),
         ),
         "ModelApprovalStatus": approval,
@@ -114,9 +115,11 @@ def _create(folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: s
         arguments["ModelMetrics"] = ModelMetrics(
             model_quality=ModelQuality(statistics=MetricsSource(content_type="application/json", s3_uri=uri))
         )
+    request = serialize(arguments)
+    request["InferenceSpecification"]["SupportedResponseMIMETypes"] = [CONTENT_TYPE]  # the SDK's shape spells it ...MimeTypes
     # ModelPackage.create of sagemaker-core 2.27 registers the package and then fails: it looks for ModelPackageName in the answer, which
     # has only the ARN. So the call goes through the SDK's client and shapes.
-    answer = ModelPackage.get_sagemaker_client().create_model_package(**serialize(arguments))
+    answer = ModelPackage.get_sagemaker_client().create_model_package(**request)
     package = ModelPackage.get(model_package_name=answer["ModelPackageArn"])
     if package is None:
         msg = f"SageMaker does not give the package {answer['ModelPackageArn']} that it has just made: run the command again"

@@ -1,0 +1,127 @@
+"""The smoke test's request is a valid one, its answer is judged, and its notification disturbs nobody."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.server.model_folders import LOSS_METRIC, build_model_folder
+
+from clayline.errors import ModelError
+from clayline.manifest import Manifest, read_manifest
+from clayline.result import parse_result
+from clayline.wire import Request, Response
+from publish.errors import SmokeTestError
+from publish.trial import Trial, make_trial
+
+STARTER = Path(__file__).parents[2] / "model" / "starter" / "starter-v1.0"
+
+
+def manifest_of(folder: Path) -> Manifest:
+    return read_manifest((folder / "manifest.json").read_bytes(), source=folder.name)
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Trial:
+    return make_trial(manifest_of(build_model_folder(tmp_path)), None)
+
+
+def good(trial: Trial) -> Response:
+    count = len(trial.request.index)
+    return Response(
+        header=trial.request.header,
+        index=trial.request.index,
+        embeddings=np.arange(count * 8, dtype=np.float32).reshape(count, 8),
+        status=np.zeros(count, np.uint8),
+        loss=np.ones(count, np.float32),
+        loss_metric=LOSS_METRIC,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_request_has_what_the_entry_takes(tmp_path: Path, dtype: str) -> None:
+    folder = build_model_folder(tmp_path, dtype=dtype, inputs=("pixels", "time", "latlon"), chip_size=32)
+    request = Request.from_bytes(make_trial(manifest_of(folder), None).request.to_bytes())
+    assert {name: (tensor.dtype.name, tensor.shape[1:]) for name, tensor in request.inputs.items()} == {
+        "pixels": (dtype, (3, 32, 32)),
+        "time": ("float32", (4,)),
+        "latlon": ("float32", (4,)),
+    }
+    pixels = request.inputs["pixels"][:]
+    assert (pixels > 0).all(), "nodata among the pixels"
+    assert len(np.unique(pixels.reshape(len(pixels), -1).mean(axis=1))) == len(pixels)
+    for name in ("time", "latlon"):
+        pairs = request.inputs[name][:].reshape(-1, 2).astype(np.float64)
+        np.testing.assert_allclose((pairs**2).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_pixels_are_the_same_each_time_and_the_names_are_not(tmp_path: Path) -> None:
+    manifest = manifest_of(build_model_folder(tmp_path))
+    one, two = make_trial(manifest, None), make_trial(manifest, None)
+    np.testing.assert_array_equal(one.request.inputs["pixels"][:], two.request.inputs["pixels"][:])
+    assert one.uri("work") != two.uri("work")
+    assert one.inference_id != two.inference_id
+
+
+def test_pixels_lie_where_the_entry_expects_them() -> None:
+    trial = make_trial(manifest_of(STARTER), "starter-v1.0-l1-rgbns")
+    for channel, band in enumerate(trial.entry.bands):
+        assert trial.entry.stretch is not None
+        low, high = trial.entry.stretch[band]
+        inside = trial.request.inputs["pixels"][:][:, channel]
+        assert ((inside > low) & (inside < high)).mean() > 0.95
+
+
+def test_settle_reads_its_notification_as_one_of_a_run_that_nobody_planned(trial: Trial) -> None:
+    """Settle then finds no such run in the ledger, and drops it with a log line (tests/aws/test_settling_on_moto.py)."""
+    message = {
+        "invocationStatus": "Completed",
+        "inferenceId": trial.inference_id,
+        "requestParameters": {"inputLocation": trial.uri("work")},
+        "responseParameters": {"outputLocation": "s3://work/responses/x.out"},
+    }
+    result = parse_result(json.dumps(message), work_bucket="work")
+    assert result.run == "0" * 32
+    assert trial.uri("work").startswith("s3://work/requests/"), "the endpoint's role may read nothing else"
+
+
+def test_a_token_that_the_folder_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has no entry other-v1-x"):
+        make_trial(manifest_of(build_model_folder(tmp_path)), "other-v1-x")
+
+
+def test_a_good_answer_passes(trial: Trial) -> None:
+    assert trial.check(good(trial).to_bytes()).embeddings.shape == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"index": np.array([0, 2, 1])}, "index"),
+        ({"embeddings": np.ones((3, 7), np.float32)}, "dimensions"),
+        ({"status": np.array([0, 1, 0], np.uint8)}, "status"),
+        ({"embeddings": np.full((3, 8), np.nan, np.float32)}, "not finite"),
+        ({"loss": np.array([1, np.inf, 1], np.float32)}, "not finite"),
+        ({"embeddings": np.ones((3, 8), np.float32)}, "one and the same vector"),
+        ({"loss": None, "loss_metric": None}, "loss"),
+    ],
+)
+def test_a_wrong_answer_is_called_wrong(trial: Trial, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(SmokeTestError, match=words):
+        trial.check(replace(good(trial), **change).to_bytes())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"digest": "sha256:" + "9" * 64}, "another model is deployed"), ({"attempt": 1_000_000 - 1}, "asked was")]
+)
+def test_an_answer_to_another_request(trial: Trial, change: dict[str, Any], words: str) -> None:
+    response = good(trial)
+    with pytest.raises(SmokeTestError, match=words):
+        trial.check(replace(response, header=replace(response.header, **change)).to_bytes())
+
+
+def test_an_answer_that_is_none(trial: Trial) -> None:
+    with pytest.raises(SmokeTestError, match="cannot be read"):
+        trial.check(b"<html>")
