@@ -25,7 +25,6 @@ from tests.server.test_start_and_stop import refusal_of
 
 from clayline.errors import ModelError
 from server.folders import load_folders
-from server.sessions import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, providers
 
 S2, LANDSAT = (f"chained-v1.0-{sensor}" for sensor in CHAINED_SENSORS)
 
@@ -255,12 +254,3 @@ def test_the_flag_overrides_the_advice(tmp_path: Path) -> None:
         lines = container.lines()
     assert next(line for line in lines if line["message"] == "ready")["micro_batch"] == {S2: 5, LANDSAT: 5}
     assert next(line for line in lines if line["message"] == "batch computed")["micro_batch"] == 5
-
-
-def test_cuda_is_asked_for_before_the_cpu_with_options_only_where_it_is_built_in() -> None:
-    assert providers(["TensorrtExecutionProvider", CUDA_PROVIDER, CPU_PROVIDER]) == [
-        (CUDA_PROVIDER, dict(CUDA_OPTIONS)),
-        (CPU_PROVIDER, {}),
-    ]
-    assert providers(["AzureExecutionProvider", CPU_PROVIDER]) == [(CPU_PROVIDER, {})]
-    assert all(isinstance(value, str) for value in CUDA_OPTIONS.values())
