@@ -130,6 +130,7 @@ def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered) -> Receipt:
         scene=plan.scene.name,
         source_uri=plan.scene.uri,
         source_model=plan.model.entry.token,
+        untrained=plan.model.untrained,
         counts=counts,
         outputs={**written, "receipt": outputs.receipt},
         chips=lines,

@@ -15,7 +15,7 @@ from clayline.batch import Batch, Job
 from clayline.cog import CogHeader
 from clayline.errors import WireError
 from clayline.grid import ChipGrid
-from clayline.manifest import ModelEntry
+from clayline.manifest import Checkpoint, ModelEntry
 from clayline.run import OutputObjects
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
@@ -97,6 +97,15 @@ class PlannedModel(BaseModel):
     model_config = _FROZEN
     folder: str
     entry: ModelEntry
+    checkpoint: Checkpoint | None = None
+    """The manifest's; None for a model that has none, and in plans from before this was kept."""
+    producer: dict[str, str] | None = None
+    """The manifest's."""
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random numbers."""
+        return self.checkpoint is not None and self.checkpoint.seed is not None
 
 
 class Plan(BaseModel):

@@ -136,7 +136,8 @@ class Planning:
             self.ledger.release(run, lease_until=lease_until)
             raise
         chips, batches = len(plan.grid), len(plan.batches)
-        message = f"scene {source.name}: {chips} chips in {batches} batches"
+        weights = ", by untrained weights" if self.manifest.untrained else ""
+        message = f"scene {source.name}: {chips} chips in {batches} batches{weights}"
         return PlanOutcome(kind=Planned.ENQUEUED, run=run, message=message, chips=chips, batches=batches)
 
     def _stored(self, run: str) -> Plan | None:
@@ -167,7 +168,9 @@ class Planning:
             scene=scene,
             bands=planned,
             mask=planned_mask,
-            model=PlannedModel(folder=self.manifest.folder, entry=entry),
+            model=PlannedModel(
+                folder=self.manifest.folder, entry=entry, checkpoint=self.manifest.checkpoint, producer=self.manifest.producer
+            ),
             options=options,
             thresholds=self.options.thresholds,
             jobs=(),

@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 
 from clayline import __version__
 from clayline.embedding import SceneColumns
+from clayline.manifest import Checkpoint
 from clayline.plan import Plan
 from clayline.receipt import Counts
 
 _EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+
+
+def untrained_note(checkpoint: Checkpoint | None) -> str | None:
+    """Say in one sentence, wherever embeddings are shown, that they are random; None for weights from a checkpoint or of unknown origin."""
+    if checkpoint is None or checkpoint.seed is None:
+        return None
+    return f"Untrained weights: random numbers of seed {checkpoint.seed}. The model has learnt nothing, its embeddings mean nothing."
 
 
 def columns(plan: Plan) -> SceneColumns:
@@ -33,6 +41,7 @@ def columns(plan: Plan) -> SceneColumns:
 def provenance(plan: Plan) -> dict[str, Any]:
     """Give everything needed to make the same file again, and to trust or reject it (docs/schema.md, Provenance)."""
     scene, entry, grid = plan.scene, plan.model.entry, plan.grid
+    checkpoint = plan.model.checkpoint
     return {
         "producer": f"clayline {__version__}",
         "run": plan.run,
@@ -77,7 +86,13 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "folder": plan.model.folder,
             "token": entry.token,
             "digest": entry.digest,
+            "untrained": plan.model.untrained,
+            "checkpoint": checkpoint.model_dump(exclude_none=True) if checkpoint else None,
+            "producer": plan.model.producer,
+            "inputs": list(entry.inputs),
             "bands": list(entry.bands),
+            "wavelengths": entry.wavelengths,
+            "normalisation": entry.normalisation,
             "dtype": entry.dtype,
             "stretch": entry.stretch,
             "loss_metric": entry.loss_metric,
@@ -122,6 +137,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
     name = outputs.prefix.rpartition("/")[2]
     ring, box = _outline(plan, corners)
     instant = scene.acquired.start == scene.acquired.end
+    note = untrained_note(plan.model.checkpoint)
     span = {"start_datetime": _text(scene.acquired.start), "end_datetime": _text(scene.acquired.end)}
     item = {
         "type": "Feature",
@@ -136,6 +152,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
             "created": _text(plan.created),
             "processing:datetime": _text(plan.created),
             "gsd": scene.gsd,
+            **({"description": note} if note else {}),
             "emb:runtime_parameters": {
                 "type": "chip",
                 "dimensions": plan.model.entry.dimensions,
@@ -143,6 +160,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
                 "chip_layout": _layout(plan),
                 "source_model": plan.model.entry.token,
                 "model_digest": plan.model.entry.digest,
+                "untrained": plan.model.untrained,
                 "loss_metric": plan.model.entry.loss_metric,
                 "run": plan.run,
                 "counts": counts.model_dump(),

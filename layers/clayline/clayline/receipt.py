@@ -102,6 +102,8 @@ class Receipt(BaseModel):
     scene: str
     source_uri: str
     source_model: str | None
+    untrained: bool = False
+    """Whether the model's weights are random numbers: what was written then means nothing."""
     counts: Counts
     outputs: dict[str, str]
     """URI of each output that exists."""
