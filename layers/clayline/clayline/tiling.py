@@ -155,12 +155,14 @@ class Tiling:
         """Give ``time`` and ``latlon`` [N, 4] float32, if the model takes them."""
         entry, inputs = plan.model.entry, {}
         if "time" in entry.inputs:
-            vector = time_vector(plan.scene.acquired.start, hour=entry.options.hour or "noon")
+            taken, hour = plan.scene.acquired, entry.options.hour or "noon"
+            if hour == "acquisition" and taken.start != taken.end:
+                hour = "noon"  # an interval has no hour; noon is what Clay was trained with, midnight would be made up
+            vector = time_vector(taken.start, hour=hour)
             inputs["time"] = np.tile(np.array(vector, dtype=np.float32), (len(sent), 1))
         if "latlon" in entry.inputs:
             corners = PlannedChips.from_bytes(self.objects.get(work.chips)).corners[[window.index for window in sent]]
-            lons = np.unwrap(corners[:, :, 0], period=360, axis=1).mean(axis=1)
-            lats = corners[:, :, 1].mean(axis=1)
+            lons, lats = _centres(corners)
             order = entry.options.coordinate_order or "lonlat"
             vectors = [place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)]
             inputs["latlon"] = np.array(vectors, dtype=np.float32)
@@ -172,6 +174,17 @@ def _header(plan: Plan, batch: Batch) -> BatchHeader:
     return BatchHeader(
         run=plan.run, batch=batch.name, attempt=ATTEMPT_ONE, folder=plan.model.folder, token=entry.token, digest=entry.digest
     )
+
+
+def _centres(corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give longitude and latitude [N] of chips with ``corners`` [N, 4, 2], degrees.
+
+    The mean of the corners' directions: degrees cannot be averaged over the antimeridian or a pole, and their mean lies off a large chip's
+    centre at high latitudes.
+    """
+    lon, lat = np.radians(corners[:, :, 0]), np.radians(corners[:, :, 1])
+    x, y, z = (part.sum(axis=1) for part in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)))
+    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
 def _decide(
