@@ -12,6 +12,8 @@ from clayline.run import inference_id, parse_s3_uri
 _RUN = "[0-9a-f]{32}"
 _BATCH = "b(?:[0-9]{5}|[1-9][0-9]{5,8})"  # one spelling a number: b000042 beside b00042 would settle one batch twice
 _REQUEST_KEY = re.compile(rf"requests/({_RUN})/({_BATCH})-a([1-9][0-9]{{0,5}})\.safetensors\Z")
+_MODEL_CHANGED = re.compile(r'"reason\\?": *\\?"model-changed\\?"')
+"""In the server's own error (docs/wire.md), as SageMaker quotes it."""
 MAX_MESSAGE = 500
 
 
@@ -78,9 +80,11 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
         raise UnknownResultError(msg)
     if status == "Completed" and isinstance(output := response.get("outputLocation"), str):
         return BatchResult(run=run, batch=batch, attempt=attempt, status="succeeded", output=output)
+    message = str(content.get("failureReason") or f"invocationStatus {status}")
     reason = "request-expired" if status == "Expired" else "inference-failed"
-    message = str(content.get("failureReason") or f"invocationStatus {status}")[:MAX_MESSAGE]
-    return BatchResult(run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message)
+    if _MODEL_CHANGED.search(message):
+        reason = "model-changed"  # the folder was replaced between plan and endpoint: that is to be told from a failure to compute
+    return BatchResult(run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message[:MAX_MESSAGE])
 
 
 def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
