@@ -11,6 +11,7 @@ from typing import Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from clayline.errors import ClaylineError
 from publish.bucket import ModelBucket, Uploaded
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str]) -> int:
             _smoke(options)
     except (ClaylineError, OSError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    except ValidationError as error:  # of the SDK's shapes: a manifest's is a ModelError by now
+        print(f"{options.command}: AWS answered what the SDK does not know: {error}. Does sagemaker-core fit this boto3?", file=sys.stderr)
         return 1
     except (ClientError, BotoCoreError) as error:
         print(

@@ -54,7 +54,8 @@ class ModelFolder:
     card: str
     """The card file's text."""
     metrics: Mapping[str, Any] | None
-    """The exporter's report: a JSON object, ``parity``, ``accuracy`` and the like; None if there is none."""
+    """The exporter's report; None if there is none. Any JSON object, such as ``{"parity": {"max_abs": 1e-6}, "passed": true}``: the model
+    card shows each object in it as a group, with the numbers, words and booleans below it as metrics; lists stand only in the report."""
 
 
 def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:

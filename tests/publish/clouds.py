@@ -49,8 +49,8 @@ class Cloud:
         return [client.describe_model_package(ModelPackageName=each["ModelPackageArn"]) for each in listed]
 
     @contextmanager
-    def endpoint(self, name: str, container_url: str, *, work_bucket: str, status: str = "InService") -> Iterator[dict[str, str]]:
-        """An endpoint without instances; give the environment in which the SDK reaches it."""
+    def endpoint(self, name: str, container_url: str, *, work_bucket: str, **said: Any) -> Iterator[dict[str, str]]:
+        """An endpoint without instances, described as recorded but for ``said``; give the environment in which the SDK reaches it."""
         config = AsyncEndpointConfig(
             endpoint_name=name,
             output_path=f"s3://{work_bucket}/responses",
@@ -62,13 +62,13 @@ class Cloud:
         emulator = AsyncEndpoint(config, container_url, s3=self.client("s3"), sns=self.client("sns"))
         emulator.start()
         try:
-            with self._describing({"EndpointName": name, "EndpointStatus": status}) as url:
+            with self._describing({"EndpointName": name} | said) as url:
                 yield {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": emulator.url, "AWS_ENDPOINT_URL_SAGEMAKER": url}
         finally:
             emulator.stop()
 
     @contextmanager
-    def _describing(self, said: dict[str, str]) -> Iterator[str]:
+    def _describing(self, said: dict[str, Any]) -> Iterator[str]:
         """SageMaker's control plane: DescribeEndpoint as the service answers it (the SDK refuses moto's answer), the rest moto's."""
         recorded = json.loads(DESCRIBED.read_text()) | said
         moto = self.server.url.removeprefix("http://")

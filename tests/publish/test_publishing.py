@@ -286,7 +286,7 @@ def test_no_answer_in_time_fails_and_leaves_no_request(cloud: Cloud, publish: Pu
 
 
 def test_an_endpoint_that_is_not_there_or_not_ready(cloud: Cloud, publish: Publisher, work: str) -> None:
-    with cloud.endpoint("unready", "http://127.0.0.1:9", work_bucket=work, status="Updating") as environment:
+    with cloud.endpoint("unready", "http://127.0.0.1:9", work_bucket=work, EndpointStatus="Updating") as environment:
         arguments = ("smoke", "--folder", STARTER, "--bucket", work, "--endpoint")
         nobody = publish(*arguments, "nobody", environment=environment)
         unready = publish(*arguments, "unready")
@@ -294,3 +294,10 @@ def test_an_endpoint_that_is_not_there_or_not_ready(cloud: Cloud, publish: Publi
     assert "endpoint nobody" in nobody.err
     assert "is Updating" in unready.err
     assert cloud.keys(work) == []
+
+
+def test_an_answer_of_aws_that_the_sdk_does_not_know(cloud: Cloud, publish: Publisher, work: str) -> None:
+    with cloud.endpoint("strange", "http://127.0.0.1:9", work_bucket=work, DataCaptureConfig={}) as environment:
+        done = publish("smoke", "--folder", STARTER, "--endpoint", "strange", "--bucket", work, environment=environment)
+    assert done.status == 1, done.err
+    assert "sagemaker-core" in done.err
