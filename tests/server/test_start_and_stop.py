@@ -209,7 +209,9 @@ def test_serve_is_the_same_program(tmp_path: Path) -> None:
             process.wait()
 
 
-@pytest.mark.parametrize("flag", ["--micro-batch", "--concurrency", "--threads", "--cpu-threads", "--body-limit"])
+@pytest.mark.parametrize(
+    "flag", ["--micro-batch", "--concurrency", "--threads", "--cpu-threads", "--body-limit", "--body-memory", "--connections"]
+)
 def test_a_flag_that_makes_no_sense_is_refused(tmp_path: Path, flag: str) -> None:
     process = start_process(tmp_path, tmp_path / "log", flag, "0")
     assert process.wait(timeout=60) == 2
