@@ -80,6 +80,11 @@ class AsyncEndpoint:
         return f"http://127.0.0.1:{self._http.server_port}"
 
     @property
+    def open_requests(self) -> int:
+        """Accepted requests that are queued or being computed."""
+        return self._open
+
+    @property
     def notification_failures(self) -> int:
         """Notifications that SNS did not take, SageMaker's metric NotificationFailures: nobody is told of them."""
         return self._notifier.failures

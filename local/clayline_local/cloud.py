@@ -80,6 +80,13 @@ def endpoint_config(stack: Stack) -> AsyncEndpointConfig:
     )
 
 
+def startup_seconds(stack: Stack) -> float:
+    """Give how long the endpoint's container may take until it answers /ping, as its configuration says."""
+    (config,) = stack.of_type("AWS::SageMaker::EndpointConfig")
+    (variant,) = config.properties["ProductionVariants"]
+    return float(variant["ContainerStartupHealthCheckTimeoutInSeconds"])
+
+
 def _in_order(resources: Sequence[Resource]) -> list[Resource]:
     """Queues without a dead-letter queue first: they are the dead-letter queues, which must exist before they are named."""
     return sorted(resources, key=lambda resource: resource.type == "AWS::SQS::Queue" and "RedrivePolicy" in resource.properties)

@@ -1,38 +1,36 @@
 """The whole pipeline on one machine: moto_server, the endpoint behind its emulator, a worker a function, wired by template.yaml."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 
-from clayline.manifest import Manifest, read_manifest
 from clayline_local.async_endpoint import AsyncEndpoint
-from clayline_local.children import CREDENTIALS, child_environment, end_process, free_port
-from clayline_local.cloud import create, endpoint_config
+from clayline_local.children import CREDENTIALS, end_process
+from clayline_local.cloud import create, endpoint_config, startup_seconds
 from clayline_local.errors import LocalCloudError
+from clayline_local.model_folder import ModelFolder
+from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
 from clayline_local.stage import StagedScene
 from clayline_local.template import LOCAL_PARAMETERS, REGION, TEMPLATE, Stack, expand
 from clayline_local.worker import Retry, start_worker
 
+if TYPE_CHECKING:
+    import subprocess
+
 ROOT = TEMPLATE.parent
 STARTER = ROOT / "model" / "starter" / "starter-v1.0"
-_SERVER_STARTS_IN = 60.0
 _NO_PROGRESS = 300.0
-"""Seconds without a new settled batch after which waiting is given up and the queues are looked at."""
+"""Seconds without a new settled batch, and without one that the endpoint computes, after which waiting is given up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,18 +52,22 @@ class Session:
         logs: Path,
         workers: bool = True,
         name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take a model folder, template parameters over the local defaults, and a folder for logs.
+        """Take a model folder, template parameters over the local defaults, and a folder for logs. Raises LocalCloudError, ModelError.
 
         Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is AsyncEndpoint's.
+        ``notice`` is told what takes long.
         """
-        self._model = model
+        self._model = ModelFolder.read(model)
         self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
         self._logs = logs
         self._workers = workers
         self._name_output = name_output
+        self._notice = notice
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stack_of = ExitStack()
-        self.manifest: Manifest = read_manifest((model / "manifest.json").read_bytes(), source=str(model / "manifest.json"))
+        self.manifest = self._model.manifest
 
     def __enter__(self) -> Self:
         """Start everything. Raises LocalCloudError."""
@@ -86,7 +88,8 @@ class Session:
     def _start(self) -> None:
         keep = self._stack_of
         self.scratch = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="clayline-")))
-        container = self._start_container()
+        container = keep.enter_context(ModelServer(self._model, scratch=self.scratch, log=self._logs / "endpoint.log"))
+        self._children["endpoint"] = container.process
         moto = keep.enter_context(MotoServer(log=self._logs / "moto.log"))
         self.url = moto.url
         self.environment = moto.environment()
@@ -95,9 +98,9 @@ class Session:
         self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
         self._publish_model()
         self._watch_events()
-        self._wait_for(container)
+        container.wait(seconds=startup_seconds(self.stack), notice=self._notice)
         config = endpoint_config(self.stack)
-        self.endpoint = AsyncEndpoint(config, container, s3=self.s3, sns=self.client("sns"), name_output=self._name_output)
+        self.endpoint = AsyncEndpoint(config, container.url, s3=self.s3, sns=self.client("sns"), name_output=self._name_output)
         self.endpoint.start()
         keep.callback(self.endpoint.stop)
         self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
@@ -111,6 +114,7 @@ class Session:
             # A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
             retry = Retry(failed=2, killed=60)
             worker = start_worker(spec, spec_folder=self.scratch, environment=self.environment, retry=retry, log=log)
+            self._children[name] = worker
             keep.callback(end_process, worker, seconds=20)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
@@ -124,38 +128,11 @@ class Session:
             aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
         )
 
-    def _start_container(self) -> str:
-        """Start the container's own program on the model folder."""
-        models = self.scratch / "models"
-        models.mkdir()
-        (models / self.manifest.folder).symlink_to(self._model.resolve())
-        port = free_port()
-        log = self._stack_of.enter_context((self._logs / "endpoint.log").open("wb"))
-        command = [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", str(port), "--models", str(models)]
-        path = os.pathsep.join((str(ROOT / "model"), str(ROOT / "layers" / "clayline")))
-        self._container = subprocess.Popen(command, env=child_environment({"PYTHONPATH": path}), stdout=log, stderr=log)
-        self._stack_of.callback(end_process, self._container, seconds=30)
-        return f"http://127.0.0.1:{port}"
-
-    def _wait_for(self, container: str) -> None:
-        deadline = time.monotonic() + _SERVER_STARTS_IN
-        while True:
-            try:
-                with urllib.request.urlopen(f"{container}/ping", timeout=5) as answer:  # noqa: S310 - our own http URL
-                    if answer.status == 200:  # noqa: PLR2004 - HTTP's OK
-                        return
-            except (urllib.error.URLError, TimeoutError, ConnectionError):
-                pass  # it is loading: 503, or not listening yet
-            if self._container.poll() is not None or time.monotonic() > deadline:
-                msg = f"the model server did not come up; see {self._logs / 'endpoint.log'}"
-                raise LocalCloudError(msg)
-            time.sleep(0.1)
-
     def _publish_model(self) -> None:
         """Put the manifest where plan reads it: the bucket and key that template.yaml gives plan."""
         uri = self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self.s3.upload_file(str(self._model / "manifest.json"), bucket, key)
+        self.s3.upload_file(str(self._model.path / "manifest.json"), bucket, key)
 
     def _watch_events(self) -> None:
         """Listen to Clayline's events as a user's own consumer would: a rule and a queue that are not part of the stack."""
@@ -197,6 +174,11 @@ class Session:
             if dead := self._dead_letters():
                 msg = f"{uri}: messages ended in dead-letter queues: {dead}. The functions' logs are in {self._logs}."
                 raise LocalCloudError(msg)
+            if ended := sorted(name for name, child in self._children.items() if child.poll() is not None):
+                msg = f"{uri}: {', '.join(ended)} ended in mid-scene. The logs are in {self._logs}."
+                raise LocalCloudError(msg)
+            if self.endpoint.open_requests:
+                moved = time.monotonic()  # a batch of a large model may take its time, which the invocation's own limit bounds
             if time.monotonic() - moved > _NO_PROGRESS:
                 msg = f"{uri}: nothing moved for {_NO_PROGRESS:.0f} s. The logs are in {self._logs}."
                 raise LocalCloudError(msg)

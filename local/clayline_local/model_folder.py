@@ -1,0 +1,47 @@
+"""A model folder on this machine, and what the local cloud must know of it before it starts anything."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from clayline.manifest import Manifest, read_manifest
+from clayline_local.errors import LocalCloudError
+
+MOST_CHIPS = 64
+"""Of a batch, as template.yaml has it."""
+_LIGHT = 100_000_000
+"""Bytes of weights up to which a batch has that many. A chip's work grows with the weights: 64 chips of Clay's `large`, 1.2 GB, are six
+minutes of two cores, five of them half a minute."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFolder:
+    """A folder with its manifest read; that its files are what the manifest says is for the server to check."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the manifest. Raises LocalCloudError if there is none, ModelError if it cannot be used."""
+        try:
+            text = (path / "manifest.json").read_bytes()
+        except OSError as error:
+            msg = f"{path} is no model folder: its manifest.json cannot be read ({error.strerror}). Give the folder that an export wrote."
+            raise LocalCloudError(msg) from error
+        return cls(path=path, manifest=read_manifest(text, source=str(path / "manifest.json")))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the heaviest entry's files; a file that is missing counts nothing here, and the server names it."""
+        sizes = {name: file.stat().st_size for name in self.manifest.files if (file := self.path / name).is_file()}
+        return max(sum(sizes.get(name, 0) for name in entry.files) for entry in self.manifest.entries)
+
+    @property
+    def chips_per_batch(self) -> int:
+        """Chips of a batch so that one takes seconds on a CPU, not minutes: progress shows, and no time limit is near."""
+        return max(1, min(MOST_CHIPS, MOST_CHIPS * _LIGHT // max(1, self.size)))
+
+    def __str__(self) -> str:
+        """Name and size, for people."""
+        return f"{self.manifest.folder} ({self.size / 1e9:.1f} GB)" if self.size >= _LIGHT else self.manifest.folder

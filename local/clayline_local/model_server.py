@@ -1,0 +1,86 @@
+"""The container's own program as a child process, on a model folder of this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clayline_local.children import child_environment, end_process, free_port
+from clayline_local.errors import LocalCloudError
+from clayline_local.model_folder import ModelFolder
+from clayline_local.template import TEMPLATE
+
+_NOTICE_EVERY = 5.0
+"""Seconds."""
+
+
+class ModelServer:
+    """Runs from entering to leaving the context."""
+
+    def __init__(self, model: ModelFolder, *, scratch: Path, log: Path) -> None:
+        """Take the folder to serve, a directory to show it in as the endpoint would find it, and a file for what the program prints."""
+        self._model = model
+        self._models = scratch / "models"
+        self._log = log
+        self._begun = time.monotonic()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", str(port), "--models", str(self._models)]
+
+    def __enter__(self) -> Self:
+        """Start it; it loads the model meanwhile, see ``wait``."""
+        self._models.mkdir()
+        (self._models / self._model.manifest.folder).symlink_to(self._model.path.resolve())
+        path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("model", "layers/clayline"))
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(self._command, env=child_environment({"PYTHONPATH": path}), stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End it, once it has finished what it computes."""
+        end_process(self.process, seconds=30)
+
+    def wait(self, *, seconds: float, notice: Callable[[str], None]) -> None:
+        """Wait until the model is loaded, telling every few seconds that it is not yet.
+
+        Raises LocalCloudError, with the reason that the program gave, when it ends, and when it takes longer than ``seconds`` in all.
+        """
+        told = time.monotonic()
+        while not self._is_ready():
+            now = time.monotonic()
+            if self.process.poll() is not None:
+                msg = f"the model server ended before {self._model.path} was loaded: {self._reason()}"
+                raise LocalCloudError(msg)
+            if now - self._begun > seconds:
+                msg = f"model {self._model} was not loaded within {seconds:.0f} s; see {self._log}"
+                raise LocalCloudError(msg)
+            if now - told >= _NOTICE_EVERY:
+                told = now
+                notice(f"loading model {self._model}, {now - self._begun:.0f} s ...")
+            time.sleep(0.1)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/ping", timeout=5) as answer:  # noqa: S310 - our own http URL
+                return bool(answer.status == HTTPStatus.OK)
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False  # it is loading: 503, or not listening yet
+
+    def _reason(self) -> str:
+        """Give the last message of the log that stopped it."""
+        for line in reversed(self._log.read_text(errors="replace").splitlines()):
+            try:
+                content = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(content, dict) and content.get("level") == "CRITICAL":
+                return str(content.get("message"))
+        return f"see {self._log}"
