@@ -11,9 +11,15 @@ from typing import Any
 import boto3
 
 from clayline.errors import ClaylineError
+from clayline.provenance import untrained_note
+from clayline_local.errors import LocalCloudError
+from clayline_local.model_folder import ModelFolder
 from clayline_local.picture import draw
 from clayline_local.session import STARTER, Progress, Session
 from clayline_local.stage import StagedScene, stage
+
+_MOST_CHIPS = 4096
+"""That plan's settings allow in a batch."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--out", type=Path, required=True, help="folder for what comes out")
     command.add_argument("--model", type=Path, default=STARTER, help="model folder (default: the starter)")
+    command.add_argument(
+        "--batch-chips", type=int, help="chips in one request to the model (default: 64, fewer the heavier the model; progress is by batch)"
+    )
     command.add_argument("--any-gsd", action="store_true", help="accept a GSD more than 10 %% off the model's, and record it")
     command.add_argument(
         "--boa", choices=("auto", "applied", "not-applied"), default="auto", help="whether Sentinel-2's BOA offset is already taken off"
@@ -52,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
 def embed(options: argparse.Namespace) -> int:
     """Embed one scene and tell what came out."""
     begun = time.monotonic()
+    model = ModelFolder.read(options.model)
+    chips = model.chips_per_batch if options.batch_chips is None else options.batch_chips
+    if not 1 <= chips <= _MOST_CHIPS:
+        msg = f"--batch-chips {chips}: from 1 to {_MOST_CHIPS} can be sent at a time"
+        raise LocalCloudError(msg)
     metadata = {name: value for name in ("sensor", "datetime") if (value := getattr(options, name))}
     remote = boto3.client("s3") if options.scene.startswith("s3://") else None
     parameters = {
@@ -61,18 +75,33 @@ def embed(options: argparse.Namespace) -> int:
         "MinValidFraction": f"{options.min_valid_fraction:g}",
         "MaxCloudFraction": f"{options.max_cloud_fraction:g}",
         "SourceCreator": options.creator,
+        "ChipsPerBatch": str(chips),
+        "InvocationTimeoutSeconds": "3600",  # the longest there is: this machine may be slow, and nobody pays for an instance that hangs
     }
     options.out.mkdir(parents=True, exist_ok=True)
     with stage(options.scene, metadata=metadata, remote=remote) as scene:
-        print("starting moto_server, the endpoint and four functions, wired by template.yaml ...", flush=True)
-        with Session(model=options.model, parameters=parameters, logs=options.out / "logs") as session:
+        _warn(model)
+        print(f"starting moto_server, the endpoint with model {model} and four functions, wired by template.yaml ...", flush=True)
+        with Session(model=model.path, parameters=parameters, logs=options.out / "logs", notice=_tell) as session:
             print(f"  ready after {time.monotonic() - begun:.1f} s", flush=True)
             uri = session.drop(scene)
             print(f"dropped {uri}", flush=True)
             dropped = time.monotonic()
             detail = session.wait(uri, progress=lambda found: _show(found, time.monotonic() - dropped))
             files = session.fetch(detail, options.out)
-        return _summary(detail, files, scene, options, time.monotonic() - begun)
+        status = _summary(detail, files, scene, options, time.monotonic() - begun)
+        _warn(model)
+        return status
+
+
+def _tell(notice: str) -> None:
+    print(f"  {notice}", flush=True)
+
+
+def _warn(model: ModelFolder) -> None:
+    """Say that embeddings are random, where they are."""
+    if note := untrained_note(model.manifest.checkpoint):
+        print(f"WARNING: {note}", flush=True)
 
 
 def _show(progress: Progress, seconds: float) -> None:
@@ -88,6 +117,8 @@ def _summary(detail: dict[str, Any], files: dict[str, Path], scene: StagedScene,
     print(f"{detail['status']}: {detail['scene']}")
     if detail["reason"]:
         print(f"  {detail['reason']}: {detail['message']}")
+    if detail["source_model"]:
+        print(f"  model {detail['source_model']}{', UNTRAINED' if detail['untrained'] else ''}")
     print(f"  planned {counts['planned']} = written {counts['written']}", end="")
     for state in ("skipped", "failed"):
         for reason, number in counts[state].items():

@@ -19,6 +19,7 @@ from clayline.grid import ChipGrid
 _SIDE = 900
 """Pixels of the drawn scene's longer side."""
 _INK = "#1f2933"
+_WARNING = "#b42318"
 
 
 def draw(parquet: Path, provenance: dict[str, object], bands: Sequence[tuple[Path, int]], target: Path) -> None:
@@ -40,11 +41,15 @@ def draw(parquet: Path, provenance: dict[str, object], bands: Sequence[tuple[Pat
     _components(axes[1], vectors, index, grid, aspect)
     if losses is not None:
         _losses(figure, axes[2], losses, index, grid, aspect, str(table["loss_metric"][0]))
-    source = provenance["source"]
+    source, model = provenance["source"], provenance["model"]
     name = source.get("id") if isinstance(source, dict) else ""
     day = table["datetime"][0].as_py().date()
-    figure.suptitle(f"{name}   ·   {day}   ·   {len(index):,} of {len(grid):,} chips   ·   {table['source_model'][0]}", color=_INK)
-    figure.savefig(target, dpi=110, facecolor="white")
+    title = f"{name}   ·   {day}   ·   {len(index):,} of {len(grid):,} chips   ·   {table['source_model'][0]}"
+    colour = _INK
+    if isinstance(model, dict) and model.get("untrained"):
+        title, colour = f"{title}\nUNTRAINED weights: random numbers, these embeddings mean nothing", _WARNING
+    figure.suptitle(title, color=colour)
+    figure.savefig(target, dpi=110, facecolor="white", metadata={"Title": title})
     plt.close(figure)
 
 
