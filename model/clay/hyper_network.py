@@ -2,7 +2,8 @@
 
 Inputs ``wavelengths`` [C] float32 in micrometres. Outputs ``kernel`` [dim, C, 8, 8] and ``bias`` [dim] of the encoder's patch convolution
 and, where the folder has a loss, ``pixels_out`` [C * 64, decoder dim], which turns the decoder's tokens into pixels (claymodel 1.5.0,
-factory.py).
+factory.py). Beside them, because a stem needs these too and nothing else, ``cls_token`` [1, 1, dim] and, with a loss, ``mask_patch``
+[decoder dim], which no wavelength changes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Embedding:
     """[dim]."""
     pixels_out: npt.NDArray[np.float32] | None
     """[C * 64, decoder dim], rows in the order band, row, column; None without a loss."""
+    shared: Mapping[str, npt.NDArray[np.float32]]
+    """``encoder.cls_token`` and, with a loss, ``decoder.mask_patch``: the same for every sensor."""
 
 
 def write_hyper_network(architecture: Architecture, weights: Weights, *, loss: bool) -> Graph:
@@ -54,7 +57,9 @@ def write_hyper_network(architecture: Architecture, weights: Weights, *, loss: b
     graph.node("Reshape", [row, graph.constant("bias.shape", [-1], np.int64)], "bias")
     graph.output("kernel", "float32", [dim, "C", PATCH, PATCH])
     graph.output("bias", "float32", [dim])
+    _pass_on(graph, weights, "encoder.cls_token", (1, 1, dim))
     if loss:
+        _pass_on(graph, weights, "decoder.mask_patch", (architecture.decoder.dim,))
         generator = _Generator(graph=graph, weights=weights, name="decoder.embed_to_pixels")
         tokens, out = generator.encoded_waves()
         kernels = generator.kernels(tokens, out, (PATCH * PATCH, architecture.decoder.dim))
@@ -65,11 +70,24 @@ def write_hyper_network(architecture: Architecture, weights: Weights, *, loss: b
 
 
 def embedding_of(file: Path, wavelengths: Sequence[float]) -> Embedding:
-    """Run the graph on the CPU."""
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    """Run the graph on the CPU, in one thread: the same bytes however many cores there are."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_outputs()]
     found = dict(zip(names, session.run(names, {"wavelengths": np.array(wavelengths, np.float32)}), strict=True))
-    return Embedding(kernel=found["kernel"], bias=found["bias"], pixels_out=found.get("pixels_out"))
+    shared = {name: found[_output_of(name)] for name in ("encoder.cls_token", "decoder.mask_patch") if _output_of(name) in found}
+    return Embedding(kernel=found["kernel"], bias=found["bias"], pixels_out=found.get("pixels_out"), shared=shared)
+
+
+def _pass_on(graph: Graph, weights: Weights, name: str, shape: tuple[int, ...]) -> None:
+    """Give a tensor out as it is."""
+    output = graph.node("Identity", [graph.weight(name, weights[name])], _output_of(name))
+    graph.output(output, "float32", shape)
+
+
+def _output_of(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

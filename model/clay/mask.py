@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clayline.errors import ModelError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mask:
@@ -16,10 +18,24 @@ class Mask:
     ratio: float = 0.75
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse a ratio that its name would not tell from another. Raises ModelError."""
+        if not 0 < self.ratio < 1 or round(self.ratio, 3) != self.ratio or self.seed < 0:
+            raise ModelError(
+                f"mask ratio {self.ratio}, seed {self.seed}: the ratio is between 0 and 1, of 3 decimals at most, the seed >= 0"
+            )
+
     @property
     def metric(self) -> str:
         """Name of the loss: metric, mask ratio, masks averaged over, seed."""
         return f"masked-l1-m{self.ratio:g}-k1-s{self.seed}"
+
+    @property
+    def suffixes(self) -> list[str]:
+        """What a token adds for another mask than the usual one, e.g. ``m5``, ``s7``: the ratio's decimals, the seed."""
+        usual = Mask()
+        parts = [f"m{f'{self.ratio:g}'.partition('.')[2]}"] if self.ratio != usual.ratio else []
+        return parts + ([f"s{self.seed}"] if self.seed != usual.seed else [])
 
     def split(self, patches: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Patch numbers that are hidden, ``int(ratio * patches)`` of them as in claymodel, and those that stay; each ascending.

@@ -1,0 +1,135 @@
+"""What the command line does: a folder from weights, and entries added to a folder that is there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import clayline
+from clay import folder as folders
+from clay import trunk
+from clay.architecture import ARCHITECTURES
+from clay.card import card_text
+from clay.entry import Base, Request, write_entry
+from clay.hyper_network import FILE as HYPER_FILE
+from clay.hyper_network import write_hyper_network
+from clay.transformer import Precision
+from clayline.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from clay.weights import Source
+    from clayline.manifest import Checkpoint, Manifest
+
+PRECISIONS: Final = {
+    "fp32": Precision(matrices="float32", residual="float32"),
+    "fp16": Precision(matrices="float16", residual="float16"),
+    "int8": Precision(matrices="float32", residual="float32", quantised=True),
+}
+MICRO_BATCH: Final = {"fp32": {"cpu": 1, "cuda": 32}, "fp16": {"cpu": 1, "cuda": 32}, "int8": {"cpu": 1, "cuda": 1}}
+"""Advice until it is measured. An int8 entry must run chip by chip: its activations' scale is one a run."""
+NAME_LIMIT: Final = 32
+PACKAGES: Final = ("numpy", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What an export or an addition did."""
+
+    folder: Path
+    added: tuple[str, ...]
+    """Tokens."""
+    present: tuple[str, ...]
+    """Tokens that were there already, with the same digests."""
+
+
+def folder_name(source: Source, *, precision: str, loss: bool, name: str | None, version: str) -> str:
+    """Name the folder so that another precision, or a loss, which change the trunk, are another folder. Raises ModelError."""
+    parts = [name or source.name, "" if precision == "fp32" else precision, "loss" if loss else ""]
+    full = "-".join(part for part in parts if part)
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", full) or len(full) > NAME_LIMIT:
+        raise ModelError(f"the name {full} must be lower-case letters, digits, single hyphens, at most {NAME_LIMIT}: give another --name")
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", version):
+        raise ModelError(f"the version {version} must be numbers with dots between them")
+    return f"{full}-v{version}"
+
+
+def export(
+    source: Source, requests: Sequence[Request], out: Path, *, precision: str = "fp32", name: str | None = None, version: str = "1.5"
+) -> Outcome:
+    """Write ``out/{name}-v{version}`` with an entry for each request, or add them to the folder of the same weights that is there.
+
+    All requests have a loss or none has. The same arguments give the same bytes. Raises ModelError, with nothing written, for a token that
+    is too long, is asked for twice, or names another digest in the folder that is there.
+    """
+    loss = any(request.mask is not None for request in requests)
+    folder = out / folder_name(source, precision=precision, loss=loss, name=name, version=version)
+    _refuse_twice([request.token(folder.name) for request in requests])
+    old = folders.existing_manifest(folder)
+    base = Base(folder=folder.name, architecture=source.architecture, precision=precision)
+    header = {
+        "schema": "clayline-model/1",
+        "name": folder.name.removesuffix(f"-v{version}"),
+        "version": version,
+        "licence": licence(source.checkpoint),
+        "card": folders.CARD,
+        "checkpoint": source.checkpoint.model_dump(exclude_unset=True),
+        "producer": _producer(source.packages),
+        "micro_batch": MICRO_BATCH[precision],
+    }
+    with folders.workshop(folder) as path:
+        shared = write_hyper_network(source.architecture, source.weights, loss=loss).write(path, HYPER_FILE)
+        shared += trunk.write_trunk(source.architecture, source.weights, PRECISIONS[precision], loss=loss).write(path, trunk.FILE)
+        entries = [write_entry(path, path / HYPER_FILE, base, request) for request in requests]
+        files = folders.digests(path, [*shared, *(file for entry in entries for file in entry["files"])])
+        return _finish(path, folder, old, folders.manifest_of(header, entries, files), {})
+
+
+def add(folder: Path, requests: Sequence[Request]) -> Outcome:
+    """Add entries to a folder, from its own hyper-network: no checkpoint, no torch. What is there keeps its digests.
+
+    Raises ModelError, with nothing changed, where the folder is none of this exporter's or a token there names another digest.
+    """
+    old = folders.existing_manifest(folder)
+    if old is None or old.checkpoint is None or HYPER_FILE not in old.files:
+        raise ModelError(f"{folder} is not what `python -m clay export` makes: that has a manifest with a checkpoint, and {HYPER_FILE}")
+    architecture = next((each for each in ARCHITECTURES.values() if each.name == old.checkpoint.architecture), None)
+    if architecture is None:
+        raise ModelError(f"{folder} is of {old.checkpoint.architecture}, which this exporter does not know")
+    if folders.digests(folder, [HYPER_FILE])[HYPER_FILE] != old.files[HYPER_FILE]:
+        raise ModelError(f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again")
+    _refuse_twice([request.token(old.folder) for request in requests])
+    base = Base(folder=old.folder, architecture=architecture, precision=old.entries[0].options.precision)
+    header = old.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"entries", "files"})
+    with folders.workshop(folder) as path:
+        entries = [write_entry(path, folder / HYPER_FILE, base, request) for request in requests]
+        written = folders.digests(path, (file.name for file in path.iterdir()))
+        shared = {name: old.files[name] for name in (HYPER_FILE, trunk.FILE, trunk.WEIGHTS_FILE)}
+        return _finish(path, folder, old, folders.manifest_of(header, entries, shared | written), {})
+
+
+def licence(checkpoint: Checkpoint) -> str:
+    """Name the licence of a folder's content."""
+    return "Apache-2.0" if checkpoint.seed is not None else "Apache-2.0 (graphs); the checkpoint's own (weights): see the card"
+
+
+def _finish(path: Path, folder: Path, old: Manifest | None, new: Manifest, metrics: dict[str, Any]) -> Outcome:
+    before = {entry.token for entry in old.entries} if old is not None else set()
+    manifest = folders.merged(old, new) if old is not None else new
+    added, present = (tuple(entry.token for entry in new.entries if (entry.token in before) is there) for there in (False, True))
+    if added:
+        folders.put(path, folder, manifest, card=card_text(manifest, metrics), metrics=metrics)
+    return Outcome(folder=folder, added=added, present=present)
+
+
+def _refuse_twice(tokens: list[str]) -> None:
+    if twice := sorted({token for token in tokens if tokens.count(token) > 1}):
+        raise ModelError(f"{', '.join(twice)} is asked for twice: name each sensor once")
+
+
+def _producer(packages: tuple[str, ...]) -> dict[str, str]:
+    return {"clayline-exporter": clayline.__version__, **{name: importlib.metadata.version(name) for name in (*PACKAGES, *packages)}}

@@ -1,0 +1,143 @@
+"""A model folder on disk: built beside its place and moved there whole, or, where it exists, added to with the manifest last."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from clayline.errors import ModelError
+from clayline.manifest import Manifest, ModelEntry, entry_digest, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+MANIFEST: Final = "manifest.json"
+CARD: Final = "card.md"
+METRICS: Final = "metrics.json"
+_UNSET: Final = "sha256:" + "0" * 64
+
+
+@contextmanager
+def workshop(folder: Path) -> Iterator[Path]:
+    """Give an empty directory beside ``folder`` to build it in, which is gone afterwards unless it was moved.
+
+    What a killed export left there is removed first. Raises ModelError while another export builds the same folder.
+    """
+    path = folder.with_name(f".{folder.name}.partial")
+    path.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ModelError(f"another export is writing {folder}: wait for it") from error
+        clear(path)
+        yield path
+    finally:
+        os.close(handle)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def clear(path: Path) -> None:
+    """Remove everything in a directory."""
+    for each in path.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
+
+
+def digests(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """``sha256:...`` by file name, read a block at a time."""
+    found = {}
+    for name in sorted(set(names)):
+        with (path / name).open("rb") as stream:
+            found[name] = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    return found
+
+
+def manifest_of(header: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], files: Mapping[str, str]) -> Manifest:
+    """Give a manifest of ``entries``, whose digests are computed here. Raises ModelError for content that no manifest can hold."""
+    try:
+        signed = [_signed(entry, files) for entry in entries]
+        return Manifest.model_validate({**header, "entries": signed, "files": dict(sorted(files.items()))})
+    except ValidationError as error:
+        raise ModelError(f"this cannot be a model folder: {error}") from error
+
+
+def _signed(fields: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """Give an entry with its digest; spelt by the manifest's reader, to which 0 and 0.0 are one number, though not one digest."""
+    entry = ModelEntry.model_validate({**fields, "digest": _UNSET})
+    return entry.model_copy(update={"digest": entry_digest(entry, dict(files))}).model_dump(mode="json", exclude_unset=True)
+
+
+def existing_manifest(folder: Path) -> Manifest | None:
+    """Give the manifest of a folder that is there already; None if there is none. Raises ModelError where the place is taken otherwise."""
+    if not folder.exists():
+        return None
+    try:
+        text = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder} exists without a readable {MANIFEST} ({error.strerror}): move it, or name another --out") from error
+    return read_manifest(text, source=str(folder / MANIFEST))
+
+
+def merged(old: Manifest, new: Manifest) -> Manifest:
+    """Give the old manifest with the new entries after its own. An entry that the old one has, digest and all, stays as it is.
+
+    Raises ModelError where the two differ in weights or graphs that all entries share, or a token would get another digest.
+    """
+    where = f"{old.folder} is there already"
+    if old.checkpoint != new.checkpoint:
+        raise ModelError(f"{where}, with weights of {_weights(old)}; these are of {_weights(new)}: give another --name or --version")
+    shared = {name for name in new.files if not any(name in {entry.graph, entry.tail} for entry in new.entries)}
+    if changed := sorted(name for name in shared if old.files.get(name) != new.files[name]):
+        why = "another exporter or another machine made it"
+        raise ModelError(f"{where}, with another {', '.join(changed)} ({why}): give another --name or --version, or remove the folder")
+    before = {entry.token: entry.digest for entry in old.entries}
+    if changed := [entry.token for entry in new.entries if before.get(entry.token, entry.digest) != entry.digest]:
+        raise ModelError(
+            f"{where}, and there {', '.join(changed)} has another digest, which no token may: give another --name or --version"
+        )
+    entries = [*old.entries, *(entry for entry in new.entries if entry.token not in before)]
+    return old.model_copy(update={"entries": tuple(entries), "files": dict(sorted({**new.files, **old.files}.items()))})
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Spell a manifest: the same content always gives the same bytes."""
+    content = manifest.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def metrics_bytes(metrics: Mapping[str, Any]) -> bytes:
+    """Spell the report. Raises ValueError for a number that is not finite."""
+    return (json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+
+
+def put(path: Path, folder: Path, manifest: Manifest, *, card: str, metrics: Mapping[str, Any]) -> None:
+    """Move what was built at ``path`` to ``folder``: all at once, or into the folder that is there, the manifest last."""
+    (path / CARD).write_text(card, "utf-8")
+    (path / METRICS).write_bytes(metrics_bytes(metrics))
+    (path / MANIFEST).write_bytes(manifest_bytes(manifest))
+    if not folder.exists():
+        path.rename(folder)
+        return
+    new = [name for name in manifest.files if not (folder / name).exists()]
+    for name in (*new, CARD, METRICS, MANIFEST):
+        (path / name).replace(folder / name)
+
+
+def _weights(manifest: Manifest) -> str:
+    checkpoint = manifest.checkpoint
+    if checkpoint is None:
+        return "unknown origin"
+    said = f"seed {checkpoint.seed}" if checkpoint.seed is not None else f"{checkpoint.file} ({checkpoint.digest})"
+    return f"{checkpoint.architecture}, {said}"
