@@ -1,0 +1,118 @@
+"""Contenders of one benchmark run: processes that take turns, and what their times say."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ROOT = Path(__file__).parents[1]
+
+
+class ContenderError(Exception):
+    """A contender could not do what it was asked; its text says why."""
+
+
+class Contender:
+    """A process that runs clay_onnx.py or clay_torch.py. Raises ContenderError where it cannot start: a missing library, no GPU."""
+
+    def __init__(self, program: str, order: Mapping[str, Any], *, folder: Path, python: str = sys.executable, seconds: float = 600) -> None:
+        self._deadline = time.monotonic() + seconds
+        with tempfile.NamedTemporaryFile("w", suffix=".json", dir=folder, delete=False) as file:
+            json.dump(order, file)
+        paths = [ROOT / "model", ROOT / "layers/clayline", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+        self._log = Path(file.name).with_suffix(".log")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [python, str(ROOT / "benchmarks" / program), file.name],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True,
+            )  # fmt: skip
+        try:
+            self.started = self._answer()
+        except ContenderError:
+            self.stop()
+            raise
+
+    def ask(self, do: str, **order: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+        """Have it do something and give its answer. Raises ContenderError."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **order}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ContenderError(self._last_words()) from error
+        return self._answer()
+
+    def stop(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        late = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._process.kill)
+        late.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            late.cancel()
+        if not line:
+            raise ContenderError(self._last_words())
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise ContenderError(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        late = "took too long; " if time.monotonic() >= self._deadline else ""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return f"{late}it ended with status {self._process.wait(timeout=10)}: {lines[-1] if lines else 'it said nothing'}"
+
+
+def alternate(work: Mapping[str, Callable[[], Mapping[str, float]]], *, rounds: int) -> dict[str, list[Mapping[str, float]]]:
+    """Have each do its part once a round, in turn and every other round in reverse: a shared machine's speed drifts."""
+    results: dict[str, list[Mapping[str, float]]] = {name: [] for name in work}
+    for number in range(rounds):
+        for name in list(work)[:: 1 if number % 2 == 0 else -1]:
+            results[name].append(work[name]())
+    return results
+
+
+def rates(results: Sequence[Mapping[str, float]], *, chips: int) -> list[float]:
+    """Give chips a second of each round."""
+    return [chips / result["seconds"] for result in results]
+
+
+def compare(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
+    """Give the median of the rounds' ratios, and all of them."""
+    ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
+    return {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
+
+
+def judge(name: str, ours: Sequence[float], theirs: Sequence[float], *, target: float | None = None) -> dict[str, Any]:
+    """Print a comparison, with its target if it has one, and give it."""
+    line = {"name": name, **compare(ours, theirs)}
+    if target is not None:
+        line |= {"target": target, "met": line["ratio"] >= target}
+    report(line)
+    return line
+
+
+def report(line: Mapping[str, Any]) -> None:
+    """Print a line of JSON, at once."""
+    print(json.dumps(line), flush=True)
