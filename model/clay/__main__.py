@@ -44,10 +44,10 @@ def _export(options: argparse.Namespace) -> Outcome:
 
 
 def _add(options: argparse.Namespace) -> Outcome:
-    return add(options.folder, _requests(options, loss=None))
+    return add(options.folder, _requests(options, loss=True))
 
 
-def _requests(options: argparse.Namespace, *, loss: bool | None) -> list[Request]:
+def _requests(options: argparse.Namespace, *, loss: bool) -> list[Request]:
     names = [name for given in options.sensor for name in (known_sensors() if given == "all" else [given])]
     mask = Mask(ratio=options.mask_ratio, seed=options.mask_seed)
     return [

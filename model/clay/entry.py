@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -170,8 +169,8 @@ def _readings(text: str, codes: list[str]) -> int:
 
 def _code(name: str) -> str:
     """One letter for the four bands that everybody knows; else initials, with the number at the end: ``swir16`` is s16."""
-    letters, number = re.fullmatch(r"(.*?)_?0*(\d*)", name).groups()  # type: ignore[union-attr] - both parts may be empty
-    return _LETTERS.get(name) or "".join(part[0] for part in letters.split("_") if part) + number
+    letters = name.rstrip("0123456789")
+    return _LETTERS.get(name) or "".join(part[0] for part in letters.split("_") if part) + name[len(letters) :].lstrip("0")
 
 
 def _digits(number: float) -> str:

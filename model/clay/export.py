@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import clayline
@@ -92,6 +92,8 @@ def export(
 def add(folder: Path, requests: Sequence[Request]) -> Outcome:
     """Add entries to a folder, from its own hyper-network: no checkpoint, no torch. What is there keeps its digests.
 
+    A mask counts only in a folder with a loss.
+
     Raises ModelError, with nothing changed, where the folder is none of this exporter's or a token there names another digest.
     """
     old = folders.existing_manifest(folder)
@@ -102,6 +104,8 @@ def add(folder: Path, requests: Sequence[Request]) -> Outcome:
         raise ModelError(f"{folder} is of {old.checkpoint.architecture}, which this exporter does not know")
     if folders.digests(folder, [HYPER_FILE])[HYPER_FILE] != old.files[HYPER_FILE]:
         raise ModelError(f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again")
+    if old.entries[0].loss_metric is None:
+        requests = [replace(request, mask=None) for request in requests]
     _refuse_twice([request.token(old.folder) for request in requests])
     base = Base(folder=old.folder, architecture=architecture, precision=old.entries[0].options.precision)
     header = old.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"entries", "files"})
