@@ -7,7 +7,7 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-publish setup-model bench lock build image local-cloud local-invoke starter \
+.PHONY: demo test check setup setup-sam setup-gpio setup-publish setup-model bench lock build image local-cloud local-invoke starter clay \
   publish-model smoke-test clean
 .DEFAULT_GOAL := demo
 
@@ -75,6 +75,15 @@ image: ## the container's image, named after the commit; FLAVOUR=cpu: without CU
 
 starter: setup-model ## build the starter's model folder again from the published weights
 	.venv-model/bin/python model/starter/build.py
+
+# With CHECKPOINT torch reads it (.venv-model); else the weights are random numbers from SEED, which everything that shows them says.
+clay: MODELS ?= models
+clay: SENSOR ?= sentinel-2-l2a
+clay: $(if $(CHECKPOINT),setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (names, YAML files, all); also SIZE BANDS CHIP PRECISION PROBE LOSS=1 NAME
+	PYTHONPATH=model:layers/clayline $(if $(CHECKPOINT),.venv-model,.venv)/bin/python -m clay export --out "$(MODELS)" \
+	  $(foreach sensor,$(SENSOR),--sensor "$(sensor)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(SEED),--seed "$(SEED)") \
+	  $(if $(SIZE),--size "$(SIZE)") $(if $(BANDS),--bands "$(BANDS)") $(if $(CHIP),--chip "$(CHIP)") $(if $(NAME),--name "$(NAME)") \
+	  $(if $(PRECISION),--precision "$(PRECISION)") $(if $(PROBE),--probe "$(PROBE)") $(if $(LOSS),--loss)
 
 # STACK gives buckets, endpoint and image; without one BUCKET (of models; for the smoke test the work bucket), IMAGE and ENDPOINT do.
 PUBLISH = PYTHONPATH=model:layers/clayline PYTHONWARNINGS=ignore::SyntaxWarning .venv-publish/bin/python -m publish

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from clay.entry import CHIP_SIZE, COORDINATE_ORDERS, HOURS, Request
 from clay.export import PRECISIONS, Outcome, add, export
 from clay.mask import Mask
 from clay.sensor import find_sensor, known_sensors
+from clay.trial import Trial
 from clay.weights import checkpoint_source, seeded_source
 from clayline.errors import ClaylineError
 
@@ -40,11 +42,23 @@ def _export(options: argparse.Namespace) -> Outcome:
     else:
         source = checkpoint_source(options.checkpoint, options.size, loss=options.loss)
     requests = _requests(options, loss=options.loss)
-    return export(source, requests, options.out, precision=options.precision, name=options.name, version=options.version)
+    return export(
+        source,
+        requests,
+        options.out,
+        precision=options.precision,
+        name=options.name,
+        version=options.version,
+        trial=Trial.of(requests, options.probe, _say),
+    )
 
 
 def _add(options: argparse.Namespace) -> Outcome:
-    return add(options.folder, _requests(options, loss=True))
+    return add(options.folder, _requests(options, loss=True), progress=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _requests(options: argparse.Namespace, *, loss: bool) -> list[Request]:
@@ -76,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--loss", action="store_true", help="also the masked reconstruction loss")
     one.add_argument("--name", help="of the folder, before precision and version (default: clay, clay-SIZE, clay-untrained...)")
     one.add_argument("--version", default="1.5")
+    one.add_argument("--probe", type=Path, help="GeoTIFF of real pixels, bands in the entry's order, to measure fp16 or int8 on")
     one.add_argument("--out", type=Path, required=True, help="where the folder is written")
     another = commands.add_parser("add", help="another sensor, bands or chip size for a folder that is there; no torch")
     another.add_argument("folder", type=Path)
@@ -92,4 +107,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half written is removed
     sys.exit(main())

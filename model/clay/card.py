@@ -18,6 +18,11 @@ _LIMITS = """* Embeddings of different tokens are not comparable: sensor, bands,
 * Sentinel-2 digital numbers are expected with the BOA offset applied; clouds, snow and nodata are embedded like anything else.
 * Made again on another machine, an entry's last bits may differ (another BLAS); the exporter then refuses its token.
 """
+_MEASURED = (
+    "Against the float32 graphs of the same weights, by ONNX Runtime on a CPU, one chip at a time (a GPU rounds fp16 otherwise). "
+    "`synthetic`: a chip as in training, nodata alone, the largest number alone, a checkerboard of the smallest and the largest (entries "
+    "after the first: that alone); `real`: a scene's pixels."
+)
 _UNTRAINED = "**RANDOM WEIGHTS: this model has learnt nothing, and its embeddings mean nothing.** It is for trying the machinery.\n"
 _ORDERS = {
     "lonlat": "[sin lon, cos lon, sin lat, cos lat], the order that Clay was trained on (the input's name says otherwise)",
@@ -104,11 +109,11 @@ def _outputs(manifest: Manifest) -> str:
 def _measured(metrics: Mapping[str, Any]) -> str:
     head = ["| entry | chips | number | cosine, least | cosine, mean | largest difference |", "|---|---|---|---|---|---|"]
     rows = [
-        f"| `{token}` | {kind} | {found['chips']} | {found['cosine_min']:.6f} | {found['cosine_mean']:.6f} | {found['max_abs']:.2g} |"
+        f"| `{token}` | {kind} | {found['chips']} | {found['cosine_min']:.8f} | {found['cosine_mean']:.8f} | {found['max_abs']:.2g} |"
         for token, kinds in sorted(metrics.get("accuracy", {}).items())
         for kind, found in sorted(kinds.items())
     ]
-    return "\n".join([*head, *rows]) if rows else ""
+    return "\n".join([_MEASURED, "", *head, *rows]) if rows else ""
 
 
 def _licence(manifest: Manifest) -> str:

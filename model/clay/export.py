@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 import clayline
 from clay import folder as folders
 from clay import trunk
+from clay.accuracy import Runner
 from clay.architecture import ARCHITECTURES
 from clay.card import card_text
 from clay.entry import Base, Request, write_entry
 from clay.hyper_network import FILE as HYPER_FILE
 from clay.hyper_network import write_hyper_network
+from clay.probes import checkerboard
 from clay.transformer import Precision
 from clayline.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from clay.trial import Trial
     from clay.weights import Source
     from clayline.manifest import Checkpoint, Manifest
 
@@ -59,17 +62,24 @@ def folder_name(source: Source, *, precision: str, loss: bool, name: str | None,
 
 
 def export(
-    source: Source, requests: Sequence[Request], out: Path, *, precision: str = "fp32", name: str | None = None, version: str = "1.5"
+    source: Source,
+    requests: Sequence[Request],
+    out: Path,
+    *,
+    precision: str = "fp32",
+    name: str | None = None,
+    version: str = "1.5",
+    trial: Trial | None = None,
 ) -> Outcome:
     """Write ``out/{name}-v{version}`` with an entry for each request, or add them to the folder of the same weights that is there.
 
-    All requests have a loss or none has. The same arguments give the same bytes. Raises ModelError, with nothing written, for a token that
-    is too long, is asked for twice, or names another digest in the folder that is there.
+    All requests have a loss or none has. The same arguments give the same bytes. Without a ``trial`` nothing is run, and an fp16 residual
+    is taken for safe. Raises ModelError, with nothing written, for a token that is too long, is asked for twice, or names another digest in
+    the folder that is there, and for what the trial finds.
     """
     loss = any(request.mask is not None for request in requests)
     folder = out / folder_name(source, precision=precision, loss=loss, name=name, version=version)
     _refuse_twice([request.token(folder.name) for request in requests])
-    old = folders.existing_manifest(folder)
     base = Base(folder=folder.name, architecture=source.architecture, precision=precision)
     header = {
         "schema": "clayline-model/1",
@@ -82,38 +92,54 @@ def export(
         "micro_batch": MICRO_BATCH[precision],
     }
     with folders.workshop(folder) as path:
+        if (old := folders.existing_manifest(folder)) is not None:
+            folders.refuse_other_weights(old, source.checkpoint)
         shared = write_hyper_network(source.architecture, source.weights, loss=loss).write(path, HYPER_FILE)
-        shared += trunk.write_trunk(source.architecture, source.weights, PRECISIONS[precision], loss=loss).write(path, trunk.FILE)
+        types = PRECISIONS[precision] if trial is None else trial.settle(source, base, path, PRECISIONS[precision])
+        shared += trunk.write_trunk(source.architecture, source.weights, types, loss=loss).write(path, trunk.FILE)
         entries = [write_entry(path, path / HYPER_FILE, base, request) for request in requests]
+        if trial is not None:
+            trial.judge(entries, path, precision)
         files = folders.digests(path, [*shared, *(file for entry in entries for file in entry["files"])])
-        return _finish(path, folder, old, folders.manifest_of(header, entries, files), {})
+        return _finish(path, folder, old, folders.manifest_of(header, entries, files), trial.metrics if trial is not None else {})
 
 
-def add(folder: Path, requests: Sequence[Request]) -> Outcome:
+def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], None] | None = None) -> Outcome:
     """Add entries to a folder, from its own hyper-network: no checkpoint, no torch. What is there keeps its digests.
 
-    A mask counts only in a folder with a loss.
-
-    Raises ModelError, with nothing changed, where the folder is none of this exporter's or a token there names another digest.
+    A mask counts only in a folder with a loss. With ``progress`` each new entry runs one harsh chip. Raises ModelError, with nothing
+    changed, where the folder is none of this exporter's, a token there names another digest, or that chip's numbers are not finite.
     """
-    old = folders.existing_manifest(folder)
-    if old is None or old.checkpoint is None or HYPER_FILE not in old.files:
-        raise ModelError(f"{folder} is not what `python -m clay export` makes: that has a manifest with a checkpoint, and {HYPER_FILE}")
-    architecture = next((each for each in ARCHITECTURES.values() if each.name == old.checkpoint.architecture), None)
-    if architecture is None:
-        raise ModelError(f"{folder} is of {old.checkpoint.architecture}, which this exporter does not know")
-    if folders.digests(folder, [HYPER_FILE])[HYPER_FILE] != old.files[HYPER_FILE]:
-        raise ModelError(f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again")
-    if old.entries[0].loss_metric is None:
-        requests = [replace(request, mask=None) for request in requests]
-    _refuse_twice([request.token(old.folder) for request in requests])
-    base = Base(folder=old.folder, architecture=architecture, precision=old.entries[0].options.precision)
-    header = old.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"entries", "files"})
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise ModelError(f"there is no folder {folder}: `python -m clay export` makes one")
     with folders.workshop(folder) as path:
+        if (old := folders.existing_manifest(folder)) is None:
+            raise ModelError(f"{folder} is gone")
+        base = _base(folder, old)
+        if old.entries[0].loss_metric is None:
+            requests = [replace(request, mask=None) for request in requests]
+        _refuse_twice([request.token(old.folder) for request in requests])
         entries = [write_entry(path, folder / HYPER_FILE, base, request) for request in requests]
-        written = folders.digests(path, (file.name for file in path.iterdir()))
         shared = {name: old.files[name] for name in (HYPER_FILE, trunk.FILE, trunk.WEIGHTS_FILE)}
+        written = folders.digests(path, (file.name for file in path.iterdir()))
+        header = old.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"entries", "files"})
+        if progress is not None:
+            runner = Runner(paths=(path, folder), progress=progress)
+            for entry, request in zip(entries, requests, strict=True):
+                runner.run(entry, checkerboard(request), what=base.precision)
         return _finish(path, folder, old, folders.manifest_of(header, entries, shared | written), {})
+
+
+def _base(folder: Path, manifest: Manifest) -> Base:
+    """Give what a folder's entries share. Raises ModelError where this exporter did not make it, or its hyper-network is not as it was."""
+    architectures = {each.name: each for each in ARCHITECTURES.values()}
+    if manifest.checkpoint is None or manifest.checkpoint.architecture not in architectures or HYPER_FILE not in manifest.files:
+        raise ModelError(f"{folder} is not what `python -m clay export` makes: that names a size of Clay v1.5 and has a {HYPER_FILE}")
+    if folders.digests(folder, [HYPER_FILE])[HYPER_FILE] != manifest.files[HYPER_FILE]:
+        raise ModelError(f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again")
+    precision = manifest.entries[0].options.precision
+    return Base(folder=manifest.folder, architecture=architectures[manifest.checkpoint.architecture], precision=precision)
 
 
 def licence(checkpoint: Checkpoint) -> str:
@@ -126,6 +152,8 @@ def _finish(path: Path, folder: Path, old: Manifest | None, new: Manifest, metri
     manifest = folders.merged(old, new) if old is not None else new
     added, present = (tuple(entry.token for entry in new.entries if (entry.token in before) is there) for there in (False, True))
     if added:
+        if old is not None:
+            metrics = folders.merged_metrics(folder, metrics)
         folders.put(path, folder, manifest, card=card_text(manifest, metrics), metrics=metrics)
     return Outcome(folder=folder, added=added, present=present)
 

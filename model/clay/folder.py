@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from clayline.manifest import Checkpoint
+
 MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
 METRICS: Final = "metrics.json"
@@ -42,8 +44,9 @@ def workshop(folder: Path) -> Iterator[Path]:
         clear(path)
         yield path
     finally:
+        if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:  # else it was moved, and this is the next export's
+            shutil.rmtree(path)
         os.close(handle)
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def clear(path: Path) -> None:
@@ -95,13 +98,12 @@ def merged(old: Manifest, new: Manifest) -> Manifest:
 
     Raises ModelError where the two differ in weights or graphs that all entries share, or a token would get another digest.
     """
+    refuse_other_weights(old, new.checkpoint)
     where = f"{old.folder} is there already"
-    if old.checkpoint != new.checkpoint:
-        raise ModelError(f"{where}, with weights of {_weights(old)}; these are of {_weights(new)}: give another --name or --version")
     shared = {name for name in new.files if not any(name in {entry.graph, entry.tail} for entry in new.entries)}
     if changed := sorted(name for name in shared if old.files.get(name) != new.files[name]):
-        why = "another exporter or another machine made it"
-        raise ModelError(f"{where}, with another {', '.join(changed)} ({why}): give another --name or --version, or remove the folder")
+        said = f"with another {', '.join(changed)}: another exporter made it, or another machine, or fp16 was safe for other parts then"
+        raise ModelError(f"{where}, {said}. Use `add`, give another --name or --version, or remove the folder")
     before = {entry.token: entry.digest for entry in old.entries}
     if changed := [entry.token for entry in new.entries if before.get(entry.token, entry.digest) != entry.digest]:
         raise ModelError(
@@ -111,10 +113,29 @@ def merged(old: Manifest, new: Manifest) -> Manifest:
     return old.model_copy(update={"entries": tuple(entries), "files": dict(sorted({**new.files, **old.files}.items()))})
 
 
+def refuse_other_weights(old: Manifest, checkpoint: Checkpoint | None) -> None:
+    """Raise ModelError unless a folder's weights come from this checkpoint."""
+    if old.checkpoint != checkpoint:
+        said = f"with weights of {_weights(old.checkpoint)}; these are of {_weights(checkpoint)}"
+        raise ModelError(f"{old.folder} is there already, {said}: give another --name or --version")
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Spell a manifest: the same content always gives the same bytes."""
     content = manifest.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def merged_metrics(folder: Path, new: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the folder's report with the new entries' accuracy; what it says of the trunk stays. Raises ModelError if it has none."""
+    try:
+        old: dict[str, Any] = json.loads((folder / METRICS).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / METRICS} cannot be read ({error}): export the folder again") from error
+    merged = {**new, **old}
+    if accuracy := {**new.get("accuracy", {}), **old.get("accuracy", {})}:
+        merged["accuracy"] = accuracy
+    return merged
 
 
 def metrics_bytes(metrics: Mapping[str, Any]) -> bytes:
@@ -135,8 +156,7 @@ def put(path: Path, folder: Path, manifest: Manifest, *, card: str, metrics: Map
         (path / name).replace(folder / name)
 
 
-def _weights(manifest: Manifest) -> str:
-    checkpoint = manifest.checkpoint
+def _weights(checkpoint: Checkpoint | None) -> str:
     if checkpoint is None:
         return "unknown origin"
     said = f"seed {checkpoint.seed}" if checkpoint.seed is not None else f"{checkpoint.file} ({checkpoint.digest})"
