@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="folder for what comes out")
     command.add_argument("--model", type=Path, default=STARTER, help="model folder (default: the starter)")
     command.add_argument(
-        "--batch-chips", type=int, help="chips in one request to the model (default: 64, fewer the heavier the model; progress is by batch)"
+        "--batch-chips", type=int, help="chips in one request to the model (default: 64 of 64 px, 4 of 256 px; progress is by batch)"
     )
     command.add_argument("--any-gsd", action="store_true", help="accept a GSD more than 10 %% off the model's, and record it")
     command.add_argument(

@@ -7,11 +7,10 @@ from typing import Self
 from clayline.manifest import Manifest, read_manifest
 from clayline_local.errors import LocalCloudError
 
-MOST_CHIPS = 64
-"""Of a batch, as template.yaml has it."""
-_LIGHT = 100_000_000
-"""Bytes of weights up to which a batch has that many. A chip's work grows with the weights: 64 chips of Clay's `large`, 1.2 GB, are six
-minutes of two cores, five of them half a minute."""
+_PIXELS_A_BATCH = 64 * 64**2
+"""64 chips of the starter's 64 px, four of Clay's 256 px. 64 of those are six minutes of two cores for Clay's `large`."""
+_LARGE = 100_000_000
+"""Bytes from which a folder's size is worth telling."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +39,8 @@ class ModelFolder:
     @property
     def chips_per_batch(self) -> int:
         """Chips of a batch so that one takes seconds on a CPU, not minutes: progress shows, and no time limit is near."""
-        return max(1, min(MOST_CHIPS, MOST_CHIPS * _LIGHT // max(1, self.size)))
+        return max(1, min(_PIXELS_A_BATCH // entry.chip_size**2 for entry in self.manifest.entries))
 
     def __str__(self) -> str:
         """Name and size, for people."""
-        return f"{self.manifest.folder} ({self.size / 1e9:.1f} GB)" if self.size >= _LIGHT else self.manifest.folder
+        return f"{self.manifest.folder} ({self.size / 1e9:.1f} GB)" if self.size >= _LARGE else self.manifest.folder
