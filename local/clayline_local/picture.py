@@ -78,7 +78,8 @@ def _components(axes: Axes, vectors: NDArray[np.float64], index: NDArray[np.int6
     colours = np.zeros((len(index), 3))
     colours[:, :count] = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
     share = float((strength[:count] ** 2).sum() / max((strength**2).sum(), 1e-12))
-    axes.imshow(_paint(colours, index, grid), extent=(0, grid.width, grid.height, 0), aspect=aspect, interpolation="nearest")
+    canvas, extent = _paint(colours, index, grid)
+    axes.imshow(canvas, extent=extent, aspect=aspect, interpolation="nearest")
     _finish(axes, grid, f"The embeddings' first three principal components\n({share:.0%} of their variance)")
 
 
@@ -87,21 +88,23 @@ def _losses(
 ) -> None:
     low, high = np.percentile(losses, (1, 99))
     colours = mpl.colormaps["viridis"](np.clip((losses - low) / max(high - low, 1e-12), 0, 1))[:, :3]
-    axes.imshow(_paint(colours, index, grid), extent=(0, grid.width, grid.height, 0), aspect=aspect, interpolation="nearest")
+    canvas, extent = _paint(colours, index, grid)
+    axes.imshow(canvas, extent=extent, aspect=aspect, interpolation="nearest")
     mappable = mpl.cm.ScalarMappable(norm=mpl.colors.Normalize(low, high), cmap="viridis")
     figure.colorbar(mappable, ax=axes, shrink=0.7, pad=0.02)
     _finish(axes, grid, f"Loss, {name}\n(confounded with texture: smooth is low)")
 
 
-def _paint(colours: NDArray[np.float64], index: NDArray[np.int64], grid: ChipGrid) -> NDArray[np.float64]:
-    """Fill each chip's own pixels, eight times coarser than the scene; where the shifted last row overlaps, the later chip wins."""
+def _paint(colours: NDArray[np.float64], index: NDArray[np.int64], grid: ChipGrid) -> tuple[NDArray[np.float64], tuple[int, int, int, int]]:
+    """Fill each chip's own pixels, eight cells a side; where the shifted last row overlaps, the later chip wins. Beside it the extent."""
     step = max(1, grid.size // 8)
-    canvas = np.ones((-(-max(grid.height, grid.size) // step), -(-max(grid.width, grid.size) // step), 3))
+    rows, cols = -(-max(grid.height, grid.size) // step), -(-max(grid.width, grid.size) // step)
+    canvas = np.ones((rows, cols, 3))
     for colour, number in zip(colours, index.tolist(), strict=True):
         window = grid.window(number)
-        rows = slice(round(window.row / step), round((window.row + window.size) / step))
-        canvas[rows, round(window.col / step) : round((window.col + window.size) / step)] = colour
-    return canvas[: -(-grid.height // step), : -(-grid.width // step)]
+        down = slice(window.row // step, -(-(window.row + window.size) // step))
+        canvas[down, window.col // step : -(-(window.col + window.size) // step)] = colour
+    return canvas, (0, cols * step, rows * step, 0)
 
 
 def _finish(axes: Axes, grid: ChipGrid, title: str) -> None:
