@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.cog import CogSource
 from clayline.collecting import Collecting, SettledRun
-from clayline.errors import TransientError
+from clayline.errors import BatchError, TransientError
 from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import Manifest, read_manifest
 from clayline.plan import Thresholds
@@ -36,6 +37,7 @@ from clayline.table.geoparquet import write_geoparquet
 from clayline.table.header import read_header
 from clayline.tiling import TileJob, Tiling
 from clayline.wire import Request
+from server.app import refusal
 from server.folders import load_folders
 from server.inference import embed
 
@@ -106,10 +108,15 @@ class PlayedEndpoint:
         return f"s3://{WORK}/responses/{inference_id}.out"
 
     def answer(self, s3: Any, input_uri: str, inference_id: str) -> dict[str, Any]:
-        """Compute one request and give SageMaker's notification."""
+        """Compute one request and give SageMaker's notification, which quotes the container where that refuses."""
         request = Request.from_bytes(self.objects.get(input_uri))
         head = request.header
-        loaded = load_folders(self.models, threads=1).find(folder=head.folder, token=head.token, digest=head.digest)
+        try:
+            loaded = load_folders(self.models, threads=1).find(folder=head.folder, token=head.token, digest=head.digest)
+        except BatchError as error:
+            _, _, body = refusal(HTTPStatus.BAD_REQUEST, error.reason, str(error))
+            reason = f'Received client error (400) from model with message "{body.decode()}".'
+            return {**failed(input_uri, inference_id), "failureReason": reason}
         bucket, key = parse_s3_uri(self._output(inference_id))
         s3.put_object(Bucket=bucket, Key=key, Body=embed(loaded, request, micro_batch=16).to_bytes())
         return completed(input_uri, inference_id, self._output(inference_id))
@@ -183,8 +190,7 @@ class Pipeline:
         self.objects = S3Objects(self.s3)
         self.ledger = DynamoLedger(self.table)
         self.endpoint = PlayedEndpoint(objects=self.objects, models=models)
-        folder = next(path for path in models.iterdir() if path.is_dir())
-        self.manifest: Manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
+        self.deploy(next(path for path in models.iterdir() if path.is_dir()))
         self.options = PlanOptions(
             **{
                 "work_bucket": WORK,
@@ -201,6 +207,10 @@ class Pipeline:
                 **options,
             }
         )
+
+    def deploy(self, folder: Path) -> None:
+        """Let plan use another model folder, one of those that the endpoint has."""
+        self.manifest: Manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
 
     def _path(self, uri: str) -> str:
         """Fetch an object for GDAL, which moto in process cannot serve; afresh each time, as it may have been replaced."""
