@@ -31,6 +31,11 @@ def arguments() -> argparse.Namespace:
         help="directory of model folders [CLAYLINE_MODELS, /opt/ml/model]",
     )
     parser.add_argument(
+        "--model-folder",
+        default=environ.get("CLAYLINE_MODEL_FOLDER"),
+        help="the folder without which it must not start; others are served as well [CLAYLINE_MODEL_FOLDER, none]",
+    )
+    parser.add_argument(
         "--micro-batch",
         type=int,
         default=environ.get("CLAYLINE_MICRO_BATCH"),
@@ -112,7 +117,7 @@ def main() -> int:
     def load() -> None:
         # Beside the listener: /ping has to answer 503, not to refuse the connection, while a large model is read.
         try:
-            folders = load_folders(options.models, threads=options.cpu_threads)
+            folders = load_folders(options.models, threads=options.cpu_threads, required=options.model_folder)
             for loaded in folders.all():
                 warm_up(loaded, micro_batch=app.micro_batch(loaded))
         except Exception as error:

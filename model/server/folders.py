@@ -1,6 +1,7 @@
 """Model folders under ``/opt/ml/model``: checked against their manifests, every entry's graphs loaded and checked against each other."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from server.sessions import load_cuda_libraries, open_session, session_options
 
 __all__ = ["LoadedEntry", "ModelFolders", "load_folders", "session_options"]  # the last for benchmarks/endpoint.py
 MANIFEST: Final = "manifest.json"
+logger = logging.getLogger("clayline.server")
 _BLOCK: Final = 1 << 20
 
 
@@ -61,17 +63,28 @@ class ModelFolders:
         return loaded
 
 
-def load_folders(root: Path, *, threads: int) -> ModelFolders:
+def load_folders(root: Path, *, threads: int, required: str | None = None) -> ModelFolders:
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
+
+    A directory without a manifest is passed over with a warning: a publisher sends the manifest last, so it is a folder on its way up, and
+    an instance that starts meanwhile has to serve the others.
 
     Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
     missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or read a file which the entry does
-    not list; and when there is no folder at all.
+    not list; and when there is no folder at all, or not the one that is ``required``.
     """
     if not root.is_dir():
         msg = f"{root} is no directory: put model folders there, or name another with --models"
         raise ModelError(msg)
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    folders = []
+    for path in sorted(path for path in root.iterdir() if path.is_dir()):
+        if (path / MANIFEST).exists():
+            folders.append(path)
+        else:
+            logger.warning("passed over: no manifest, so not yet published whole", extra={"folder": path.name})
+    if required is not None and required not in [path.name for path in folders]:
+        msg = f"{root} lacks the model folder {required}, which this endpoint was made for: publish it, then deploy again"
+        raise ModelError(msg)
     if not folders:
         msg = f"{root} holds no model folder: put one there, or name another path with --models"
         raise ModelError(msg)
@@ -83,7 +96,7 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
     try:
         text = (path / MANIFEST).read_bytes()
     except OSError as error:
-        msg = f"model folder {path} has no readable {MANIFEST} ({error}): every directory beside it must be a whole model folder"
+        msg = f"model folder {path} has no readable {MANIFEST} ({error}); publish the folder again"
         raise ModelError(msg) from error
     manifest = read_manifest(text, source=str(path / MANIFEST))
     if path.name != (expected := manifest.folder):

@@ -12,7 +12,7 @@ from clayline.aws import settings
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 ROLLOUT = {"CLAYLINE_MODEL_FOLDER"}
-"""Set on the container and read by nobody: another folder makes another Model, and so a rollout (see the comment in template.yaml)."""
+"""Set on the container and read by the server: another folder makes another Model, and so a rollout (see the comment in template.yaml)."""
 
 
 class Tolerant(yaml.SafeLoader):

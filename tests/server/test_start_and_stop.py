@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -22,9 +23,9 @@ from tests.server.model_folders import GRAPH, build_model_folder, tiny_oracle
 from clayline.manifest import ModelEntry, entry_digest
 
 
-def refusal_of(models: Path, log: Path) -> str:
+def refusal_of(models: Path, log: Path, *flags: str) -> str:
     """Start the program, which must end by itself with status 1, and give its last words."""
-    process = start_process(models, log)
+    process = start_process(models, log, *flags)
     try:
         assert process.wait(timeout=60) == 1
     finally:
@@ -96,10 +97,23 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert "lacks card.md" in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
-def test_a_folder_without_a_manifest_is_refused_even_beside_a_good_one(tmp_path: Path) -> None:
+def test_a_folder_on_its_way_up_does_not_keep_the_others_from_serving(tmp_path: Path) -> None:
     build_model_folder(tmp_path / "models")
     (tmp_path / "models" / "other-v1.0").mkdir()
-    assert "other-v1.0 has no readable manifest.json" in refusal_of(tmp_path / "models", tmp_path / "log")
+    (tmp_path / "models" / "other-v1.0" / "trunk.weights").write_bytes(b"half of it")
+    with running_container(tmp_path / "models", tmp_path / "log") as container:
+        warnings = [line for line in container.lines() if line["level"] == "WARNING"]
+        assert [(line["folder"], line["message"].split(":")[0]) for line in warnings] == [("other-v1.0", "passed over")]
+    shutil.rmtree(tmp_path / "models" / "tiny-v1.0")
+    assert "holds no model folder" in refusal_of(tmp_path / "models", tmp_path / "log")
+
+
+def test_the_folder_that_the_endpoint_was_made_for_must_be_there(tmp_path: Path) -> None:
+    build_model_folder(tmp_path / "models")
+    (tmp_path / "models" / "other-v1.0").mkdir()
+    with running_container(tmp_path / "models", tmp_path / "log", "--model-folder", "tiny-v1.0") as container:
+        assert container.request("GET", "/ping").status == 200
+    assert "lacks the model folder other-v1.0" in refusal_of(tmp_path / "models", tmp_path / "log", "--model-folder", "other-v1.0")
 
 
 @pytest.mark.parametrize("exists", [True, False])
