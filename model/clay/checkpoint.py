@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,10 @@ RESAVE: Final = """in a machine or container that may be lost, with nothing secr
   state = torch.load("FILE", weights_only=False, map_location="cpu")["state_dict"]
   torch.save({name: tensor.clone() for name, tensor in state.items()}, "clean.ckpt")
 and export clean.ckpt"""
+_UNREADABLE: Final = (
+    "{file} cannot be read as a checkpoint ({why}): it is damaged, incomplete, or no file that torch.save wrote "
+    "(before torch 1.6 that wrote another format: load and save such a file again)"
+)
 UnpicklingError = torch.serialization.pickle.UnpicklingError
 
 
@@ -73,11 +78,11 @@ def _load(file: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         if not unsafe:
             return torch.load(file, weights_only=True, mmap=True, map_location="cpu")
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-        said = str(error).strip().partition("\n")[0]
-        message = f"{file} cannot be read as a checkpoint ({said}): it is damaged, incomplete, or no file that torch.save wrote"
-        raise ModelError(message) from error
-    names = ", ".join(sorted(unsafe))
-    raise ModelError(f"checkpoint {file} wants to run {names} when it is read. That is refused. If you trust its publisher: {RESAVE}")
+        raise ModelError(_UNREADABLE.format(file=file, why=str(error).strip().partition("\n")[0])) from error
+    if not all(re.fullmatch(r"[\w.<>]+", name) for name in unsafe):
+        raise ModelError(_UNREADABLE.format(file=file, why="it names what no Python has"))
+    names = ", ".join(sorted(unsafe)[:SHOWN])
+    raise ModelError(f"checkpoint {file} wants to run {names} when it is read. That is refused. If you trust its publisher, {RESAVE}")
 
 
 def _architecture(file: Path, tensors: Mapping[str, Any]) -> Architecture:
