@@ -43,8 +43,8 @@ EMBEDDING_LIMIT: Final = 1e-4
 """Largest difference of an fp32 folder's embeddings, whose values are of the order of 1."""
 COSINE_LIMIT: Final = 0.9999
 """Smallest cosine of an fp16 folder's."""
-INT8_LIMIT: Final = 0.99
-"""The same for int8."""
+INT8_LIMIT: Final = 0.995
+"""The same for int8: 0.9990 was the smallest seen, of seeded weights of all sizes."""
 LOSS_LIMIT: Final = 1e-5
 """Largest difference of an fp32 folder's losses, over the loss where that is above 1."""
 
