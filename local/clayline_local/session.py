@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +109,7 @@ class Session:
 
     def _start_workers(self) -> None:
         keep = self._stack_of
+        workers: list[subprocess.Popen[bytes]] = []
         for name, spec in self.stack.functions().items():
             log = keep.enter_context((self._logs / f"{name}.log").open("wb"))
             # A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
@@ -116,6 +117,8 @@ class Session:
             worker = start_worker(spec, spec_folder=self.scratch, environment=self.environment, retry=retry, log=log)
             self._children[name] = worker
             keep.callback(end_process, worker, seconds=20)
+            workers.append(worker)
+        keep.callback(_ask_to_end, workers)  # all at once, before each is waited for
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
         """Give a client on the local cloud."""
@@ -219,3 +222,8 @@ class Session:
             self.s3.download_file(self.embeddings_bucket, key, str(target))
             files[kind] = target
         return files
+
+
+def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    for process in processes:
+        process.terminate()
