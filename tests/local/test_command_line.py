@@ -25,10 +25,12 @@ def test_a_scene_becomes_files_and_a_picture(tmp_path: Path, sample: Path, capsy
     told = capsys.readouterr().out
     assert "SceneEmbedded" in told
     assert "planned 20 = written 20" in told
+    assert "WARNING" not in told
     parquet = next((tmp_path / "out").rglob("*.parquet"))
     assert set(pq.read_table(parquet)["source_creator"].to_pylist()) == {"somebody"}
     with Image.open(parquet.with_suffix(".png")) as picture:
         pixels = np.asarray(picture.convert("RGB"), dtype=float)
+        assert "UNTRAINED" not in str(picture.info["Title"])
     assert pixels.shape[1] > 1000
     assert pixels.std() > 20  # something is drawn
     assert (tmp_path / "out" / "logs" / "PlanFunction.log").stat().st_size
@@ -49,3 +51,16 @@ def test_a_scene_that_cannot_work_says_why_and_exits_1(tmp_path: Path, sample: P
 def test_nothing_to_embed_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["embed", str(tmp_path / "nothing.tif"), "--out", str(tmp_path / "out")]) == 2
     assert "is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model", "nowhere"], "nowhere is no model folder"),
+        (["--batch-chips", "0"], "--batch-chips 0: from 1 to 4096"),
+        (["--batch-chips", "4097"], "--batch-chips 4097: from 1 to 4096"),
+    ],
+)
+def test_what_cannot_be_started_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
+    assert main(["embed", str(tmp_path / "item.json"), "--out", str(tmp_path / "out"), *options]) == 2
+    assert said in capsys.readouterr().err

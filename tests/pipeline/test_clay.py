@@ -93,7 +93,8 @@ def told(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
 
 @pytest.fixture(params=[0, 1], ids=["with-loss", "without"])
 def embedded(request: pytest.FixtureRequest, told: list[Told]) -> Told:
-    return told[request.param]
+    found: Told = told[request.param]
+    return found
 
 
 def windows(scene: Path, bands: list[str]) -> Iterator[tuple[int, NDArray[np.uint16], list[float]]]:

@@ -91,11 +91,10 @@ def test_a_folder_changed_in_mid_scene_is_refused_and_told(landed: Pipeline) -> 
     landed.run("scene/item.json")
     tables = {key.rpartition("_v")[2]: pq.read_table(io.BytesIO(body)) for key, body in parquets(landed).items()}
     assert tables.keys() == {"001.parquet", "002.parquet"}
-    before = dict(zip(tables["001.parquet"]["uci"].to_pylist(), tables["001.parquet"]["embeddings"].to_pylist(), strict=True))
-    after = dict(zip(tables["002.parquet"]["uci"].to_pylist(), tables["002.parquet"]["embeddings"].to_pylist(), strict=True))
+    before, after = ({row["uci"]: np.array(row["embeddings"]) for row in tables[name].to_pylist()} for name in sorted(tables))
     assert before.keys() < after.keys()
     for identifier, vector in before.items():
-        np.testing.assert_allclose(after[identifier], 2 * np.array(vector), rtol=1e-5)
+        np.testing.assert_allclose(after[identifier], 2 * vector, rtol=1e-5)
 
 
 @pytest.mark.parametrize("trained", [True, False])
