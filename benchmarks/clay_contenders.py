@@ -30,7 +30,7 @@ class Contender:
         self._deadline = time.monotonic() + seconds
         with tempfile.NamedTemporaryFile("w", suffix=".json", dir=folder, delete=False) as file:
             json.dump(order, file)
-        paths = [ROOT / "model", ROOT / "layers/clayline", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        paths = [ROOT, ROOT / "model", ROOT / "layers/clayline", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self._log = Path(file.name).with_suffix(".log")
         with self._log.open("wb") as log:
@@ -98,15 +98,26 @@ def rates(results: Sequence[Mapping[str, float]], *, chips: int) -> list[float]:
     return [chips / result["seconds"] for result in results]
 
 
-def compare(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
-    """Give the median of the rounds' ratios, and all of them."""
-    ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
-    return {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
+def compare(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which depends less on others."""
+    ratios = sorted(other["seconds"] / one["seconds"] for one, other in zip(ours, theirs, strict=True))
+    line: dict[str, Any] = {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
+    if all("cpu_seconds" in each for each in (*ours, *theirs)):
+        cpu = [statistics.median(each["cpu_seconds"] for each in side) for side in (ours, theirs)]
+        line["ratio_by_cpu_time"] = round(cpu[1] / max(cpu[0], 1e-9), 3)
+    return line
 
 
-def judge(name: str, ours: Sequence[float], theirs: Sequence[float], *, target: float | None = None) -> dict[str, Any]:
+def judge(
+    name: str,
+    ours: Sequence[Mapping[str, float]],
+    theirs: Sequence[Mapping[str, float]],
+    *,
+    target: float | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Print a comparison, with its target if it has one, and give it."""
-    line = {"name": name, **compare(ours, theirs)}
+    line = {"name": name, **(more or {}), **compare(ours, theirs)}
     if target is not None:
         line |= {"target": target, "met": line["ratio"] >= target}
     report(line)

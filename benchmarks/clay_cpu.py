@@ -1,9 +1,9 @@
 """Clay on the CPU: our graphs in ONNX Runtime against the published claymodel in torch, in one run.
 
-`.venv/bin/python benchmarks/clay_cpu.py` draws seeded weights of `large`, writes the graphs, and starts a process for each contender: torch under
-`.venv-model` (importing claymodel sets torch's precision of float32 products to `medium`; `highest` is measured too), our chain in fp32 and
-int8, and the chain folded into one graph. They take turns, so that a shared machine's drift meets all; a ratio is the median of the rounds'.
-A line of JSON a number; exit status 1 where a target is missed. `--parts` chooses among
+`.venv/bin/python benchmarks/clay_cpu.py` draws seeded weights of `large`, writes the graphs, and starts a process for each contender:
+torch under `.venv-model` (importing claymodel sets torch's precision of float32 products to `medium`; `highest` is measured too), our
+chain in fp32 and int8, and the chain folded into one graph. They take turns, so that a shared machine's drift meets all; a ratio is the
+median of the rounds'. A line of JSON a number; exit status 1 where a target is missed. `--parts` chooses among
 
     compare        fp32 at least torch as shipped, int8 at least 1.9 times that, the chain at least 0.98 of the folded graph
     micro-batches  fp32 by the number of chips in one run, and torch with as many as it is given here
@@ -22,9 +22,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clay_contenders import ROOT, Contender, ContenderError, alternate, judge, rates, report
-from clay_graphs import Workshop, similarity
-from clay_operations import chip_operations
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.clay_contenders import ROOT, Contender, ContenderError, alternate, judge, rates, report
+from benchmarks.clay_graphs import Workshop, similarity
+from benchmarks.clay_operations import chip_operations
 
 FEATURES = ("avx2", "f16c", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
 PARTS = ("compare", "micro-batches", "loss")
@@ -32,6 +34,8 @@ TARGET_FP32, TARGET_INT8, TARGET_FOLDED = 1.0, 1.9, 0.98
 SIZES = (1, 2, 4, 8)
 TORCH_MICRO_BATCH = 4
 
+type Measured = list[Mapping[str, float]]
+type Results = dict[str, Measured]
 type Work = Callable[[], Mapping[str, float]]
 
 
@@ -80,8 +84,8 @@ class Run:
         contender.ask("run", chips=micro_batch, micro_batch=micro_batch, **order)
         return lambda: contender.ask("run", chips=chips, micro_batch=micro_batch, **order)
 
-    def measure(self, work: dict[str, Work], *, chips: Mapping[str, int], rounds: int, part: str) -> dict[str, list[float]]:
-        """Take turns, print each one's numbers, give chips a second by round."""
+    def measure(self, work: dict[str, Work], *, chips: Mapping[str, int], rounds: int, part: str) -> Results:
+        """Take turns, print each one's numbers, give what was measured by round."""
         results = alternate(work, rounds=rounds)
         for name, found in results.items():
             count = chips[name]
@@ -96,9 +100,9 @@ class Run:
                     "peak_rss_mb": max(one["peak_rss_mb"] for one in found),
                 }
             )
-        return {name: rates(found, chips=chips[name]) for name, found in results.items()}
+        return results
 
-    def judge(self, name: str, ours: list[float], theirs: list[float], target: float) -> None:
+    def judge(self, name: str, ours: Measured, theirs: Measured, target: float) -> None:
         """Print a ratio and remember a target that was missed."""
         self.missed |= not judge(f"clay_cpu_{name}", ours, theirs, target=target)["met"]
 
@@ -150,7 +154,8 @@ def micro_batches(run: Run) -> None:
         chips[name] = TORCH_MICRO_BATCH
         work[name] = run.time(published, chips=TORCH_MICRO_BATCH, micro_batch=TORCH_MICRO_BATCH)
     found = run.measure(work, chips=chips, rounds=run.options.micro_batch_rounds, part="micro_batches")
-    best = max(chips, key=lambda name: statistics.median(found[name]) if name.startswith("fp32") else 0)
+    ours_only = [name for name in chips if name.startswith("fp32")]
+    best = max(ours_only, key=lambda name: statistics.median(rates(found[name], chips=chips[name])))
     report({"name": "clay_cpu_best_micro_batch", "precision": "fp32", "micro_batch": chips[best]})
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "layers" / "clayline"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
 from clay.architecture import ARCHITECTURES, Architecture
+from clay.entry import Base, Request, write_entry
+from clay.folder import digests, manifest_bytes, manifest_of
 from clay.graph import Graph
 from clay.hyper_network import embedding_of, write_hyper_network
 from clay.mask import Mask
@@ -24,6 +27,7 @@ from clay.transformer import Precision
 from clay.trunk import FILE, add_trunk, write_trunk
 
 CHIP = 256
+VERSION = "1.5"
 PRECISIONS = {
     "fp32": Precision(matrices="float32", residual="float32"),
     "fp16": Precision(matrices="float16", residual="float16"),
@@ -77,6 +81,29 @@ class Workshop:
         graph.output("embeddings", "float32", ["N", self.architecture.encoder.dim])
         graph.write(place, "folded.onnx")
         return [str(place / "folded.onnx")]
+
+    def model_folder(self, out: Path, precision: str, *, loss: bool = False) -> Path:
+        """Write a folder that the server takes: the exporter's, without its trial on probes and its card; give its path."""
+        request = Request(sensor=self.bands, mask=Mask() if loss else None)
+        base = Base(folder=f"clay-bench-v{VERSION}", architecture=self.architecture, precision=precision)
+        folder = out / base.folder
+        folder.mkdir(parents=True)
+        hyper = folder / "hyper.onnx"
+        files = write_hyper_network(self.architecture, self.weights, loss=loss).write(folder, hyper.name)
+        files += write_trunk(self.architecture, self.weights, PRECISIONS[precision], loss=loss).write(folder, FILE)
+        entry = write_entry(folder, hyper, base, request)
+        (folder / "card.md").write_text("# For a benchmark: weights from a seed, which have learnt nothing.\n", encoding="utf-8")
+        header: dict[str, Any] = {
+            "schema": "clayline-model/1",
+            "name": "clay-bench",
+            "version": VERSION,
+            "licence": "Apache-2.0",
+            "card": "card.md",
+        }
+        header["checkpoint"] = {"architecture": self.architecture.name, "seed": self.seed}
+        manifest = manifest_of(header, [entry], digests(folder, [*files, *entry["files"], "card.md"]))
+        (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+        return folder
 
     def chips(self, count: int) -> str:
         """Write ``count`` chips of plausible digital numbers with time and latlon; give their folder."""

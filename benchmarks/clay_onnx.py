@@ -12,15 +12,17 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
-from clay_worker import load_chips, serve, timed
+from benchmarks.clay_worker import load_chips, serve, timed
+
 from server.sessions import CUDA, CUDA_OPTIONS, CUDA_PROVIDER, load_cuda_libraries, session_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clay_worker import Handler, Order
+    from benchmarks.clay_worker import Handler, Order
 
 
 class Graphs:
@@ -63,10 +65,10 @@ class Graphs:
 
     def _inputs(self, start: int, stop: int, place: str) -> dict[str, onnxruntime.OrtValue]:
         if place == "cpu":
-            return {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.array(array[start:stop])) for name, array in self._chips.items()}
+            return {name: onnxruntime.OrtValue.ortvalue_from_numpy(array[start:stop]) for name, array in self._chips.items()}
         if (start, stop) not in self._resident:
             self._resident[start, stop] = {
-                name: onnxruntime.OrtValue.ortvalue_from_numpy(np.array(array[start:stop]), place, 0) for name, array in self._chips.items()
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(array[start:stop], place, 0) for name, array in self._chips.items()
             }
         return self._resident[start, stop]
 

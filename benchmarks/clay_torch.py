@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 import time
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
+
+from benchmarks.clay_worker import load_chips, serve, timed
 
 from clay import reference
 from clay.architecture import ARCHITECTURES
 from clay.seeded import seeded_weights
-from clay_worker import load_chips, serve, timed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clay_worker import Handler, Order
+    from benchmarks.clay_worker import Handler, Order
 
 
 class Published:
@@ -38,7 +41,10 @@ class Published:
         self._shipped = torch.get_float32_matmul_precision()
         # The encoder itself: ``embeddings`` would copy from and to numpy, which is not what is compared.
         encoder = published._model.encoder.to(self._device).eval()  # noqa: SLF001
-        self._encoder = torch.compile(encoder) if order["compiled"] else encoder
+        if order["compiled"]:
+            # What einops did by itself with older torch; without it dynamo stumbles over a dictionary of einops's.
+            importlib.import_module("einops._torch_specific").allow_ops_in_compiled_graph()
+        self._encoder = torch.compile(encoder, dynamic=False) if order["compiled"] else encoder
         self._chips = load_chips(Path(order["chips"]))
         self._sensor = order["sensor"]
         self._cubes: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
@@ -48,11 +54,11 @@ class Published:
         if (start, stop) not in self._cubes:
             self._cubes.clear()
             mean, std = (torch.tensor(self._sensor[name]).reshape(1, -1, 1, 1) for name in ("mean", "std"))
-            pixels = (torch.from_numpy(np.array(self._chips["pixels"][start:stop], np.float32)) - mean) / std
+            pixels = (torch.from_numpy(self._chips["pixels"][start:stop].astype(np.float32)) - mean) / std
             self._cubes[start, stop] = {
                 "pixels": pixels.to(self._device),
-                "time": torch.from_numpy(np.array(self._chips["time"][start:stop])).to(self._device),
-                "latlon": torch.from_numpy(np.array(self._chips["latlon"][start:stop])).to(self._device),
+                "time": torch.from_numpy(self._chips["time"][start:stop]).to(self._device),
+                "latlon": torch.from_numpy(self._chips["latlon"][start:stop]).to(self._device),
                 "gsd": torch.tensor(self._sensor["gsd"]),
                 "waves": torch.tensor(self._sensor["wavelengths"]).to(self._device),
             }
@@ -94,7 +100,10 @@ def product_rate(order: Order) -> dict[str, Any]:
     generator = torch.Generator(device).manual_seed(0)
     # Three sets of factors in turn: a product must not find the one before in the cache.
     sets = [
-        tuple(torch.randn(shape, generator=generator, device=device, dtype=torch.float32).to(kind) for shape in ((rows, inner), (inner, columns)))
+        tuple(
+            torch.randn(shape, generator=generator, device=device, dtype=torch.float32).to(kind)
+            for shape in ((rows, inner), (inner, columns))
+        )
         for _ in range(3)
     ]
     seconds = []

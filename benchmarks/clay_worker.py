@@ -31,8 +31,8 @@ def peak_memory_mb() -> float:
 
 
 def load_chips(folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """Map the chips that the driver wrote: ``pixels``, ``time``, ``latlon``."""
-    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pixels", "time", "latlon")}
+    """Read the chips that the driver wrote: ``pixels``, ``time``, ``latlon``."""
+    return {name: np.load(folder / f"{name}.npy") for name in ("pixels", "time", "latlon")}
 
 
 def timed(work: Callable[[], None], *, repeat: int) -> dict[str, float]:
