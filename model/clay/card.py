@@ -23,6 +23,10 @@ _MEASURED = (
     "`synthetic`: a chip as in training, nodata alone, the largest number alone, a checkerboard of the smallest and the largest (entries "
     "after the first: that alone); `real`: a scene's pixels."
 )
+_RANGE = (
+    "On {chips} probe chips the largest number in the sum that runs from block to block was {largest_in_residual:g}, elsewhere in the "
+    "trunk {largest_elsewhere:g}; up to {safe:g} counts as safe for float16, whose own end is 65504. That sum is kept as {residual}."
+)
 _UNTRAINED = "**RANDOM WEIGHTS: this model has learnt nothing, and its embeddings mean nothing.** It is for trying the machinery.\n"
 _ORDERS = {
     "lonlat": "[sin lon, cos lon, sin lat, cos lat], the order that Clay was trained on (the input's name says otherwise)",
@@ -113,7 +117,10 @@ def _measured(metrics: Mapping[str, Any]) -> str:
         for token, kinds in sorted(metrics.get("accuracy", {}).items())
         for kind, found in sorted(kinds.items())
     ]
-    return "\n".join([_MEASURED, "", *head, *rows]) if rows else ""
+    parts = ["\n".join([_MEASURED, "", *head, *rows])] if rows else []
+    if "range" in metrics:
+        parts.append(_RANGE.format(**metrics["range"]))
+    return "\n\n".join(parts)
 
 
 def _licence(manifest: Manifest) -> str:

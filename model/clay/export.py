@@ -101,7 +101,8 @@ def export(
         if trial is not None:
             trial.judge(entries, path, precision)
         files = folders.digests(path, [*shared, *(file for entry in entries for file in entry["files"])])
-        return _finish(path, folder, old, folders.manifest_of(header, entries, files), trial.metrics if trial is not None else {})
+        metrics = {"precision": precision, **(trial.metrics if trial is not None else {})}
+        return _finish(path, folder, old, folders.manifest_of(header, entries, files), metrics)
 
 
 def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], None] | None = None) -> Outcome:
@@ -154,7 +155,7 @@ def _finish(path: Path, folder: Path, old: Manifest | None, new: Manifest, metri
     if added:
         if old is not None:
             metrics = folders.merged_metrics(folder, metrics)
-        folders.put(path, folder, manifest, card=card_text(manifest, metrics), metrics=metrics)
+        folders.put(path, folder, manifest, old, card=card_text(manifest, metrics), metrics=metrics)
     return Outcome(folder=folder, added=added, present=present)
 
 

@@ -143,16 +143,16 @@ def metrics_bytes(metrics: Mapping[str, Any]) -> bytes:
     return (json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
 
 
-def put(path: Path, folder: Path, manifest: Manifest, *, card: str, metrics: Mapping[str, Any]) -> None:
-    """Move what was built at ``path`` to ``folder``: all at once, or into the folder that is there, the manifest last."""
+def put(path: Path, folder: Path, manifest: Manifest, old: Manifest | None, *, card: str, metrics: Mapping[str, Any]) -> None:
+    """Move what was built at ``path`` to ``folder``: all at once, or into the folder of the manifest ``old``, the new manifest last."""
     (path / CARD).write_text(card, "utf-8")
     (path / METRICS).write_bytes(metrics_bytes(metrics))
     (path / MANIFEST).write_bytes(manifest_bytes(manifest))
-    if not folder.exists():
+    if old is None:
         path.rename(folder)
         return
-    new = [name for name in manifest.files if not (folder / name).exists()]
-    for name in (*new, CARD, METRICS, MANIFEST):
+    new = manifest.files.keys() - old.files.keys()  # such a file may be there, from an addition that was killed before its last step
+    for name in (*sorted(new), CARD, METRICS, MANIFEST):
         (path / name).replace(folder / name)
 
 

@@ -84,8 +84,10 @@ class BandSet(_Strict):
         return tuple(band.name for band in self.bands)
 
     def select(self, names: tuple[str, ...]) -> Self:
-        """Give a subset in this order. Raises ModelError for a band that the sensor lacks."""
+        """Give a subset in this order. Raises ModelError for a band that the sensor lacks, or that is named twice."""
         by_name = {band.name: band for band in self.bands}
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ModelError(f"band {', '.join(twice)} is asked for twice")
         if unknown := [name for name in names if name not in by_name]:
             msg = f"sensor {self.name} has no band {', '.join(unknown)}; it has {', '.join(by_name)}"
             raise ModelError(msg)

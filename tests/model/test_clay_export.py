@@ -164,6 +164,13 @@ def test_what_is_added_later_is_as_if_exported_at_once(both: Path, tmp_path: Pat
     assert names_in(tmp_path) == [NAME]
 
 
+def test_an_addition_that_was_killed_before_its_last_step_can_be_made_again(both: Path, tmp_path: Path) -> None:
+    folder = exported(tmp_path, S2)
+    (folder / f"{NAME}-naip-c64.onnx").write_bytes(b"of an earlier exporter")
+    add(folder, [NAIP])
+    assert contents(folder) == contents(both)
+
+
 def test_a_folder_with_a_loss_gives_what_is_added_one(with_loss: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(with_loss, tmp_path / with_loss.name)
     lines: list[str] = []
@@ -252,6 +259,7 @@ def test_no_two_sensors_share_a_slug_and_a_users_may_not_take_one() -> None:
         (["--sensor", "naip", "--version", "one"], "the version one must be numbers"),
         (["--sensor", "naip", "--chip", "100"], "a multiple of 8"),
         (["--sensor", "naip", "--bands", "red,infrared"], "naip has no band infrared"),
+        (["--sensor", "naip", "--bands", "red,nir,red"], "band red is asked for twice"),
         (["--sensor", "landsat-9"], "no sensor landsat-9"),
         (["--sensor", "naip", "--sensor", "naip"], "asked for twice"),
         (["--sensor", "naip", "--size", "huge"], "there is no size huge"),

@@ -153,6 +153,7 @@ def test_a_residual_that_grows_stays_in_float32(tmp_path: Path) -> None:
     assert report["range"]["largest_in_residual"] == pytest.approx(30000, rel=0.01)
     assert report["range"]["largest_elsewhere"] < 100
     assert any("'residual': 'float32'" in line for line in lines)
+    assert "That sum is kept as float32." in (folder / "card.md").read_text()
     graph = onnx.load(folder / "trunk.onnx", load_external_data=False).graph
     types = {each.name: each.data_type for each in graph.initializer}
     assert types[DOWN] == onnx.TensorProto.FLOAT
