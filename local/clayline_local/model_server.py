@@ -75,12 +75,16 @@ class ModelServer:
             return False  # it is loading: 503, or not listening yet
 
     def _reason(self) -> str:
-        """Give the last message of the log that stopped it."""
+        """Give the message of the log that stopped it."""
         for line in reversed(self._log.read_text(errors="replace").splitlines()):
-            try:
-                content = json.loads(line)
-            except ValueError:
-                continue
+            content = _parsed(line)
             if isinstance(content, dict) and content.get("level") == "CRITICAL":
                 return str(content.get("message"))
         return f"see {self._log}"
+
+
+def _parsed(line: str) -> object:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None  # a traceback, or what a library printed
