@@ -190,9 +190,3 @@ def test_a_folder_in_anothers_place_changes_everything_that_names_the_model(told
     assert rows[0][5] == rows[1][5]
     vectors = [np.array(one.table["embeddings"].to_pylist()) for one in told]
     assert np.abs(vectors[0] - vectors[1]).max() > 0.1
-
-
-def test_the_model_is_recorded_as_the_schema_documents(embedded: Told) -> None:
-    section = (ROOT / "docs" / "schema.md").read_text().partition("`model` is an object with")[2].partition("\n## ")[0]
-    keys = [key.strip(" `") for line in section.splitlines() if line.startswith("| `") for key in line.split("|")[1].split(",")]
-    assert sorted(key for key in keys if key != "key of `model") == sorted(embedded.read("metadata")["clayline"]["model"])
