@@ -158,7 +158,10 @@ def test_narrow_tensors_are_widened(name: str, tried: tuple[Path, dict[str, Any]
 @pytest.mark.parametrize(
     ("name", "messages"),
     [
-        ("missing", ["tensors: encoder.patch_embedding.fclayer.l1.weight is missing (expected (128, 128))", "8 of 85 tensors", "and 3 more"]),
+        (
+            "missing",
+            ["tensors: encoder.patch_embedding.fclayer.l1.weight is missing (expected (128, 128))", "8 of 85 tensors", "and 3 more"],
+        ),
         ("shape", ["1 of 85 tensors", "layers.2.0.to_qkv.weight has shape (192, 576) (expected (576, 192))"]),
         ("integers", ["layers.2.0.to_qkv.weight is torch.int32"]),
         ("text", ["layers.2.0.to_qkv.weight is no tensor but str"]),
