@@ -33,11 +33,14 @@ class Contender:
         paths = [ROOT, ROOT / "model", ROOT / "layers/clayline", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self._log = Path(file.name).with_suffix(".log")
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [python, str(ROOT / "benchmarks" / program), file.name],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True,
-            )  # fmt: skip
+        command = [python, str(ROOT / "benchmarks" / program), file.name]
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
+                )
+        except OSError as error:
+            raise ContenderError(f"{python} cannot be started: {error}") from error
         try:
             self.started = self._answer()
         except ContenderError:
@@ -99,7 +102,7 @@ def rates(results: Sequence[Mapping[str, float]], *, chips: int) -> list[float]:
 
 
 def compare(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which depends less on others."""
+    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which others disturb less."""
     ratios = sorted(other["seconds"] / one["seconds"] for one, other in zip(ours, theirs, strict=True))
     line: dict[str, Any] = {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
     if all("cpu_seconds" in each for each in (*ours, *theirs)):

@@ -14,7 +14,7 @@ onnxruntime (the CPU build), carry `.venv-model/claymodel` and wheels for its Py
 typing-inspection and waitress. onnxruntime-gpu is 256 MB, a call carries 64: `split -b 55M` it, bring a piece a call to /tmp while the
 machine stays warm, `cat` the pieces there, and `python3 -m pip install --no-index --no-deps --target /tmp/site`.
 
-The parts, in order; `--limit` seconds after the start contenders are ended and the rest is skipped, and said so. It has not run on a GPU yet.
+The parts, in order; `--limit` seconds after the start what still runs is ended and the rest skipped. It has not run on a GPU yet.
 
     products   the matmul rate: a large square product in fp16 and bf16, and the products of Clay's blocks
     batches    our fp16 chain by chips in one run: chips a second, share of the matmul rate, GPU memory

@@ -149,7 +149,13 @@ def measure(folder: Path, entry: ModelEntry, manifest: Manifest, *, setting: Set
         for name, results in found.items()
     }
     without_cpu = {name: [{"seconds": one["seconds"]} for one in results] for name, results in found.items()}
-    more = {"token": entry.token, "chips_per_request": load.chips, "in_flight": load.in_flight, "request_mb": round(len(body) / 1e6, 2)}
+    more = {
+        "token": entry.token,
+        "loss_metric": entry.loss_metric,
+        "chips_per_request": load.chips,
+        "in_flight": load.in_flight,
+        "request_mb": round(len(body) / 1e6, 2),
+    }
     more |= {"micro_batch": setting.micro_batch, "concurrency": setting.concurrency, "device": setting.device, **speeds}
     return judge("clay_server_http_vs_bare", without_cpu["http"], without_cpu["bare"], target=TARGET, more=more)
 

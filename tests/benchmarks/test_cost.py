@@ -1,0 +1,59 @@
+"""docs/cost.md says what the program says, and the program's arithmetic is right."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.clay_operations import block_products, chip_operations
+
+from benchmarks import cost
+from clay.architecture import ARCHITECTURES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("as_shipped", "loss", "gflop"),
+    [(False, False, 697.9), (True, False, 723.7), (True, True, 912)],
+)
+def test_operations_of_large_are_those_of_the_model_contract(as_shipped: bool, loss: bool, gflop: float) -> None:  # noqa: FBT001
+    counted = chip_operations(ARCHITECTURES["large"], bands=10, chip_size=256, as_shipped=as_shipped, loss=loss)
+    assert counted / 1e9 == pytest.approx(gflop, abs=0.5)
+
+
+def test_products_of_the_blocks_are_the_linear_operations_of_the_contract() -> None:
+    stack = ARCHITECTURES["large"].encoder
+    linear = stack.depth * sum(2 * rows * inner * columns for rows, inner, columns in block_products(stack, 1025))
+    assert linear / 1e9 == pytest.approx(619.1, abs=0.1)
+
+
+def test_the_page_shows_what_the_program_prints() -> None:
+    program = [sys.executable, str(ROOT / "benchmarks/cost.py"), "--markdown"]
+    environment = {"PYTHONPATH": f"{ROOT}/model:{ROOT}/layers/clayline", "PATH": ""}
+    printed = subprocess.run(program, check=True, capture_output=True, text=True, env=environment).stdout
+    page = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- begin: benchmarks/cost.py --markdown -->\n")[1].split("<!-- end -->")[0]
+    assert shown == printed
+
+
+def test_dollars_follow_from_price_and_speed() -> None:
+    instance = cost.Instance(name="ml.test", price=3.6, lists="one", vcpus=4)
+    row = cost.cost(instance, "test", "fp16", 50.0, "measured")
+    assert row.dollars_per_million_chips == pytest.approx(20)  # 20,000 s at a thousandth of a dollar
+    assert row.dollars_per_scene == pytest.approx(0.03698)
+    assert row.scene_minutes == pytest.approx(0.6163, abs=1e-4)
+    assert row.dollars_per_wake_up == pytest.approx(1.5)
+
+
+def test_a_gpu_that_was_not_measured_is_called_projected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "MEASURED_GPU", {"ml.g5.xlarge": 30.0})
+    rows = {row.instance: row for row in cost.costs() if row.precision == "fp16"}
+    assert (rows["ml.g5.xlarge"].basis, rows["ml.g5.xlarge"].chips_per_second) == ("measured", 30.0)
+    assert rows["ml.p5.4xlarge"].basis == "projected"
+    # 989 TFLOP/s, of which 0.807 in a product, of which 0.55, for 0.6979 TFLOP a chip.
+    assert rows["ml.p5.4xlarge"].chips_per_second == pytest.approx(629, abs=1)
+
+
+def test_memory_sizes_are_the_templates() -> None:
+    assert cost.memory_sizes() == {"plan": 2048, "tile": 3538, "settle": 512, "collect": 3008}
