@@ -21,7 +21,7 @@ test: setup setup-sam setup-gpio setup-publish setup-model check build ## everyt
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server model/publish benchmarks samples events/make_events.py tests
+	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server model/clay model/publish benchmarks samples events/make_events.py tests
 	$(foreach function,plan tile settle collect,$(BIN)/mypy functions/$(function)/app.py &&) true
 	$(BIN)/cfn-lint template.yaml
 

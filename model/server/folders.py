@@ -67,7 +67,7 @@ def load_folders(root: Path, *, threads: int, required: str | None = None) -> Mo
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
 
     A directory without a manifest is passed over with a warning: a publisher sends the manifest last, so it is a folder on its way up, and
-    an instance that starts meanwhile has to serve the others.
+    an instance that starts meanwhile has to serve the others. Names that begin with a dot are an exporter's own.
 
     Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
     missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or read a file which the entry does
@@ -77,7 +77,7 @@ def load_folders(root: Path, *, threads: int, required: str | None = None) -> Mo
         msg = f"{root} is no directory: put model folders there, or name another with --models"
         raise ModelError(msg)
     folders = []
-    for path in sorted(path for path in root.iterdir() if path.is_dir()):
+    for path in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if (path / MANIFEST).exists():
             folders.append(path)
         else:

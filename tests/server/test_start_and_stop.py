@@ -101,6 +101,7 @@ def test_a_folder_on_its_way_up_does_not_keep_the_others_from_serving(tmp_path: 
     build_model_folder(tmp_path / "models")
     (tmp_path / "models" / "other-v1.0").mkdir()
     (tmp_path / "models" / "other-v1.0" / "trunk.weights").write_bytes(b"half of it")
+    build_model_folder(tmp_path / "models" / ".partial")
     with running_container(tmp_path / "models", tmp_path / "log") as container:
         warnings = [line for line in container.lines() if line["level"] == "WARNING"]
         assert [(line["folder"], line["message"].split(":")[0]) for line in warnings] == [("other-v1.0", "passed over")]
