@@ -24,7 +24,10 @@ class ContenderError(Exception):
 
 
 class Contender:
-    """A process that runs clay_onnx.py or clay_torch.py. Raises ContenderError where it cannot start: a missing library, no GPU."""
+    """A process that runs the module benchmarks.clay_onnx or clay.contender (torch).
+
+    Raises ContenderError where it cannot start: a missing library, no GPU.
+    """
 
     def __init__(self, program: str, order: Mapping[str, Any], *, folder: Path, python: str = sys.executable, seconds: float = 600) -> None:
         self._deadline = time.monotonic() + seconds
@@ -33,7 +36,7 @@ class Contender:
         paths = [ROOT, ROOT / "model", ROOT / "layers/clayline", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self._log = Path(file.name).with_suffix(".log")
-        command = [python, str(ROOT / "benchmarks" / program), file.name]
+        command = [python, "-m", program, file.name]
         try:
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(

@@ -66,14 +66,14 @@ class Run:
     def graphs(self, stages: list[str]) -> Contender:
         """Start ONNX Runtime with these graphs."""
         order = {"device": "cpu", "stages": stages, "threads": self.options.threads, "chips": self.chips}
-        return self._keep(Contender("clay_onnx.py", order, folder=self.folder))
+        return self._keep(Contender("benchmarks.clay_onnx", order, folder=self.folder))
 
     def torch(self) -> Contender | None:
         """Start torch, or say why not."""
         order = {"device": "cpu", "size": self.options.size, "seed": self.options.seed, "compiled": False}
         order |= {"threads": self.options.threads, "chips": self.chips, "sensor": self.workshop.sensor()}
         try:
-            return self._keep(Contender("clay_torch.py", order, folder=self.folder, python=str(self.options.torch_python)))
+            return self._keep(Contender("clay.contender", order, folder=self.folder, python=str(self.options.torch_python)))
         except ContenderError as error:
             report({"name": "clay_cpu", "not_done": "everything against torch", "why": str(error)})
             self.missed = True

@@ -47,11 +47,11 @@ class Run:
 
     def graphs(self, stages: list[str]) -> Contender:
         """Start ONNX Runtime with these graphs; none: for products. Raises ContenderError."""
-        return self._start("clay_onnx.py", self.options.python, {"stages": stages, "chips": self.chips})
+        return self._start("benchmarks.clay_onnx", self.options.python, {"stages": stages, "chips": self.chips})
 
     def torch(self, **order: Any) -> Contender:  # noqa: ANN401 - whatever JSON holds
         """Start torch. Raises ContenderError."""
-        return self._start("clay_torch.py", self.options.torch_python or self.options.python, order)
+        return self._start("clay.contender", self.options.torch_python or self.options.python, order)
 
     def published(self, *, compiled: bool) -> Contender:
         """Start claymodel. Raises ContenderError."""

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
@@ -159,4 +160,6 @@ def _session_possible(order: Order) -> None:
 
 
 if __name__ == "__main__":
-    serve(make)
+    # ONNX Runtime's errors share no base class but Exception.
+    found = (getattr(onnxruntime_pybind11_state, name) for name in dir(onnxruntime_pybind11_state))
+    serve(make, errors=tuple(each for each in found if isinstance(each, type) and issubclass(each, Exception)))

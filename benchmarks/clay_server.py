@@ -123,7 +123,7 @@ def measure(folder: Path, entry: ModelEntry, manifest: Manifest, *, setting: Set
         body = Request(header=header, index=np.arange(load.chips), inputs=inputs).to_bytes()
         stages = [str(folder / graph) for graph in (entry.graph, entry.trunk, entry.tail) if graph is not None]
         order = {"device": setting.device, "stages": stages, "threads": setting.threads, "chips": str(chips)}
-        bare = Contender("clay_onnx.py", order, folder=place)
+        bare = Contender("benchmarks.clay_onnx", order, folder=place)
         try:
             (place / "models").mkdir()
             (place / "models" / manifest.folder).symlink_to(folder.resolve(), target_is_directory=True)

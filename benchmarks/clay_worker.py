@@ -43,21 +43,22 @@ def timed(work: Callable[[], None], *, repeat: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
 
 
-def serve(make: Callable[[Order], Mapping[str, Handler]]) -> None:
+def serve(make: Callable[[Order], Mapping[str, Handler]], *, errors: tuple[type[Exception], ...] = ()) -> None:
     """Make the contender of the JSON file that the command line names, say so, then answer orders until there are no more.
 
-    An order is {"do": NAME, ...}. An answer has ``error`` where the handler raised: memory that does not suffice, a missing library.
+    An order is {"do": NAME, ...}. An answer has ``error`` where the handler raised one of the usual errors, or of ``errors``, a
+    library's own: memory that does not suffice, a missing library. Any other ends the process, and the driver reads its last line.
     """
     # Libraries print; the answers' pipe is not theirs.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
+    caught: tuple[type[Exception], ...] = (ImportError, RuntimeError, MemoryError, OSError, ValueError, AssertionError, *errors)
+
     def answer(give: Callable[[], dict[str, Any]]) -> bool:
         try:
             content = give()
-        except (ImportError, RuntimeError, MemoryError, OSError, ValueError) as error:
-            content = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:500]}
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no other base class; the driver prints what it is told
+        except caught as error:
             content = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:500]}
         answers.write(json.dumps(content | {"peak_rss_mb": round(peak_memory_mb())}) + "\n")
         answers.flush()

@@ -77,7 +77,7 @@ def test_the_cpu_program_measures_ours_and_the_published_model() -> None:
 
 def test_a_contender_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ContenderError, match=r"FileNotFoundError.*pixels\.npy"):
-        Contender("clay_onnx.py", {"device": "cpu", "stages": ["x.onnx"], "threads": 1, "chips": str(tmp_path)}, folder=tmp_path)
+        Contender("benchmarks.clay_onnx", {"device": "cpu", "stages": ["x.onnx"], "threads": 1, "chips": str(tmp_path)}, folder=tmp_path)
 
 
 def test_rounds_alternate_and_ratios_are_by_round() -> None:

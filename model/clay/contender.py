@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
-
 from benchmarks.clay_worker import load_chips, serve, timed
 
 from clay import reference
