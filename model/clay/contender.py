@@ -28,6 +28,10 @@ class Published:
 
     def __init__(self, order: Order) -> None:
         torch.set_num_threads(order["threads"])
+        if order["compiled"]:
+            # What einops did by itself with older torch; without it dynamo stumbles over a dictionary of einops's. Before claymodel, for
+            # which ``reference`` takes the modules that it finds and afterwards forgets those that came with it.
+            importlib.import_module("einops._torch_specific").allow_ops_in_compiled_graph()
         if order.get("claymodel"):
             vars(reference)["CLAYMODEL"] = Path(order["claymodel"])
         self._device: str = order["device"]
@@ -37,9 +41,6 @@ class Published:
         self._shipped = torch.get_float32_matmul_precision()
         # The encoder itself: ``embeddings`` would copy from and to numpy, which is not what is compared.
         encoder = published._model.encoder.to(self._device).eval()  # noqa: SLF001
-        if order["compiled"]:
-            # What einops did by itself with older torch; without it dynamo stumbles over a dictionary of einops's.
-            importlib.import_module("einops._torch_specific").allow_ops_in_compiled_graph()
         self._encoder = torch.compile(encoder, dynamic=False) if order["compiled"] else encoder
         self._chips = load_chips(Path(order["chips"]))
         self._sensor = order["sensor"]
