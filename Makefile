@@ -52,11 +52,13 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 	.venv-model/bin/python -m zipfile -e .venv-model/claymodel/claymodel-*.whl .venv-model/claymodel/src
 	touch $@
 
-bench: setup ## numbers, as ratios against the alternative in the same run
+bench: setup setup-model ## numbers, as ratios against the alternative in the same run
 	$(BIN)/python benchmarks/tile.py
 	$(BIN)/python benchmarks/collect.py
 	$(BIN)/python benchmarks/endpoint.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/clay_cpu.py
+	$(BIN)/python benchmarks/clay_server.py
 
 local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-C: prints what a shell needs to reach it
 	$(BIN)/python -m clayline_local.local_cloud
