@@ -133,7 +133,6 @@ class Workshop:
             bands=self.bands,
             chip_size=CHIP,
             embedding=embedding_of(self.folder / "hyper.onnx", self.bands.wavelengths),
-            shared=self.weights,
             tokens=PRECISIONS[precision].matrices,
             mask=Mask() if loss else None,
         )

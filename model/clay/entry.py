@@ -118,7 +118,6 @@ def write_entry(path: Path, hyper: Path, base: Base, request: Request) -> dict[s
         bands=bands,
         chip_size=request.chip_size,
         embedding=embedding,
-        shared=embedding.shared,
         tokens=base.tokens,
         mask=request.mask,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from clay.graph import ELEMENTS, Graph
 from clay.positions import grid_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
 
     from clay.hyper_network import Embedding
@@ -30,8 +28,6 @@ class Stem:
     chip_size: int
     """Pixels; a multiple of 8."""
     embedding: Embedding
-    shared: Mapping[str, npt.NDArray[Any]]
-    """``encoder.cls_token`` and, with a mask, ``decoder.mask_patch``."""
     tokens: str
     """Element type in which the trunk takes tokens."""
     mask: Mask | None
@@ -47,7 +43,7 @@ class Stem:
         metadata = graph.node("Concat", ["time", "latlon"], "metadata", axis=1)
         patches = graph.node("Add", [self._patches(graph), self._positions(graph, "encoder", dim)], "patches.placed")
         patches = graph.node("Add", [patches, self._metadata(graph, metadata, dim)], "patches.encoded")
-        cls = graph.constant("cls_token", self.shared["encoder.cls_token"], np.float32)
+        cls = graph.constant("cls_token", self.embedding.shared["encoder.cls_token"], np.float32)
         tokens = graph.node("Concat", [self._for_each(graph, cls, (1, dim)), patches], "tokens.wide", axis=1)
         graph.node("Cast", [tokens], "tokens", to=ELEMENTS[self.tokens])
         if self.mask is not None:
@@ -132,8 +128,9 @@ class Stem:
     @staticmethod
     def _metadata(graph: Graph, metadata: str, dim: int) -> str:
         """[N, 1, dim]: time and latlon in the last channels, zeros before them."""
-        pads = graph.constant(f"metadata.pads.{dim}", [0, dim - METADATA, 0, 0], np.int64)
-        row = graph.node("Pad", [metadata, pads], f"metadata.{dim}")
+        # A product with zeros and ones, which is exact: ONNX Runtime's Pad would leave a GPU for the CPU.
+        places = graph.constant(f"metadata.places.{dim}", np.eye(METADATA, dim, dim - METADATA), np.float32)
+        row = graph.node("MatMul", [metadata, places], f"metadata.{dim}")
         return graph.node("Unsqueeze", [row, graph.constant("metadata.axis", [1], np.int64)], f"metadata.row.{dim}")
 
     @staticmethod
@@ -159,10 +156,10 @@ class Stem:
         graph.node("Gather", ["tokens", rows], "visible", axis=1)
         encoding = graph.node("Add", [self._positions(graph, "decoder", dim), self._metadata(graph, metadata, dim)], "decoder.encoding")
         visible = graph.node("Gather", [encoding, graph.constant("mask.seen", seen)], "decoder.visible", axis=1)
-        pads = graph.constant("decoder.pads", [0, 1, 0, 0, 0, 0], np.int64)  # the class token gets no encoding
-        visible = graph.node("Pad", [visible, pads], "decoder.visible.padded")
+        none = self._for_each(graph, graph.constant("decoder.cls", np.zeros((1, 1, dim)), np.float32), (1, dim))
+        visible = graph.node("Concat", [none, visible], "decoder.visible.all", axis=1)  # the class token gets no encoding
         queries = graph.node("Gather", [encoding, graph.constant("mask.hidden", hidden)], "decoder.hidden", axis=1)
-        patch = graph.constant("mask_patch", self.shared["decoder.mask_patch"], np.float32)
+        patch = graph.constant("mask_patch", self.embedding.shared["decoder.mask_patch"], np.float32)
         queries = graph.node("Add", [queries, patch], "decoder.queries")
         graph.node("Cast", [visible], "visible_encoding", to=ELEMENTS[self.tokens])
         graph.node("Cast", [queries], "masked_queries", to=ELEMENTS[self.tokens])
