@@ -203,7 +203,7 @@ def test_latitude_first_is_another_vector(kept: tuple[Path, list[Line]]) -> None
         values = dict(zip([node.name for node in stem.get_outputs()], given, strict=True))
         embeddings = trunk.run(["embeddings"], {node.name: values[node.name] for node in trunk.get_inputs()})[0]
         apart = np.abs(embeddings - published).max(axis=1)
-        assert (apart < 1e-4).all() if same else (apart > 1e-2).all(), (order, apart)
+        assert (apart < 1e-4).all() if same else apart.max() > 1e-2, (order, apart)  # a drawn chip's longitude may be near its latitude
 
 
 def test_time_and_place_are_added_to_the_last_channels_of_every_patch_in_their_order(kept: tuple[Path, list[Line]]) -> None:
