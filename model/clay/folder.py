@@ -31,7 +31,7 @@ _UNSET: Final = "sha256:" + "0" * 64
 def workshop(folder: Path) -> Iterator[Path]:
     """Give an empty directory beside ``folder`` to build it in, which is gone afterwards unless it was moved.
 
-    What a killed export left there is removed first. Raises ModelError while another export builds the same folder.
+    What a killed export left there is removed first. Raises ModelError while another export builds the same folder, whose files stay.
     """
     path = folder.with_name(f".{folder.name}.partial")
     path.mkdir(parents=True, exist_ok=True)
@@ -41,12 +41,20 @@ def workshop(folder: Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ModelError(f"another export is writing {folder}: wait for it") from error
-        clear(path)
-        yield path
+        if not _is_at(path, handle):  # moved or removed after it was opened: the lock is on nothing of ours
+            raise ModelError(f"another export has just written {folder}: try again")
+        try:
+            clear(path)
+            yield path
+        finally:
+            if _is_at(path, handle):  # else it was moved, and this is the next export's
+                shutil.rmtree(path)
     finally:
-        if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:  # else it was moved, and this is the next export's
-            shutil.rmtree(path)
         os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
 
 
 def clear(path: Path) -> None:

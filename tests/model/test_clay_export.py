@@ -15,7 +15,6 @@ from clay import export as clay_export
 from clay.__main__ import main
 from clay.entry import Request
 from clay.export import add, export
-from clay.folder import workshop
 from clay.mask import Mask
 from clay.sensor import find_sensor, known_sensors
 from clay.weights import seeded_source
@@ -191,18 +190,6 @@ def test_nothing_is_left_of_an_export_that_breaks_off(tmp_path: Path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         exported(tmp_path, NAIP)
     assert names_in(tmp_path) == []
-
-
-def test_what_a_killed_export_left_is_removed_and_a_living_one_is_not(tmp_path: Path) -> None:
-    remains = tmp_path / f".{NAME}.partial"
-    (remains / "float32").mkdir(parents=True)
-    (remains / "trunk.onnx").write_bytes(b"half")
-    (remains / "float32" / "stray.onnx").write_bytes(b"half")
-    folder = exported(tmp_path, NAIP)
-    assert names_in(tmp_path) == [NAME]
-    assert read_folder(folder).manifest == manifest_of(folder)
-    with workshop(folder), pytest.raises(ModelError, match="another export is writing"):
-        exported(tmp_path, S2)
 
 
 def test_a_place_that_is_taken_otherwise_stays(tmp_path: Path) -> None:
