@@ -8,7 +8,7 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-gpio setup-publish setup-model bench lock build image local-cloud local-invoke starter clay \
-  publish-model smoke-test clean
+  python311 publish-model smoke-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -81,11 +81,14 @@ starter: setup-model ## build the starter's model folder again from the publishe
 # With CHECKPOINT torch reads it (.venv-model); else the weights are random numbers from SEED, which everything that shows them says.
 clay: MODELS ?= models
 clay: SENSOR ?= sentinel-2-l2a
-clay: $(if $(CHECKPOINT),setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (names, YAML files, all); also SIZE BANDS CHIP PRECISION PROBE LOSS=1 NAME
+clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (names, YAML files, all); also SIZE BANDS CHIP PRECISION PROBE LOSS=1 NAME
 	PYTHONPATH=model:layers/clayline $(if $(CHECKPOINT),.venv-model,.venv)/bin/python -m clay export --out "$(MODELS)" \
 	  $(foreach sensor,$(SENSOR),--sensor "$(sensor)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(SEED),--seed "$(SEED)") \
 	  $(if $(SIZE),--size "$(SIZE)") $(if $(BANDS),--bands "$(BANDS)") $(if $(CHIP),--chip "$(CHIP)") $(if $(NAME),--name "$(NAME)") \
 	  $(if $(PRECISION),--precision "$(PRECISION)") $(if $(PROBE),--probe "$(PROBE)") $(if $(LOSS),--loss)
+
+python311:
+	@$(if $(or $(PYTHON311),$(wildcard .venv-model/.ready)),,$(error reading a CHECKPOINT takes torch, whose build here is for Python 3.11, and there is none: set PYTHON311=...))
 
 # STACK gives buckets, endpoint and image; without one BUCKET (of models; for the smoke test the work bucket), IMAGE and ENDPOINT do.
 PUBLISH = PYTHONPATH=model:layers/clayline PYTHONWARNINGS=ignore::SyntaxWarning .venv-publish/bin/python -m publish
