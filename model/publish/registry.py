@@ -26,15 +26,17 @@ from publish.errors import PublishError
 from publish.folder import ModelFolder
 
 INSTANCE_TYPES: Final = (
+    "ml.g4dn.xlarge",
     "ml.g5.xlarge",
     "ml.g5.2xlarge",
     "ml.g6.xlarge",
     "ml.g6.2xlarge",
     "ml.g6e.xlarge",
     "ml.p5.4xlarge",
+    "ml.c6i.4xlarge",
     "ml.c7i.4xlarge",
 )
-"""One GPU each, and one without for the CPU image; the template's InstanceType says which it is."""
+"""One GPU each, and two without for the CPU image; the template's InstanceType says which it is."""
 DRAFT: Final = "Draft"
 
 

@@ -1,5 +1,6 @@
 """docs/cost.md says what the program says, and the program's arithmetic is right."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,14 @@ def test_a_gpu_that_was_not_measured_is_called_projected(monkeypatch: pytest.Mon
 
 def test_memory_sizes_are_the_templates() -> None:
     assert cost.memory_sizes() == {"plan": 2048, "tile": 3538, "settle": 512, "collect": 3008}
+
+
+def test_every_priced_instance_is_one_that_a_package_is_registered_for() -> None:
+    """Read, not imported: SageMaker's SDK is in an environment of its own."""
+    registry = ast.parse((ROOT / "model" / "publish" / "registry.py").read_text())
+    (types,) = (
+        ast.literal_eval(node.value)
+        for node in registry.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "INSTANCE_TYPES" and node.value is not None
+    )
+    assert {instance.name for instance in cost.INSTANCES} <= set(types)
