@@ -32,7 +32,7 @@ MILLION = 1_000_000
 
 # --- throughput ----------------------------------------------------------------------------------------------------
 MATMUL_OF_PEAK = 798 / 989
-"""Measured matmul rate over datasheet peak: one H100 80GB HBM3, bf16, 8192 x 8192 x 8192, 2026-11-13; assumed for every GPU."""
+"""Matmul rate over datasheet peak, assumed for every GPU: others noted 798 TFLOP/s on one H100 (PyTorch, bf16, 8192 cubed). Not ours."""
 SHARE_OF_MATMUL = 0.55
 """The goal for `large` fp16; not measured yet. benchmarks/clay_gpu.py measures it."""
 MEASURED_GPU: dict[str, float] = {}
