@@ -31,7 +31,7 @@ from tests.server.container import Container, running_container
 
 from clayline.manifest import Manifest, ModelEntry, read_manifest
 from clayline.wire import BatchHeader, Request, Response
-from server.folders import session_options
+from server.sessions import session_options
 
 ROOT = Path(__file__).parents[1]
 CHIPS = 64

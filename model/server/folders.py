@@ -13,9 +13,8 @@ from clayline.errors import BatchError, ModelError
 from clayline.manifest import Manifest, ModelEntry, read_manifest
 from server.chain import Chain, link
 from server.memory import ChipLimit
-from server.sessions import load_cuda_libraries, open_session, session_options
+from server.sessions import load_cuda_libraries, open_session
 
-__all__ = ["LoadedEntry", "ModelFolders", "load_folders", "session_options"]  # the last for benchmarks/endpoint.py
 MANIFEST: Final = "manifest.json"
 logger = logging.getLogger("clayline.server")
 _BLOCK: Final = 1 << 20
