@@ -60,6 +60,12 @@ class Runner:
             raise ModelError(f"{entry['token']}: {what} chips give embeddings or losses that are not finite; nothing was written")
         return answer
 
+    def largest_token(self, entry: Mapping[str, Any], chips: Chips) -> float:
+        """Give the largest magnitude in what the entry's stem hands to the trunk: infinite or NaN where that is."""
+        session = self._session(entry["graph"])
+        (tokens,) = session.run(["tokens"], {node.name: chips.feed[node.name] for node in session.get_inputs()})
+        return float(np.abs(tokens).max())
+
     def _run(self, entry: Mapping[str, Any], values: Values) -> Values:
         for file in (entry["graph"], entry["trunk"], entry.get("tail")):
             if file is not None:
@@ -94,4 +100,5 @@ def difference(ours: Answer, wide: Answer) -> dict[str, float | int]:
 
 def _magnitudes(found: list[Values]) -> Magnitudes:
     residual, matrices = (max(float(values[name].max()) for values in found) for name in (RESIDUAL, MATRICES))
-    return Magnitudes(residual=residual, matrices=matrices)
+    tokens = max(float(np.abs(values["tokens"]).max()) for values in found)
+    return Magnitudes(tokens=tokens, residual=residual, matrices=matrices)

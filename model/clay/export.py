@@ -16,7 +16,8 @@ from clay.card import card_text
 from clay.entry import Base, Request, write_entry
 from clay.hyper_network import FILE as HYPER_FILE
 from clay.hyper_network import write_hyper_network
-from clay.probes import checkerboard
+from clay.magnitude import check_tokens
+from clay.probes import checkerboard, synthetic
 from clay.transformer import Precision
 from clayline.errors import ModelError
 
@@ -109,7 +110,8 @@ def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], 
     """Add entries to a folder, from its own hyper-network: no checkpoint, no torch. What is there keeps its digests.
 
     A mask counts only in a folder with a loss. With ``progress`` each new entry runs one harsh chip. Raises ModelError, with nothing
-    changed, where the folder is none of this exporter's, a token there names another digest, or that chip's numbers are not finite.
+    changed, where the folder is none of this exporter's, a token there names another digest, that chip's numbers are not finite, or those
+    of a new entry could be too large for an fp16 trunk, which was tried with others.
     """
     folder = folder.resolve()
     if not folder.is_dir():
@@ -125,8 +127,15 @@ def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], 
         shared = {name: old.files[name] for name in (HYPER_FILE, trunk.FILE, trunk.WEIGHTS_FILE)}
         written = folders.digests(path, (file.name for file in path.iterdir()))
         header = old.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"entries", "files"})
+        runner = Runner(paths=(path, folder), progress=progress or (lambda _: None))
+        if base.precision == "fp16":
+            present = {entry.token for entry in old.entries}
+            for entry, request in zip(entries, requests, strict=True):
+                if entry["token"] not in present:
+                    check_tokens(
+                        entry["token"], runner.largest_token(entry, synthetic(request)), folders.read_metrics(folder).get("range", {})
+                    )
         if progress is not None:
-            runner = Runner(paths=(path, folder), progress=progress)
             for entry, request in zip(entries, requests, strict=True):
                 runner.run(entry, checkerboard(request), what=base.precision)
         return _finish(path, folder, old, folders.manifest_of(header, entries, shared | written), {})

@@ -134,12 +134,18 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode("ascii")
 
 
-def merged_metrics(folder: Path, new: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the folder's report with the new entries' accuracy; what it says of the trunk stays. Raises ModelError if it has none."""
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Give the folder's report. Raises ModelError if it has none."""
     try:
-        old: dict[str, Any] = json.loads((folder / METRICS).read_bytes())
+        report: dict[str, Any] = json.loads((folder / METRICS).read_bytes())
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder / METRICS} cannot be read ({error}): export the folder again") from error
+    return report
+
+
+def merged_metrics(folder: Path, new: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the folder's report with the new entries' accuracy; what it says of the trunk stays. Raises ModelError if it has none."""
+    old = read_metrics(folder)
     merged = {**new, **old}
     if accuracy := {**new.get("accuracy", {}), **old.get("accuracy", {})}:
         merged["accuracy"] = accuracy

@@ -12,6 +12,8 @@ from clay.trunk import write_trunk
 from clayline.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clay.architecture import Architecture
     from clay.graph import Graph
     from clay.transformer import Weights
@@ -29,6 +31,8 @@ _FLOAT32: Final = Precision(matrices="float32", residual="float32")
 class Magnitudes:
     """Largest absolute values seen."""
 
+    tokens: float
+    """Of what comes into the trunk."""
     residual: float
     """Of the sum that runs from block to block."""
     matrices: float
@@ -67,11 +71,28 @@ def summary(found: Magnitudes, chosen: Precision, chips: int) -> dict[str, Any]:
     """Put it in words for the report."""
     return {
         "chips": chips,
+        "largest_in_tokens": float(f"{found.tokens:.4g}"),
         "largest_in_residual": float(f"{found.residual:.4g}"),
         "largest_elsewhere": float(f"{found.matrices:.4g}"),
         "safe": SAFE,
         "residual": chosen.residual,
     }
+
+
+def check_tokens(token: str, largest: float, recorded: Mapping[str, Any]) -> None:
+    """Raise ModelError where what a new entry brings into an fp16 trunk is more than the folder's report leaves room for.
+
+    ``largest``: magnitude of the entry's tokens. ``recorded``: the ``summary`` of the export, of whose float16 numbers the largest may
+    grow as much as the tokens do. A run on a CPU would not tell: there ONNX Runtime computes float16 in float32.
+    """
+    advice = "export the folder with this entry instead of adding it"
+    if "largest_in_tokens" not in recorded:
+        raise ModelError(f"{token}: the folder's report does not say how large fp16's numbers were when it was exported: {advice}")
+    narrow = [recorded["largest_elsewhere"], *([recorded["largest_in_residual"]] if recorded["residual"] == "float16" else [])]
+    room = recorded["largest_in_tokens"] * recorded["safe"] / max(narrow)
+    if not largest <= room:
+        tried = f"the folder's fp16 was tried with {recorded['largest_in_tokens']:.4g} and has room for {room:.4g}"
+        raise ModelError(f"{token} brings numbers of {largest:.4g} into the trunk; {tried}: {advice}")
 
 
 def _add_largest(graph: Graph, values: list[str], output: str) -> None:

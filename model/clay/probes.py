@@ -39,7 +39,7 @@ def probe_chips(requests: Sequence[Request], probe: Path | None) -> list[list[tu
     The first request gets four made-up chips, every other one alone, the harshest. Two real ones go to the first that they fit: from
     ``probe``, a GeoTIFF with its bands in its order, or else from the bundled scene. Raises ModelError for a probe that fits none.
     """
-    found = [[("synthetic", checkerboard(request) if number else _synthetic(request))] for number, request in enumerate(requests)]
+    found = [[("synthetic", checkerboard(request) if number else synthetic(request))] for number, request in enumerate(requests)]
     number, files = _scene(requests, probe)
     if files:
         found[number].append(("real", _real(files, requests[number])))
@@ -55,8 +55,8 @@ def checkerboard(request: Request) -> Chips:
     return replace(base, pixels=np.where((rows + columns) % 2, high, low).astype(bands.dtype)[np.newaxis])
 
 
-def _synthetic(request: Request) -> Chips:
-    """Four chips: as in training, all nodata, all at the range's upper end, the checkerboard."""
+def synthetic(request: Request) -> Chips:
+    """Give four chips: as in training, all nodata, all at the range's upper end, the checkerboard."""
     bands, size = request.selected, request.chip_size
     base, board = random_chips(bands, chip_size=size, count=1, generator=np.random.default_rng(SEED)), checkerboard(request)
     shape = board.pixels.shape

@@ -81,7 +81,11 @@ class Trial:
 
     def _fp16(self) -> Precision:
         seen = [answer.magnitudes for each in self._wide for answer in each if answer.magnitudes is not None]
-        found = Magnitudes(residual=max(each.residual for each in seen), matrices=max(each.matrices for each in seen))
+        found = Magnitudes(
+            tokens=max(each.tokens for each in seen),
+            residual=max(each.residual for each in seen),
+            matrices=max(each.matrices for each in seen),
+        )
         chosen = fp16_precision(found)
         self.metrics["range"] = summary(found, chosen, sum(len(chips.pixels) for each in self.chips for _, chips in each))
         self.progress(f"largest numbers within: {self.metrics['range']}")
