@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from clayline.errors import BatchError, WireError
@@ -15,6 +14,7 @@ from clayline.wire import CONTENT_TYPE, Request
 from server.folders import LoadedEntry, ModelFolders
 from server.inference import check_inputs, embed
 from server.sessions import CUDA
+from server.turns import Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -47,13 +47,13 @@ class EndpointApp:
         self._micro_batch = micro_batch
         self._concurrency = concurrency
         # A request holds this only while it computes: the next one's bytes are received and parsed meanwhile.
-        self._computing = BoundedSemaphore()
+        self._turns = Turns(1)
         self._folders: ModelFolders | None = None
 
     def ready(self, folders: ModelFolders) -> int:
         """Begin to answer, with these loaded and warm; give how many requests compute at once."""
         concurrency = self._concurrency or default_concurrency(folders)
-        self._computing = BoundedSemaphore(concurrency)
+        self._turns = Turns(concurrency)
         self._folders = folders
         return concurrency
 
@@ -106,10 +106,10 @@ class EndpointApp:
         parsed = time.perf_counter()
         batch = {"run": header.run, "batch": header.batch, "attempt": header.attempt, "token": header.token, "chips": len(request.index)}
         logger.debug("batch parsed", extra=batch)
-        with self._computing:
+        with self._turns.take() as turn:
             acquired = time.perf_counter()
             logger.debug("batch begun", extra=batch)
-            response = embed(loaded, request, micro_batch=self.micro_batch(loaded))
+            response = embed(loaded, request, micro_batch=self.micro_batch(loaded), turn=turn)
             computed = time.perf_counter()
             logger.debug("batch embedded", extra=batch)
         answer = response.to_bytes()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from clayline.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
 from server.folders import LoadedEntry
 from server.memory import out_of_memory
 from server.sessions import CPU
+from server.turns import Turn, Turns
 
 logger = logging.getLogger("clayline.server")
 
@@ -31,12 +33,14 @@ def check_inputs(loaded: LoadedEntry, request: Request) -> None:
             raise BatchError(msg, reason="wrong-shape")
 
 
-def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int) -> Response:
+def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn | None = None) -> Response:
     """Compute the request, ``micro_batch`` chips at a time. A chip whose vector or loss is not finite gets status 1 and zeros.
 
-    Where memory does not suffice, fewer chips are computed at a time, from then on for this entry. Raises BatchError (``wrong-shape``) for
-    inputs that do not fit, MemoryError where it does not suffice for one chip, ModelError for a graph whose outputs do not fit the
-    manifest, and RuntimeError, which is ONNX Runtime's.
+    ``turn`` is the caller's where others may compute at the same time: where memory does not suffice beside them, the chips are computed
+    again alone. Where it does not suffice then either, fewer chips are computed at a time, from then on for this entry.
+
+    Raises BatchError (``wrong-shape``) for inputs that do not fit, MemoryError where memory does not suffice for one chip, ModelError for
+    a graph whose outputs do not fit the manifest, and RuntimeError, which is ONNX Runtime's.
     """
     check_inputs(loaded, request)
     entry = loaded.entry
@@ -45,6 +49,7 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int) -> Respons
         lambda chips: {name: request.inputs[name][chips] for name in entry.inputs},
         count=len(request.index),
         micro_batch=micro_batch,
+        turn=turn or Turn(Turns(1)),
     )
     embeddings, loss = outputs[0], None if entry.loss_metric is None else outputs[1]
     good = np.isfinite(embeddings).all(axis=1)
@@ -77,11 +82,11 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int) -> None:
         return feed
 
     count = 1 if loaded.chain.device == CPU else micro_batch
-    _in_micro_batches(loaded, nodata, count=count, micro_batch=count)
+    _in_micro_batches(loaded, nodata, count=count, micro_batch=count, turn=Turn(Turns(1)))
 
 
 def _in_micro_batches(
-    loaded: LoadedEntry, feed: Callable[[slice], dict[str, NDArray[Any]]], *, count: int, micro_batch: int
+    loaded: LoadedEntry, feed: Callable[[slice], dict[str, NDArray[Any]]], *, count: int, micro_batch: int, turn: Turn
 ) -> list[NDArray[np.float32]]:
     """Give the results of ``count`` chips. A micro-batch that memory does not hold is halved and the same chips are computed again."""
     entry = loaded.entry
@@ -94,7 +99,7 @@ def _in_micro_batches(
         size = loaded.limit.cap(size)
         chips = slice(start, min(start + size, count))
         try:
-            parts = loaded.chain.run(feed(chips))
+            parts = turn.attempt(partial(loaded.chain.run, feed(chips)))
         except (MemoryError, RuntimeError) as error:
             taken = chips.stop - start
             if not out_of_memory(error):
