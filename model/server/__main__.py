@@ -119,7 +119,7 @@ def main() -> int:
         try:
             folders = load_folders(options.models, threads=options.cpu_threads, required=options.model_folder)
             for loaded in folders.all():
-                warm_up(loaded, micro_batch=app.micro_batch(loaded))
+                warm_up(loaded, micro_batch=app.micro_batch(loaded), at_once=app.concurrency(folders))
         except Exception as error:
             refused.set()
             logger.critical("refusing to start: %s", error, exc_info=not isinstance(error, ModelError))
@@ -127,13 +127,13 @@ def main() -> int:
         else:
             for folder in sorted({loaded.folder for loaded in folders.all() if loaded.untrained}):
                 logger.warning("untrained weights: embeddings mean nothing", extra={"folder": folder})
-            concurrency = app.ready(folders)
+            app.ready(folders)
             logger.info(
                 "ready",
                 extra={
                     "tokens": {loaded.entry.token: loaded.chain.providers for loaded in folders.all()},
                     "micro_batch": {loaded.entry.token: app.micro_batch(loaded) for loaded in folders.all()},
-                    "concurrency": concurrency,
+                    "concurrency": app.concurrency(folders),
                     "untrained": any(loaded.untrained for loaded in folders.all()),
                 },
             )

@@ -50,12 +50,14 @@ class EndpointApp:
         self._turns = Turns(1)
         self._folders: ModelFolders | None = None
 
-    def ready(self, folders: ModelFolders) -> int:
-        """Begin to answer, with these loaded and warm; give how many requests compute at once."""
-        concurrency = self._concurrency or default_concurrency(folders)
-        self._turns = Turns(concurrency)
+    def concurrency(self, folders: ModelFolders) -> int:
+        """Give how many requests compute at once with these folders."""
+        return self._concurrency or default_concurrency(folders)
+
+    def ready(self, folders: ModelFolders) -> None:
+        """Begin to answer, with these loaded and warm."""
+        self._turns = Turns(self.concurrency(folders))
         self._folders = folders
-        return concurrency
 
     def micro_batch(self, loaded: LoadedEntry) -> int:
         """Give the chips that one run of this entry takes: as told, else as its folder advises, and no more than memory has allowed.

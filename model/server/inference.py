@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -67,11 +68,11 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn
     )
 
 
-def warm_up(loaded: LoadedEntry, *, micro_batch: int) -> None:
+def warm_up(loaded: LoadedEntry, *, micro_batch: int, at_once: int = 1) -> None:
     """Run the entry once on nodata, so that the first request pays for no allocation, and a graph that does not fit stops the start.
 
-    On CUDA a whole micro-batch, which grows the arena; on the CPU, where a chip of a large model takes seconds, one chip. Raises as
-    ``embed``.
+    On CUDA a whole micro-batch, which grows the arena, as often at the same time as requests will compute; on the CPU, where a chip of a
+    large model takes seconds, one chip. Raises as ``embed``.
     """
     entry = loaded.entry
 
@@ -81,8 +82,16 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int) -> None:
         feed["pixels"] = np.full((count, len(entry.bands), entry.chip_size, entry.chip_size), entry.nodata_fill, entry.dtype)
         return feed
 
-    count = 1 if loaded.chain.device == CPU else micro_batch
-    _in_micro_batches(loaded, nodata, count=count, micro_batch=count, turn=Turn(Turns(1)))
+    count, runs = (1, 1) if loaded.chain.device == CPU else (micro_batch, at_once)
+    turns = Turns(runs)
+
+    def run() -> None:
+        with turns.take() as turn:
+            _in_micro_batches(loaded, nodata, count=count, micro_batch=count, turn=turn)
+
+    with ThreadPoolExecutor(runs) as pool:
+        for done in [pool.submit(run) for _ in range(runs)]:
+            done.result()
 
 
 def _in_micro_batches(

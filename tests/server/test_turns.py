@@ -14,7 +14,7 @@ from tests.server.requests import chips
 from tests.server.test_memory import Faltering, faltering_entry, request_of
 
 from server.folders import LoadedEntry
-from server.inference import embed
+from server.inference import embed, warm_up
 from server.turns import Turns
 
 SECONDS = 20
@@ -145,6 +145,32 @@ def test_two_that_both_want_to_be_alone_are_so_one_after_the_other() -> None:
                 return turn.attempt(lambda: together.wait(SECONDS))
 
         assert sorted(future.result(SECONDS) for future in [pool.submit(meet) for _ in range(2)]) == [0, 1]
+
+
+@dataclass
+class Meeting(Faltering):
+    """A chain whose first runs each wait for another one beside them."""
+
+    barrier: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+
+    @override
+    def run(self, feed: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        self.barrier.wait(SECONDS)
+        return super().run(feed)
+
+
+def test_on_cuda_the_warm_up_runs_as_many_at_once_as_will_compute(tmp_path: Path) -> None:
+    chain = Meeting(64, device="cuda")
+    warm_up(faltering_entry(tmp_path, chain), micro_batch=16, at_once=2)
+    assert chain.tried == [16, 16]
+    on_cpu = Faltering(64)
+    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=16, at_once=2)
+    assert on_cpu.tried == [1]
+
+
+def test_a_warm_up_that_fails_in_one_of_several_fails(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="out of data"):
+        warm_up(faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")), micro_batch=4, at_once=2)
 
 
 def test_no_more_than_count_compute_at_once() -> None:
