@@ -13,7 +13,7 @@ from clayline.errors import BatchError, ModelError
 from clayline.manifest import Manifest, ModelEntry, read_manifest
 from server.chain import Chain, link
 from server.memory import ChipLimit
-from server.sessions import load_cuda_libraries, open_session
+from server.sessions import cuda_is_built_in, load_cuda_libraries, open_session
 
 MANIFEST: Final = "manifest.json"
 logger = logging.getLogger("clayline.server")
@@ -102,13 +102,21 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
         msg = f"model folder {path} must be named {expected}, after its manifest: requests name it so"
         raise ModelError(msg)
     _check_files(path, manifest)
-    sessions: dict[str, onnxruntime.InferenceSession] = {}  # by file: a trunk is loaded once, however many entries share it
+    # ONNX Runtime's CUDA provider has no DynamicQuantizeMatMul: the graph's every multiplication would go down to the CPU and up again.
+    int8 = [entry.token for entry in manifest.entries if entry.options.precision == "int8"]
+    if int8 and cuda_is_built_in():
+        logger.warning("int8 runs on the CPU alone: ONNX Runtime has no CUDA kernel for it", extra={"folder": path.name, "tokens": int8})
+    # By file: a trunk is loaded once, however many entries share it.
+    on_any: dict[str, onnxruntime.InferenceSession] = {}
+    on_cpu: dict[str, onnxruntime.InferenceSession] = {}
     loaded = {}
     for entry in manifest.entries:
         where = f"entry {entry.token} of {path}"
+        cpu_only = entry.token in int8
+        sessions = on_cpu if cpu_only else on_any
         for name in _graphs(entry):
             if name not in sessions:
-                sessions[name] = _load_graph(path / name, where=where, threads=threads)
+                sessions[name] = _load_graph(path / name, where=where, threads=threads, cpu_only=cpu_only)
         chain = link(entry, sessions, where=where)
         advised = (manifest.micro_batch or {}).get(chain.device)
         loaded[entry.token] = LoadedEntry(folder=path.name, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained)
@@ -158,9 +166,9 @@ def _names_in(path: Path, names: Iterable[str]) -> set[str]:
     return found
 
 
-def _load_graph(path: Path, *, where: str, threads: int) -> onnxruntime.InferenceSession:
+def _load_graph(path: Path, *, where: str, threads: int, cpu_only: bool) -> onnxruntime.InferenceSession:
     try:
-        return open_session(path, threads=threads)
+        return open_session(path, threads=threads, cpu_only=cpu_only)
     except Exception as error:  # ONNX Runtime's errors share no other base class
         msg = f"{where}: ONNX Runtime cannot load {path.name}: {error}"
         raise ModelError(msg) from error

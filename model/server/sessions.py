@@ -41,21 +41,29 @@ def session_options(*, threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def providers(available: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Execution providers to ask for, with options: CUDA where this build of ONNX Runtime has it, then the CPU."""
-    cuda = [(CUDA_PROVIDER, dict(CUDA_OPTIONS))] if CUDA_PROVIDER in available else []
+def providers(available: list[str], *, cpu_only: bool = False) -> list[tuple[str, dict[str, Any]]]:
+    """Execution providers to ask for, with options: CUDA where this build of ONNX Runtime has it and it is wanted, then the CPU."""
+    cuda = [(CUDA_PROVIDER, dict(CUDA_OPTIONS))] if CUDA_PROVIDER in available and not cpu_only else []
     return [*cuda, (CPU_PROVIDER, {})]
+
+
+def cuda_is_built_in() -> bool:
+    """Tell a build of ONNX Runtime for GPUs."""
+    return CUDA_PROVIDER in onnxruntime.get_available_providers()
 
 
 def load_cuda_libraries() -> None:
     """Load CUDA's and cuDNN's libraries where pip put them, which no loader's path names; do nothing in a build for the CPU."""
-    if CUDA_PROVIDER in onnxruntime.get_available_providers():
+    if cuda_is_built_in():
         onnxruntime.preload_dlls()
 
 
-def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    """Load a graph with ``threads`` CPU threads. Raises what ONNX Runtime raises, whose errors share no base class."""
-    asked = providers(onnxruntime.get_available_providers())
+def open_session(path: Path, *, threads: int, cpu_only: bool = False) -> onnxruntime.InferenceSession:
+    """Load a graph with ``threads`` CPU threads, for CUDA where there is one unless ``cpu_only``.
+
+    Raises what ONNX Runtime raises, whose errors share no base class.
+    """
+    asked = providers(onnxruntime.get_available_providers(), cpu_only=cpu_only)
     session = onnxruntime.InferenceSession(os.fspath(path), session_options(threads=threads), providers=asked)
     if len(asked) > 1 and device_of(session) == CPU:
         # ONNX Runtime falls back by itself when there is no GPU or its libraries do not load; at its price that should be seen.

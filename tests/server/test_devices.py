@@ -1,5 +1,6 @@
 """Where values lie between the graphs, and what is asked of CUDA. No GPU is at hand: sessions that only note what is bound stand for it."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnxruntime import OrtValue
-from tests.server.model_folders import build_chained_folder, chained_oracle
+from tests.server.model_folders import build_chained_folder, chained_oracle, write_manifest
 from tests.server.requests import chips
 
 from server.app import default_concurrency
@@ -135,6 +136,37 @@ def test_cuda_is_asked_for_before_the_cpu_with_options_only_where_it_is_built_in
     ]
     assert providers(["AzureExecutionProvider", CPU_PROVIDER]) == [(CPU_PROVIDER, {})]
     assert all(isinstance(value, str) for value in CUDA_OPTIONS.values())
+    assert providers([CUDA_PROVIDER, CPU_PROVIDER], cpu_only=True) == [(CPU_PROVIDER, {})]
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_int8_is_opened_for_the_cpu_alone_where_there_is_cuda(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, precision: str
+) -> None:
+    folder = build_chained_folder(tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    first, second = manifest["entries"]
+    first["options"]["precision"] = precision
+    write_manifest(folder, [first, second], name="chained", version="1.0")
+    asked: list[list[str]] = []
+    make = onnxruntime.InferenceSession
+
+    def noted(path: str, options: onnxruntime.SessionOptions, *, providers: list[tuple[str, dict[str, str]]]) -> Any:
+        asked.append([Path(path).name, *(name for name, _ in providers)])
+        return make(path, options, providers=[CPU_PROVIDER])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", noted)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER, CPU_PROVIDER])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    load_folders(tmp_path, threads=1)
+    both = [CUDA_PROVIDER, CPU_PROVIDER]
+    on_first = [CPU_PROVIDER] if precision == "int8" else both
+    expected = [[first[role], *on_first] for role in ("graph", "trunk", "tail")]
+    # A trunk that an int8 entry shares with another is there twice, once for each device.
+    expected += [[second[role], *both] for role in ("graph", "trunk", "tail") if precision == "int8" or role != "trunk"]
+    assert asked == expected
+    warned = [vars(record)["tokens"] for record in caplog.records if record.message.startswith("int8 runs on the CPU")]
+    assert warned == ([[first["token"]]] if precision == "int8" else [])
 
 
 @pytest.mark.parametrize(("available", "loaded"), [([CUDA_PROVIDER, CPU_PROVIDER], 1), ([CPU_PROVIDER], 0)])
