@@ -11,7 +11,7 @@ from types import FrameType
 from clayline.errors import ModelError
 from server.app import EndpointApp
 from server.folders import load_folders
-from server.inference import warm_up
+from server.inference import warm_up_folders
 from server.listener import MEBIBYTE, Listener
 from server.log_lines import log_json_lines
 
@@ -117,9 +117,10 @@ def main() -> int:
     def load() -> None:
         # Beside the listener: /ping has to answer 503, not to refuse the connection, while a large model is read.
         try:
-            folders = load_folders(options.models, threads=options.cpu_threads, required=options.model_folder)
-            for loaded in folders.all():
-                warm_up(loaded, micro_batch=app.micro_batch(loaded), at_once=app.concurrency(folders))
+            required = options.model_folder
+            folders = load_folders(options.models, threads=options.cpu_threads, required=required)
+            at_once = app.concurrency(folders)
+            folders = warm_up_folders(folders, micro_batch=app.micro_batch, at_once=at_once, required=required)
         except Exception as error:
             refused.set()
             logger.critical("refusing to start: %s", error, exc_info=not isinstance(error, ModelError))

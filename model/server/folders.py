@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -70,7 +71,8 @@ def load_folders(root: Path, *, threads: int, required: str | None = None) -> Mo
 
     Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
     missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or read a file which the entry does
-    not list; and when there is no folder at all, or not the one that is ``required``.
+    not list; and when there is no folder at all, or not the one that is ``required``. Where one is required, a fault of another is logged
+    as an error, and that folder passed over: it must not stop what the endpoint was made for.
     """
     if not root.is_dir():
         msg = f"{root} is no directory: put model folders there, or name another with --models"
@@ -88,7 +90,22 @@ def load_folders(root: Path, *, threads: int, required: str | None = None) -> Mo
         msg = f"{root} holds no model folder: put one there, or name another path with --models"
         raise ModelError(msg)
     load_cuda_libraries()
-    return ModelFolders(entries={path.name: _load_folder(path, threads=threads) for path in folders})
+    entries = {}
+    for path in folders:
+        with unless_dispensable(path.name, required=required):
+            entries[path.name] = _load_folder(path, threads=threads)
+    return ModelFolders(entries=entries)
+
+
+@contextmanager
+def unless_dispensable(folder: str, *, required: str | None) -> Iterator[None]:
+    """Log, and so pass over, what goes wrong in the block with a folder that is not the ``required`` one; None: all are required."""
+    try:
+        yield
+    except (ModelError, OSError, MemoryError, RuntimeError) as error:
+        if required in {None, folder}:
+            raise
+        logger.error("passed over, broken: %s", error, extra={"folder": folder})  # noqa: TRY400 - the message says it; no traceback
 
 
 def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:

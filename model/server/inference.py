@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clayline.errors import BatchError, ModelError
 from clayline.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
-from server.folders import LoadedEntry
+from server.folders import LoadedEntry, ModelFolders, unless_dispensable
 from server.memory import out_of_memory
 from server.sessions import CPU
 from server.turns import Turn, Turns
@@ -92,6 +92,22 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int, at_once: int = 1) -> None:
     with ThreadPoolExecutor(runs) as pool:
         for done in [pool.submit(run) for _ in range(runs)]:
             done.result()
+
+
+def warm_up_folders(
+    folders: ModelFolders, *, micro_batch: Callable[[LoadedEntry], int], at_once: int, required: str | None
+) -> ModelFolders:
+    """Warm up every entry, with ``micro_batch`` of it, and give the folders that can be served. Raises as ``embed`` for the others.
+
+    With a ``required`` folder any other one that fails is passed over, as in ``load_folders``.
+    """
+    warm = {}
+    for folder, entries in folders.entries.items():
+        with unless_dispensable(folder, required=required):
+            for loaded in entries.values():
+                warm_up(loaded, micro_batch=micro_batch(loaded), at_once=at_once)
+            warm[folder] = entries
+    return ModelFolders(entries=warm)
 
 
 def _in_micro_batches(

@@ -117,6 +117,32 @@ def test_the_folder_that_the_endpoint_was_made_for_must_be_there(tmp_path: Path)
     assert "lacks the model folder other-v1.0" in refusal_of(tmp_path / "models", tmp_path / "log", "--model-folder", "other-v1.0")
 
 
+@pytest.mark.parametrize(("fault", "words"), [("digest", "has sha256:"), ("outputs", "its manifest says"), ("manifest", "manifest.json")])
+def test_a_broken_folder_does_not_stop_the_one_that_the_endpoint_was_made_for(tmp_path: Path, fault: str, words: str) -> None:
+    models = tmp_path / "models"
+    good = build_model_folder(models)
+    broken = build_model_folder(models, name="broken")
+    if fault == "digest":
+        with (broken / GRAPH).open("ab") as graph:
+            graph.write(b"\0")
+    elif fault == "outputs":
+        manifest = json.loads((broken / "manifest.json").read_text())
+        manifest["entries"][0]["dimensions"] = 9
+        (broken / "manifest.json").write_text(with_digests(manifest))  # only the warm-up can tell
+    else:
+        (broken / "manifest.json").write_text("{}")
+    with running_container(models, tmp_path / "log", "--model-folder", good.name) as container:
+        pixels = np.ones((2, 3, 64, 64), np.uint16)
+        assert container.invoke(body_for(good, pixels)).status == 200
+        if fault != "manifest":
+            assert container.invoke(body_for(broken, pixels)).reason == "unknown-model"
+        (line,) = [line for line in container.lines() if line["level"] == "ERROR"]
+        assert line["folder"] == broken.name
+        assert words in line["message"]
+    for flags in ((), ("--model-folder", broken.name)):
+        assert words in refusal_of(models, tmp_path / "log", *flags)
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_no_folder_at_all_is_refused(tmp_path: Path, exists: bool) -> None:  # noqa: FBT001 - pytest's parameter
     if exists:
