@@ -95,7 +95,13 @@ def main() -> int:
     """Run the server; the exit status is 0 after SIGTERM with everything finished, 1 otherwise."""
     options = arguments()
     log_json_lines(options.log_level)
-    app = EndpointApp(micro_batch=options.micro_batch, concurrency=options.concurrency)
+    failed = threading.Event()
+
+    def give_up() -> None:
+        failed.set()
+        listener.stop()
+
+    app = EndpointApp(micro_batch=options.micro_batch, concurrency=options.concurrency, give_up=give_up)
     listener = Listener(
         app,
         host=options.host,
@@ -106,7 +112,6 @@ def main() -> int:
         connections=options.connections,
     )
     logger.info("listening", extra={"host": options.host, "port": listener.port})
-    refused = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         listener.stop()
@@ -122,9 +127,8 @@ def main() -> int:
             at_once = app.concurrency(folders)
             folders = warm_up_folders(folders, micro_batch=app.micro_batch, at_once=at_once, required=required)
         except Exception as error:
-            refused.set()
             logger.critical("refusing to start: %s", error, exc_info=not isinstance(error, ModelError))
-            listener.stop()
+            give_up()
         else:
             for folder in sorted({loaded.folder for loaded in folders.all() if loaded.untrained}):
                 logger.warning("untrained weights: embeddings mean nothing", extra={"folder": folder})
@@ -142,7 +146,7 @@ def main() -> int:
     threading.Thread(target=load, name="load", daemon=True).start()
     finished = listener.run(grace=options.grace)
     logger.info("stopped", extra={"finished": finished})
-    return 0 if finished and not refused.is_set() else 1
+    return 0 if finished and not failed.is_set() else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from clayline.errors import BatchError, WireError
 from clayline.wire import CONTENT_TYPE, Request
 from server.folders import LoadedEntry, ModelFolders
+from server.health import Health
 from server.inference import check_inputs, embed
 from server.sessions import CUDA
 from server.turns import Turns
@@ -40,10 +41,14 @@ class Reception:
 
 
 class EndpointApp:
-    """SageMaker's container contract. Until ``ready`` was called, both routes answer 503."""
+    """SageMaker's container contract. Until ``ready`` was called, both routes answer 503; ``/ping`` also once runs fail for good."""
 
-    def __init__(self, *, micro_batch: int | None, concurrency: int | None) -> None:
-        """Take the chips of one session run (None: the folder's advice), and how many requests compute at once (None: by the device)."""
+    def __init__(self, *, micro_batch: int | None, concurrency: int | None, give_up: Callable[[], None]) -> None:
+        """Take the chips of one session run (None: the folder's advice), and how many requests compute at once (None: by the device).
+
+        ``give_up`` is called once, from a request's thread, when this process must be replaced: it shall finish what was accepted.
+        """
+        self._health = Health(give_up)
         self._micro_batch = micro_batch
         self._concurrency = concurrency
         # A request holds this only while it computes: the next one's bytes are received and parsed meanwhile.
@@ -81,13 +86,15 @@ class EndpointApp:
             return refusal(HTTPStatus.NOT_FOUND, "not-found", f"{route[0]} {route[1]} is neither GET /ping nor POST /invocations")
         if self._folders is None:
             return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "starting", "the model folders are still being loaded")
+        if route[1] == "/ping" and self._health.failing:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "failing", "runs fail for good; this process ends")
         if route[1] == "/ping":
             return HTTPStatus.OK, JSON, b"{}"
         return self._invoke(self._folders, environ)
 
     def _invoke(self, folders: ModelFolders, environ: "WSGIEnvironment") -> tuple[HTTPStatus, str, bytes]:
         try:
-            return HTTPStatus.OK, CONTENT_TYPE, self._compute(folders, environ["wsgi.input"], environ[RECEIVED])
+            answer = self._compute(folders, environ["wsgi.input"], environ[RECEIVED])
         except WireError as error:
             return refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error))
         except BatchError as error:
@@ -96,7 +103,10 @@ class EndpointApp:
             return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "out-of-memory", str(error))
         except Exception as error:  # one request must not end the server; the log and the failure object tell
             logger.exception("inference failed")
+            self._health.failed(error)
             return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", f"{type(error).__name__}: {error}")
+        self._health.succeeded()
+        return HTTPStatus.OK, CONTENT_TYPE, answer
 
     def _compute(self, folders: ModelFolders, body: BinaryIO, reception: Reception) -> bytes:
         started = time.perf_counter()
@@ -146,7 +156,7 @@ def default_concurrency(folders: ModelFolders) -> int:
 
 
 def refusal(status: HTTPStatus, reason: str, message: str) -> tuple[HTTPStatus, str, bytes]:
-    """Give the error body of docs/wire.md, and log it unless it only says that the server is starting."""
+    """Give the error body of docs/wire.md, and log it unless it only says that the server is starting or ending."""
     if status is not HTTPStatus.SERVICE_UNAVAILABLE:
         logger.warning(message, extra={"reason": reason, "status": status.value})
     return status, JSON, json.dumps({"reason": reason, "message": message}).encode()
