@@ -16,7 +16,7 @@ demo: setup ## embed the bundled scene on this machine
 
 test: setup setup-sam setup-gpio setup-publish setup-model check build ## everything, the built functions and layers among it
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
-	$(BIN)/pytest -q -m pipeline
+	$(BIN)/pytest -q -n 2 --dist loadfile -m pipeline
 
 check: setup
 	$(BIN)/ruff check .
