@@ -24,7 +24,7 @@ class ContenderError(Exception):
 
 
 class Contender:
-    """A process that runs the module benchmarks.clay_onnx or clay.contender (torch).
+    """A process that runs the module benchmarks.clay_onnx or clay.proof.contender (torch).
 
     Raises ContenderError where it cannot start: a missing library, no GPU.
     """

@@ -73,7 +73,7 @@ class Run:
         order = {"device": "cpu", "size": self.options.size, "seed": self.options.seed, "compiled": False}
         order |= {"threads": self.options.threads, "chips": self.chips, "sensor": self.workshop.sensor()}
         try:
-            return self._keep(Contender("clay.contender", order, folder=self.folder, python=str(self.options.torch_python)))
+            return self._keep(Contender("clay.proof.contender", order, folder=self.folder, python=str(self.options.torch_python)))
         except ContenderError as error:
             report({"name": "clay_cpu", "not_done": "everything against torch", "why": str(error)})
             self.missed = True

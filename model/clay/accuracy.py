@@ -31,26 +31,30 @@ class Answer:
     """[N, D]."""
     losses: npt.NDArray[np.float64] | None
     """[N]."""
-    magnitudes: Magnitudes | None
+    magnitudes: Magnitudes | None = None
     """From a trunk that measures them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runner:
-    """Runs entries of a folder on the CPU, one chip at a time, as int8 must be."""
+    """Runs entries of a folder on the CPU, fed by name as docs/architecture.md says, by ONNX Runtime and nothing of the server's."""
 
     paths: tuple[Path, ...]
     """Where the files are; the first that has one counts."""
     progress: Callable[[str], None]
     sessions: dict[str, onnxruntime.InferenceSession] = field(default_factory=dict)
 
-    def run(self, entry: Mapping[str, Any], chips: Chips, *, what: str) -> Answer:
-        """Run the entry (of a manifest). Raises ModelError where an embedding or a loss is not finite."""
+    def run(self, entry: Mapping[str, Any], chips: Chips, *, what: str, together: int = 1) -> Answer:
+        """Run the entry (of a manifest), ``together`` chips a run: one, for int8.
+
+        Raises ModelError where an embedding or a loss is not finite.
+        """
         found = []
-        for number in range(len(chips.pixels)):
+        for first in range(0, len(chips.pixels), together):
+            last = min(first + together, len(chips.pixels))
             start = time.monotonic()
-            found.append(self._run(entry, {name: value[number : number + 1] for name, value in chips.feed.items()}))
-            self.progress(f"{entry['token']}: {what}, chip {number + 1} of {len(chips.pixels)}, {time.monotonic() - start:.1f} s")
+            found.append(self._run(entry, {name: value[first:last] for name, value in chips.feed.items()}))
+            self.progress(f"{entry['token']}: {what}, chip {last} of {len(chips.pixels)}, {time.monotonic() - start:.1f} s")
         answer = Answer(
             embeddings=np.concatenate([values["embeddings"] for values in found]).astype(np.float64),
             losses=np.concatenate([values["loss"] for values in found]).astype(np.float64) if "loss" in found[0] else None,

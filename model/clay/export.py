@@ -7,17 +7,19 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import onnxruntime
+
 import clayline
 from clay import folder as folders
 from clay import trunk
 from clay.accuracy import Runner
 from clay.architecture import ARCHITECTURES
 from clay.card import card_text
+from clay.chips import checkerboard, synthetic
 from clay.entry import Base, Request, write_entry
 from clay.hyper_network import FILE as HYPER_FILE
 from clay.hyper_network import write_hyper_network
 from clay.magnitude import check_tokens
-from clay.probes import checkerboard, synthetic
 from clay.transformer import Precision
 from clayline.errors import ModelError
 
@@ -37,7 +39,7 @@ PRECISIONS: Final = {
 MICRO_BATCH: Final = {"fp32": {"cpu": 1, "cuda": 32}, "fp16": {"cpu": 1, "cuda": 32}, "int8": {"cpu": 1, "cuda": 1}}
 """Advice until it is measured. An int8 entry must run chip by chip: its activations' scale is one a run."""
 NAME_LIMIT: Final = 32
-PACKAGES: Final = ("numpy", "onnx", "onnxruntime")
+PACKAGES: Final = ("numpy", "onnx")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,4 +176,6 @@ def _refuse_twice(tokens: list[str]) -> None:
 
 
 def _producer(packages: tuple[str, ...]) -> dict[str, str]:
-    return {"clayline-exporter": clayline.__version__, **{name: importlib.metadata.version(name) for name in (*PACKAGES, *packages)}}
+    found = {name: importlib.metadata.version(name) for name in (*PACKAGES, *packages)}
+    # ONNX Runtime's own word: for a GPU the package has another name.
+    return {"clayline-exporter": clayline.__version__, "onnxruntime": onnxruntime.__version__, **found}

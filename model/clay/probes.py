@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from clay.chips import SCENES, Chips, random_chips
+from clay.chips import SEED, Chips, checkerboard, random_chips, synthetic
+from clay.scene import BUNDLED
 from clayline.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from clay.entry import Request
-    from clay.sensor import BandSet
-
-BUNDLED: Final = SCENES["itaipu"]
-"""The only scene that comes with the repository."""
-SEED: Final = 0
-SQUARE: Final = 3
-"""Pixels a side of the checkerboard's squares: out of step with patches."""
-FAR: Final = 20
-"""Standard deviations from the mean at which the range of a sensor without integers ends."""
-_POWERS: Final = (0.0, 1e4)
-"""The same for linear power: nodata, and 40 dB."""
 
 
 def probe_chips(requests: Sequence[Request], probe: Path | None) -> list[list[tuple[str, Chips]]]:
@@ -44,38 +32,6 @@ def probe_chips(requests: Sequence[Request], probe: Path | None) -> list[list[tu
     if files:
         found[number].append(("real", _real(files, requests[number])))
     return found
-
-
-def checkerboard(request: Request) -> Chips:
-    """Give the harshest chip: the ends of the numbers' range side by side."""
-    bands, size = request.selected, request.chip_size
-    low, high = _ends(bands)
-    rows, columns = np.indices((size, size)) // SQUARE
-    base = random_chips(bands, chip_size=size, count=1, generator=np.random.default_rng(SEED))
-    return replace(base, pixels=np.where((rows + columns) % 2, high, low).astype(bands.dtype)[np.newaxis])
-
-
-def synthetic(request: Request) -> Chips:
-    """Give four chips: as in training, all nodata, all at the range's upper end, the checkerboard."""
-    bands, size = request.selected, request.chip_size
-    base, board = random_chips(bands, chip_size=size, count=1, generator=np.random.default_rng(SEED)), checkerboard(request)
-    shape = board.pixels.shape
-    nodata = np.full(shape, bands.nodata_fill, bands.dtype)
-    full = np.broadcast_to(_ends(bands)[1], shape).astype(bands.dtype)
-    pixels = np.concatenate([base.pixels, nodata, full, board.pixels])
-    return Chips(pixels=pixels, time=base.time.repeat(4, axis=0), latlon=base.latlon.repeat(4, axis=0))
-
-
-def _ends(bands: BandSet) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Least and greatest number of each band, [C, 1, 1]."""
-    mean, std = (np.array(each).reshape(-1, 1, 1) for each in (bands.mean, bands.std))
-    if bands.decibel:
-        low, high = _POWERS
-    elif bands.dtype == "float32":
-        return mean - FAR * std, mean + FAR * std
-    else:
-        low, high = 0, np.iinfo(bands.dtype).max
-    return np.full_like(mean, low), np.full_like(mean, high)
 
 
 def _scene(requests: Sequence[Request], probe: Path | None) -> tuple[int, list[tuple[Path, int]]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from clay import trunk
 from clay.accuracy import Answer, Runner, difference
+from clay.chips import checkerboard
 from clay.entry import Base, Request, write_entry
 from clay.hyper_network import FILE as HYPER_FILE
 from clay.magnitude import Magnitudes, check_weights, fp16_precision, summary, write_measuring_trunk
-from clay.probes import checkerboard, probe_chips
+from clay.probes import probe_chips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

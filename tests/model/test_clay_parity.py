@@ -34,7 +34,7 @@ pytestmark = [
 def measure(*arguments: str | Path) -> list[Line]:
     """Run the comparison and give its lines, each with the seed that repeats it."""
     done = subprocess.run(
-        [PYTHON, "-m", "clay.parity", *arguments],
+        [PYTHON, "-m", "clay.proof.parity", *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from benchmarks.clay_worker import load_chips, serve, timed
 
-from clay import reference
 from clay.architecture import ARCHITECTURES
+from clay.proof import reference
 from clay.seeded import seeded_weights
 
 if TYPE_CHECKING:
@@ -32,15 +32,14 @@ class Published:
             # What einops did by itself with older torch; without it dynamo stumbles over a dictionary of einops's. Before claymodel, for
             # which ``reference`` takes the modules that it finds and afterwards forgets those that came with it.
             importlib.import_module("einops._torch_specific").allow_ops_in_compiled_graph()
-        if order.get("claymodel"):
-            vars(reference)["CLAYMODEL"] = Path(order["claymodel"])
         self._device: str = order["device"]
         self._autocast: bool = order["compiled"]
         architecture = ARCHITECTURES[order["size"]]
-        published = reference.Published(architecture, seeded_weights(architecture, order["seed"]))
+        claymodel = Path(order.get("claymodel") or reference.CLAYMODEL)
+        published = reference.Published(architecture, seeded_weights(architecture, order["seed"]), claymodel)
         self._shipped = torch.get_float32_matmul_precision()
         # The encoder itself: ``embeddings`` would copy from and to numpy, which is not what is compared.
-        encoder = published._model.encoder.to(self._device).eval()  # noqa: SLF001
+        encoder = published.encoder.to(self._device).eval()
         self._encoder = torch.compile(encoder, dynamic=False) if order["compiled"] else encoder
         self._chips = load_chips(Path(order["chips"]))
         self._sensor = order["sensor"]

@@ -9,7 +9,7 @@ import numpy as np
 from clay.architecture import ARCHITECTURES, METADATA, WAVE
 from clay.hyper_network import FILE, embedding_of, write_hyper_network
 from clay.positions import grid_positions, wave_frequencies
-from clay.reference import published_positions, published_waves
+from clay.proof.reference import published_positions, published_waves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from clay.reference import Published
+    from clay.proof.reference import Published
     from clay.sensor import BandSet
     from clay.weights import Source
 

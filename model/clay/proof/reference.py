@@ -35,10 +35,13 @@ CLAYMODEL: Final = Path(sys.prefix) / "claymodel"
 
 
 class Published:
-    """``ClayMAE`` of one size. ``Published(architecture, weights)`` raises RuntimeError for a tensor missing, unknown or misshapen."""
+    """``ClayMAE`` of one size. Raises RuntimeError for a tensor missing, unknown or misshapen.
 
-    def __init__(self, architecture: Architecture, weights: Weights) -> None:
-        build = getattr(_module("model"), f"clay_mae_{architecture.size}")
+    ``claymodel``: the folder that holds claymodel's ``src``, of the first one that a process makes.
+    """
+
+    def __init__(self, architecture: Architecture, weights: Weights, claymodel: Path = CLAYMODEL) -> None:
+        build = getattr(_module("model", claymodel), f"clay_mae_{architecture.size}")
         with torch.device("meta"):  # no time and memory for weights that are replaced at once
             self._model = build(
                 mask_ratio=0.0,
@@ -55,6 +58,12 @@ class Published:
         tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
         self._model.load_state_dict(tensors | projection, strict=True, assign=True)
         self._model.eval()
+
+    @property
+    def encoder(self) -> torch.nn.Module:
+        """The encoder itself, from a cube of tensors to tokens [N, 1+L, dim], the first of a tuple."""
+        encoder: torch.nn.Module = self._model.encoder
+        return encoder
 
     def embeddings(self, bands: BandSet, chips: Chips) -> npt.NDArray[np.float32]:
         """[N, dim]: the class token after the encoder, nothing masked or shuffled."""
@@ -135,12 +144,12 @@ def _cube(bands: BandSet, chips: Chips) -> dict[str, torch.Tensor]:
     }
 
 
-def _module(name: str) -> ModuleType:
+def _module(name: str, claymodel: Path = CLAYMODEL) -> ModuleType:
     """Import one of claymodel's modules. Importing ``model`` sets torch's matrix products to "medium" precision, for the whole process."""
-    if not (CLAYMODEL / "src").is_dir():
-        raise ModuleNotFoundError(f"claymodel is not in {CLAYMODEL}: run `make setup-model`")
-    if str(CLAYMODEL) not in sys.path:
-        sys.path.append(str(CLAYMODEL))
+    if not (claymodel / "src").is_dir():
+        raise ModuleNotFoundError(f"claymodel is not in {claymodel}: run `make setup-model`")
+    if str(claymodel) not in sys.path:
+        sys.path.append(str(claymodel))
     # Of timm it wants a DINOv2 teacher, of torchvision a resize for it: part of the training loss, of nothing that is read here.
     timm, torchvision, transforms = (ModuleType(each) for each in ("timm", "torchvision", "torchvision.transforms"))
     vars(timm)["create_model"] = lambda *_, **__: _Teacher()

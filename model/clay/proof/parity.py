@@ -1,6 +1,6 @@
 """Measure exported folders against the published Clay: same weights, same chips, one JSON line for each comparison.
 
-    PYTHONPATH=model:layers/clayline .venv-model/bin/python -m clay.parity --size tiny --sensor all --precision fp32 fp16 --loss
+    PYTHONPATH=model:layers/clayline .venv-model/bin/python -m clay.proof.parity --size tiny --sensor all --precision fp32 fp16 --loss
 
 Weights and chips are drawn afresh each time; the first line gives the seeds, which --seed repeats. Exit status 1 where something misses
 its limit.
@@ -15,19 +15,21 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnxruntime
 import torch
 
+from clay.accuracy import Answer, Runner
 from clay.architecture import ARCHITECTURES
-from clay.chips import SCENES, Chips, random_chips, real_chips
+from clay.chips import Chips, random_chips
 from clay.entry import Request
 from clay.export import PRECISIONS, export
-from clay.folded import compare_folded, largest_difference
 from clay.mask import Mask
-from clay.reference import Published
+from clay.proof.folded import compare_folded, largest_difference
+from clay.proof.reference import Published
+from clay.proof.scenes import SCENES, real_chips
 from clay.sensor import find_sensor, known_sensors
 from clay.weights import Source, checkpoint_source, seeded_source
 from clayline.manifest import ModelEntry, read_manifest
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from clay.folded import Line
+    from clay.proof.folded import Line
 
 EMBEDDING_LIMIT: Final = 1e-4
 """Largest difference of an fp32 folder's embeddings, whose values are of the order of 1."""
@@ -47,14 +49,6 @@ INT8_LIMIT: Final = 0.995
 """The same for int8: 0.9990 was the smallest seen, of seeded weights of all sizes."""
 LOSS_LIMIT: Final = 1e-5
 """Largest difference of an fp32 folder's losses, over the loss where that is above 1."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What a model says of some chips."""
-
-    embeddings: npt.NDArray[np.float32]
-    losses: npt.NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +106,7 @@ def _answered(published: Published, request: Request, origin: str, chips: Chips,
     for matmul in options.matmul:
         torch.set_float32_matmul_precision(matmul)
         losses = None if request.mask is None else published.losses(request.selected, chips, request.mask)
-        answers[matmul] = Answer(embeddings=published.embeddings(request.selected, chips), losses=losses)
+        answers[matmul] = Answer(embeddings=published.embeddings(request.selected, chips).astype(np.float64), losses=losses)
     return Case(request=request, origin=origin, chips=chips, answers=answers)
 
 
@@ -123,44 +117,15 @@ def _compare(source: Source, cases: list[Case], precision: str, options: argpars
         requests = {case.request.token("parity-v0"): case.request for case in cases}  # a scene's may be a sensor's own
         folder = export(source, list(requests.values()), out, precision=precision, name="parity").folder
         manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
-        chain = _Chain(folder)
+        runner = Runner(paths=(folder,), progress=lambda _: None)
         for case in cases:
             entry = manifest.entry(case.request.token(manifest.folder))
             # One chip a run where what it gives would depend on the others.
-            ours = chain.run(entry, case.chips, together=1 if precision == "int8" else len(case.chips.pixels))
+            together = 1 if precision == "int8" else len(case.chips.pixels)
+            ours = runner.run(entry.model_dump(), case.chips, what=case.origin, together=together)
             yield from (_difference(entry, case, matmul, ours) for matmul in case.answers)
             if options.keep is not None:
                 _keep(options.keep, entry, case)
-
-
-class _Chain:
-    """A folder's graphs, fed by name as docs/architecture.md says, by ONNX Runtime and nothing of the server's."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-
-    def run(self, entry: ModelEntry, chips: Chips, *, together: int) -> Answer:
-        starts = range(0, len(chips.pixels), together)
-        parts = [self._run(entry, {name: value[start : start + together] for name, value in chips.feed.items()}) for start in starts]
-        embeddings = np.concatenate([part["embeddings"] for part in parts])
-        losses = None if entry.tail is None else np.concatenate([part["loss"] for part in parts]).astype(np.float64)
-        return Answer(embeddings=embeddings, losses=losses)
-
-    def _run(self, entry: ModelEntry, values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        for file in (entry.graph, entry.trunk, entry.tail):
-            if file is not None:
-                session = self._session(file)
-                given = session.run(None, {node.name: values[node.name] for node in session.get_inputs()})
-                values = values | dict(zip([node.name for node in session.get_outputs()], given, strict=True))
-        return values
-
-    def _session(self, file: str) -> onnxruntime.InferenceSession:
-        if file not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3
-            self._sessions[file] = onnxruntime.InferenceSession(str(self._folder / file), options, providers=["CPUExecutionProvider"])
-        return self._sessions[file]
 
 
 def _difference(entry: ModelEntry, case: Case, matmul: str, ours: Answer) -> Line:
@@ -200,16 +165,16 @@ def _keep(where: Path, entry: ModelEntry, case: Case) -> None:
     answers, theirs = where / "answers", next(iter(case.answers.values()))
     answers.mkdir(exist_ok=True)
     losses = {} if theirs.losses is None else {"losses": theirs.losses}
-    np.savez(answers / f"{entry.token}.npz", allow_pickle=False, **case.chips.feed, embeddings=theirs.embeddings, **losses)
+    embeddings = theirs.embeddings.astype(np.float32)
+    np.savez(answers / f"{entry.token}.npz", allow_pickle=False, **case.chips.feed, embeddings=embeddings, **losses)
 
 
-def _cosine(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> float:
-    one, other = ours.astype(np.float64), theirs.astype(np.float64)
+def _cosine(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
     return float(((one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))).min())
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m clay.parity", description="Compare exported folders with claymodel 1.5.0.")
+    parser = argparse.ArgumentParser(prog="python -m clay.proof.parity", description="Compare exported folders with claymodel 1.5.0.")
     parser.add_argument("--size", choices=ARCHITECTURES, default="tiny")
     parser.add_argument("--sensor", nargs="*", default=[], help="names or YAML files, or all: random chips of each")
     parser.add_argument("--scene", nargs="*", default=[], choices=[*SCENES, "all"], help="real chips")
