@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "layers" / "clayline"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
+from clay import export
 from clay.architecture import ARCHITECTURES, Architecture
-from clay.entry import Base, Request, write_entry
-from clay.folder import digests, manifest_bytes, manifest_of
+from clay.entry import Request
 from clay.graph import Graph
 from clay.hyper_network import embedding_of, write_hyper_network
 from clay.mask import Mask
@@ -25,16 +25,12 @@ from clay.sensor import BandSet, find_sensor
 from clay.stem import Stem, declare_inputs
 from clay.transformer import Precision
 from clay.trunk import FILE, add_trunk, write_trunk
+from clay.weights import Source
+from clayline.manifest import Checkpoint
 
 CHIP = 256
-VERSION = "1.5"
-PRECISIONS = {
-    "fp32": Precision(matrices="float32", residual="float32"),
-    "fp16": Precision(matrices="float16", residual="float16"),
-    "fp16-wide": Precision(matrices="float16", residual="float32"),
-    "int8": Precision(matrices="float32", residual="float32", quantised=True),
-}
-"""``fp16-wide``: as fp16, with the residual and its normalisation in float32."""
+PRECISIONS = {**export.PRECISIONS, "fp16-wide": Precision(matrices="float16", residual="float32")}
+"""The exporter's, and ``fp16-wide``: as fp16, with the residual and its normalisation in float32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,27 +79,11 @@ class Workshop:
         return [str(place / "folded.onnx")]
 
     def model_folder(self, out: Path, precision: str, *, loss: bool = False) -> Path:
-        """Write a folder that the server takes: the exporter's, without its trial on probes and its card; give its path."""
+        """Write a folder that the server takes: the exporter's, without its trial on probes; give its path."""
         request = Request(sensor=self.bands, mask=Mask() if loss else None)
-        base = Base(folder=f"clay-bench-v{VERSION}", architecture=self.architecture, precision=precision)
-        folder = out / base.folder
-        folder.mkdir(parents=True)
-        hyper = folder / "hyper.onnx"
-        files = write_hyper_network(self.architecture, self.weights, loss=loss).write(folder, hyper.name)
-        files += write_trunk(self.architecture, self.weights, PRECISIONS[precision], loss=loss).write(folder, FILE)
-        entry = write_entry(folder, hyper, base, request)
-        (folder / "card.md").write_text("# For a benchmark: weights from a seed, which have learnt nothing.\n", encoding="utf-8")
-        header: dict[str, Any] = {
-            "schema": "clayline-model/1",
-            "name": "clay-bench",
-            "version": VERSION,
-            "licence": "Apache-2.0",
-            "card": "card.md",
-        }
-        header["checkpoint"] = {"architecture": self.architecture.name, "seed": self.seed}
-        manifest = manifest_of(header, [entry], digests(folder, [*files, *entry["files"], "card.md"]))
-        (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
-        return folder
+        checkpoint = Checkpoint(architecture=self.architecture.name, seed=self.seed)
+        source = Source(architecture=self.architecture, weights=self.weights, checkpoint=checkpoint, packages=())
+        return export.export(source, [request], out, precision=precision, name="clay-bench").folder
 
     def chips(self, count: int) -> str:
         """Write ``count`` chips of plausible digital numbers with time and latlon; give their folder."""

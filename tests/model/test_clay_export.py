@@ -4,6 +4,8 @@ import filecmp
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,12 @@ def test_the_graphs_pass_the_checker(with_loss: Path) -> None:
     assert len(files) == 4
     for file in files:
         onnx.checker.check_model(str(file), full_check=file.name != "trunk.onnx")  # no shapes are known of com.microsoft's operators
+
+
+def test_an_export_without_a_trial_needs_neither_rasters_nor_torch() -> None:
+    """Benchmarks make folders where there is little more than ONNX Runtime."""
+    script = "import sys; sys.modules.update(rasterio=None, torch=None); import clay.export"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, env={"PYTHONPATH": "model:layers/clayline"})
 
 
 def test_an_export_that_is_there_already_changes_nothing(changeable: Path) -> None:
