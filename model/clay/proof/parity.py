@@ -45,8 +45,9 @@ EMBEDDING_LIMIT: Final = 1e-4
 """Largest difference of an fp32 folder's embeddings, whose values are of the order of 1."""
 COSINE_LIMIT: Final = 0.9999
 """Smallest cosine of an fp16 folder's."""
-INT8_LIMIT: Final = 0.995
-"""The same for int8: 0.9990 was the smallest seen, of seeded weights of all sizes."""
+INT8_LIMIT: Final = 0.99
+"""The same for int8, where products that saturate would give 0.95. Of seeded weights 0.9990 was the smallest seen with Clay's sensors, 0.9941
+with numbers hundreds of deviations from the mean: one scale a run then has few steps left for everything else."""
 LOSS_LIMIT: Final = 1e-5
 """Largest difference of an fp32 folder's losses, over the loss where that is above 1."""
 
