@@ -12,7 +12,6 @@ import onnx
 import pytest
 
 from clay import entry as clay_entry
-from clay import export as clay_export
 from clay.__main__ import main
 from clay.entry import Request
 from clay.export import add, export
@@ -187,16 +186,6 @@ def test_a_folder_with_a_loss_gives_what_is_added_one(with_loss: Path, tmp_path:
     assert len(lines) == 1, "one chip was to be run"
     with pytest.raises(ModelError, match="have a loss: ask for the same"):
         add(folder, [S2])
-
-
-def test_nothing_is_left_of_an_export_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(clay_export, "write_entry", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        exported(tmp_path, NAIP)
-    assert names_in(tmp_path) == []
 
 
 def test_a_place_that_is_taken_otherwise_stays(tmp_path: Path) -> None:

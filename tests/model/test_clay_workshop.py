@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clay import export as clay_export
 from clay.entry import Request
 from clay.export import export
 from clay.folder import workshop
@@ -17,6 +18,16 @@ NAME = "clay-untrained-tiny-v1.5"
 
 def exported(out: Path) -> Path:
     return export(seeded_source("tiny", 0, loss=False), [Request(sensor=find_sensor("naip"), chip_size=64)], out).folder
+
+
+def test_nothing_is_left_of_an_export_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(clay_export, "write_entry", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        exported(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
