@@ -37,8 +37,8 @@ SHARE_OF_MATMUL = 0.55
 """The goal for `large` fp16; not measured yet. benchmarks/clay_gpu.py measures it."""
 MEASURED_GPU: dict[str, float] = {}
 """Chips a second of `large`, fp16, by instance type, where clay_gpu.py has run. None has been measured."""
-CPU_SECONDS = {"fp32": 11.1, "int8": 7.5}
-"""CPU seconds a chip of `large`: two cores, AMD EPYC, AVX2 without VNNI, 2026-11-22, the middle of 11.0 to 11.2 and of 7.4 to 7.6."""
+CPU_SECONDS = {"fp32": 10.6, "int8": 6.9}
+"""CPU seconds a chip of `large`: two cores, AMD EPYC, AVX2 without VNNI, 2026-11-22, `benchmarks/clay_cpu.py`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
