@@ -37,7 +37,7 @@ PRECISIONS: Final = {
     "int8": Precision(matrices="float32", residual="float32", quantised=True),
 }
 MICRO_BATCH: Final = {"fp32": {"cpu": 1, "cuda": 32}, "fp16": {"cpu": 1, "cuda": 32}, "int8": {"cpu": 1, "cuda": 1}}
-"""Advice until it is measured. An int8 entry must run chip by chip: its activations' scale is one a run."""
+"""On the CPU one chip a run was measured best (docs/benchmarks.md); on CUDA 32 is a guess. int8 must run chip by chip: a scale is a run's."""
 NAME_LIMIT: Final = 32
 PACKAGES: Final = ("numpy", "onnx")
 

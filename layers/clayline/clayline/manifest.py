@@ -105,7 +105,7 @@ class Manifest(_Strict):
     producer: dict[str, str] | None = None
     """Versions of what made the folder, by package."""
     micro_batch: dict[Literal["cpu", "cuda"], Annotated[int, Field(ge=1, le=1024)]] | None = None
-    """Chips in one run of the graph that were measured best, by device: advice to the server, no part of any digest."""
+    """Chips in one run of the graph, by device: advice to the server, no part of any digest."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
