@@ -37,7 +37,7 @@ PRECISIONS: Final = {
     "int8": Precision(matrices="float32", residual="float32", quantised=True),
 }
 MICRO_BATCH: Final = {"fp32": {"cpu": 1, "cuda": 32}, "fp16": {"cpu": 1, "cuda": 32}, "int8": {"cpu": 1, "cuda": 1}}
-"""On the CPU one chip a run was measured best (docs/benchmarks.md); on CUDA 32 is a guess. int8 must run chip by chip: a scale is a run's."""
+"""On the CPU one chip a run was measured best (docs/benchmarks.md); 32 on CUDA is a guess. int8 runs chip by chip: a scale is a run's."""
 NAME_LIMIT: Final = 32
 PACKAGES: Final = ("numpy", "onnx")
 
