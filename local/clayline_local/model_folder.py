@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from clayline.manifest import Manifest, read_manifest
+from clayline.manifest import MANIFEST_FILE, Manifest, read_manifest
 from clayline_local.errors import LocalCloudError
 
 _PIXELS_A_BATCH = 64 * 64**2
@@ -24,11 +24,11 @@ class ModelFolder:
     def read(cls, path: Path) -> Self:
         """Read the manifest. Raises LocalCloudError if there is none, ModelError if it cannot be used."""
         try:
-            text = (path / "manifest.json").read_bytes()
+            text = (path / MANIFEST_FILE).read_bytes()
         except OSError as error:
-            msg = f"{path} is no model folder: its manifest.json cannot be read ({error.strerror}). Give the folder that an export wrote."
+            msg = f"{path} is no model folder: its {MANIFEST_FILE} cannot be read ({error.strerror}). Give the folder that an export wrote."
             raise LocalCloudError(msg) from error
-        return cls(path=path, manifest=read_manifest(text, source=str(path / "manifest.json")))
+        return cls(path=path, manifest=read_manifest(text, source=str(path / MANIFEST_FILE)))
 
     @property
     def size(self) -> int:

@@ -7,7 +7,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
+
+import boto3
 
 from clayline_local.children import CREDENTIALS, child_environment, end_process, free_port
 from clayline_local.errors import LocalCloudError
@@ -44,6 +46,17 @@ class MotoServer:
             "AWS_HTTPS": "NO",
             "AWS_VIRTUAL_HOSTING": "FALSE",
         }
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
+        """Give a boto3 client on this server."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # any of the services that moto has
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
+        )
 
     def __enter__(self) -> Self:
         """Start and wait until it answers. Raises LocalCloudError if it does not within START_SECONDS."""

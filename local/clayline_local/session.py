@@ -11,17 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import boto3
-
+from clayline.manifest import MANIFEST_FILE
 from clayline_local.async_endpoint import AsyncEndpoint
-from clayline_local.children import CREDENTIALS, end_process
+from clayline_local.children import end_process
 from clayline_local.cloud import create, endpoint_config, startup_seconds
 from clayline_local.errors import LocalCloudError
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
 from clayline_local.stage import StagedScene
-from clayline_local.template import LOCAL_PARAMETERS, REGION, TEMPLATE, Stack, expand
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 from clayline_local.worker import Retry, start_worker
 
 if TYPE_CHECKING:
@@ -91,6 +90,7 @@ class Session:
         container = keep.enter_context(ModelServer(self._model, scratch=self.scratch, log=self._logs / "endpoint.log"))
         self._children["endpoint"] = container.process
         moto = keep.enter_context(MotoServer(log=self._logs / "moto.log"))
+        self._moto = moto
         self.url = moto.url
         self.environment = moto.environment()
         self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
@@ -122,20 +122,13 @@ class Session:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
         """Give a client on the local cloud."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # any of the services that moto has
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
-        )
+        return self._moto.client(service)
 
     def _publish_model(self) -> None:
         """Put the manifest where plan reads it: the bucket and key that template.yaml gives plan."""
         uri = self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self.s3.upload_file(str(self._model.path / "manifest.json"), bucket, key)
+        self.s3.upload_file(str(self._model.path / MANIFEST_FILE), bucket, key)
 
     def _watch_events(self) -> None:
         """Listen to Clayline's events as a user's own consumer would: a rule and a queue that are not part of the stack."""

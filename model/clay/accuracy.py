@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runner:
-    """Runs entries of a folder on the CPU, fed by name as docs/architecture.md says, by ONNX Runtime and nothing of the server's."""
+    """Runs entries of a folder on the CPU, fed by name as model/README.md says, by ONNX Runtime and nothing of the server's."""
 
     paths: tuple[Path, ...]
     """Where the files are; the first that has one counts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ import torch
 
 from clay.architecture import ARCHITECTURES, Architecture
 from clayline.errors import ModelError
+from clayline.manifest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def read_checkpoint(file: Path, *, decoder: bool) -> Found:
     _check(file, tensors, architecture.tensors(decoder=decoder))
     weights = {name: _array(file, name, tensors[name]) for name in architecture.tensors(decoder=decoder)}
     with file.open("rb") as stream:
-        digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        digest = digest_of(stream)
     return Found(architecture=architecture, digest=digest, weights=weights)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from clayline.errors import ModelError
-from clayline.manifest import Manifest, ModelEntry, entry_digest, read_manifest
+from clayline.manifest import MANIFEST_FILE, Manifest, ModelEntry, digest_of, entry_digest, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from clayline.manifest import Checkpoint
 
-MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
 METRICS: Final = "metrics.json"
 _UNSET: Final = "sha256:" + "0" * 64
@@ -71,7 +69,7 @@ def digests(path: Path, names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in sorted(set(names)):
         with (path / name).open("rb") as stream:
-            found[name] = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+            found[name] = digest_of(stream)
     return found
 
 
@@ -95,10 +93,11 @@ def existing_manifest(folder: Path) -> Manifest | None:
     if not folder.exists():
         return None
     try:
-        text = (folder / MANIFEST).read_bytes()
+        text = (folder / MANIFEST_FILE).read_bytes()
     except OSError as error:
-        raise ModelError(f"{folder} exists without a readable {MANIFEST} ({error.strerror}): move it, or name another --out") from error
-    return read_manifest(text, source=str(folder / MANIFEST))
+        said = f"{folder} exists without a readable {MANIFEST_FILE} ({error.strerror})"
+        raise ModelError(f"{said}: move it, or name another --out") from error
+    return read_manifest(text, source=str(folder / MANIFEST_FILE))
 
 
 def merged(old: Manifest, new: Manifest) -> Manifest:
@@ -161,12 +160,12 @@ def put(path: Path, folder: Path, manifest: Manifest, old: Manifest | None, *, c
     """Move what was built at ``path`` to ``folder``: all at once, or into the folder of the manifest ``old``, the new manifest last."""
     (path / CARD).write_text(card, "utf-8")
     (path / METRICS).write_bytes(metrics_bytes(metrics))
-    (path / MANIFEST).write_bytes(manifest_bytes(manifest))
+    (path / MANIFEST_FILE).write_bytes(manifest_bytes(manifest))
     if old is None:
         path.rename(folder)
         return
     new = manifest.files.keys() - old.files.keys()  # such a file may be there, from an addition that was killed before its last step
-    for name in (*sorted(new), CARD, METRICS, MANIFEST):
+    for name in (*sorted(new), CARD, METRICS, MANIFEST_FILE):
         (path / name).replace(folder / name)
 
 

@@ -10,9 +10,9 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from clayline.manifest import Manifest, read_manifest
+from clayline.manifest import MANIFEST_FILE, Manifest, read_manifest
 from publish.errors import PublishError
-from publish.folder import MANIFEST, FolderFile, ModelFolder
+from publish.folder import FolderFile, ModelFolder
 from publish.tokens import refuse_lost_tokens, refuse_second_digests
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ class ModelBucket:
         ]
         found = {}
         for folder in folders:
-            if stored := self._get(folder + MANIFEST):
-                found[self.uri(folder + MANIFEST)] = read_manifest(stored[0], source=self.uri(folder + MANIFEST))
+            if stored := self._get(folder + MANIFEST_FILE):
+                found[self.uri(folder + MANIFEST_FILE)] = read_manifest(stored[0], source=self.uri(folder + MANIFEST_FILE))
         return found
 
     def check_tokens(self, folder: ModelFolder) -> None:
         """Raise ModelError if the folder gives a token another digest, or lacks an entry that was published."""
         published = self.published()
         refuse_second_digests(folder.manifest, published)
-        uri = self.uri(f"{MODELS}{folder.manifest.folder}/{MANIFEST}")
+        uri = self.uri(f"{MODELS}{folder.manifest.folder}/{MANIFEST_FILE}")
         if old := published.get(uri):
             refuse_lost_tokens(folder.manifest, old, uri=uri)
 
@@ -92,11 +92,11 @@ class ModelBucket:
                 sent.append(file.name)
         for file in (*folder.files, folder.manifest_file):
             file.check_unchanged()
-        if self._commit(prefix + MANIFEST, folder):
+        if self._commit(prefix + MANIFEST_FILE, folder):
             progress(folder.manifest_file, 0)
-            sent.append(MANIFEST)
+            sent.append(MANIFEST_FILE)
         else:
-            kept.append(MANIFEST)
+            kept.append(MANIFEST_FILE)
         progress(folder.manifest_file, folder.manifest_file.size)
         return Uploaded(uri=self.uri(prefix), sent=tuple(sent), kept=tuple(kept))
 

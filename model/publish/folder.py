@@ -1,6 +1,6 @@
 """A model folder on this machine, checked against its manifest before anything leaves it."""
 
-import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from clayline.errors import ModelError
-from clayline.manifest import Manifest, read_manifest
+from clayline.manifest import MANIFEST_FILE, Manifest, digest_of, read_manifest
 
-MANIFEST: Final = "manifest.json"
 METRICS: Final = "metrics.json"
 MAX_METRICS_BYTES: Final = 1_000_000
 _LEGAL: Final = re.compile(r"(LICEN[CS]E|NOTICE)([._-].*)?")
@@ -68,11 +67,11 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
     """
     path = path.resolve()
     try:
-        text = (path / MANIFEST).read_bytes()
+        text = (path / MANIFEST_FILE).read_bytes()
     except OSError as error:
-        msg = f"{path} has no readable {MANIFEST} ({error.strerror}): give a folder that the exporter made"
+        msg = f"{path} has no readable {MANIFEST_FILE} ({error.strerror}): give a folder that the exporter made"
         raise ModelError(msg) from error
-    manifest = read_manifest(text, source=str(path / MANIFEST))
+    manifest = read_manifest(text, source=str(path / MANIFEST_FILE))
     if path.name != manifest.folder:
         msg = f"model folder {path} must be named {manifest.folder}, after its manifest: the endpoint finds it by that name"
         raise ModelError(msg)
@@ -81,7 +80,7 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
     if (path / METRICS).is_file():
         names.add(METRICS)
     files = tuple(_read_file(path / name, manifest.files.get(name)) for name in sorted(names))
-    manifest_file = _read_file(path / MANIFEST, "sha256:" + hashlib.sha256(text).hexdigest())
+    manifest_file = _read_file(path / MANIFEST_FILE, digest_of(io.BytesIO(text)))
     try:
         card = (path / manifest.card).read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -94,7 +93,7 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
 
 def _refuse_strangers(path: Path, manifest: Manifest) -> None:
     """Raise ModelError for what the manifest does not know: a graph may read a file beside it, which no digest would then cover."""
-    known = {*manifest.files, manifest.card, MANIFEST, METRICS}
+    known = {*manifest.files, manifest.card, MANIFEST_FILE, METRICS}
     strangers = [file.name for file in sorted(path.iterdir()) if file.name not in known and not _LEGAL.fullmatch(file.name)]
     if strangers:
         held = ", ".join(strangers)
@@ -106,7 +105,7 @@ def _read_file(path: Path, expected: str | None) -> FolderFile:
     try:
         before = path.stat()
         with path.open("rb") as stream:
-            found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+            found = digest_of(stream)
     except OSError as error:
         msg = f"{path}, which the manifest names, cannot be read ({error.strerror}): export the folder again"
         raise ModelError(msg) from error

@@ -65,11 +65,8 @@ class EndpointApp:
         self._folders = folders
 
     def micro_batch(self, loaded: LoadedEntry) -> int:
-        """Give the chips that one run of this entry takes: as told, else as its folder advises, and no more than memory has allowed.
-
-        An int8 graph scales what it multiplies over a whole run: with two chips in it, one's vector would depend on the other.
-        """
-        if loaded.entry.options.precision == "int8":
+        """Give the chips that one run of this entry takes: as told, else as its folder advises, and no more than memory has allowed."""
+        if loaded.entry.one_chip_a_run:
             return 1
         return loaded.limit.cap(self._micro_batch or loaded.advised or MICRO_BATCH)
 

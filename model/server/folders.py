@@ -1,6 +1,5 @@
 """Model folders under ``/opt/ml/model``: checked against their manifests, every entry's graphs loaded and checked against each other."""
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,12 +10,11 @@ from typing import Final
 import onnxruntime
 
 from clayline.errors import BatchError, ModelError
-from clayline.manifest import Manifest, ModelEntry, read_manifest
+from clayline.manifest import MANIFEST_FILE, Manifest, ModelEntry, digest_of, read_manifest
 from server.chain import Chain, link
 from server.memory import ChipLimit
 from server.sessions import cuda_is_built_in, load_cuda_libraries, open_session
 
-MANIFEST: Final = "manifest.json"
 logger = logging.getLogger("clayline.server")
 _BLOCK: Final = 1 << 20
 
@@ -79,7 +77,7 @@ def load_folders(root: Path, *, threads: int, required: str | None = None) -> Mo
         raise ModelError(msg)
     folders = []
     for path in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if (path / MANIFEST).exists():
+        if (path / MANIFEST_FILE).exists():
             folders.append(path)
         else:
             logger.warning("passed over: no manifest, so not yet published whole", extra={"folder": path.name})
@@ -110,11 +108,11 @@ def unless_dispensable(folder: str, *, required: str | None) -> Iterator[None]:
 
 def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
     try:
-        text = (path / MANIFEST).read_bytes()
+        text = (path / MANIFEST_FILE).read_bytes()
     except OSError as error:
-        msg = f"model folder {path} has no readable {MANIFEST} ({error}); publish the folder again"
+        msg = f"model folder {path} has no readable {MANIFEST_FILE} ({error}); publish the folder again"
         raise ModelError(msg) from error
-    manifest = read_manifest(text, source=str(path / MANIFEST))
+    manifest = read_manifest(text, source=str(path / MANIFEST_FILE))
     if path.name != (expected := manifest.folder):
         msg = f"model folder {path} must be named {expected}, after its manifest: requests name it so"
         raise ModelError(msg)
@@ -131,17 +129,13 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
         where = f"entry {entry.token} of {path}"
         cpu_only = entry.token in int8
         sessions = on_cpu if cpu_only else on_any
-        for name in _graphs(entry):
+        for name in entry.graphs:
             if name not in sessions:
                 sessions[name] = _load_graph(path / name, where=where, threads=threads, cpu_only=cpu_only)
         chain = link(entry, sessions, where=where)
         advised = (manifest.micro_batch or {}).get(chain.device)
         loaded[entry.token] = LoadedEntry(folder=path.name, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained)
     return loaded
-
-
-def _graphs(entry: ModelEntry) -> list[str]:
-    return [name for name in (entry.graph, entry.trunk, entry.tail) if name is not None]
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
@@ -151,7 +145,7 @@ def _check_files(path: Path, manifest: Manifest) -> None:
             raise ModelError(msg)
     for name, digest in manifest.files.items():
         with (path / name).open("rb") as file:
-            found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            found = digest_of(file)
         if found != digest:
             msg = f"{path / name} has {found}, its manifest says {digest}: the file is damaged or was replaced; publish the folder again"
             raise ModelError(msg)
@@ -161,9 +155,9 @@ def _check_files(path: Path, manifest: Manifest) -> None:
 def _check_cover(path: Path, manifest: Manifest) -> None:
     """Raise ModelError unless each entry's digest covers all that its graphs read: a graph may keep weights in files beside it, by name."""
     beside = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
-    named = {graph: _names_in(path / graph, beside) for entry in manifest.entries for graph in _graphs(entry)}
+    named = {graph: _names_in(path / graph, beside) for entry in manifest.entries for graph in entry.graphs}
     for entry in manifest.entries:
-        for graph in _graphs(entry):
+        for graph in entry.graphs:
             if unlisted := sorted(named[graph].difference(entry.files)):
                 names = f"its graph {graph} names the file {unlisted[0]}, which the entry does not list"
                 raise ModelError(f"entry {entry.token} of {path}: {names}; export the folder again")

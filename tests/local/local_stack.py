@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
-from clayline_local.children import CREDENTIALS
 from clayline_local.moto_process import MotoServer
-from clayline_local.template import REGION, Stack
+from clayline_local.template import Stack
 
 
 @dataclass(frozen=True)
@@ -16,13 +13,7 @@ class LocalCloud:
     stack: Stack
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # any service by name
-            endpoint_url=self.server.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+        return self.server.client(service)
 
     def url(self, queue: str) -> str:
         return self.stack.resources[queue].physical.ref

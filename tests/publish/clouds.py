@@ -10,10 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, override
 
-import boto3
-
 from clayline_local.async_endpoint import AsyncEndpoint
-from clayline_local.children import CREDENTIALS
 from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.moto_process import MotoServer
 from clayline_local.template import REGION
@@ -27,13 +24,7 @@ class Cloud:
     server: MotoServer
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # any service by name
-            endpoint_url=self.server.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+        return self.server.client(service)
 
     def make_bucket(self, name: str) -> str:
         self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})

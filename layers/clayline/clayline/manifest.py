@@ -2,11 +2,15 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self
+from io import BufferedReader, BytesIO
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clayline.errors import ModelError, SceneError
+
+MANIFEST_FILE: Final = "manifest.json"
+"""Its name in a model folder."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
 Token = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\z", max_length=48)]
@@ -70,6 +74,16 @@ class ModelEntry(_Strict):
     normalisation: dict[BandName, tuple[float, float]] | None = None
     """Mean and standard deviation that the graph takes each band's digital numbers by, for the record."""
 
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """Its graph files in the order in which they run."""
+        return tuple(name for name in (self.graph, self.trunk, self.tail) if name is not None)
+
+    @property
+    def one_chip_a_run(self) -> bool:
+        """Whether two chips in one run would change each other's vectors: int8 graphs scale what they multiply over a whole run."""
+        return self.options.precision == "int8"
+
 
 class Checkpoint(_Strict):
     """Where a folder's weights come from: a file, or a seed."""
@@ -114,9 +128,8 @@ class Manifest(_Strict):
             msg = "two entries carry the same token"
             raise ValueError(msg)
         for entry in self.entries:
-            graphs = {entry.graph, entry.trunk, entry.tail} - {None}
-            if unlisted := graphs.difference(entry.files):  # the digest covers ``files`` only
-                msg = f"entry {entry.token} does not list its graphs {sorted(map(str, unlisted))} among its files"
+            if unlisted := set(entry.graphs).difference(entry.files):  # the digest covers ``files`` only
+                msg = f"entry {entry.token} does not list its graphs {sorted(unlisted)} among its files"
                 raise ValueError(msg)
             if (entry.tail is not None) != (entry.trunk is not None and entry.loss_metric is not None):
                 msg = f"entry {entry.token}: a trunk with a loss metric has a tail, nothing else has one"
@@ -172,6 +185,11 @@ def entry_digest(entry: ModelEntry, files: dict[str, str]) -> str:
     content["files"] = {name: files[name] for name in entry.files}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def digest_of(stream: BufferedReader | BytesIO) -> str:
+    """Give ``sha256:...`` of what the stream holds, read a block at a time: a file's digest as manifests spell it."""
+    return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def read_manifest(text: bytes, *, source: str) -> Manifest:

@@ -32,7 +32,7 @@ from clay.proof.reference import Published
 from clay.proof.scenes import SCENES, real_chips
 from clay.sensor import find_sensor, known_sensors
 from clay.weights import Source, checkpoint_source, seeded_source
-from clayline.manifest import ModelEntry, read_manifest
+from clayline.manifest import MANIFEST_FILE, ModelEntry, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,12 +117,12 @@ def _compare(source: Source, cases: list[Case], precision: str, options: argpars
         out = Path(temporary) if options.keep is None else options.keep / "models"
         requests = {case.request.token("parity-v0"): case.request for case in cases}  # a scene's may be a sensor's own
         folder = export(source, list(requests.values()), out, precision=precision, name="parity").folder
-        manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
+        manifest = read_manifest((folder / MANIFEST_FILE).read_bytes(), source=str(folder))
         runner = Runner(paths=(folder,), progress=lambda _: None)
         for case in cases:
             entry = manifest.entry(case.request.token(manifest.folder))
             # One chip a run where what it gives would depend on the others.
-            together = 1 if precision == "int8" else len(case.chips.pixels)
+            together = 1 if entry.one_chip_a_run else len(case.chips.pixels)
             ours = runner.run(entry.model_dump(), case.chips, what=case.origin, together=together)
             yield from (_difference(entry, case, matmul, ours) for matmul in case.answers)
             if options.keep is not None:
