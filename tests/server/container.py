@@ -73,6 +73,16 @@ class Container:
             time.sleep(0.05)
         raise AssertionError(f"the server does not become ready:\n{self.log.read_text()}")
 
+    def wait_for(self, message: str, *, batch: str | None = None, times: int = 1) -> None:
+        """Wait until it logged ``message``, of ``batch`` if given, this often. Raises AssertionError with the log after a minute."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            found = [line for line in self.lines() if line["message"] == message and batch in {None, line.get("batch")}]
+            if len(found) >= times:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"no {message!r}:\n{self.log.read_text()}")
+
     def terminate(self) -> int:
         """Send SIGTERM and give the exit status."""
         self.process.send_signal(signal.SIGTERM)

@@ -24,8 +24,8 @@ def slow_container(tmp_path: Path, *flags: str) -> Iterator[tuple[Container, Pat
         yield container, folder
 
 
-def send_all(container: Container, folder: Path) -> dict[str, float]:
-    """Send the batches at once, with a moment between; give the clock at which each was answered."""
+def send_all(container: Container, folder: Path, *, after: str = "batch parsed") -> dict[str, float]:
+    """Send each batch once ``after`` is logged of the one before; give the clock at which each was answered."""
 
     def invoke(batch: str) -> float:
         assert container.invoke(request_body(folder, chips(2), batch=batch)).status == 200
@@ -35,7 +35,7 @@ def send_all(container: Container, folder: Path) -> dict[str, float]:
         futures = []
         for batch in BATCHES:
             futures.append(pool.submit(invoke, batch))
-            time.sleep(0.05)
+            container.wait_for(after, batch=batch)
         return {batch: future.result() for batch, future in zip(BATCHES, futures, strict=True)}
 
 
@@ -106,8 +106,12 @@ def test_who_waits_for_another_batch_says_so(tmp_path: Path) -> None:
 
 
 def test_who_waits_for_a_thread_says_so_too(tmp_path: Path) -> None:
-    with slow_container(tmp_path, "--threads", "1") as (container, folder):
-        send_all(container, folder)
+    with slow_container(tmp_path, "--threads", "1") as (container, folder), ThreadPoolExecutor(2) as pool:
+        sent = []
+        for batch in BATCHES[:2]:
+            sent.append(pool.submit(container.invoke, request_body(folder, chips(2), batch=batch)))
+            container.wait_for("batch begun", batch=BATCHES[0])
+        assert [each.result().status for each in sent] == [200, 200]
         first, second = computed(container, BATCHES[0]), computed(container, BATCHES[1])
     assert second["seconds_waiting"] > first["seconds_computing"] / 4
 
@@ -116,14 +120,20 @@ def test_a_slow_sender_shows_in_receiving(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models")
     with running_container(tmp_path / "models", tmp_path / "log") as container:
         body = request_body(folder, chips(2), batch=BATCHES[0])
+        lingered = 0.0
 
         def slowly() -> Iterator[bytes]:
+            nonlocal lingered
             yield body[:1000]
-            time.sleep(0.5)
+            for _ in range(2):  # what was sent before is read by the turn of the server's loop after the first answer
+                assert container.request("GET", "/ping").status == 200
+            began = time.perf_counter()
+            time.sleep(0.1)
+            lingered = time.perf_counter() - began
             yield body[1000:]
 
         headers = {"Content-Length": str(len(body))}
         assert container.request("POST", "/invocations", slowly(), headers=headers).status == 200
         line = computed(container, BATCHES[0])
-    assert line["seconds_receiving"] >= 0.5
-    assert line["seconds_parsing"] + line["seconds_waiting"] < 0.5
+    assert line["seconds_receiving"] >= lingered - 1e-5  # the log rounds
+    assert sum(line[f"seconds_{stage}"] for stage in STAGES) == pytest.approx(line["seconds"], abs=1e-5)  # so it is in no other one

@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,23 +195,29 @@ def test_sigterm_while_a_model_is_loaded_ends_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - started < 10
 
 
+def ask_while(condition: Callable[[], bool], container: Container) -> None:
+    while condition():
+        with suppress(ConnectionResetError):  # connected but not yet accepted when the listening socket was closed
+            container.request("GET", "/ping")
+
+
 def test_sigterm_finishes_what_was_accepted_and_accepts_nothing_more(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models", busy_loops=300)
     pixels = np.random.default_rng(0).integers(0, 3000, (2, 3, 64, 64)).astype(np.uint16)
     replies: list[Reply] = []
-    with running_container(tmp_path / "models", tmp_path / "log", "--cpu-threads", "1") as container:
+    flags = ("--cpu-threads", "1", "--log-level", "DEBUG")
+    with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
         threads = [threading.Thread(target=lambda: replies.append(container.invoke(body_for(folder, pixels)))) for _ in range(3)]
         idle = http.client.HTTPConnection("127.0.0.1", container.port, timeout=20)
         idle.request("GET", "/ping")
         idle.getresponse().read()
         for thread in threads:
             thread.start()
-        time.sleep(0.4)  # sent, the first computes, two wait
+        container.wait_for("batch parsed", times=3)  # sent, the first computes, two wait
         assert not replies
         container.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
         with pytest.raises(ConnectionRefusedError):
-            container.request("GET", "/ping")
+            ask_while(lambda: not replies, container)
         for thread in threads:
             thread.join()
         assert container.process.wait(timeout=30) == 0
@@ -224,11 +232,11 @@ def test_sigterm_finishes_what_was_accepted_and_accepts_nothing_more(tmp_path: P
 def test_sigterm_does_not_wait_longer_than_the_grace(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models", busy_loops=100)
     pixels = np.ones((60, 3, 64, 64), np.uint16)
-    flags = ("--cpu-threads", "1", "--micro-batch", "1", "--grace", "0.5")
+    flags = ("--cpu-threads", "1", "--micro-batch", "1", "--grace", "0.5", "--log-level", "DEBUG")
     with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
         with ThreadPoolExecutor(1) as sender:
             broken = sender.submit(container.invoke, body_for(folder, pixels))
-            time.sleep(0.4)
+            container.wait_for("batch begun")
             started = time.monotonic()
             assert container.terminate() == 1
             assert time.monotonic() - started < 10
