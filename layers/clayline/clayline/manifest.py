@@ -73,6 +73,8 @@ class ModelEntry(_Strict):
     """Of each band in micrometres, for a model whose weights were made from them."""
     normalisation: dict[BandName, tuple[float, float]] | None = None
     """Mean and standard deviation that the graph takes each band's digital numbers by, for the record."""
+    decibel: bool = False
+    """Whether ``pixels`` are linear power (radar), of which the graph takes decibels; ``normalisation`` is then in decibels."""
 
     @property
     def graphs(self) -> tuple[str, ...]:
