@@ -159,19 +159,19 @@ class Session:
         """Wait for the event about the scene that landed at ``uri``; gives its detail. Raises LocalCloudError if nothing moves any more."""
         last, moved = None, time.monotonic()
         while True:
-            for event in self.announced(wait_seconds=1):
-                detail: dict[str, Any] = event["detail"]
-                if detail["source_uri"] == uri:
-                    return detail
-            found = self._progress()
+            ended = [event["detail"] for event in self.announced(wait_seconds=1) if event["detail"]["source_uri"] == uri]
+            found = self._progress()  # also when it has ended: the last batches may have settled since it was last told
             if found != last:
                 last, moved = found, time.monotonic()
                 progress(found)
+            if ended:
+                detail: dict[str, Any] = ended[0]
+                return detail
             if dead := self._dead_letters():
                 msg = f"{uri}: messages ended in dead-letter queues: {dead}. The functions' logs are in {self._logs}."
                 raise LocalCloudError(msg)
-            if ended := sorted(name for name, child in self._children.items() if child.poll() is not None):
-                msg = f"{uri}: {', '.join(ended)} ended in mid-scene. The logs are in {self._logs}."
+            if gone := sorted(name for name, child in self._children.items() if child.poll() is not None):
+                msg = f"{uri}: {', '.join(gone)} ended in mid-scene. The logs are in {self._logs}."
                 raise LocalCloudError(msg)
             if self.endpoint.open_requests:
                 moved = time.monotonic()  # a batch of a large model may take its time, which the invocation's own limit bounds
