@@ -18,6 +18,8 @@ FILES = {
     "card.md": "sha256:" + "4" * 64,
 }
 
+SEEDED = {"architecture": "clay-v1.5-tiny", "seed": 0}
+
 
 def digest(entry: dict[str, Any], files: dict[str, str]) -> str:
     """Give the documented digest: sha256 over the entry's canonical JSON, ``files`` as a mapping to hashes, without ``digest`` itself."""
@@ -128,6 +130,8 @@ def test_another_file_of_the_folder_is_another_entrys_business() -> None:
         (manifest(entry(inputs=["pixels", "gsd"])), "inputs"),
         (manifest(files=FILES | {"a/b": "sha256:" + "1" * 64}), "files"),
         (manifest(files=FILES | {"b": "md5:1"}), "files"),
+        (manifest(checkpoint=SEEDED), "which the name tiny does not say: untrained must be one of its words"),
+        (manifest(checkpoint=SEEDED, name="tiny-untrainedly"), "untrained must be one of its words"),
         ([], "manifest.json"),
         ("text", "manifest.json"),
         (None, "manifest.json"),
@@ -138,6 +142,11 @@ def test_what_a_manifest_may_not_be(content: object, message: str) -> None:
         read(content)
     assert message in str(caught.value)
     assert "s3://models/tiny-v1.0/manifest.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["untrained", "untrained-tiny", "tiny-untrained-loss"])
+def test_random_weights_say_so_in_their_name(name: str) -> None:
+    assert read(manifest(checkpoint=SEEDED, name=name)).untrained
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000])

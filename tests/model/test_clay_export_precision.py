@@ -200,5 +200,5 @@ def test_a_probe_is_a_geotiff_of_the_entrys_bands(
         assert f"has {bands} bands of {dtype}, none of the entries does: naip takes 4 of uint8" in said.err
         assert not out.exists()
     else:
-        (found,) = json.loads((out / "clay-untrained-tiny-int8-v1.5" / "metrics.json").read_text())["accuracy"].values()
+        (found,) = json.loads((out / "untrained-tiny-int8-v1.5" / "metrics.json").read_text())["accuracy"].values()
         assert found["real"]["chips"] == 2

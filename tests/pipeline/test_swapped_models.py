@@ -99,8 +99,8 @@ def test_a_folder_changed_in_mid_scene_is_refused_and_told(landed: Pipeline) -> 
 
 @pytest.mark.parametrize("trained", [True, False])
 def test_every_file_says_where_the_weights_come_from(make_pipeline: Callable[..., Pipeline], sample: Path, *, trained: bool) -> None:
-    pipeline = make_pipeline(build=build_chained_folder, model={"seed": 5})
-    folder = pipeline.endpoint.models / "chained-v1.0"
+    pipeline = make_pipeline(build=build_chained_folder, model={"name": "untrained", "seed": 5})
+    folder = pipeline.endpoint.models / "untrained-v1.0"
     origin = {"architecture": "tiny", **({"file": "tiny.ckpt", "digest": "sha256:" + "ab" * 32} if trained else {"seed": 5})}
     manifest = json.loads((folder / "manifest.json").read_bytes()) | {"checkpoint": origin, "producer": {"exporter": "1.2.3"}}
     (folder / "manifest.json").write_text(json.dumps(manifest))

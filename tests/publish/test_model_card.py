@@ -55,7 +55,7 @@ def in_pascal_case(content: Any, *, free: bool = False) -> Any:
 
 
 def untrained(path: Path) -> ModelFolder:
-    folder = build_model_folder(path)
+    folder = build_model_folder(path, name="untrained")
     content = json.loads((folder / "manifest.json").read_text())
     content["checkpoint"] = {"architecture": "clay-v1.5-tiny", "seed": 7}
     (folder / "manifest.json").write_text(json.dumps(content))
@@ -131,7 +131,7 @@ def test_metadata_keeps_the_services_limits(tmp_path: Path, extra: int) -> None:
         # Letters, separators, digits and these marks, as the model's pattern has it; Python's re knows no \p{L}.
         assert all(re.fullmatch(r"[\w .:/=+\-@]*", text) for text in texts)
     assert said["manifest"] == folder.manifest_file.digest
-    assert ("token/tiny-v1.0-test" in said) == (not extra)
+    assert ("token/untrained-v1.0-test" in said) == (not extra)
     longest = model.shape_for("EntityDescription").metadata["max"]
     text = description(folder.manifest)
     assert len(text) <= longest

@@ -141,7 +141,7 @@ def test_a_reviewed_card_that_says_something_else_is_a_draft_again(cloud: Cloud,
 
 
 def test_an_untrained_folder_is_refused_or_called_so_everywhere(cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path) -> None:
-    folder = make_untrained(build_model_folder(tmp_path, name="random"))
+    folder = make_untrained(build_model_folder(tmp_path, name="untrained"))
     arguments = ("model", "--folder", folder, "--bucket", bucket, "--image", IMAGE)
     refused = publish(*arguments)
     assert refused.status == 1
@@ -151,10 +151,10 @@ def test_an_untrained_folder_is_refused_or_called_so_everywhere(cloud: Cloud, pu
     allowed = publish(*arguments, "--allow-untrained")
     assert allowed.status == 0
     assert "UNTRAINED" in allowed.out
-    [package] = cloud.packages("random")
+    [package] = cloud.packages("untrained")
     assert package["ModelPackageDescription"].startswith("UNTRAINED")
     assert (package["CustomerMetadataProperties"]["untrained"], package["CustomerMetadataProperties"]["seed"]) == ("true", "7")
-    content = json.loads(model_card(cloud, "random-v1-0")["Content"])
+    content = json.loads(model_card(cloud, "untrained-v1-0")["Content"])
     assert content["model_overview"]["model_description"].startswith("UNTRAINED")
     assert content["intended_uses"]["purpose_of_model"].startswith("UNTRAINED")
 

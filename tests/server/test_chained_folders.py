@@ -237,14 +237,14 @@ def test_a_fixed_number_of_chips_is_refused(tmp_path: Path, graph: str) -> None:
 
 
 def test_untrained_weights_are_said_and_the_folders_advice_is_taken(tmp_path: Path) -> None:
-    build_chained_folder(tmp_path / "models", seed=1, micro_batch={"cpu": 2, "cuda": 64})
+    build_chained_folder(tmp_path / "models", name="untrained", seed=1, micro_batch={"cpu": 2, "cuda": 64})
     build_model_folder(tmp_path / "models")
     with running_container(tmp_path / "models", tmp_path / "log") as container:
         lines = container.lines()
     ready = next(line for line in lines if line["message"] == "ready")
     assert ready["untrained"] is True
-    assert ready["micro_batch"] == {S2: 2, LANDSAT: 2, "tiny-v1.0-test": 16}
-    assert [(line["level"], line["folder"]) for line in lines if "untrained" in line["message"]] == [("WARNING", "chained-v1.0")]
+    assert ready["micro_batch"] == {**{f"untrained-v1.0-{sensor}": 2 for sensor in CHAINED_SENSORS}, "tiny-v1.0-test": 16}
+    assert [(line["level"], line["folder"]) for line in lines if "untrained" in line["message"]] == [("WARNING", "untrained-v1.0")]
 
 
 def test_the_flag_overrides_the_advice(tmp_path: Path) -> None:

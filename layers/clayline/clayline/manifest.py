@@ -11,6 +11,8 @@ from clayline.errors import ModelError, SceneError
 
 MANIFEST_FILE: Final = "manifest.json"
 """Its name in a model folder."""
+UNTRAINED: Final = "untrained"
+"""A word of every name that random weights have, so that no token of theirs, whatever it is joined to, passes for a trained model's."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
 Token = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\z", max_length=48)]
@@ -128,6 +130,9 @@ class Manifest(_Strict):
         tokens = [entry.token for entry in self.entries]
         if len(set(tokens)) != len(tokens):
             msg = "two entries carry the same token"
+            raise ValueError(msg)
+        if self.untrained and UNTRAINED not in self.name.split("-"):
+            msg = f"the weights are random numbers, which the name {self.name} does not say: {UNTRAINED} must be one of its words"
             raise ValueError(msg)
         for entry in self.entries:
             if unlisted := set(entry.graphs).difference(entry.files):  # the digest covers ``files`` only
