@@ -1,95 +1,18 @@
-"""waitress, with errors in our JSON form and an end that finishes what was accepted."""
+"""waitress, with an end that finishes what was accepted."""
 
 import time
 from collections.abc import Iterator
-from http import HTTPStatus
-from typing import Any, Final, override
+from typing import Any, Final
 
 import waitress.wasyncore
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
-from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import InternalServerError, RequestEntityTooLarge
 
-from server.app import RECEIVED, EndpointApp, Reception, refusal
+from server.app import EndpointApp
+from server.connections import Channel
 
 MEBIBYTE: Final = 1 << 20
 _OWN_CHANNELS: Final = 2
 """waitress counts its listening socket and the pipe that wakes it among its connections."""
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress is untyped
-    """Receives a body over the limit without keeping it: closing at once would reset the connection before the client reads the 400."""
-
-    expect_continue: bool
-    unread = 0
-    """Bytes of an oversized body that the client will still send."""
-
-    def __init__(self, adjustments: object) -> None:
-        super().__init__(adjustments)
-        self.began = self.ended = time.perf_counter()
-
-    @override
-    def received(self, data: bytes) -> int:
-        """Take what belongs to this request and give its length, as waitress asks."""
-        taken = self._received(data)
-        self.ended = time.perf_counter()
-        return taken
-
-    def _received(self, data: bytes) -> int:
-        if self.unread:
-            taken = min(self.unread, len(data))
-            self.unread -= taken
-            self.completed = not self.unread
-            return taken
-        consumed: int = super().received(data)
-        if isinstance(self.error, RequestEntityTooLarge) and not self.chunked:
-            if self.expect_continue:
-                self.expect_continue = False  # it waits for our word before it sends: the 400 is that word
-            else:
-                self.unread = self.content_length
-                self.completed = False
-        return consumed
-
-
-class Task(WSGITask):  # type: ignore[misc] # waitress is untyped
-    """A request for the application, which is told when it was received: only the parser saw that."""
-
-    @override
-    def get_environment(self) -> dict[str, Any]:
-        """Give waitress's WSGI environment with the reception in it."""
-        environ: dict[str, Any] = super().get_environment()
-        parser = self.request
-        environ[RECEIVED] = Reception(began=parser.began, ended=parser.ended, size=parser.body_bytes_received)
-        return environ
-
-
-class JsonError(ErrorTask):  # type: ignore[misc] # waitress is untyped
-    """An error that waitress itself finds: the request is too large or no HTTP, or the application raised."""
-
-    @override
-    def execute(self) -> None:
-        """Write the reply in the form of docs/wire.md."""
-        error = self.request.error
-        if isinstance(error, InternalServerError):
-            status, content_type, body = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", error.body)
-        else:
-            reason = "too-large" if isinstance(error, RequestEntityTooLarge) else "malformed"
-            status, content_type, body = refusal(HTTPStatus.BAD_REQUEST, reason, f"{error.reason}: {error.body}")
-        self.status = f"{status.value} {status.phrase}"
-        self.response_headers.append(("Content-Type", content_type))
-        self.content_length = len(body)
-        self.set_close_on_finish()
-        self.write(body)
-
-
-class Channel(HTTPChannel):  # type: ignore[misc] # waitress is untyped
-    """A connection with the classes above."""
-
-    parser_class = Parser
-    task_class = Task
-    error_task_class = JsonError
 
 
 class Listener:
