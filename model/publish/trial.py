@@ -92,21 +92,29 @@ def make_trial(manifest: Manifest, token: str | None) -> Trial:
 
 
 def _pixels(entry: ModelEntry) -> NDArray[Any]:
-    """Digital numbers [CHIPS, C, H, W] as the sensor gives them: noise around each band's mean, from a fixed seed, never nodata."""
+    """Digital numbers [CHIPS, C, H, W] as the sensor gives them: noise around each band's mean, from a fixed seed, never nodata.
+
+    Integers are at least 1. Floating point has no floor: reflectances go below zero, and so may a sensor's mean.
+    """
     random = np.random.default_rng(20240615)
     pixels = np.empty((CHIPS, len(entry.bands), entry.chip_size, entry.chip_size), entry.dtype)
-    whole = np.issubdtype(pixels.dtype, np.integer)
-    lowest, highest = (1, int(np.iinfo(pixels.dtype).max)) if whole else (1e-3, 1e6)
     for channel, band in enumerate(entry.bands):
         mean, spread = _level(entry, band)
         level = np.linspace(mean - spread / 2, mean + spread / 2, CHIPS)[:, None, None]  # a darker and a brighter chip
-        noise = random.normal(0.0, spread / 4, (CHIPS, entry.chip_size, entry.chip_size))
-        pixels[:, channel] = np.clip(level + noise, lowest, highest).astype(pixels.dtype)
+        values = level + random.normal(0.0, spread / 4, (CHIPS, entry.chip_size, entry.chip_size))
+        if entry.decibel:
+            values = 10 ** (values / 10)
+        if np.issubdtype(pixels.dtype, np.integer):
+            values = np.clip(values, 1, int(np.iinfo(pixels.dtype).max))
+        pixels[:, channel] = values.astype(pixels.dtype)
     return pixels
 
 
 def _level(entry: ModelEntry, band: str) -> tuple[float, float]:
-    """Give a mean and a spread for a band: the entry's own record of what it expects, else what its type usually holds."""
+    """Give a mean and a spread for a band: the entry's own record of what it expects, else what its type usually holds.
+
+    Both in decibels where the entry takes those.
+    """
     if entry.normalisation and band in entry.normalisation:
         return entry.normalisation[band]
     if entry.stretch and band in entry.stretch:

@@ -9,14 +9,30 @@ import numpy as np
 import pytest
 from tests.server.model_folders import LOSS_METRIC, build_model_folder
 
+from clay.entry import Request as EntryRequest
+from clay.export import export
+from clay.sensor import BandSet, find_sensor, known_sensors
+from clay.weights import seeded_source
 from clayline.errors import ModelError
 from clayline.manifest import Manifest, read_manifest
 from clayline.result import parse_result
 from clayline.wire import Request, Response
 from publish.errors import SmokeTestError
 from publish.trial import Trial, make_trial
+from server.folders import ModelFolders, load_folders
+from server.inference import embed
 
 STARTER = Path(__file__).parents[2] / "model" / "starter" / "starter-v1.0"
+BELOW_ZERO = """
+name: example-bathymetry
+slug: bathymetry
+gsd: 30
+dtype: float32
+bands:
+  - {name: depth, mean: -3000, std: 40, wavelength: 0.49}
+  - {name: index, mean: -0.2, std: 0.1, wavelength: 0.66}
+"""
+SENSORS = (*known_sensors(), "example-bathymetry")
 
 
 def manifest_of(folder: Path) -> Manifest:
@@ -72,6 +88,41 @@ def test_pixels_lie_where_the_entry_expects_them() -> None:
         low, high = trial.entry.stretch[band]
         inside = trial.request.inputs["pixels"][:][:, channel]
         assert ((inside > low) & (inside < high)).mean() > 0.95
+
+
+@pytest.fixture(scope="module")
+def clay_sensors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BandSet]:
+    """Clay's nine, and one of a user's own whose numbers are negative."""
+    file = tmp_path_factory.mktemp("sensors") / "bathymetry.yaml"
+    file.write_text(BELOW_ZERO)
+    return {name: find_sensor(str(file) if name == "example-bathymetry" else name) for name in SENSORS}
+
+
+@pytest.fixture(scope="module")
+def clay_folders(clay_sensors: dict[str, BandSet], tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFolders, Manifest]:
+    """A tiny Clay with an entry for each of them, and random weights."""
+    requests = [EntryRequest(sensor=sensor, chip_size=32) for sensor in clay_sensors.values()]
+    folder = export(seeded_source("tiny", 0, loss=False), requests, tmp_path_factory.mktemp("models")).folder
+    return load_folders(folder.parent, threads=1), manifest_of(folder)
+
+
+@pytest.mark.parametrize("name", SENSORS)
+def test_a_clay_endpoint_passes_with_every_sensor(
+    clay_sensors: dict[str, BandSet], clay_folders: tuple[ModelFolders, Manifest], name: str
+) -> None:
+    folders, manifest = clay_folders
+    sensor = clay_sensors[name]
+    (loaded,) = [each for each in folders.all() if each.entry.sensor == name]
+    trial = make_trial(manifest, loaded.entry.token)
+    pixels = trial.request.inputs["pixels"][:]
+    assert (pixels.dtype.name, pixels.shape) == (sensor.dtype, (3, len(sensor.bands), 32, 32))
+    assert not (pixels == sensor.nodata_fill).any()
+    fed = 10 * np.log10(pixels) if sensor.decibel else pixels.astype(np.float64)
+    scaled = (fed - np.reshape(sensor.mean, (1, -1, 1, 1))) / np.reshape(sensor.std, (1, -1, 1, 1))
+    means = scaled.mean(axis=(2, 3))
+    assert (np.diff(means, axis=0) > 0.3).all(), "each chip is brighter than the one before, in every band"
+    assert np.abs(means).max() < 0.6
+    trial.check(embed(loaded, trial.request, micro_batch=2).to_bytes())
 
 
 def test_settle_reads_its_notification_as_one_of_a_run_that_nobody_planned(trial: Trial) -> None:
