@@ -16,7 +16,7 @@ from tests.server.requests import chips
 from server.app import default_concurrency
 from server.chain import Chain, Stage
 from server.folders import LoadedEntry, ModelFolders, load_folders
-from server.sessions import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, device_of, load_cuda_libraries, open_session, providers
+from server.sessions import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, providers
 
 
 def loaded_chain(tmp_path: Path) -> LoadedEntry:
@@ -157,7 +157,6 @@ def test_int8_is_opened_for_the_cpu_alone_where_there_is_cuda(
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", noted)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER, CPU_PROVIDER])
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     load_folders(tmp_path, threads=1)
     both = [CUDA_PROVIDER, CPU_PROVIDER]
     on_first = [CPU_PROVIDER] if precision == "int8" else both
@@ -167,21 +166,3 @@ def test_int8_is_opened_for_the_cpu_alone_where_there_is_cuda(
     assert asked == expected
     warned = [vars(record)["tokens"] for record in caplog.records if record.message.startswith("int8 runs on the CPU")]
     assert warned == ([[first["token"]]] if precision == "int8" else [])
-
-
-@pytest.mark.parametrize(("available", "loaded"), [([CUDA_PROVIDER, CPU_PROVIDER], 1), ([CPU_PROVIDER], 0)])
-def test_cudas_libraries_are_loaded_where_cuda_is_built_in(monkeypatch: pytest.MonkeyPatch, available: list[str], loaded: int) -> None:
-    calls: list[None] = []
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: calls.append(None))
-    load_cuda_libraries()
-    assert len(calls) == loaded
-
-
-def test_the_cpu_in_place_of_cuda_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    folder = build_chained_folder(tmp_path)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER, CPU_PROVIDER])
-    with pytest.warns(UserWarning, match=CUDA_PROVIDER):  # ONNX Runtime's: this build has none
-        session = open_session(folder / "trunk.onnx", threads=1)
-    assert device_of(session) == "cpu"
-    assert [record.message for record in caplog.records] == ["CUDA was asked for, the CPU was got"]
