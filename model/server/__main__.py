@@ -11,7 +11,6 @@ from types import FrameType
 from clayline.errors import ModelError
 from server.app import EndpointApp
 from server.folders import load_folders
-from server.inference import warm_up_folders
 from server.listener import MEBIBYTE, Listener
 from server.log_lines import log_json_lines
 
@@ -122,10 +121,7 @@ def main() -> int:
     def load() -> None:
         # Beside the listener: /ping has to answer 503, not to refuse the connection, while a large model is read.
         try:
-            required = options.model_folder
-            folders = load_folders(options.models, threads=options.cpu_threads, required=required)
-            at_once = app.concurrency(folders)
-            folders = warm_up_folders(folders, micro_batch=app.micro_batch, at_once=at_once, required=required)
+            folders = load_folders(options.models, threads=options.cpu_threads, required=options.model_folder, warm_up=app.warm_up)
         except Exception as error:
             logger.critical("refusing to start: %s", error, exc_info=not isinstance(error, ModelError))
             give_up()
@@ -138,7 +134,7 @@ def main() -> int:
                 extra={
                     "tokens": {loaded.entry.token: loaded.chain.providers for loaded in folders.all()},
                     "micro_batch": {loaded.entry.token: app.micro_batch(loaded) for loaded in folders.all()},
-                    "concurrency": app.concurrency(folders),
+                    "concurrency": app.turns(folders).count,
                     "untrained": any(loaded.untrained for loaded in folders.all()),
                 },
             )

@@ -13,7 +13,8 @@ from clayline.errors import BatchError, WireError
 from clayline.wire import CONTENT_TYPE, Request
 from server.folders import LoadedEntry, ModelFolders
 from server.health import Health
-from server.inference import check_inputs, embed
+from server.inference import check_inputs, embed, warm_up
+from server.request_log import Log, RequestLog
 from server.sessions import CUDA
 from server.turns import Turns
 
@@ -51,17 +52,25 @@ class EndpointApp:
         self._health = Health(give_up)
         self._micro_batch = micro_batch
         self._concurrency = concurrency
-        # A request holds this only while it computes: the next one's bytes are received and parsed meanwhile.
-        self._turns = Turns(1)
+        self._turns: Turns | None = None
         self._folders: ModelFolders | None = None
 
-    def concurrency(self, folders: ModelFolders) -> int:
-        """Give how many requests compute at once with these folders."""
-        return self._concurrency or default_concurrency(folders)
+    def turns(self, folders: ModelFolders) -> Turns:
+        """Give the turns that every run takes, the warm-up's as well; the devices of the first folders asked for say how many.
+
+        A request holds one only while it computes: the next one's bytes are received and parsed meanwhile.
+        """
+        if self._turns is None:
+            self._turns = Turns(self._concurrency or default_concurrency(folders))
+        return self._turns
+
+    def warm_up(self, folders: ModelFolders) -> None:
+        """Run every entry of these as requests will. Raises as ``embed``."""
+        for loaded in folders.all():
+            warm_up(loaded, micro_batch=self.micro_batch(loaded), turns=self.turns(folders))
 
     def ready(self, folders: ModelFolders) -> None:
         """Begin to answer, with these loaded and warm."""
-        self._turns = Turns(self.concurrency(folders))
         self._folders = folders
 
     def micro_batch(self, loaded: LoadedEntry) -> int:
@@ -90,43 +99,49 @@ class EndpointApp:
         return self._invoke(self._folders, environ)
 
     def _invoke(self, folders: ModelFolders, environ: "WSGIEnvironment") -> tuple[HTTPStatus, str, bytes]:
+        reception: Reception = environ[RECEIVED]
+        log = RequestLog(logger, began=reception.began)
         try:
-            answer = self._compute(folders, environ["wsgi.input"], environ[RECEIVED])
+            answer = self._compute(folders, environ["wsgi.input"], reception, log)
         except WireError as error:
-            return refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error))
+            return refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error), log)
         except BatchError as error:
-            return refusal(HTTPStatus.BAD_REQUEST, error.reason, str(error))
+            return refusal(HTTPStatus.BAD_REQUEST, error.reason, str(error), log)
         except MemoryError as error:
-            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "out-of-memory", str(error))
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "out-of-memory", str(error), log)
         except Exception as error:  # one request must not end the server; the log and the failure object tell
-            logger.exception("inference failed")
-            self._health.failed(error)
-            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", f"{type(error).__name__}: {error}")
+            log.exception("inference failed")
+            self._health.failed(error, log)
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", f"{type(error).__name__}: {error}", log)
         self._health.succeeded()
         return HTTPStatus.OK, CONTENT_TYPE, answer
 
-    def _compute(self, folders: ModelFolders, body: BinaryIO, reception: Reception) -> bytes:
+    def _compute(self, folders: ModelFolders, body: BinaryIO, reception: Reception, log: RequestLog) -> bytes:
         started = time.perf_counter()
         # A small body lies in memory, a large one in a file, of which only a micro-batch at a time comes into memory.
         request = Request.from_bytes(body.read()) if isinstance(body, BytesIO) else Request.from_file(body)
         header = request.header
+        log.concerns(header, chips=len(request.index))
         loaded = folders.find(folder=header.folder, token=header.token, digest=header.digest)
         check_inputs(loaded, request)  # before it waits for others
         parsed = time.perf_counter()
-        batch = {"run": header.run, "batch": header.batch, "attempt": header.attempt, "token": header.token, "chips": len(request.index)}
-        logger.debug("batch parsed", extra=batch)
-        with self._turns.take() as turn:
+        log.debug("batch parsed")
+        with self.turns(folders).take(log) as turn:
             acquired = time.perf_counter()
-            logger.debug("batch begun", extra=batch)
-            response = embed(loaded, request, micro_batch=self.micro_batch(loaded), turn=turn)
+            log.debug("batch begun")
+            try:
+                response = embed(loaded, request, micro_batch=self.micro_batch(loaded), turn=turn)
+            except MemoryError as error:
+                # Not even one chip, though the warm-up had room for it: it may be this request, or a process that has lost its memory.
+                self._health.failed(error, log)
+                raise
             computed = time.perf_counter()
-            logger.debug("batch embedded", extra=batch)
+            log.debug("batch embedded")
         answer = response.to_bytes()
         ended = time.perf_counter()
-        logger.info(
+        log.info(
             "batch computed",
             extra={
-                **batch,
                 "bytes": reception.size,
                 "micro_batch": self.micro_batch(loaded),
                 "non_finite": int(response.status.sum()),
@@ -152,8 +167,8 @@ def default_concurrency(folders: ModelFolders) -> int:
     return 2 if on_cuda else 1
 
 
-def refusal(status: HTTPStatus, reason: str, message: str) -> tuple[HTTPStatus, str, bytes]:
+def refusal(status: HTTPStatus, reason: str, message: str, log: Log = logger) -> tuple[HTTPStatus, str, bytes]:
     """Give the error body of docs/wire.md, and log it unless it only says that the server is starting or ending."""
     if status is not HTTPStatus.SERVICE_UNAVAILABLE:
-        logger.warning(message, extra={"reason": reason, "status": status.value})
+        log.warning(message, extra={"reason": reason, "status": status.value})
     return status, JSON, json.dumps({"reason": reason, "message": message}).encode()

@@ -1,8 +1,8 @@
 """Model folders under ``/opt/ml/model``: checked against their manifests, every entry's graphs loaded and checked against each other."""
 
+import gc
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -61,16 +61,21 @@ class ModelFolders:
         return loaded
 
 
-def load_folders(root: Path, *, threads: int, required: str | None = None) -> ModelFolders:
+def load_folders(
+    root: Path, *, threads: int, required: str | None = None, warm_up: Callable[[ModelFolders], None] | None = None
+) -> ModelFolders:
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
 
     A directory without a manifest is passed over with a warning: a publisher sends the manifest last, so it is a folder on its way up, and
     an instance that starts meanwhile has to serve the others. Names that begin with a dot are an exporter's own.
 
+    ``warm_up`` is called with each folder once it is loaded, before the next one is, and first with the ``required`` one: so that has
+    what its runs take of the memory before others can take it.
+
     Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
     missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or read a file which the entry does
-    not list; and when there is no folder at all, or not the one that is ``required``. Where one is required, a fault of another is logged
-    as an error, and that folder passed over: it must not stop what the endpoint was made for.
+    not list; and when there is no folder at all, or not the one that is ``required``; and whatever ``warm_up`` raises. Where one is
+    required, a fault of another is logged as an error, and that folder passed over: it must not stop what the endpoint was made for.
     """
     if not root.is_dir():
         msg = f"{root} is no directory: put model folders there, or name another with --models"
@@ -89,21 +94,29 @@ def load_folders(root: Path, *, threads: int, required: str | None = None) -> Mo
         raise ModelError(msg)
     load_cuda_libraries()
     entries = {}
-    for path in folders:
-        with unless_dispensable(path.name, required=required):
-            entries[path.name] = _load_folder(path, threads=threads)
+    for path in sorted(folders, key=lambda path: path.name != required):
+        if (usable := _usable_or_none(path, threads=threads, required=required, warm_up=warm_up)) is not None:
+            entries[path.name] = usable
+        else:
+            gc.collect()  # a fault's traceback may hold itself, and with it the sessions and their arenas: the next folder needs that room
     return ModelFolders(entries=entries)
 
 
-@contextmanager
-def unless_dispensable(folder: str, *, required: str | None) -> Iterator[None]:
-    """Log, and so pass over, what goes wrong in the block with a folder that is not the ``required`` one; None: all are required."""
+def _usable_or_none(
+    path: Path, *, threads: int, required: str | None, warm_up: Callable[[ModelFolders], None] | None
+) -> dict[str, LoadedEntry] | None:
+    """Load a folder and warm it up, or log what is wrong with it; raise that for the ``required`` one. None: all are required."""
     try:
-        yield
+        entries = _load_folder(path, threads=threads)
+        if warm_up is not None:
+            warm_up(ModelFolders(entries={path.name: entries}))
     except (ModelError, OSError, MemoryError, RuntimeError) as error:
-        if required in {None, folder}:
+        if required in {None, path.name}:
             raise
-        logger.error("passed over, broken: %s", error, extra={"folder": folder})  # noqa: TRY400 - the message says it; no traceback
+        # The text and not the error, which a handler of log lines might keep.
+        logger.error("passed over, broken: %s", str(error), extra={"folder": path.name})  # noqa: TRY400 - the message says it
+        return None
+    return entries
 
 
 def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
+from server.memory import out_of_memory
+from server.request_log import Log
+
 logger = logging.getLogger("clayline.server")
 FAILURES: Final = 5
 """Requests that fail one after the other, with none that succeeds between, before the process is given up, whatever they fail of."""
@@ -45,14 +48,15 @@ class Health:
         with self._lock:
             self._failures = 0
 
-    def failed(self, error: BaseException) -> None:
-        """Note a request that failed of neither its own contents nor memory."""
+    def failed(self, error: BaseException, log: Log = logger) -> None:
+        """Note a request whose computing failed, of memory only where that did not suffice for one chip of a warm entry."""
         with self._lock:
             self._failures += 1
-            lost = device_lost(error)
+            # cuDNN's internal errors have names for memory too, which others may give back.
+            lost = device_lost(error) and not out_of_memory(error)
             if self._failing or not (lost or self._failures >= FAILURES):
                 return
             self._failing = True
             why = "its device is lost" if lost else f"{FAILURES} requests failed one after the other"
-        logger.critical("giving up, so that this process is replaced: %s: %s", why, error)
+        log.critical("giving up, so that this process is replaced: %s: %s", why, error)
         self._give_up()

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,16 @@ from numpy.typing import NDArray
 
 from clayline.errors import BatchError, ModelError
 from clayline.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
-from server.folders import LoadedEntry, ModelFolders, unless_dispensable
+from server.chain import Chain
+from server.folders import LoadedEntry
 from server.memory import out_of_memory
+from server.request_log import Log
 from server.sessions import CPU
 from server.turns import Turn, Turns
 
 logger = logging.getLogger("clayline.server")
+type Feed = Callable[[slice], dict[str, NDArray[Any]]]
+"""Gives a graph's inputs for consecutive chips."""
 
 
 def check_inputs(loaded: LoadedEntry, request: Request) -> None:
@@ -45,13 +51,12 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn
     """
     check_inputs(loaded, request)
     entry = loaded.entry
-    outputs = _in_micro_batches(
-        loaded,
-        lambda chips: {name: request.inputs[name][chips] for name in entry.inputs},
-        count=len(request.index),
-        micro_batch=micro_batch,
-        turn=turn or Turn(Turns(1)),
-    )
+
+    def feed(chips: slice) -> dict[str, NDArray[Any]]:
+        return {name: request.inputs[name][chips] for name in entry.inputs}
+
+    with Turns(1).take(_log(loaded)) if turn is None else nullcontext(turn) as taken:
+        outputs = _in_micro_batches(loaded, feed, count=len(request.index), micro_batch=micro_batch, turn=taken)
     embeddings, loss = outputs[0], None if entry.loss_metric is None else outputs[1]
     good = np.isfinite(embeddings).all(axis=1)
     if loss is not None:
@@ -68,13 +73,15 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn
     )
 
 
-def warm_up(loaded: LoadedEntry, *, micro_batch: int, at_once: int = 1) -> None:
-    """Run the entry once on nodata, so that the first request pays for no allocation, and a graph that does not fit stops the start.
+def warm_up(loaded: LoadedEntry, *, micro_batch: int, turns: Turns) -> None:
+    """Run the entry on nodata, so that the first request pays for nothing, and a graph that does not fit stops the start.
 
-    On CUDA a whole micro-batch, which grows the arena, as often at the same time as requests will compute; on the CPU, where a chip of a
-    large model takes seconds, one chip. Raises as ``embed``.
+    On CUDA every number of chips that a request may bring into one run, the largest first, which grows the arena, on each thread of
+    ``turns`` at the same time; on the CPU, where a chip of a large model takes seconds, one chip. Raises as ``embed``.
     """
     entry = loaded.entry
+    largest, runs = (1, 1) if loaded.chain.device == CPU else (micro_batch, turns.count)
+    everyone = Barrier(runs)
 
     def nodata(chips: slice) -> dict[str, NDArray[Any]]:
         count = chips.stop - chips.start
@@ -82,38 +89,24 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int, at_once: int = 1) -> None:
         feed["pixels"] = np.full((count, len(entry.bands), entry.chip_size, entry.chip_size), entry.nodata_fill, entry.dtype)
         return feed
 
-    count, runs = (1, 1) if loaded.chain.device == CPU else (micro_batch, at_once)
-    turns = Turns(runs)
-
     def run() -> None:
-        with turns.take() as turn:
-            _in_micro_batches(loaded, nodata, count=count, micro_batch=count, turn=turn)
+        with turns.take(_log(loaded)) as turn:
+            everyone.wait()  # so each has another thread
+            _in_micro_batches(loaded, nodata, count=largest, micro_batch=largest, turn=turn)
+            for power in reversed(range((loaded.limit.cap(largest) - 1).bit_length())):
+                _in_micro_batches(loaded, nodata, count=1 << power, micro_batch=1 << power, turn=turn)
 
     with ThreadPoolExecutor(runs) as pool:
         for done in [pool.submit(run) for _ in range(runs)]:
             done.result()
 
 
-def warm_up_folders(
-    folders: ModelFolders, *, micro_batch: Callable[[LoadedEntry], int], at_once: int, required: str | None
-) -> ModelFolders:
-    """Warm up every entry, with ``micro_batch`` of it, and give the folders that can be served. Raises as ``embed`` for the others.
+def _in_micro_batches(loaded: LoadedEntry, feed: Feed, *, count: int, micro_batch: int, turn: Turn) -> list[NDArray[np.float32]]:
+    """Give the results of ``count`` chips. A micro-batch that memory does not hold is halved and the same chips are computed again.
 
-    With a ``required`` folder any other one that fails is passed over, as in ``load_folders``.
+    What is left after whole micro-batches is computed in falling powers of two, 20 chips as 16 and 4: each number of chips is a plan of its
+    own on a GPU, and so there are few.
     """
-    warm = {}
-    for folder, entries in folders.entries.items():
-        with unless_dispensable(folder, required=required):
-            for loaded in entries.values():
-                warm_up(loaded, micro_batch=micro_batch(loaded), at_once=at_once)
-            warm[folder] = entries
-    return ModelFolders(entries=warm)
-
-
-def _in_micro_batches(
-    loaded: LoadedEntry, feed: Callable[[slice], dict[str, NDArray[Any]]], *, count: int, micro_batch: int, turn: Turn
-) -> list[NDArray[np.float32]]:
-    """Give the results of ``count`` chips. A micro-batch that memory does not hold is halved and the same chips are computed again."""
     entry = loaded.entry
     outputs = [
         np.empty((count, *shape), np.float32)
@@ -121,26 +114,30 @@ def _in_micro_batches(
     ]
     start, size, lowered = 0, micro_batch, False
     while start < count:
-        size = loaded.limit.cap(size)
-        chips = slice(start, min(start + size, count))
+        size, left = loaded.limit.cap(size), count - start
+        taken = size if size <= left else 1 << (left.bit_length() - 1)
+        chips = slice(start, start + taken)
         try:
-            parts = turn.attempt(partial(loaded.chain.run, feed(chips)))
+            parts = turn.attempt(partial(_run, loaded.chain, feed, chips))
         except (MemoryError, RuntimeError) as error:
-            taken = chips.stop - start
             if not out_of_memory(error):
                 raise
             if taken == 1:
                 msg = f"entry {entry.token}: memory does not suffice for one chip: {error}"
                 raise MemoryError(msg) from error
             size, lowered = taken // 2, True
-            logger.warning("out of memory, the same chips again", extra={"token": entry.token, "chips": taken, "micro_batch": size})
+            turn.log.warning("out of memory, the same chips again", extra={"tried": taken, "micro_batch": size})
             continue
         _store(entry.token, parts, [output[chips] for output in outputs])
         start = chips.stop
         if lowered and loaded.limit.keep(size):
-            logger.warning("micro-batch lowered until the process ends", extra={"token": entry.token, "micro_batch": size})
+            turn.log.warning("micro-batch lowered until the process ends", extra={"micro_batch": size})
         lowered = False
     return outputs
+
+
+def _run(chain: Chain, feed: Feed, chips: slice) -> list[NDArray[np.float32]]:
+    return chain.run(feed(chips))
 
 
 def _store(token: str, parts: list[NDArray[np.float32]], places: list[NDArray[np.float32]]) -> None:
@@ -150,3 +147,8 @@ def _store(token: str, parts: list[NDArray[np.float32]], places: list[NDArray[np
         raise ModelError(msg)
     for part, place in zip(parts, places, strict=True):
         place[:] = part
+
+
+def _log(loaded: LoadedEntry) -> Log:
+    """Give where lines go that are about no request."""
+    return logging.LoggerAdapter(logger, {"folder": loaded.folder, "token": loaded.entry.token}, merge_extra=True)

@@ -1,11 +1,14 @@
-"""Whose turn it is to compute: so many requests at once, and one alone where memory does not hold two."""
+"""Whose turn it is to compute: so many requests at once, each on a thread of its own, and one alone where memory does not hold two."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
 
 from server.memory import out_of_memory
+from server.request_log import Log
 
 logger = logging.getLogger("clayline.server")
 
@@ -13,70 +16,77 @@ logger = logging.getLogger("clayline.server")
 class Turn:
     """One request's turn, as ``Turns.take`` gives it."""
 
-    def __init__(self, turns: "Turns") -> None:
-        """Belong to ``turns``."""
+    def __init__(self, turns: "Turns", *, worker: ThreadPoolExecutor, log: Log) -> None:
+        """Belong to ``turns``, and compute on the one thread of ``worker``."""
         self._turns = turns
+        self.worker = worker
+        self.log = log
+        """For lines about what this turn is taken for."""
         self.accompanied = False
         """Whether another computed at any time of this one's latest run; kept by ``turns``."""
 
     def attempt[T](self, work: Callable[[], T]) -> T:
-        """Do ``work`` and give what it gives. Raises as it does.
+        """Do ``work`` on this turn's thread and give what it gives. Raises as it does.
 
         Where memory does not suffice while others compute too, they may hold what it lacks: then it is done once more when no other
         computes, before anybody concludes that it is too much.
         """
         self._turns.note_run(self)
         try:
-            return work()
+            return self.worker.submit(work).result()
         except (MemoryError, RuntimeError) as error:
             if not (self.accompanied and out_of_memory(error)):
                 raise
         # Outside the handler, whose error keeps the failed run's values in memory.
-        logger.warning("memory does not suffice beside another batch: the same chips again, alone")
+        self.log.warning("memory does not suffice beside another batch: the same chips again, alone")
         with self._turns.alone(self):
-            return work()
+            return self.worker.submit(work).result()
 
 
 class Turns:
-    """At most ``count`` requests that compute at once."""
+    """At most ``count`` requests that compute at once, on ``count`` threads that live as long as this does.
+
+    ONNX Runtime keeps cuDNN's plans for attention by thread: each new thread would make them anew. See model/README.md.
+    """
 
     def __init__(self, count: int) -> None:
         """Begin with nobody computing."""
-        self._count = count
+        self.count = count
         self._free = BoundedSemaphore(count)
         # Held while one waits for what it needs of ``_free``: of two that want to be alone none can hold what the other waits for, and
         # newcomers, who wait behind it, cannot keep one from ever being alone.
         self._entrance = Lock()
+        # As many as ``_free`` has left, or more. One thread each: whoever has a turn keeps its thread, which the warm-up counts on.
+        self._idle = deque(ThreadPoolExecutor(1, thread_name_prefix=f"compute-{number}") for number in range(count))
         self._holders: set[Turn] = set()
         self._noting = Lock()
 
     @contextmanager
-    def take(self) -> Iterator[Turn]:
+    def take(self, log: Log = logger) -> Iterator[Turn]:
         """Wait for a turn, and have it until the end of the block."""
         with self._entrance:
             self._free.acquire()
-        turn = Turn(self)
+        turn = Turn(self, worker=self._idle.pop(), log=log)
         self._enter(turn)
         try:
             yield turn
         finally:
-            self._leave(turn)
-            self._free.release()
+            self._hand_in(turn)
 
     @contextmanager
     def alone(self, turn: Turn) -> Iterator[None]:
         """Hand ``turn`` in, wait until nobody computes, and have it alone until the end of the block; afterwards beside others again."""
-        self._leave(turn)
-        self._free.release()
+        self._hand_in(turn)
         with self._entrance:
-            for _ in range(self._count):
+            for _ in range(self.count):
                 self._free.acquire()
+        self._idle.remove(turn.worker)  # all are idle now
         self._enter(turn)
         try:
             yield
         finally:
-            if self._count > 1:
-                self._free.release(self._count - 1)
+            if self.count > 1:
+                self._free.release(self.count - 1)
 
     def note_run(self, turn: Turn) -> None:
         """Begin to note anew whether others compute beside ``turn``."""
@@ -90,6 +100,8 @@ class Turns:
                 for holder in self._holders:
                     holder.accompanied = True
 
-    def _leave(self, turn: Turn) -> None:
+    def _hand_in(self, turn: Turn) -> None:
         with self._noting:
             self._holders.discard(turn)
+        self._idle.append(turn.worker)
+        self._free.release()

@@ -157,8 +157,12 @@ def test_a_non_finite_input_fails_its_chip_only(container: Container, models: Pa
 def test_a_graph_that_fails_is_a_500_and_the_server_lives_on(container: Container, models: Path) -> None:
     pixels = chips(2)
     pixels[0, 0, 0, 0] = FAIL_AT
-    reply = container.invoke(request_body(models, pixels, folder="faulty-v1.0"))
+    reply = container.invoke(request_body(models, pixels, folder="faulty-v1.0", batch="b00500"))
     assert (reply.status, reply.reason) == (500, "inference-failed")
+    assert [line["message"].split(":")[0] for line in container.lines() if line.get("batch") == "b00500"] == [
+        "inference failed",
+        "RuntimeError",
+    ]
     assert reply.headers["content-type"] == "application/json"
     assert container.invoke(request_body(models, chips(2), folder="faulty-v1.0")).status == 200
     assert container.request("GET", "/ping").status == 200

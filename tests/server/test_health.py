@@ -88,16 +88,32 @@ def test_after_a_lost_gpu_ping_says_so_and_the_process_is_given_up_once(tmp_path
 
 def test_failures_with_a_success_between_are_harmless_and_so_are_four(tmp_path: Path) -> None:
     few = ["indices element out of data bounds"] * (FAILURES - 1)
-    memory = ["Failed to allocate memory for requested buffer"] * 2  # two chips, then one
-    ask = asked(tmp_path, *few, None, *few, *memory, *memory, None, *few, "the fifth")
-    replies = [ask("POST", "/invocations") for _ in range(2 * len(few) + 4)]
-    assert [status for status, _ in replies] == [500] * 4 + [200] + [500] * 6 + [200]
-    assert [reason for _, reason in replies].count("out-of-memory") == 2
+    ask = asked(tmp_path, *few, None, *few, "the fifth")
+    assert [ask("POST", "/invocations")[0] for _ in [*few, None]] == [500] * 4 + [200]
     assert ask("GET", "/ping") == (200, "")
     for _ in few:
         ask("POST", "/invocations")
     assert (ask("GET", "/ping"), ask.given_up) == ((200, ""), [])
     ask("POST", "/invocations")
+    assert (ask("GET", "/ping"), ask.given_up) == ((503, "failing"), [None])
+
+
+NO_MEMORY = "Failed to allocate memory for requested buffer"
+NO_MEMORY_SAYS_CUDNN = "CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0"
+"""Also an internal error, of which others mean that the device is lost."""
+
+
+@pytest.mark.parametrize(("words", "last"), [(NO_MEMORY, "inference-failed"), (NO_MEMORY_SAYS_CUDNN, "out-of-memory")])
+def test_memory_that_does_not_suffice_for_one_chip_counts_as_a_failure(tmp_path: Path, words: str, last: str) -> None:
+    refused = [words, words]  # two chips, then one
+    halved = [words, None, None]
+    ask = asked(tmp_path, *refused * (FAILURES - 1), *halved, *[words] * (FAILURES - 1), words if last == "out-of-memory" else "another")
+    assert [ask("POST", "/invocations") for _ in range(FAILURES - 1)] == [(500, "out-of-memory")] * (FAILURES - 1)
+    assert ask("POST", "/invocations") == (200, "")  # which memory did for, one by one
+    # That lowered the micro-batch: a run is one chip from now on.
+    assert [ask("POST", "/invocations") for _ in range(FAILURES - 1)] == [(500, "out-of-memory")] * (FAILURES - 1)
+    assert (ask("GET", "/ping"), ask.given_up) == ((200, ""), [])
+    assert ask("POST", "/invocations") == (500, last)
     assert (ask("GET", "/ping"), ask.given_up) == ((503, "failing"), [None])
 
 

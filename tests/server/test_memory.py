@@ -20,6 +20,7 @@ from clayline.wire import Request
 from server.folders import LoadedEntry, load_folders
 from server.inference import embed, warm_up
 from server.memory import ChipLimit, out_of_memory
+from server.turns import Turns
 
 if TYPE_CHECKING:
     from server.chain import Chain
@@ -140,7 +141,7 @@ def request_of(tmp_path: Path, pixels: NDArray[Any]) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("most", "count", "tried"), [(3, 21, [16, 8, 4, *[2] * 10, 1]), (5, 5, [5]), (1, 3, [3, 1, 1, 1]), (4, 6, [6, 3, 3])]
+    ("most", "count", "tried"), [(3, 21, [16, 8, 4, *[2] * 10, 1]), (5, 5, [4, 1]), (1, 3, [2, 1, 1, 1]), (5, 13, [8, 4, 4, 4, 1])]
 )
 def test_a_micro_batch_too_large_is_halved_and_its_chips_computed_again(tmp_path: Path, most: int, count: int, tried: list[int]) -> None:
     chain = Faltering(most)
@@ -153,14 +154,30 @@ def test_a_micro_batch_too_large_is_halved_and_its_chips_computed_again(tmp_path
     assert not response.status.any()
 
 
+@pytest.mark.parametrize(
+    ("micro_batch", "count", "tried"),
+    [(16, 20, [16, 4]), (16, 15, [8, 4, 2, 1]), (16, 32, [16, 16]), (24, 61, [24, 24, 8, 4, 1]), (1, 3, [1, 1, 1])],
+)
+def test_what_whole_micro_batches_leave_is_computed_in_powers_of_two(
+    tmp_path: Path, micro_batch: int, count: int, tried: list[int]
+) -> None:
+    chain = Faltering(64)
+    pixels = chips(count)
+    response = embed(faltering_entry(tmp_path, chain), request_of(tmp_path, pixels), micro_batch=micro_batch)
+    assert chain.tried == tried
+    np.testing.assert_array_equal(response.embeddings, pixels[:, 0, 0, :8])
+    np.testing.assert_array_equal(response.loss, pixels[:, 1, 1, 1])
+
+
 def test_the_size_that_worked_is_kept_for_the_entry(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     chain = Faltering(4)
     loaded = faltering_entry(tmp_path, chain)
     for _ in range(2):
         embed(loaded, request_of(tmp_path, chips(9)), micro_batch=16)
-    assert chain.tried == [9, 4, 4, 1, 4, 4, 1]
-    warnings = [(record.message, vars(record)["micro_batch"]) for record in caplog.records]
-    assert warnings == [("out of memory, the same chips again", 4), ("micro-batch lowered until the process ends", 4)]
+    assert chain.tried == [8, 4, 4, 1, 4, 4, 1]
+    warnings = [(record.message, vars(record)["token"], vars(record)["micro_batch"]) for record in caplog.records]
+    lowered = "micro-batch lowered until the process ends"
+    assert warnings == [("out of memory, the same chips again", "tiny-v1.0-test", 4), (lowered, "tiny-v1.0-test", 4)]
 
 
 def test_one_chip_that_does_not_fit_is_an_error_and_lowers_nothing(tmp_path: Path) -> None:
@@ -179,14 +196,20 @@ def test_another_failure_is_not_tried_again(tmp_path: Path) -> None:
     assert chain.tried == [4]
 
 
-def test_on_cuda_the_warm_up_takes_a_whole_micro_batch_and_finds_the_size_that_fits(tmp_path: Path) -> None:
-    chain = Faltering(20, device="cuda")
+@pytest.mark.parametrize(
+    ("most", "micro_batch", "tried"),
+    [(20, 64, [64, 32, 16, 16, 16, 16, 8, 4, 2, 1]), (64, 24, [24, 16, 8, 4, 2, 1]), (2, 3, [3, 1, 1, 1]), (64, 1, [1])],
+)
+def test_on_cuda_the_warm_up_takes_what_requests_will_and_finds_the_size_that_fits(
+    tmp_path: Path, most: int, micro_batch: int, tried: list[int]
+) -> None:
+    chain = Faltering(most, device="cuda")
     loaded = faltering_entry(tmp_path, chain)
-    warm_up(loaded, micro_batch=64)
-    assert chain.tried == [64, 32, 16, 16, 16, 16]
-    assert loaded.limit.cap(64) == 16
-    on_cpu = Faltering(20)
-    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=64)
+    warm_up(loaded, micro_batch=micro_batch, turns=Turns(1))
+    assert chain.tried == tried
+    assert loaded.limit.cap(64) == (64 if most == 64 else 16 if most == 20 else 1)
+    on_cpu = Faltering(most)
+    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=micro_batch, turns=Turns(1))
     assert on_cpu.tried == [1]
 
 
@@ -238,7 +261,9 @@ def give_room(container: Container, room: int | None) -> None:
 
 def halvings(container: Container, token: str) -> list[int]:
     """How many chips failed, each time."""
-    return [line["chips"] for line in container.lines() if line["message"].startswith("out of memory") and line["token"] == token]
+    lines = [line for line in container.lines() if line["message"].startswith("out of memory") and line["token"] == token]
+    assert {(line["run"], line["batch"], line["attempt"], line["chips"]) for line in lines} == {("0a" * 16, "b00042", 2, 24)}
+    return [line["tried"] for line in lines]
 
 
 def test_a_real_failed_allocation_is_recovered_from(tmp_path: Path) -> None:
@@ -256,13 +281,12 @@ def test_a_real_failed_allocation_is_recovered_from(tmp_path: Path) -> None:
             assert_exact(reply.body, pixels, atol=2e-5)
         failed = halvings(container, "tiny-v1.0-test")
         assert failed == [24 // 2**number for number in range(len(failed))], "the second request met the limit again"
-        assert failed
         batches = [line["micro_batch"] for line in container.lines() if line["message"] == "batch computed"]
         assert batches == [24, failed[-1] // 2, failed[-1] // 2]
 
         reply = container.invoke(request_body(chained, pixels))
         assert reply.status == 200, reply.body
-        assert halvings(container, "chained-v1.0-sentinel-2-l2a")
+        assert halvings(container, "chained-v1.0-sentinel-2-l2a")[0] == 24
         embeddings, losses = chained_oracle(pixels, 8)
         tensors = safetensors.numpy.load(reply.body)
         np.testing.assert_allclose(tensors["embeddings"], embeddings, rtol=0, atol=5e-5)

@@ -54,7 +54,7 @@ def taking_turns(turns: Turns, loaded: LoadedEntry, tmp_path: Path, pixels: NDAr
         return embed(loaded, request_of(tmp_path, pixels), micro_batch=8, turn=turn).embeddings
 
 
-@pytest.mark.parametrize(("count", "most"), [(6, 8), (1, 4)])
+@pytest.mark.parametrize(("count", "most"), [(8, 8), (1, 4)])
 def test_a_batch_that_lacks_the_memory_which_another_holds_waits_for_it_and_keeps_its_size(tmp_path: Path, count: int, most: int) -> None:
     chain = Shared(most)
     loaded, turns = faltering_entry(tmp_path, chain), Turns(2)
@@ -161,16 +161,16 @@ class Meeting(Faltering):
 
 def test_on_cuda_the_warm_up_runs_as_many_at_once_as_will_compute(tmp_path: Path) -> None:
     chain = Meeting(64, device="cuda")
-    warm_up(faltering_entry(tmp_path, chain), micro_batch=16, at_once=2)
-    assert chain.tried == [16, 16]
+    warm_up(faltering_entry(tmp_path, chain), micro_batch=16, turns=Turns(2))
+    assert chain.tried == [16, 16, 8, 8, 4, 4, 2, 2, 1, 1]
     on_cpu = Faltering(64)
-    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=16, at_once=2)
+    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=16, turns=Turns(2))
     assert on_cpu.tried == [1]
 
 
 def test_a_warm_up_that_fails_in_one_of_several_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of data"):
-        warm_up(faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")), micro_batch=4, at_once=2)
+        warm_up(faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")), micro_batch=4, turns=Turns(2))
 
 
 def test_no_more_than_count_compute_at_once() -> None:

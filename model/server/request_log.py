@@ -1,0 +1,33 @@
+"""Log lines about a request: each says which, so that one batch can be followed from its chips to its answer or its failure."""
+
+import logging
+import time
+from collections.abc import MutableMapping
+from typing import Any, override
+
+from clayline.wire import BatchHeader
+
+type Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+"""Where lines go that may be about a request."""
+
+
+class RequestLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds to each line ``seconds`` since the request's first byte and, once ``concerns`` was called, its batch.
+
+    An object that is passed along and no context variable: the threads that receive and those that compute are others.
+    """
+
+    def __init__(self, logger: logging.Logger, *, began: float) -> None:
+        """``began``: when the first byte was there, of ``time.perf_counter``."""
+        super().__init__(logger)
+        self._began = began
+        self._batch: dict[str, Any] = {}
+
+    def concerns(self, header: BatchHeader, *, chips: int) -> None:
+        """Name the batch in every line from now on."""
+        self._batch = {"run": header.run, "batch": header.batch, "attempt": header.attempt, "token": header.token, "chips": chips}
+
+    @override
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        seconds = round(time.perf_counter() - self._began, 6)
+        return msg, {**kwargs, "extra": {"seconds": seconds, **self._batch, **(kwargs.get("extra") or {})}}
