@@ -40,9 +40,9 @@ class Stem:
     def add_tokens(self, graph: Graph) -> None:
         """Add what gives ``tokens`` and, with a mask, ``visible``, ``visible_encoding`` and ``masked_queries``."""
         dim = self.architecture.encoder.dim
+        self._add_rows(graph)
         metadata = graph.node("Concat", ["time", "latlon"], "metadata", axis=1)
-        patches = graph.node("Add", [self._patches(graph), self._positions(graph, "encoder", dim)], "patches.placed")
-        patches = graph.node("Add", [patches, self._metadata(graph, metadata, dim)], "patches.encoded")
+        patches = graph.node("Add", [self._patches(graph), self._metadata(graph, metadata, dim)], "patches.encoded")
         cls = graph.constant("cls_token", self.embedding.shared["encoder.cls_token"], np.float32)
         tokens = graph.node("Concat", [self._for_each(graph, cls, (1, dim)), patches], "tokens.wide", axis=1)
         graph.node("Cast", [tokens], "tokens", to=ELEMENTS[self.tokens])
@@ -78,12 +78,8 @@ class Stem:
         masked = graph.node("Slice", [wide, *bounds], "decoded.masked")
         matrix = graph.constant("pixels_out", np.ascontiguousarray(pixels_out.T))
         guess = graph.node("MatMul", [masked, matrix], "guess")
-        shape = [0, len(self.bands.mean), self.side, PATCH, self.side, PATCH]
-        truth = graph.node("Reshape", [self._normalised(graph), graph.constant("truth.shape", shape, np.int64)], "truth.split")
-        truth = graph.node("Transpose", [truth], "truth.patches", perm=[0, 2, 4, 1, 3, 5])
-        rows = graph.constant("truth.rows", [0, self.side**2, len(self.bands.mean) * PATCH**2], np.int64)
-        truth = graph.node("Reshape", [truth, rows], "truth.rows.all")
-        truth = graph.node("Gather", [truth, graph.constant("mask.hidden", hidden)], "truth", axis=1)
+        rows = graph.node("Gather", ["rows", graph.constant("mask.hidden", hidden)], "rows.hidden", axis=1)
+        truth = self._normalised(graph, self._physical(graph, rows, "truth"))
         distance = graph.node("Abs", [graph.node("Sub", [truth, guess], "difference")], "distance")
         loss = graph.node("ReduceMean", [distance, graph.constant("loss.axes", [1, 2], np.int64)], "loss.mean", keepdims=0)
         graph.node("Mul", [loss, graph.constant("loss.scale", self.bands.loss_scale, np.float32)], "loss")
@@ -93,37 +89,47 @@ class Stem:
         graph = Graph(name="tail")
         graph.input("decoded", self.tokens, ["N", self.side**2 + 1, self.architecture.decoder.dim])
         declare_inputs(graph, self.bands, self.chip_size, metadata=False)
-        graph.node("Identity", [self._physical(graph)], "physical")
+        self._add_rows(graph)
         self.add_loss(graph, mask, pixels_out)
         graph.output("loss", "float32", ["N"])
         return graph
 
-    def _physical(self, graph: Graph) -> str:
-        """[N, C, H, W] float32: the digital numbers, or decibels of linear power (values <= 0 count as 1e-10, as in training)."""
-        value = graph.node("Cast", ["pixels"], "pixels.float", to=ELEMENTS["float32"])
+    def _add_rows(self, graph: Graph) -> None:
+        """Add ``rows`` [N, L, C * 64]: a patch a row, its numbers in the order band, row, column, in the pixels' own type."""
+        shape = graph.constant("rows.split", [0, len(self.bands.mean), self.side, PATCH, self.side, PATCH], np.int64)
+        split = graph.node("Reshape", ["pixels", shape], "pixels.split")
+        split = graph.node("Transpose", [split], "pixels.patches", perm=[0, 2, 4, 1, 3, 5])
+        shape = graph.constant("rows.shape", [0, self.side**2, len(self.bands.mean) * PATCH**2], np.int64)
+        graph.node("Reshape", [split, shape], "rows")
+
+    def _physical(self, graph: Graph, rows: str, prefix: str) -> str:
+        """Like ``rows``, float32: the digital numbers, or decibels of linear power (values <= 0 count as 1e-10, as in training)."""
+        value = graph.node("Cast", [rows], f"{prefix}.float", to=ELEMENTS["float32"])
         if not self.bands.decibel:
             return value
         floor = graph.constant("power.floor", 1e-10, np.float32)
-        broken = graph.node("LessOrEqual", [value, graph.constant("power.zero", 0, np.float32)], "power.broken")
-        logarithm = graph.node("Log", [graph.node("Where", [broken, floor, value], "power")], "power.logarithm")
-        return graph.node("Mul", [logarithm, graph.constant("power.decibels", 10 / np.log(10), np.float32)], "decibels")
+        broken = graph.node("LessOrEqual", [value, graph.constant("power.zero", 0, np.float32)], f"{prefix}.broken")
+        logarithm = graph.node("Log", [graph.node("Where", [broken, floor, value], f"{prefix}.power")], f"{prefix}.logarithm")
+        return graph.node("Mul", [logarithm, graph.constant("power.decibels", 10 / np.log(10), np.float32)], f"{prefix}.decibels")
 
     def _patches(self, graph: Graph) -> str:
-        """[N, L, dim]. The convolution takes unnormalised numbers: K' = K / std, b' = b - sum(K * mean / std), folded in float64.
+        """[N, L, dim] with their positions. Unnormalised numbers will do: K' = K / std, b' = b - sum(K * mean / std), folded in float64.
 
         In float32 whatever the trunk's precision: digital numbers up to 65535 overflow float16, and so do sums over the folded kernel.
+        A product of rows is the convolution, since patches do not overlap: cuDNN would plan a Conv anew for every size of a batch, and
+        give its result the other way round. The bias goes with the positions, which are added anyhow.
         """
         kernel = self.embedding.kernel.astype(np.float64) / np.array(self.bands.std).reshape(1, -1, 1, 1)
         bias = self.embedding.bias - np.einsum("dcij,c->d", kernel, np.array(self.bands.mean))
-        parameters = graph.constant("patch.kernel", kernel.astype(np.float32)), graph.constant("patch.bias", bias.astype(np.float32))
-        image = graph.node("Identity", [self._physical(graph)], "physical")
-        grid = graph.node("Conv", [image, *parameters], "patches.grid", kernel_shape=[PATCH, PATCH], strides=[PATCH, PATCH])
-        shape = graph.constant("patches.shape", [0, self.architecture.encoder.dim, self.side**2], np.int64)
-        return graph.node("Transpose", [graph.node("Reshape", [grid, shape], "patches.columns")], "patches", perm=[0, 2, 1])
+        matrix = graph.constant("patch.kernel", np.ascontiguousarray(kernel.reshape(len(kernel), -1).T), np.float32)
+        product = graph.node("MatMul", [self._physical(graph, "rows", "patches"), matrix], "patches.product")
+        places = graph.constant("patches.places", self._positions(len(kernel)) + bias, np.float32)
+        return graph.node("Add", [product, places], "patches")
 
-    def _positions(self, graph: Graph, what: str, dim: int) -> str:
+    def _positions(self, dim: int) -> npt.NDArray[np.float32]:
+        """[1, L, dim], zeros in the channels of time and latlon."""
         positions = grid_positions(self.side, dim - METADATA, gsd=self.bands.gsd)
-        return graph.constant(f"positions.{what}", np.pad(positions, ((0, 0), (0, METADATA)))[np.newaxis])
+        return np.pad(positions, ((0, 0), (0, METADATA)))[np.newaxis]
 
     @staticmethod
     def _metadata(graph: Graph, metadata: str, dim: int) -> str:
@@ -140,9 +146,10 @@ class Stem:
         full = graph.node("Concat", [count, graph.constant(f"{value}.shape", shape, np.int64)], f"{value}.full", axis=0)
         return graph.node("Expand", [value, full], f"{value}.expanded")
 
-    def _normalised(self, graph: Graph) -> str:
-        mean, std = (np.array(each, np.float32).reshape(1, -1, 1, 1) for each in (self.bands.mean, self.bands.std))
-        centred = graph.node("Sub", ["physical", graph.constant("normal.mean", mean)], "normal.centred")
+    def _normalised(self, graph: Graph, rows: str) -> str:
+        """(x - mean) / std of rows [..., C * 64]."""
+        mean, std = (np.repeat(np.array(each, np.float32), PATCH**2) for each in (self.bands.mean, self.bands.std))
+        centred = graph.node("Sub", [rows, graph.constant("normal.mean", mean)], "normal.centred")
         return graph.node("Div", [centred, graph.constant("normal.std", std)], "normal")
 
     def _add_masked(self, graph: Graph, metadata: str, mask: Mask) -> None:
@@ -154,7 +161,8 @@ class Stem:
         dim = self.architecture.decoder.dim
         rows = graph.constant("mask.visible", np.concatenate([[0], seen + 1]))
         graph.node("Gather", ["tokens", rows], "visible", axis=1)
-        encoding = graph.node("Add", [self._positions(graph, "decoder", dim), self._metadata(graph, metadata, dim)], "decoder.encoding")
+        places = graph.constant("decoder.places", self._positions(dim))
+        encoding = graph.node("Add", [places, self._metadata(graph, metadata, dim)], "decoder.encoding")
         visible = graph.node("Gather", [encoding, graph.constant("mask.seen", seen)], "decoder.visible", axis=1)
         none = self._for_each(graph, graph.constant("decoder.cls", np.zeros((1, 1, dim)), np.float32), (1, dim))
         visible = graph.node("Concat", [none, visible], "decoder.visible.all", axis=1)  # the class token gets no encoding
