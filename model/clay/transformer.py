@@ -54,7 +54,7 @@ class Stack:
         """
         residual = self._cast(tokens, self.precision.matrices, self.precision.residual, f"{prefix}.residual")
         first = self._norm_names(0)
-        normal = self.graph.node("LayerNormalization", [residual, *first], f"{prefix}.layers.0.0.norm", axis=-1, epsilon=EPSILON)
+        normal = self.graph.node("LayerNormalization", [residual, *first], entering(prefix), axis=-1, epsilon=EPSILON)
         normal = self._to_matrices(normal)
         for layer in range(self.shape.depth):
             last = only_first and layer == self.shape.depth - 1
@@ -125,6 +125,11 @@ class Stack:
     @staticmethod
     def _as(element: str, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return value.astype(element, copy=False)
+
+
+def entering(prefix: str) -> str:
+    """Name what an application's first normalisation gives, [N, S, dim]."""
+    return f"{prefix}.layers.0.0.norm"
 
 
 def multiply(graph: Graph, source: str, name: str, matrix: npt.NDArray[Any], output: str, precision: Precision) -> str:

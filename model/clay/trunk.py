@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clay.graph import ELEMENTS, Graph
-from clay.transformer import Precision, Stack, multiply
+from clay.transformer import Precision, Stack, entering, multiply
 
 if TYPE_CHECKING:
     from clay.architecture import Architecture
@@ -41,6 +41,8 @@ def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precis
     """Add the trunk's nodes to a graph that has its inputs as values."""
     encoder = Stack(graph=graph, name="encoder.transformer", shape=architecture.encoder, weights=weights, precision=precision)
     first = encoder.apply("tokens", "whole", only_first=True)
+    if precision.quantised:
+        first = _carried(graph, first, "whole")
     row = graph.node("Reshape", [first, graph.constant("embeddings.shape", [0, architecture.encoder.dim], np.int64)], "embeddings.row")
     graph.node("Cast", [row], "embeddings", to=ELEMENTS["float32"])
     if not loss:
@@ -53,4 +55,20 @@ def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precis
     placed = graph.node("Add", [narrow, "visible_encoding"], "decoder.in.placed")
     tokens = graph.node("Concat", [placed, "masked_queries"], "decoder.tokens", axis=1)
     decoder = Stack(graph=graph, name="decoder.transformer", shape=architecture.decoder, weights=weights, precision=precision)
-    graph.node("Identity", [decoder.apply(tokens, "decoder", only_first=False)], "decoded")
+    decoded = decoder.apply(tokens, "decoder", only_first=False)
+    if precision.quantised:
+        decoded = _carried(graph, _carried(graph, decoded, "masked"), "decoder")
+    graph.node("Identity", [decoded], "decoded")
+
+
+def _carried(graph: Graph, result: str, prefix: str) -> str:
+    """Make ``result`` [N, S, dim] NaN for chips with which not all that went into the application ``prefix`` of a stack was finite.
+
+    Only int8 needs it: quantising makes a number of a NaN. What the first normalisation gives is summed; that is finite where it is,
+    since it lies within sqrt(dim) times the normalisation's weight, plus its bias. To look there suffices. A row with a NaN or an
+    infinity comes out of it as NaN, and finite rows whose squares overflow as they do in float32. All that follows is bounded by the
+    weights alone: products of normalised numbers, mixtures of such products, and so what they add to the residual.
+    """
+    axes, zero = graph.constant("carried.axes", [1, 2], np.int64), graph.constant("carried.zero", 0, np.float32)
+    total = graph.node("ReduceSum", [entering(prefix), axes], f"{prefix}.entering", keepdims=1)
+    return graph.node("Add", [result, graph.node("Mul", [total, zero], f"{prefix}.nothing")], f"{prefix}.carried")
