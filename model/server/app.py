@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("clayline.server")
 JSON: Final = "application/json"
 MICRO_BATCH: Final = 16
-"""Chips in one run of a folder without advice: measured for the starter, see model/README.md."""
+"""Chips in one run of a folder without advice. What the starter makes of other numbers: ``benchmarks/endpoint.py --micro-batches``."""
 RECEIVED: Final = "clayline.reception"
 """Key of a request's Reception in its WSGI environment."""
 
