@@ -10,6 +10,7 @@ from typing import Any
 import onnxruntime
 import pytest
 from tests.server.model_folders import build_chained_folder, build_model_folder, write_manifest
+from tests.server.test_memory import Faltering, faltering_entry
 
 from server import folders
 from server.app import EndpointApp
@@ -52,6 +53,21 @@ def test_the_required_folder_is_loaded_and_warm_before_any_other_is_loaded(tmp_p
     order = ["made-for-v1.0", "first-v1.0", "other-v1.0"]
     assert events == [f"{what} {name}" for name in order for what in ("load", "warm up")]
     assert list(usable.entries) == order
+
+
+def folder_on(tmp_path: Path, device: str) -> ModelFolders:
+    loaded = faltering_entry(tmp_path / device, Faltering(16, device=device))
+    return ModelFolders(entries={device: {loaded.entry.token: loaded}})
+
+
+@pytest.mark.parametrize(("first", "second", "at_once"), [("cuda", "cpu", 2), ("cpu", "cuda", 1)])
+def test_the_first_folder_says_how_many_requests_compute_at_once(
+    tmp_path: Path, app: EndpointApp, first: str, second: str, at_once: int
+) -> None:
+    app.warm_up(folder_on(tmp_path, first))
+    other = folder_on(tmp_path, second)
+    assert app.turns(other).count == at_once
+    app.warm_up(other)  # on as many threads as there are
 
 
 def without_tail(folder: Path) -> None:
