@@ -8,16 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clay.entry import CHIP_SIZE, COORDINATE_ORDERS, HOURS, Request
-from clay.export import PRECISIONS, Outcome, add, export
+from clay.card import UNMEASURED
+from clay.choices import Choices
+from clay.entry import CHIP_SIZE, COORDINATE_ORDERS, HOURS
+from clay.export import PRECISIONS, Outcome, add, base_name, export
+from clay.folder import existing_manifest
 from clay.mask import Mask
 from clay.sensor import find_sensor, known_sensors
 from clay.trial import Trial
 from clay.weights import checkpoint_source, seeded_source
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from clay.sensor import BandSet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{token}: is there already, with the same digest")
     for token in outcome.added:
         print(f"{token}: written")
+    for token in outcome.unmeasured:
+        print(f"{token}: {UNMEASURED}")
     print(outcome.folder)
     return 0
 
@@ -41,7 +48,10 @@ def _export(options: argparse.Namespace) -> Outcome:
         source = seeded_source(options.size or "large", options.seed or 0, loss=options.loss)
     else:
         source = checkpoint_source(options.checkpoint, options.size, loss=options.loss)
-    requests = _requests(options, loss=options.loss)
+    if options.name is not None and (said := base_name(source, options.name)) != options.name:
+        _say(f"the weights are random numbers, so the name is {said}, not {options.name}")
+    choices = _choices(options)
+    requests = [choices.request(sensor, loss=options.loss) for sensor in _sensors(options)]
     return export(
         source,
         requests,
@@ -54,28 +64,36 @@ def _export(options: argparse.Namespace) -> Outcome:
 
 
 def _add(options: argparse.Namespace) -> Outcome:
-    return add(options.folder, _requests(options, loss=True), progress=_say)
+    folder: Path = options.folder.resolve()
+    if (manifest := existing_manifest(folder)) is None:
+        raise ModelError(f"there is no folder {folder}: `python -m clay export` makes one")
+    choices, requests = _choices(options), []
+    for sensor in _sensors(options):
+        request, inherited = choices.addition(sensor, manifest)
+        if inherited:
+            _say(f"{sensor.name}: as the folder's other entries: {inherited}")
+        requests.append(request)
+    return add(folder, requests, progress=_say)
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _requests(options: argparse.Namespace, *, loss: bool) -> list[Request]:
-    names = [name for given in options.sensor for name in (known_sensors() if given == "all" else [given])]
-    mask = Mask(ratio=options.mask_ratio, seed=options.mask_seed)
-    return [
-        Request(
-            sensor=find_sensor(name),
-            bands=tuple(options.bands.split(",")) if options.bands else None,
-            chip_size=options.chip,
-            gsd=options.gsd,
-            mask=mask if loss else None,
-            coordinate_order=options.coordinate_order,
-            hour=options.hour,
-        )
-        for name in names
-    ]
+def _sensors(options: argparse.Namespace) -> list[BandSet]:
+    return [find_sensor(name) for given in options.sensor for name in (known_sensors() if given == "all" else [given])]
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    return Choices(
+        bands=tuple(options.bands.split(",")) if options.bands else None,
+        chip_size=options.chip,
+        gsd=options.gsd,
+        coordinate_order=options.coordinate_order,
+        hour=options.hour,
+        mask_ratio=options.mask_ratio,
+        mask_seed=options.mask_seed,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,21 +106,24 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--size", help="tiny, small, base or large (default: the checkpoint's; large for random weights)")
     one.add_argument("--precision", choices=PRECISIONS, default="fp32")
     one.add_argument("--loss", action="store_true", help="also the masked reconstruction loss")
-    one.add_argument("--name", help="of the folder, before precision and version (default: clay, clay-SIZE, clay-untrained...)")
+    one.add_argument("--name", help="of the folder, before precision and version (default: clay, clay-SIZE, untrained-SIZE)")
     one.add_argument("--version", default="1.5")
-    one.add_argument("--probe", type=Path, help="GeoTIFF of real pixels, bands in the entry's order, to measure fp16 or int8 on")
+    probe = "GeoTIFF of real pixels, bands in an entry's order, to measure fp16 or int8 on; repeatable: each goes to the first it fits"
+    one.add_argument("--probe", type=Path, action="append", default=[], help=probe)
     one.add_argument("--out", type=Path, required=True, help="where the folder is written")
     another = commands.add_parser("add", help="another sensor, bands or chip size for a folder that is there; no torch")
     another.add_argument("folder", type=Path)
     for command in (one, another):
         command.add_argument("--sensor", action="append", required=True, help="one of Clay's, `all`, or a YAML file; repeatable")
         command.add_argument("--bands", help="comma-separated, in this order (default: all of the sensor's)")
-        command.add_argument("--chip", type=int, default=CHIP_SIZE, help="side in pixels, a multiple of 8")
-        command.add_argument("--gsd", type=float, help="metres (default: the sensor's)")
-        command.add_argument("--coordinate-order", choices=COORDINATE_ORDERS, default="lonlat")
-        command.add_argument("--hour", choices=HOURS, default="noon")
-        command.add_argument("--mask-ratio", type=float, default=Mask().ratio, help="share of patches hidden for the loss")
-        command.add_argument("--mask-seed", type=int, default=Mask().seed)
+        entries = ", or the entries'" if command is another else ""
+        command.add_argument("--chip", type=int, help=f"side in pixels, a multiple of 8 (default: {CHIP_SIZE}{entries})")
+        command.add_argument("--gsd", type=float, help=f"metres (default: the sensor's{entries})")
+        command.add_argument("--coordinate-order", choices=COORDINATE_ORDERS, help=f"of the input latlon (default: lonlat{entries})")
+        command.add_argument("--hour", choices=HOURS, help=f"in the input time (default: noon{entries})")
+        hidden = f"share of patches hidden for the loss (default: {Mask().ratio}{entries})"
+        command.add_argument("--mask-ratio", type=float, help=hidden)
+        command.add_argument("--mask-seed", type=int, help=f"of the draw of these patches (default: {Mask().seed}{entries})")
     return parser
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,8 @@ _RANGE = (
     "On {chips} probe chips the largest number in the sum that runs from block to block was {largest_in_residual:g}, elsewhere in the "
     "trunk {largest_elsewhere:g}; up to {safe:g} counts as safe for float16, whose own end is 65504. That sum is kept as {residual}."
 )
+UNMEASURED: Final = "not measured on real pixels: give --probe/PROBE=scene.tif, a GeoTIFF with its bands, to an export"
+"""What is said of an fp16 or int8 entry whose accuracy on real pixels nobody knows."""
 _UNTRAINED = "**RANDOM WEIGHTS: this model has learnt nothing, and its embeddings mean nothing.** It is for trying the machinery.\n"
 _ORDERS = {
     "lonlat": "[sin lon, cos lon, sin lat, cos lat], the order that Clay was trained on (the input's name says otherwise)",
@@ -65,13 +67,20 @@ def card_text(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
         _outputs(manifest) + "\n",
         "## Precision and measured accuracy\n",
         f"{first.options.precision}: {_PRECISIONS[first.options.precision]}\n",
-        f"{measured}\n" if (measured := _measured(metrics)) else "",
+        f"{measured}\n" if (measured := _measured(manifest, metrics)) else "",
         "## Licence\n",
         _licence(manifest) + "\n",
         "## Limits\n",
         _LIMITS,
     ]
     return "\n".join(section for section in sections if section)
+
+
+def unmeasured(manifest: Manifest, metrics: Mapping[str, Any]) -> list[str]:
+    """Give the tokens of the fp16 and int8 entries whose accuracy was not measured on real pixels."""
+    accuracy = metrics.get("accuracy", {})
+    narrow = (entry.token for entry in manifest.entries if entry.options.precision != "fp32")
+    return [token for token in narrow if "real" not in accuracy.get(token, {})]
 
 
 def _weights(manifest: Manifest) -> str:
@@ -84,8 +93,8 @@ def _weights(manifest: Manifest) -> str:
 
 
 def _row(entry: ModelEntry) -> str:
-    size = f"{entry.chip_size} px"
-    return f"| `{entry.token}` | {entry.sensor} | {' '.join(entry.bands)} | {entry.dtype} | {size} | {entry.gsd:g} m |"
+    pixels = f"{entry.dtype}, linear power" if entry.decibel else entry.dtype
+    return f"| `{entry.token}` | {entry.sensor} | {' '.join(entry.bands)} | {pixels} | {entry.chip_size} px | {entry.gsd:g} m |"
 
 
 def _inputs(manifest: Manifest) -> Iterator[str]:
@@ -110,7 +119,7 @@ def _outputs(manifest: Manifest) -> str:
     )
 
 
-def _measured(metrics: Mapping[str, Any]) -> str:
+def _measured(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
     head = ["| entry | chips | number | cosine, least | cosine, mean | largest difference |", "|---|---|---|---|---|---|"]
     rows = [
         f"| `{token}` | {kind} | {found['chips']} | {found['cosine_min']:.8f} | {found['cosine_mean']:.8f} | {found['max_abs']:.2g} |"
@@ -118,6 +127,8 @@ def _measured(metrics: Mapping[str, Any]) -> str:
         for kind, found in sorted(kinds.items())
     ]
     parts = ["\n".join([_MEASURED, "", *head, *rows])] if rows else []
+    if missing := unmeasured(manifest, metrics):
+        parts.append("\n".join(f"* `{token}`: {UNMEASURED}." for token in missing))
     if "range" in metrics:
         parts.append(_RANGE.format(**metrics["range"]))
     return "\n\n".join(parts)

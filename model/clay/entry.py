@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +31,7 @@ COORDINATE_ORDERS: Final = {"lonlat": "", "latlon": "latlon", "all-zero": "nopla
 """Of ``latlon``, with what each adds to the token. The weights were trained on lonlat."""
 HOURS: Final = {"noon": "", "acquisition": "hour", "all-zero": "notime"}
 """Fed in ``time``, with what each adds to the token. The weights were trained on noon."""
-_LETTERS: Final = {"red": "r", "green": "g", "blue": "b", "nir": "n"}
+_LETTERS: Final = {"red": "r", "green": "g", "blue": "b", "nir": "n", "rededge": "re"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +71,10 @@ class Request:
     def token(self, folder: str) -> str:
         """Give the token: the folder's name (which tells weights, precision and loss), the sensor, and every choice but the usual one.
 
-        Raises ModelError where it would be longer than an identifier allows.
+        Where it would be longer than an identifier allows, six digits of a hash stand for the choices. Raises ModelError where that is
+        too long as well.
         """
-        parts = [folder, self.sensor.slug]
+        parts: list[str] = []
         if self.chip_size != CHIP_SIZE:
             parts.append(f"c{self.chip_size}")
         if self.selected.names != self.sensor.names:
@@ -82,9 +84,12 @@ class Request:
         parts += [COORDINATE_ORDERS[self.coordinate_order], HOURS[self.hour]]
         if self.mask is not None:
             parts += self.mask.suffixes
-        token = "-".join(part for part in parts if part)
+        choices = "-".join(part for part in parts if part)
+        token = "-".join(part for part in (folder, self.sensor.slug, choices) if part)
+        if len(token) > TOKEN_LIMIT and choices:
+            token = f"{folder}-{self.sensor.slug}-{hashlib.sha256(choices.encode()).hexdigest()[:6]}"
         if len(token) > TOKEN_LIMIT:
-            raise ModelError(f"the token {token} has {len(token)} characters, {TOKEN_LIMIT} are allowed: give a shorter --name")
+            raise ModelError(f"the token {token} has {len(token)} characters, {TOKEN_LIMIT} are allowed: export with a shorter --name")
         return token
 
 
@@ -145,6 +150,8 @@ def write_entry(path: Path, hyper: Path, base: Base, request: Request) -> dict[s
     if request.mask is not None and embedding.pixels_out is not None:
         entry |= {"loss_metric": request.mask.metric, "tail": f"{token}-loss.onnx"}
         files += stem.write_loss(request.mask, embedding.pixels_out).write(path, entry["tail"])
+    if bands.decibel:
+        entry["decibel"] = True  # only where it is: digests leave out what is not given
     return {**entry, "files": files}
 
 
@@ -167,7 +174,12 @@ def _readings(text: str, codes: list[str]) -> int:
 
 
 def _code(name: str) -> str:
-    """One letter for the four bands that everybody knows; else initials, with the number at the end: ``swir16`` is s16."""
+    """One letter for the four bands that everybody knows; else initials, with the number at the end: ``swir16`` is s16.
+
+    A word that is but a letter and a number needs none before it: ``sur_refl_b01`` is b1.
+    """
+    if numbered := re.search(r"_([a-z])0*([0-9]+)\Z", name):
+        return numbered[1] + numbered[2]
     letters = name.rstrip("0123456789")
     return _LETTERS.get(name) or "".join(part[0] for part in letters.split("_") if part) + name[len(letters) :].lstrip("0")
 

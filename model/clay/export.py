@@ -14,7 +14,7 @@ from clay import folder as folders
 from clay import trunk
 from clay.accuracy import Runner
 from clay.architecture import ARCHITECTURES
-from clay.card import card_text
+from clay.card import card_text, unmeasured
 from clay.chips import checkerboard, synthetic
 from clay.entry import Base, Request, write_entry
 from clay.hyper_network import FILE as HYPER_FILE
@@ -22,6 +22,7 @@ from clay.hyper_network import write_hyper_network
 from clay.magnitude import check_tokens
 from clay.transformer import Precision
 from clayline.errors import ModelError
+from clayline.manifest import UNTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,11 +52,21 @@ class Outcome:
     """Tokens."""
     present: tuple[str, ...]
     """Tokens that were there already, with the same digests."""
+    unmeasured: tuple[str, ...]
+    """Those of both whose accuracy was not measured on real pixels, though they are not fp32."""
+
+
+def base_name(source: Source, name: str | None) -> str:
+    """Give the folder's name before precision, loss and version: the user's if there is one, with ``untrained`` for random weights."""
+    if name is None:
+        return source.name
+    seeded = source.checkpoint.seed is not None
+    return f"{name}-{UNTRAINED}" if seeded and UNTRAINED not in name.split("-") else name
 
 
 def folder_name(source: Source, *, precision: str, loss: bool, name: str | None, version: str) -> str:
     """Name the folder so that another precision, or a loss, which change the trunk, are another folder. Raises ModelError."""
-    parts = [name or source.name, "" if precision == "fp32" else precision, "loss" if loss else ""]
+    parts = [base_name(source, name), "" if precision == "fp32" else precision, "loss" if loss else ""]
     full = "-".join(part for part in parts if part)
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", full) or len(full) > NAME_LIMIT:
         raise ModelError(f"the name {full} must be lower-case letters, digits, single hyphens, at most {NAME_LIMIT}: give another --name")
@@ -163,11 +174,13 @@ def _finish(path: Path, folder: Path, old: Manifest | None, new: Manifest, metri
     before = {entry.token for entry in old.entries} if old is not None else set()
     manifest = folders.merged(old, new) if old is not None else new
     added, present = (tuple(entry.token for entry in new.entries if (entry.token in before) is there) for there in (False, True))
-    if added:
-        if old is not None:
-            metrics = folders.merged_metrics(folder, metrics)
+    known = folders.read_metrics(folder) if old is not None else None
+    if known is not None:
+        metrics = folders.merged_metrics(known, metrics)
+    if added or metrics != known:  # an entry that is there may have been measured on other pixels
         folders.put(path, folder, manifest, old, card=card_text(manifest, metrics), metrics=metrics)
-    return Outcome(folder=folder, added=added, present=present)
+    missing = unmeasured(manifest, metrics)
+    return Outcome(folder=folder, added=added, present=present, unmeasured=tuple(token for token in missing if token in (*added, *present)))
 
 
 def _refuse_twice(tokens: list[str]) -> None:

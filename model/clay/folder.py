@@ -142,12 +142,17 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return report
 
 
-def merged_metrics(folder: Path, new: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the folder's report with the new entries' accuracy; what it says of the trunk stays. Raises ModelError if it has none."""
-    old = read_metrics(folder)
+def merged_metrics(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the folder's report with the new entries' accuracy; what it says of the trunk stays.
+
+    Of entries that it has already, the accuracy on real pixels is the newer one: another probe may have been given.
+    """
     merged = {**new, **old}
-    if accuracy := {**new.get("accuracy", {}), **old.get("accuracy", {})}:
-        merged["accuracy"] = accuracy
+    before, now = (each.get("accuracy", {}) for each in (old, new))
+    if before or now:
+        real = {token: {"real": kinds["real"]} for token, kinds in now.items() if "real" in kinds}
+        tokens = dict.fromkeys([*before, *now])
+        merged["accuracy"] = {token: {**now.get(token, {}), **before.get(token, {}), **real.get(token, {})} for token in tokens}
     return merged
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,13 @@ class Mask:
     def metric(self) -> str:
         """Name of the loss: metric, mask ratio, masks averaged over, seed."""
         return f"masked-l1-m{self.ratio:g}-k1-s{self.seed}"
+
+    @classmethod
+    def of(cls, metric: str) -> Mask:
+        """Give the mask of a loss by its name. Raises ModelError for the name of no such loss."""
+        if (found := re.fullmatch(r"masked-l1-m(0\.\d{1,3})-k1-s(\d+)", metric)) is None:
+            raise ModelError(f"the loss {metric} is none that this exporter makes")
+        return cls(ratio=float(found[1]), seed=int(found[2]))
 
     @property
     def suffixes(self) -> list[str]:

@@ -103,7 +103,7 @@ _TRAITS: dict[str, tuple[str, str, bool, float]] = {
     "linz": ("linz", "uint8", False, 1.0),
     "sentinel-1-rtc": ("s1-rtc", "float32", True, 1.0),
     "modis": ("modis", "float32", False, 0.1),
-    "satellogic-MSI-L1D": ("satellogic", "uint16", False, 1.0),
+    "satellogic-MSI-L1D": ("sg-l1d", "uint16", False, 1.0),
 }
 """Slug, type of the digital numbers, decibels, factor of the loss. MODIS goes below zero (int16), which float32 holds exactly."""
 

@@ -36,9 +36,9 @@ class Trial:
     _wide: list[list[Answer]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, requests: Sequence[Request], probe: Path | None, progress: Callable[[str], None]) -> Trial:
-        """Prepare one; ``probe`` is a GeoTIFF of real pixels. Raises ModelError."""
-        return cls(requests=requests, progress=progress, chips=probe_chips(requests, probe))
+    def of(cls, requests: Sequence[Request], probes: Sequence[Path] | None, progress: Callable[[str], None]) -> Trial:
+        """Prepare one; ``probes`` are GeoTIFFs of real pixels. Raises ModelError."""
+        return cls(requests=requests, progress=progress, chips=probe_chips(requests, probes or ()))
 
     def settle(self, source: Source, base: Base, path: Path, precision: Precision) -> Precision:
         """Run the chips through float32 graphs, which come and go under ``path``; give the precision that is safe for them.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clay.architecture import ARCHITECTURES, Architecture
 from clay.seeded import seeded_weights
 from clayline.errors import ModelError
-from clayline.manifest import Checkpoint
+from clayline.manifest import UNTRAINED, Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,14 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The base of a folder's name if the user gives none."""
-        seed = self.checkpoint.seed
-        parts = ["clay", "untrained" if seed is not None else ""]
-        parts += ["" if self.architecture.size == "large" else self.architecture.size, f"s{seed}" if seed else ""]
-        return "-".join(part for part in parts if part)
+        """The base of a folder's name if the user gives none: ``clay``, ``clay-tiny``; of random weights ``untrained-tiny``.
+
+        With another seed than 0 that is ``untrained-t7``: tiny, seed 7. Tokens are short, and ``untrained`` takes nine characters of them.
+        """
+        size, seed = self.architecture.size, self.checkpoint.seed
+        if seed is None:
+            return "clay" if size == "large" else f"clay-{size}"
+        return f"{UNTRAINED}-{f'{size[0]}{seed}' if seed else size}"
 
 
 def seeded_source(size: str, seed: int, *, loss: bool) -> Source:

@@ -46,14 +46,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_sensor_like_the_exports_own_is_added(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / folder.name)
     before = json.loads((copy / "metrics.json").read_text())
-    assert add(copy, [LINZ]).added == ("t-fp16-v1.5-linz-c64",)
+    assert add(copy, [LINZ]).added == ("t-untrained-fp16-v1.5-linz-c64",)
     assert json.loads((copy / "metrics.json").read_text())["range"] == before["range"]
 
 
 def test_a_sensor_of_far_larger_numbers_is_refused(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / folder.name)
     with pytest.raises(
-        ModelError, match=r"t-fp16-v1\.5-narrow-c64 brings numbers of .* into the trunk; .*: export the folder with this entry"
+        ModelError, match=r"t-untrained-fp16-v1\.5-narrow-c64 brings numbers of .* into the trunk; .*: export the folder with this entry"
     ):
         add(copy, [shifted(0.01)], progress=lambda _: None)
     assert contents(copy) == contents(folder)
@@ -63,7 +63,7 @@ def test_a_folder_whose_trial_was_not_recorded_takes_no_more_entries(tmp_path: P
     untried = export(source(), [NAIP], tmp_path, precision="fp16", name="t").folder
     with pytest.raises(ModelError, match="report does not say how large fp16's numbers were"):
         add(untried, [LINZ])
-    assert add(untried, [NAIP]).present == ("t-fp16-v1.5-naip-c64",)
+    assert add(untried, [NAIP]).present == ("t-untrained-fp16-v1.5-naip-c64",)
 
 
 def test_the_record_is_of_the_tokens_that_the_stem_gives(folder: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from publish.folder import read_folder
 from server.folders import load_folders
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "clay-untrained-tiny-v1.5"
+NAME = "untrained-tiny-v1.5"
 S2 = Request(sensor=find_sensor("sentinel-2-l2a"), bands=("red", "green", "blue"), chip_size=64)
 NAIP = Request(sensor=find_sensor("naip"), chip_size=64)
 
@@ -104,7 +104,7 @@ def test_the_server_and_the_publisher_accept_the_folder(both: Path, with_loss: P
     assert found == {
         f"{NAME}-s2-l2a-c64-rgb": [(2, 192)],
         f"{NAME}-naip-c64": [(2, 192)],
-        "clay-untrained-tiny-loss-v1.5-linz-c64": [(2, 192), (2,)],
+        "untrained-tiny-loss-v1.5-linz-c64": [(2, 192), (2,)],
     }
 
 
@@ -132,7 +132,7 @@ def test_an_export_that_is_there_already_changes_nothing(changeable: Path) -> No
 def test_other_weights_get_no_place_in_a_folder(changeable: Path) -> None:
     before = contents(changeable)
     with pytest.raises(ModelError, match=r"weights of clay-v1.5-tiny, seed 0; these are of clay-v1.5-tiny, seed 1"):
-        export(seeded_source("tiny", 1, loss=False), [NAIP], changeable.parent, name="clay-untrained-tiny")
+        export(seeded_source("tiny", 1, loss=False), [NAIP], changeable.parent, name="untrained-tiny")
     assert contents(changeable) == before
     assert names_in(changeable.parent) == [NAME]
 
@@ -181,7 +181,7 @@ def test_a_folder_with_a_loss_gives_what_is_added_one(with_loss: Path, tmp_path:
     lines: list[str] = []
     add(folder, [Request(sensor=find_sensor("naip"), chip_size=64, mask=Mask(ratio=0.5))], progress=lines.append)
     entry = manifest_of(folder).entries[-1]
-    assert (entry.token, entry.loss_metric) == ("clay-untrained-tiny-loss-v1.5-naip-c64-m5", "masked-l1-m0.5-k1-s0")
+    assert (entry.token, entry.loss_metric) == ("untrained-tiny-loss-v1.5-naip-c64-m5", "masked-l1-m0.5-k1-s0")
     assert entry.tail in entry.files
     assert len(lines) == 1, "one chip was to be run"
     with pytest.raises(ModelError, match="have a loss: ask for the same"):
@@ -204,8 +204,9 @@ def test_a_place_that_is_taken_otherwise_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sensor", "naip", "--name", "a-name-that-is-rather-too-long", "--chip", "128", "--gsd", "0.61"], "give a shorter --name"),
-        (["--sensor", "naip", "--name", "Clay"], "the name Clay must be lower-case"),
+        (["--sensor", "naip", "--name", "a-name-that-is-rather-too-long"], "the name a-name-that-is-rather-too-long-untrained must be"),
+        (["--sensor", "naip", "--name", "a-rather-long-untrained-one", "--version", "1.2.3.4.5.6.7.8", "--gsd", "2"], "a shorter --name"),
+        (["--sensor", "naip", "--name", "Clay"], "the name Clay-untrained must be lower-case"),
         (["--sensor", "naip", "--version", "one"], "the version one must be numbers"),
         (["--sensor", "naip", "--chip", "100"], "a multiple of 8"),
         (["--sensor", "naip", "--bands", "red,infrared"], "naip has no band infrared"),
@@ -213,6 +214,7 @@ def test_a_place_that_is_taken_otherwise_stays(tmp_path: Path) -> None:
         (["--sensor", "landsat-9"], "no sensor landsat-9"),
         (["--sensor", "naip", "--sensor", "naip"], "asked for twice"),
         (["--sensor", "naip", "--size", "huge"], "there is no size huge"),
+        (["--sensor", "naip", "--mask-ratio", "0.5"], "leave --mask-ratio and --mask-seed out, or export with --loss"),
         (["--sensor", "naip", "--loss", "--mask-ratio", "1"], "the ratio is between 0 and 1"),
         (["--sensor", "naip", "--loss", "--mask-ratio", "0.01", "--chip", "8"], "all of a chip's patches or none"),
         (["--sensor", "naip", "--gsd", "-1"], "give metres"),
@@ -233,9 +235,9 @@ def test_the_command_line_exports_and_adds_a_users_own_sensor(tmp_path: Path, ca
     mine = str(ROOT / "model" / "clay" / "sensors-example.yaml")
     assert main(["export", "--size", "tiny", "--sensor", mine, "--chip", "64", "--out", str(tmp_path)]) == 0
     assert main(["add", str(tmp_path / NAME), "--sensor", mine, "--bands", "red,nir"]) == 0
-    assert capsys.readouterr().out.splitlines()[-2:] == [f"{NAME}-example-rn: written", str(tmp_path / NAME)]
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"{NAME}-example-c64-rn: written", str(tmp_path / NAME)]
     entries = manifest_of(tmp_path / NAME).entries
     assert [(entry.token, entry.sensor, entry.gsd) for entry in entries] == [
         (f"{NAME}-example-c64", "example-sr", 3.7),
-        (f"{NAME}-example-rn", "example-sr", 3.7),
+        (f"{NAME}-example-c64-rn", "example-sr", 3.7),
     ]

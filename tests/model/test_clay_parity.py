@@ -167,7 +167,9 @@ def folder_of(path: Path, name: str) -> tuple[Path, Manifest]:
     return folder, read_manifest((folder / "manifest.json").read_bytes(), source=name)
 
 
-@pytest.mark.parametrize(("name", "together", "limit"), [("parity-untrained-loss-v1.5", 2, 1e-4), ("parity-untrained-int8-loss-v1.5", 1, 0.25)])
+@pytest.mark.parametrize(
+    ("name", "together", "limit"), [("parity-untrained-loss-v1.5", 2, 1e-4), ("parity-untrained-int8-loss-v1.5", 1, 0.25)]
+)
 def test_the_server_gives_the_published_vectors_and_losses(kept: tuple[Path, list[Line]], name: str, together: int, limit: float) -> None:
     folder, manifest = folder_of(kept[0], name)
     loaded = load_folders(folder.parent, threads=2)

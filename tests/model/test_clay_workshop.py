@@ -13,7 +13,7 @@ from clay.sensor import find_sensor
 from clay.weights import seeded_source
 from clayline.errors import ModelError
 
-NAME = "clay-untrained-tiny-v1.5"
+NAME = "untrained-tiny-v1.5"
 
 
 def exported(out: Path) -> Path:
