@@ -1,4 +1,4 @@
-"""Clay with seeded weights, exported and embedded through the command line as a user does it; a second folder takes the first one's place.
+"""Clay with seeded weights by `make clay` and `make demo`, as a user does it; a second folder, by Python, takes the first one's place.
 
 What comes out is compared, chip by chip, with rasterio windows, pyproj and bare ONNX Runtime sessions on stem, trunk and tail.
 """
@@ -57,12 +57,30 @@ class Told:
         return content
 
 
-def run(*command: str) -> str:
-    """Run a Python module as a user does; gives what it printed."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("model", "layers/clayline", "local"))}
-    done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False)
+def run(*command: str, **environment: str) -> str:
+    """Run a command in the repository as a user does; gives what it printed."""
+    around = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}}
+    done = subprocess.run(command, cwd=ROOT, env=around | environment, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def by_make(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
+    """Export and embed with the README's two commands; give the folder and what was printed."""
+    # What they set up is there, this runs in it: it is not to be made again under the other tests where a lock file is newer.
+    make = ("make", "--old-file=.venv/.ready")
+    said = run(*make, "clay", "SIZE=tiny", "SENSOR=landsat-c2l1", "BANDS=red,green,blue", "LOSS=1", f"MODELS={models}")
+    model = Path(said.splitlines()[-1])
+    return model, run(*make, "demo", f"MODEL={model}", f"SCENE={scene}", f"OUT={out}")
+
+
+def by_python(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
+    """Do the same without a loss, with another seed, by the modules themselves."""
+    path = os.pathsep.join(str(ROOT / part) for part in ("model", "layers/clayline", "local"))
+    command = ("clay", "export", "--size", "tiny", "--seed", "1", "--sensor", "landsat-c2l1", "--bands", "red,green,blue")
+    model = Path(run(sys.executable, "-m", *command, "--out", str(models), PYTHONPATH=path).splitlines()[-1])
+    embed = ("clayline_local.cli", "embed", str(scene), "--model", str(model), "--out", str(out))
+    return model, run(sys.executable, "-m", *embed, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +97,8 @@ def told(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
     """Export two folders, seeds 0 with a loss and 1 without, and embed the scene with one after the other into one folder."""
     models, out = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("out")
     found = []
-    for options in (("--seed", "0", "--loss"), ("--seed", "1")):
-        command = ("clay", "export", "--size", "tiny", "--sensor", "landsat-c2l1", "--bands", "red,green,blue", "--out", str(models))
-        model = Path(run(*command, *options).splitlines()[-1])
-        printed = run("clayline_local.cli", "embed", str(scene), "--model", str(model), "--out", str(out))
+    for way in (by_make, by_python):
+        model, printed = way(scene, models, out)
         lines = [line.split() for line in printed.splitlines() if line.startswith("  ")]
         kinds = ("parquet", "metadata", "item", "receipt", "picture")
         files = {words[0]: Path(words[1]) for words in lines if words[0] in kinds}
@@ -147,9 +163,13 @@ def test_vectors_and_losses_are_those_of_bare_sessions_for_every_chip(embedded: 
     assert 4 < seen < 12  # whole, partial and empty chips, all three
 
 
+def test_the_folders_are_called_untrained(told: list[Told]) -> None:
+    assert [one.model.name for one in told] == ["untrained-tiny-loss-v1.5", "untrained-t1-v1.5"]
+
+
 def test_everything_says_that_the_weights_are_random(embedded: Told) -> None:
     lines = embedded.printed.splitlines()
-    assert SAYS in lines[0]
+    assert any(SAYS in line for line in lines[:2])
     assert SAYS in lines[-1]
     assert f"model {embedded.entry['token']}, UNTRAINED" in embedded.printed
     with Image.open(embedded.files["picture"]) as picture:
