@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
+LAST_MINUTE = 60.0
+"""Seconds before a deadline in which no further round begins."""
+LOG_LINES, LOG_CHARACTERS = 6, 1500
+"""Of a contender's log, in what is said of its failure: why a library did not load stands there, and not in its error."""
 
 
 class ContenderError(Exception):
@@ -65,7 +71,8 @@ class Contender:
         assert self._process.stdin is not None
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # an order that it died before reading is still to be written
+            self._process.stdin.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -77,26 +84,56 @@ class Contender:
             line = self._process.stdout.readline()
         finally:
             late.cancel()
-        if not line:
+        if not line.endswith("\n"):  # nothing, or what it was writing when it ended
             raise ContenderError(self._last_words())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise ContenderError(answer["error"])
+            said = last_lines(self._log)
+            raise ContenderError(f"{answer['error']}; its log ends: {said}" if said else answer["error"])
         return answer
 
     def _last_words(self) -> str:
         late = "took too long; " if time.monotonic() >= self._deadline else ""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return f"{late}it ended with status {self._process.wait(timeout=10)}: {lines[-1] if lines else 'it said nothing'}"
+        try:
+            status = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return f"{late}it ended with status {status}: {last_lines(self._log) or 'it said nothing'}"
 
 
-def alternate(work: Mapping[str, Callable[[], Mapping[str, float]]], *, rounds: int) -> dict[str, list[Mapping[str, float]]]:
-    """Have each do its part once a round, in turn and every other round in reverse: a shared machine's speed drifts."""
+def last_lines(log: Path) -> str:
+    """Give the end of a log, in one line."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return " | ".join([line for line in lines if line][-LOG_LINES:])[-LOG_CHARACTERS:]
+
+
+def alternate(
+    work: Mapping[str, Callable[[], Mapping[str, float]]],
+    *,
+    rounds: int,
+    dropped: Callable[[str, ContenderError], None],
+    deadline: float = math.inf,
+) -> dict[str, list[Mapping[str, float]]]:
+    """Have each do its part once a round, in turn and every other round in reverse: a shared machine's speed drifts.
+
+    One that fails has no further round, of which ``dropped`` is told; the others go on. No round but the first begins that would, at the
+    longest one's pace, end within a minute of ``deadline`` (of ``time.monotonic``). Gives the completed rounds of each that has any.
+    """
     results: dict[str, list[Mapping[str, float]]] = {name: [] for name in work}
+    left, longest = list(work), 0.0
     for number in range(rounds):
-        for name in list(work)[:: 1 if number % 2 == 0 else -1]:
-            results[name].append(work[name]())
-    return results
+        started = time.monotonic()
+        if not left or (number and started + longest > deadline - LAST_MINUTE):
+            break
+        for name in left[:: 1 if number % 2 == 0 else -1]:
+            try:
+                results[name].append(work[name]())
+            except ContenderError as error:
+                left.remove(name)
+                dropped(name, error)
+        longest = max(longest, time.monotonic() - started)
+    return {name: found for name, found in results.items() if found}
 
 
 def rates(results: Sequence[Mapping[str, float]], *, chips: int) -> list[float]:
@@ -105,7 +142,12 @@ def rates(results: Sequence[Mapping[str, float]], *, chips: int) -> list[float]:
 
 
 def compare(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which others disturb less."""
+    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which others disturb less.
+
+    Only rounds that both completed count.
+    """
+    count = min(len(ours), len(theirs))
+    ours, theirs = ours[:count], theirs[:count]
     ratios = sorted(other["seconds"] / one["seconds"] for one, other in zip(ours, theirs, strict=True))
     line: dict[str, Any] = {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
     if all("cpu_seconds" in each for each in (*ours, *theirs)):

@@ -3,13 +3,14 @@
 `.venv/bin/python benchmarks/clay_cpu.py` draws seeded weights of `large`, writes the graphs, and starts a process for each contender:
 torch under `.venv-model` (importing claymodel sets torch's precision of float32 products to `medium`; `highest` is measured too), our
 chain in fp32 and int8, and the chain folded into one graph. They take turns, so that a shared machine's drift meets all; a ratio is the
-median of the rounds'. A line of JSON a number; exit status 1 where a target is missed. `--parts` chooses among
+median of the rounds'. A line of JSON a number; exit status 1 where a target is missed or a contender is lost. All parts, or `--parts`:
 
     compare        fp32 at least torch as shipped, int8 at least 1.9 times that, the chain at least 0.98 of the folded graph
+    stages         the share of each graph of the chain: what folding could save; and making all stems, as a starting server could
     micro-batches  fp32 by the number of chips in one run, and torch with as many as it is given here
     loss           what the loss costs
 
-The parts of `large` take about 6, 6 and 3 minutes on two cores without VNNI that do nothing else; `--size tiny` takes seconds.
+The parts of `large` take about 6, 3, 6 and 3 minutes on two cores without VNNI that do nothing else; `--size tiny` takes seconds.
 """
 
 import argparse
@@ -27,10 +28,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.clay_contenders import ROOT, Contender, ContenderError, alternate, judge, rates, report
 from benchmarks.clay_graphs import Workshop, similarity
 from benchmarks.clay_operations import chip_operations
+from benchmarks.clay_stages import measure_stages, stems_at_start
 
 FEATURES = ("avx2", "f16c", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
-PARTS = ("compare", "micro-batches", "loss")
+PARTS = ("compare", "stages", "micro-batches", "loss")
+CONTENDER_SECONDS = 3600.0
+"""How long a contender may live: a machine with other work to do may be slow, not stuck."""
 TARGET_FP32, TARGET_INT8, TARGET_FOLDED = 1.0, 1.9, 0.98
+LARGEST_SHARE = 0.02
+"""What flexibility may cost of the throughput. The folded graph does the stem's work too, so it cannot save more than the time outside the
+trunk."""
 SIZES = (1, 2, 4, 8)
 TORCH_MICRO_BATCH = 4
 
@@ -66,14 +73,15 @@ class Run:
     def graphs(self, stages: list[str]) -> Contender:
         """Start ONNX Runtime with these graphs."""
         order = {"device": "cpu", "stages": stages, "threads": self.options.threads, "chips": self.chips}
-        return self._keep(Contender("benchmarks.clay_onnx", order, folder=self.folder))
+        return self._keep(Contender("benchmarks.clay_onnx", order, folder=self.folder, seconds=CONTENDER_SECONDS))
 
     def torch(self) -> Contender | None:
         """Start torch, or say why not."""
         order = {"device": "cpu", "size": self.options.size, "seed": self.options.seed, "compiled": False}
         order |= {"threads": self.options.threads, "chips": self.chips, "sensor": self.workshop.sensor()}
+        python = str(self.options.torch_python)
         try:
-            return self._keep(Contender("clay.proof.contender", order, folder=self.folder, python=str(self.options.torch_python)))
+            return self._keep(Contender("clay.proof.contender", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS))
         except ContenderError as error:
             report({"name": "clay_cpu", "not_done": "everything against torch", "why": str(error)})
             self.missed = True
@@ -86,7 +94,7 @@ class Run:
 
     def measure(self, work: dict[str, Work], *, chips: Mapping[str, int], rounds: int, part: str) -> Results:
         """Take turns, print each one's numbers, give what was measured by round."""
-        results = alternate(work, rounds=rounds)
+        results = alternate(work, rounds=rounds, dropped=self._lost)
         for name, found in results.items():
             count = chips[name]
             report(
@@ -98,18 +106,25 @@ class Run:
                     "seconds_per_chip": round(statistics.median(one["seconds"] for one in found) / count, 3),
                     "cpu_seconds_per_chip": round(statistics.median(one["cpu_seconds"] for one in found) / count, 3),
                     "peak_rss_mb": max(one["peak_rss_mb"] for one in found),
+                    "rounds": len(found),
                 }
             )
         return results
 
-    def judge(self, name: str, ours: Measured, theirs: Measured, target: float) -> None:
-        """Print a ratio and remember a target that was missed."""
-        self.missed |= not judge(f"clay_cpu_{name}", ours, theirs, target=target)["met"]
+    def judge(self, name: str, found: Results, ours: str, theirs: str, target: float | None = None) -> None:
+        """Print a ratio of two contenders, if there are both, and remember a target that was missed."""
+        if {ours, theirs} <= found.keys():
+            line = judge(f"clay_cpu_{name}", found[ours], found[theirs], target=target)
+            self.missed |= not line.get("met", True)
 
     def end(self) -> None:
         """End the contenders that still run."""
         while self._contenders:
             self._contenders.pop().stop()
+
+    def _lost(self, name: str, error: ContenderError) -> None:
+        report({"name": "clay_cpu", "not_done": f"further rounds of {name}", "why": str(error)})
+        self.missed = True
 
     def _keep(self, contender: Contender) -> Contender:
         self._contenders.append(contender)
@@ -136,12 +151,26 @@ def compare(run: Run) -> None:
         reference = "fp32" if published is None else "torch"
         report({"name": "clay_cpu_vectors", "of": name, "against": reference, **similarity(vectors[name], vectors[reference])})
     found = run.measure(work, chips=dict.fromkeys(work, count), rounds=rounds, part="compare")
-    if published is not None:
-        run.judge("fp32_vs_torch_as_shipped", found["fp32"], found["torch-as-shipped"], TARGET_FP32)
-        run.judge("int8_vs_torch_as_shipped", found["int8"], found["torch-as-shipped"], TARGET_INT8)
-        judge("clay_cpu_fp32_vs_torch_highest", found["fp32"], found["torch-highest"])
-    judge("clay_cpu_int8_vs_fp32", found["int8"], found["fp32"])
-    run.judge("chain_vs_folded", found["fp32"], found["folded"], TARGET_FOLDED)
+    run.judge("fp32_vs_torch_as_shipped", found, "fp32", "torch-as-shipped", TARGET_FP32)
+    run.judge("int8_vs_torch_as_shipped", found, "int8", "torch-as-shipped", TARGET_INT8)
+    run.judge("fp32_vs_torch_highest", found, "fp32", "torch-highest")
+    run.judge("int8_vs_fp32", found, "int8", "fp32")
+    run.judge("chain_vs_folded", found, "fp32", "folded", TARGET_FOLDED)
+
+
+def stages(run: Run) -> None:
+    """Measure each graph's share of a chip's CPU time; time making stems once."""
+    for precision, with_loss in (("fp32", False), ("fp32", True), ("int8", False)):
+        contender = run.graphs(run.workshop.chain(precision, loss=with_loss))
+        name = f"clay_cpu_stages_{precision}{'_loss' if with_loss else ''}"
+        share = measure_stages(contender, rounds=run.options.stage_rounds, chips=1, by="cpu_seconds", name=name)
+        if (precision, with_loss) == ("fp32", False):  # what was compared with the folded graph
+            met = share < LARGEST_SHARE
+            report({"name": "clay_cpu_flexibility_costs_less_than", "share": round(share, 5), "target": LARGEST_SHARE, "met": met})
+            run.missed |= not met
+        run.end()
+    (place := run.folder / "stems").mkdir()
+    stems_at_start(run.workshop, place)
 
 
 def micro_batches(run: Run) -> None:
@@ -154,9 +183,9 @@ def micro_batches(run: Run) -> None:
         chips[name] = TORCH_MICRO_BATCH
         work[name] = run.time(published, chips=TORCH_MICRO_BATCH, micro_batch=TORCH_MICRO_BATCH)
     found = run.measure(work, chips=chips, rounds=run.options.micro_batch_rounds, part="micro_batches")
-    ours_only = [name for name in chips if name.startswith("fp32")]
-    best = max(ours_only, key=lambda name: statistics.median(rates(found[name], chips=chips[name])))
-    report({"name": "clay_cpu_best_micro_batch", "precision": "fp32", "micro_batch": chips[best]})
+    speeds = {chips[name]: statistics.median(rates(of, chips=chips[name])) for name, of in found.items() if name.startswith("fp32")}
+    if speeds:
+        report({"name": "clay_cpu_best_micro_batch", "precision": "fp32", "micro_batch": max(speeds, key=lambda size: speeds[size])})
 
 
 def loss(run: Run) -> None:
@@ -167,7 +196,7 @@ def loss(run: Run) -> None:
     bands = len(run.workshop.bands.mean)
     counts = [chip_operations(run.workshop.architecture, bands=bands, chip_size=256, loss=each) for each in (False, True)]
     report({"name": "clay_cpu_loss_operations", "ratio_of_counts": round(counts[0] / counts[1], 3)})
-    judge("clay_cpu_with_loss_vs_without", found["with-loss"], found["without-loss"])
+    run.judge("with_loss_vs_without", found, "with-loss", "without-loss")
 
 
 def main() -> None:
@@ -176,15 +205,16 @@ def main() -> None:
     parser.add_argument("--size", default="large", choices=["tiny", "small", "base", "large"])
     parser.add_argument("--sensor", default="sentinel-2-l2a")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parts", default="compare", help="comma-separated")
+    parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated; all of them")
     parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1)
     parser.add_argument("--chips", type=int, default=1, help="in each turn of `compare`")
     parser.add_argument("--rounds", type=int, default=9, help="of `compare`")
+    parser.add_argument("--stage-rounds", type=int, default=5)
     parser.add_argument("--micro-batch-rounds", type=int, default=2)
     parser.add_argument("--loss-rounds", type=int, default=4)
     parser.add_argument("--torch-python", type=Path, default=ROOT / ".venv-model/bin/python", help="a Python that has torch")
     options = parser.parse_args()
-    parts = {"compare": compare, "micro-batches": micro_batches, "loss": loss}
+    parts = {"compare": compare, "stages": stages, "micro-batches": micro_batches, "loss": loss}
     chosen = options.parts.split(",")
     if unknown := sorted(set(chosen) - parts.keys()):
         parser.error(f"--parts: no {', '.join(unknown)}; there are {', '.join(PARTS)}")

@@ -4,10 +4,11 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from benchmarks.clay_contenders import Contender, ContenderError, alternate, judge, rates, report
+from benchmarks.clay_contenders import Contender, ContenderError, judge, rates, report
 from benchmarks.clay_gpu_run import Run, missing, not_done
 from benchmarks.clay_graphs import similarity
 from benchmarks.clay_operations import block_products
+from benchmarks.clay_stages import measure_stages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,17 +69,29 @@ def batches(run: Run) -> None:
     for size in memory:
         ours.ask("run", chips=size, micro_batch=size, resident=True)
         work[str(size)] = lambda size=size: ours.ask("run", chips=size, micro_batch=size, resident=True, repeat=repeat[size])  # type: ignore[misc]
-    found = alternate(work, rounds=run.options.rounds)
-    speeds = {size: statistics.median(rates(found[str(size)], chips=size * repeat[size])) for size in memory}
+    found = run.take_turns(work)
+    speeds = {size: statistics.median(rates(found[str(size)], chips=size * repeat[size])) for size in memory if str(size) in found}
     for size, speed in speeds.items():
         portion = share(run, speed)
         line = {"name": "clay_gpu_batch", "chips": size, "chips_per_second": round(speed, 2), "gpu_memory_mb": memory[size]}
         report(line | {"share_of_matmul_rate": None if portion is None else round(portion, 4)})
+    run.resident_speed = max(speeds.values())
     run.best = min(size for size, speed in speeds.items() if speed >= CLOSE_TO_BEST * max(speeds.values()))
     portion = share(run, speeds[run.best])
     if portion is not None:
         run.goal("share_of_matmul_rate", portion, TARGET_SHARE)
     report({"name": "clay_gpu_best_batch", "chips": run.best, "chips_per_second": round(speeds[run.best], 2)})
+
+
+def stages(run: Run) -> None:
+    """Measure the share of stem, trunk and tail."""
+    cuda = run.options.device == "cuda"
+    order = {"chips": run.best, "resident": True, "repeat": max(1, 256 // run.best) if cuda else 1}
+    for with_loss in (False, True):
+        contender = run.graphs(run.workshop.chain("fp16", loss=True) if with_loss else _paths(run, "fp16"))
+        name = f"clay_gpu_stages_fp16{'_loss' if with_loss else ''}"
+        measure_stages(contender, rounds=run.options.rounds, by="seconds", name=name, **order)
+        run.end()
 
 
 def contenders(run: Run) -> None:
@@ -104,13 +117,14 @@ def contenders(run: Run) -> None:
         order = {"chips": fitting, "micro_batch": fitting, "resident": True, "repeat": more}
         chips[name] = fitting * more
         work[name] = lambda contender=contender, order=order: contender.ask("run", **order)  # type: ignore[misc]
-    found = alternate(work, rounds=run.options.rounds)
+    found = run.take_turns(work)
     # Each by chip: the contenders may run with batches of different size.
     by_chip = {name: [{"seconds": one["seconds"] / chips[name]} for one in results] for name, results in found.items()}
     for name, results in by_chip.items():
         speed = 1 / statistics.median(one["seconds"] for one in results)
         portion = share(run, speed)
         line = {"name": "clay_gpu_contender_speed", "contender": name, "batch": chips[name] // more, "chips_per_second": round(speed, 2)}
+        line |= {"rounds": len(results)}
         report(line | {"share_of_matmul_rate": None if portion is None else round(portion, 4)})
     if "fp16" not in by_chip:
         return
@@ -173,7 +187,7 @@ def parity(run: Run) -> None:
 
 
 def server(run: Run) -> None:
-    """Measure requests in flight against the bare sessions."""
+    """Measure requests in flight against chips that stay on the GPU, which is the goal, and against sessions from and to host memory."""
     if lacking := missing(SERVER_NEEDS):
         not_done("server", f"missing packages: {', '.join(lacking)}")
         return
@@ -184,16 +198,30 @@ def server(run: Run) -> None:
     manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
     cuda = run.options.device == "cuda"
     setting = clay_server.Setting(
-        device=run.options.device, micro_batch=run.best, threads=run.options.threads, concurrency=2 if cuda else 1
+        device=run.options.device,
+        micro_batch=run.best,
+        threads=run.options.threads,
+        concurrency=2 if cuda else 1,
+        python=str(run.options.python),
+        deadline=run.deadline,
     )
     load = clay_server.Load(chips=run.options.request_chips, in_flight=4, each=3 if cuda else 1)
-    line = clay_server.measure(folder, manifest.entries[0], manifest, setting=setting, load=load, rounds=run.options.rounds)
-    run.goal("server_vs_bare", line["ratio"], TARGET_SERVER)
+    line = clay_server.measure(folder, manifest.entries[0], manifest, setting=setting, load=load, rounds=run.options.rounds, target=None)
+    if run.resident_speed is None:
+        not_done("server against the best of `batches`", "`batches` was not measured in this run")
+        return
+    speed = line["http_chips_per_second"]
+    ratio = speed / run.resident_speed
+    report(
+        {"name": "clay_gpu_server_vs_resident", "chips_per_second": speed, "best": round(run.resident_speed, 2), "ratio": round(ratio, 4)}
+    )
+    run.goal("server_vs_bare", ratio, TARGET_SERVER)
 
 
 PARTS: dict[str, Callable[[Run], None]] = {
     "products": products,
     "batches": batches,
+    "stages": stages,
     "contenders": contenders,
     "parity": parity,
     "server": server,

@@ -18,6 +18,7 @@ from clay import export
 from clay.architecture import ARCHITECTURES, Architecture
 from clay.entry import Request
 from clay.graph import Graph
+from clay.hyper_network import FILE as HYPER
 from clay.hyper_network import embedding_of, write_hyper_network
 from clay.mask import Mask
 from clay.seeded import seeded_weights
@@ -49,7 +50,7 @@ class Workshop:
         architecture = ARCHITECTURES[size]
         weights: dict[str, Any] = dict(seeded_weights(architecture, seed))
         folder.mkdir(parents=True, exist_ok=True)
-        write_hyper_network(architecture, weights, loss=True).write(folder, "hyper.onnx")
+        write_hyper_network(architecture, weights, loss=True).write(folder, HYPER)
         return cls(folder=folder, architecture=architecture, bands=find_sensor(sensor), seed=seed, weights=weights)
 
     def chain(self, precision: str, *, loss: bool = False) -> list[str]:
@@ -83,7 +84,7 @@ class Workshop:
         request = Request(sensor=self.bands, mask=Mask() if loss else None)
         checkpoint = Checkpoint(architecture=self.architecture.name, seed=self.seed)
         source = Source(architecture=self.architecture, weights=self.weights, checkpoint=checkpoint, packages=())
-        return export.export(source, [request], out, precision=precision, name="clay-bench").folder
+        return export.export(source, [request], out, precision=precision, name="bench-untrained").folder
 
     def chips(self, count: int) -> str:
         """Write ``count`` chips of plausible digital numbers with time and latlon; give their folder."""
@@ -112,7 +113,7 @@ class Workshop:
             architecture=self.architecture,
             bands=self.bands,
             chip_size=CHIP,
-            embedding=embedding_of(self.folder / "hyper.onnx", self.bands.wavelengths),
+            embedding=embedding_of(self.folder / HYPER, self.bands.wavelengths),
             tokens=PRECISIONS[precision].matrices,
             mask=Mask() if loss else None,
         )

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
 from benchmarks.clay_worker import load_chips, serve, timed
 
-from server.sessions import CUDA, CUDA_OPTIONS, CUDA_PROVIDER, load_cuda_libraries, session_options
+from server.sessions import CUDA, CUDA_OPTIONS, CUDA_PROVIDER, cuda_fault, load_cuda_libraries, session_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ class Graphs:
         self._threads: int = order["threads"]
         self._chips = load_chips(Path(order["chips"]))
         self._resident: dict[tuple[int, int], dict[str, onnxruntime.OrtValue]] = {}
+        self._spent: dict[str, dict[str, float]] = {}
         self.open()
 
     def open(self) -> None:
@@ -49,7 +50,8 @@ class Graphs:
         values = self._inputs(start, stop, place)
         wanted = {node.name for session in self._sessions for node in session.get_inputs()}
         results: list[onnxruntime.OrtValue] = []
-        for session in self._sessions:
+        for path, session in zip(self._stages, self._sessions, strict=True):
+            cpu, wall = time.process_time(), time.perf_counter()
             binding = session.io_binding()
             for node in session.get_inputs():
                 binding.bind_ortvalue_input(node.name, values[node.name])
@@ -59,6 +61,9 @@ class Graphs:
             session.run_with_iobinding(binding)
             if self._device == CUDA:
                 binding.synchronize_outputs()
+            spent = self._spent.setdefault(path.stem, {"seconds": 0.0, "cpu_seconds": 0.0})
+            spent["seconds"] += time.perf_counter() - wall
+            spent["cpu_seconds"] += time.process_time() - cpu
             given = dict(zip(names, binding.get_outputs(), strict=True))
             results += [value for name, value in given.items() if name not in wanted]
             values = values | given
@@ -83,6 +88,11 @@ class Graphs:
                 self.once(start, stop, resident=resident)
 
         return timed(work, repeat=order.get("repeat", 1))
+
+    def stages(self, order: Order) -> dict[str, Any]:
+        """Do what ``run`` does, and tell each graph's seconds by its file's name."""
+        self._spent.clear()
+        return self.run(order) | {"stages": dict(self._spent)}
 
     def embed(self, order: Order) -> dict[str, Any]:
         """Write the vectors of ``chips`` chips to ``to``, [N, D] float32."""
@@ -137,7 +147,7 @@ def _session(model: Path | bytes, *, device: str, threads: int) -> onnxruntime.I
     load_cuda_libraries()
     session = onnxruntime.InferenceSession(source, options, providers=[(CUDA_PROVIDER, dict(CUDA_OPTIONS)), "CPUExecutionProvider"])
     if CUDA_PROVIDER not in session.get_providers():
-        raise RuntimeError("ONNX Runtime fell back to the CPU: no GPU, or CUDA's or cuDNN's libraries do not load")
+        raise RuntimeError(f"ONNX Runtime fell back to the CPU: {cuda_fault()}")
     return session
 
 
@@ -152,7 +162,7 @@ def make(order: Order) -> Mapping[str, Handler]:
         _session_possible(order)
         return {"versions": versions, "product": lambda asked: product_rate({**order, **asked})}
     graphs = Graphs(order)
-    return {"versions": versions, "run": graphs.run, "embed": graphs.embed, "reopen": graphs.reopen}
+    return {"versions": versions, "run": graphs.run, "stages": graphs.stages, "embed": graphs.embed, "reopen": graphs.reopen}
 
 
 def _session_possible(order: Order) -> None:

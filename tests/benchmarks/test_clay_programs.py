@@ -38,18 +38,24 @@ def test_the_gpu_program_runs_all_its_parts_without_a_gpu() -> None:
         "/nonexistent",
     ]
     lines = run("clay_gpu.py", *flags)
-    assert [line["part"] for line in lines["clay_gpu_part"]] == ["products", "batches", "contenders", "parity", "server"]
+    assert [line["part"] for line in lines["clay_gpu_part"]] == ["products", "batches", "stages", "contenders", "parity", "server"]
     # What is missing is said, and everything else is measured.
     left_out = {line["not_done"] for line in lines["clay_gpu"]}
     assert left_out == {"products in torch", "claymodel-as-shipped", "claymodel-compiled-bf16", "parity of claymodel"}
     assert {line["contender"] for line in lines["clay_gpu_contender_speed"]} == {"fp16", "fp16-folded", "fp16-wide-residual"}
+    assert [line["stage"] for line in lines["clay_gpu_stages_fp16_loss"]] == ["stem", "trunk", "tail"]
+    assert 0 < lines["clay_gpu_stages_fp16_outside_trunk"][0]["share"] < 0.5
     cosines = {line["of"]: line["least_cosine"] for line in lines["clay_gpu_parity"]}
     assert 0.9999 < cosines["fp16"] < 1
     assert cosines["fp16-wide"] > cosines["fp16"]
     [summary] = lines["clay_gpu_summary"]
     assert summary["counts"] is False
     assert {"fp16_vs_claymodel-as-shipped", "fp16_vs_claymodel-compiled-bf16"} == set(summary["not_measured"])
-    assert "server_vs_bare" in summary["goals"]
+    # Through the server, against chips that never leave the device; the other way of comparing has a line of its own.
+    [server], [best] = lines["clay_server_http_vs_bare"], lines["clay_gpu_best_batch"]
+    assert summary["goals"]["server_vs_bare"]["value"] == pytest.approx(
+        server["http_chips_per_second"] / best["chips_per_second"], rel=0.01
+    )
 
 
 def test_the_gpu_program_says_that_there_is_no_gpu() -> None:
@@ -68,11 +74,15 @@ def test_the_server_program_compares_a_folder_that_it_writes() -> None:
 
 @pytest.mark.skipif(not (ROOT / ".venv-model/claymodel").is_dir(), reason="no torch here: make setup-model needs a Python 3.11")
 def test_the_cpu_program_measures_ours_and_the_published_model() -> None:
-    lines = run("clay_cpu.py", "--parts", "compare", "--rounds", "1")
+    lines = run("clay_cpu.py", "--parts", "compare,stages", "--rounds", "1", "--stage-rounds", "1")
     assert {line["contender"] for line in lines["clay_cpu_compare"]} == {"fp32", "folded", "int8", "torch-as-shipped", "torch-highest"}
     against = {(line["of"], line["against"]): line for line in lines["clay_cpu_vectors"]}
     assert against["fp32", "torch"]["largest_difference"] < 1e-4
     assert lines["clay_cpu_fp32_vs_torch_as_shipped"][0]["target"] == 1.0
+    assert sum(line["share"] for line in lines["clay_cpu_stages_fp32"]) == pytest.approx(1, abs=1e-4)
+    [stems] = lines["clay_stems_at_start"]
+    assert stems["sensors"] == 9
+    assert stems["of_which_hyper_network"] > 0
 
 
 def test_a_contender_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -88,6 +98,6 @@ def test_rounds_alternate_and_ratios_are_by_round() -> None:
         order.append(name)
         return {"seconds": next(seconds[name])}
 
-    found = alternate({"ours": lambda: work("ours"), "theirs": lambda: work("theirs")}, rounds=3)
+    found = alternate({"ours": lambda: work("ours"), "theirs": lambda: work("theirs")}, rounds=3, dropped=lambda _name, _error: None)
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     assert compare(found["ours"], found["theirs"]) == {"ratio": 2.0, "ratios": [1.0, 2.0, 3.0]}

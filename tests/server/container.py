@@ -36,6 +36,8 @@ class Container:
     process: subprocess.Popen[bytes]
     log: Path
     port: int
+    libraries_print: bool = False
+    """Whether the log may hold lines that are not JSON: ONNX Runtime tells of CUDA's libraries past the server's logging."""
 
     @property
     def url(self) -> str:
@@ -59,11 +61,11 @@ class Container:
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged so far."""
-        return log_lines(self.log)
+        return log_lines(self.log, libraries_print=self.libraries_print)
 
-    def wait_until_ready(self) -> None:
-        """Ask /ping until it answers 200. Raises AssertionError with the log if the process ends first, or takes a minute."""
-        deadline = time.monotonic() + 60
+    def wait_until_ready(self, *, seconds: float = 60) -> None:
+        """Ask /ping until it answers 200. Raises AssertionError with the log if the process ends first, or takes longer."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if self.request("GET", "/ping").status == http.HTTPStatus.OK:
@@ -89,26 +91,28 @@ class Container:
         return self.process.wait(timeout=60)
 
 
-def log_lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+def log_lines(log: Path, *, libraries_print: bool = False) -> list[dict[str, Any]]:
+    whole = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [json.loads(line) for line in whole if line.startswith("{") or not libraries_print]
 
 
 def start_process(
     models: Path, log: Path, *flags: str, program: tuple[str, ...] = (sys.executable, "-m", "server")
 ) -> subprocess.Popen[bytes]:
-    """Start it on a free port; ``log`` takes stdout and stderr."""
+    """Start it on a free port; ``log`` takes stdout and stderr. The caller's PYTHONPATH follows the program's: packages may lie there."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAYLINE_")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "model"), str(ROOT / "layers/clayline")])
+    paths = [str(ROOT / "model"), str(ROOT / "layers/clayline"), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
     with log.open("wb") as out:
         command = [*program, "--host", "127.0.0.1", "--port", "0", "--models", str(models), *flags]
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
 
 
-def listening_port(process: subprocess.Popen[bytes], log: Path) -> int:
+def listening_port(process: subprocess.Popen[bytes], log: Path, *, seconds: float = 60, libraries_print: bool = False) -> int:
     """Wait until it listens."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        for line in log_lines(log):
+        for line in log_lines(log, libraries_print=libraries_print):
             if line["message"] == "listening":
                 return int(line["port"])
         time.sleep(0.05)
