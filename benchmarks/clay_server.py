@@ -44,8 +44,7 @@ TARGET = 0.95
 START_SECONDS = {"cpu": 120.0, "cuda": 300.0}
 """In which the server must be ready: on CUDA its libraries are loaded, kernels prepared and arenas grown."""
 ANSWER_SECONDS = 900.0
-# The server is written for Python 3.13; a lent GPU machine has 3.12, which lacks one function that it calls.
-PROGRAM = "import os, runpy; os.__dict__.setdefault('process_cpu_count', os.cpu_count); runpy.run_module('server', run_name='__main__')"
+PROGRAM = Path(__file__).with_name("clay_server_program.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +98,7 @@ def write_chips(place: Path, entry: ModelEntry, count: int) -> Path:
 def running_server(models: Path, log: Path, setting: Setting) -> Iterator[Container]:
     """Start the container's program and wait until it is ready. Raises AssertionError with its log where it is not in time."""
     flags = ["--micro-batch", str(setting.micro_batch), "--cpu-threads", str(setting.threads), "--concurrency", str(setting.concurrency)]
-    process = start_process(models, log, *flags, program=(setting.python, "-c", PROGRAM))
+    process = start_process(models, log, *flags, program=(setting.python, str(PROGRAM)))
     seconds = min(START_SECONDS[setting.device], setting.left)
     try:
         port = listening_port(process, log, seconds=seconds, libraries_print=True)
