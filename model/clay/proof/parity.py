@@ -24,7 +24,7 @@ import torch
 from clay.accuracy import Answer, Runner
 from clay.architecture import ARCHITECTURES
 from clay.chips import Chips, random_chips
-from clay.entry import Request
+from clay.entry import CHIP_SIZE, Request
 from clay.export import PRECISIONS, export
 from clay.mask import Mask
 from clay.proof.folded import compare_folded, largest_difference
@@ -87,11 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _chips(options: argparse.Namespace, seed: int) -> Iterator[tuple[Request, str, Chips]]:
     generator = np.random.default_rng(seed)
     mask = Mask() if options.loss else None
-    for name in known_sensors() if options.sensor == ["all"] else options.sensor:
-        for chip_size in options.chip:
-            sensor = find_sensor(name)
-            chips = random_chips(sensor, chip_size=chip_size, count=options.chips, generator=generator)
-            yield Request(sensor=sensor, chip_size=chip_size, mask=mask), "random", chips
+    names = known_sensors() if options.sensor == ["all"] else options.sensor
+    wanted = [(name, CHIP_SIZE, 1) for name in options.whole] + [(name, size, options.chips) for name in names for size in options.chip]
+    for name, chip_size, count in wanted:
+        sensor = find_sensor(name)
+        chips = random_chips(sensor, chip_size=chip_size, count=count, generator=generator)
+        yield Request(sensor=sensor, chip_size=chip_size, mask=mask), "random", chips
     for name in SCENES if options.scene == ["all"] else options.scene:
         scene = SCENES[name]
         if not scene.folder.is_dir():
@@ -131,7 +132,8 @@ def _compare(source: Source, cases: list[Case], precision: str, options: argpars
 
 def _difference(entry: ModelEntry, case: Case, matmul: str, ours: Answer) -> Line:
     theirs, precision = case.answers[matmul], entry.options.precision
-    difference, cosine = largest_difference(ours.embeddings, theirs.embeddings), _cosine(ours.embeddings, theirs.embeddings)
+    difference, cosines = largest_difference(ours.embeddings, theirs.embeddings), _cosines(ours.embeddings, theirs.embeddings)
+    cosine = float(np.min(cosines))  # NaN where one is
     line: Line = {
         "token": entry.token,
         "sensor": entry.sensor,
@@ -144,6 +146,7 @@ def _difference(entry: ModelEntry, case: Case, matmul: str, ours: Answer) -> Lin
         "matmul": matmul,
         "max_abs": difference,
         "cosine": cosine,
+        "cosines": cosines,
         "largest": float(np.abs(theirs.embeddings).max()),
     }
     # A NaN holds no limit, since it compares false with everything.
@@ -170,8 +173,9 @@ def _keep(where: Path, entry: ModelEntry, case: Case) -> None:
     np.savez(answers / f"{entry.token}.npz", allow_pickle=False, **case.chips.feed, embeddings=embeddings, **losses)
 
 
-def _cosine(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    return float(((one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))).min())
+def _cosines(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> list[float]:
+    found: list[float] = ((one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))).tolist()
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,8 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", choices=ARCHITECTURES, default="tiny")
     parser.add_argument("--sensor", nargs="*", default=[], help="names or YAML files, or all: random chips of each")
     parser.add_argument("--scene", nargs="*", default=[], choices=[*SCENES, "all"], help="real chips")
-    parser.add_argument("--chip", nargs="+", type=int, default=[256], help="pixels a side")
+    parser.add_argument("--chip", nargs="+", type=int, default=[CHIP_SIZE], help="pixels a side")
     parser.add_argument("--chips", type=int, default=2, help="how many random ones of each sensor: plausible and extreme in turn")
+    parser.add_argument("--whole", nargs="*", default=[], help="like --sensor: one plausible chip of 256 px of each, whatever --chip says")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp32"])
     parser.add_argument("--loss", action="store_true")
     parser.add_argument("--matmul", nargs="+", choices=["highest", "high", "medium"], default=["highest"], help="torch's")
