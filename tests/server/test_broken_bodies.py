@@ -193,21 +193,24 @@ def test_who_sends_without_end_is_cut_off(server: Running) -> None:
     server.assert_alive()
 
 
+NEXT = b"GET /ping HTTP/1.1\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "after", "words"),
     [
-        (b"many\r\n", "Invalid chunk size"),
-        (b"-5\r\nxxxxx\r\n", "Invalid chunk size"),
-        (b"5\r\nxxxxxxx\r\n", "Chunk not properly terminated"),
-        (b"5;\x00\r\nxxxxx\r\n", "Invalid chunk extension"),
-        (b"1" * (LONGEST_CHUNK_HEAD + 1), "a chunk's head or the trailer is over"),
-        (b"0\r\n" + b"X: y\r\n" * (LONGEST_CHUNK_HEAD // 6 + 1), "a chunk's head or the trailer is over"),
+        (b"many\r\n", NEXT, "Invalid chunk size"),
+        (b"-5\r\nxxxxx\r\n", NEXT, "Invalid chunk size"),
+        (b"5\r\nxxxxxxx\r\n", NEXT, "Chunk not properly terminated"),
+        (b"5;\x00\r\nxxxxx\r\n", NEXT, "Invalid chunk extension"),
+        (b"1", b"1" * 20, "a chunk's head or the trailer is over"),
+        (b"0\r\n", b"X: y\r\n" * 4, "a chunk's head or the trailer is over"),
     ],
 )
-def test_bad_chunks_are_a_400_that_the_client_can_read(server: Running, body: bytes, words: str) -> None:
+def test_bad_chunks_are_a_400_that_the_client_can_read(server: Running, body: bytes, after: bytes, words: str) -> None:
     with server.connect() as client:
         client.sendall(CHUNKED + body)
-        client.sendall(b"GET /ping HTTP/1.1\r\n\r\n" * 20_000)  # more than the server reads at once; and no next request
+        client.sendall(after * 20_000)  # more than the server reads at once; and no next request
         status, reason, message = refusal(answer_on(client))
     assert (status, reason) == (400, "malformed")
     assert words in message
