@@ -42,7 +42,7 @@ _HOURS = {
 }
 _PRECISIONS = {
     "fp32": "float32 throughout.",
-    "fp16": "float16 in the trunk; the patch convolution and everything that meets raw digital numbers is float32.",
+    "fp16": "float16 in the trunk; the patch embedding and everything that meets raw digital numbers is float32.",
     "int8": (
         "matrices are int8 (seven bits used) with a scale a column; what they multiply is quantised with one scale a run, so chips run "
         "one at a time, or a chip's vector would depend on its neighbours in the batch."

@@ -136,8 +136,8 @@ def multiply(graph: Graph, source: str, name: str, matrix: npt.NDArray[Any], out
     """Add ``source`` [..., in] times ``matrix`` [out, in], transposed, in the trunk's precision."""
     if not precision.quantised:
         return graph.node("MatMul", [source, graph.weight(name, matrix.T.astype(precision.matrices, copy=False))], output)
-    # 7 of the 8 bits: without VNNI, ONNX Runtime adds two products in int16, which 8 bits overflow. (Seeded `large` on such a
-    # machine: cosine 0.952 to float32 with 8 bits, 0.9992 with 7; with 7 every machine gives the same.)
+    # 7 of the 8 bits: without VNNI, ONNX Runtime adds two products in int16, which 8 bits overflow, without
+    # a word and far from float32's vectors. With 7 every machine gives the same.
     largest = np.abs(matrix).max(axis=1)
     scale = (np.where(largest > 0, largest, 1) / INT7).astype(np.float32)
     steps = np.rint(matrix / scale[:, np.newaxis]).astype(np.int8)
