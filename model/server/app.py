@@ -61,7 +61,7 @@ class EndpointApp:
         A request holds one only while it computes: the next one's bytes are received and parsed meanwhile.
         """
         if self._turns is None:
-            self._turns = Turns(self._concurrency or default_concurrency(folders))
+            self._turns = Turns(self._concurrency or default_concurrency(folders), own_threads=on_cuda(folders))
         return self._turns
 
     def warm_up(self, folders: ModelFolders) -> None:
@@ -163,8 +163,12 @@ def default_concurrency(folders: ModelFolders) -> int:
     On a GPU the second one's pixels are read and go up while the first computes. On the CPU one run takes all cores by itself; a second
     would only share them, and its activations would take as much memory again.
     """
-    on_cuda = any(loaded.chain.device == CUDA for loaded in folders.all())
-    return 2 if on_cuda else 1
+    return 2 if on_cuda(folders) else 1
+
+
+def on_cuda(folders: ModelFolders) -> bool:
+    """Tell whether any entry runs there."""
+    return any(loaded.chain.device == CUDA for loaded in folders.all())
 
 
 def refusal(status: HTTPStatus, reason: str, message: str, log: Log = logger) -> tuple[HTTPStatus, str, bytes]:

@@ -55,7 +55,7 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn
     def feed(chips: slice) -> dict[str, NDArray[Any]]:
         return {name: request.inputs[name][chips] for name in entry.inputs}
 
-    with Turns(1).take(_log(loaded)) if turn is None else nullcontext(turn) as taken:
+    with Turns(1, own_threads=False).take(_log(loaded)) if turn is None else nullcontext(turn) as taken:
         outputs = _in_micro_batches(loaded, feed, count=len(request.index), micro_batch=micro_batch, turn=taken)
     embeddings, loss = outputs[0], None if entry.loss_metric is None else outputs[1]
     good = np.isfinite(embeddings).all(axis=1)

@@ -1,4 +1,4 @@
-"""Whose turn it is to compute: so many requests at once, each on a thread of its own, and one alone where memory does not hold two."""
+"""Whose turn it is to compute: so many requests at once, on threads of their own for CUDA, and one alone where memory does not hold two."""
 
 import logging
 from collections import deque
@@ -16,8 +16,8 @@ logger = logging.getLogger("clayline.server")
 class Turn:
     """One request's turn, as ``Turns.take`` gives it."""
 
-    def __init__(self, turns: "Turns", *, worker: ThreadPoolExecutor, log: Log) -> None:
-        """Belong to ``turns``, and compute on the one thread of ``worker``."""
+    def __init__(self, turns: "Turns", *, worker: ThreadPoolExecutor | None, log: Log) -> None:
+        """Belong to ``turns``, and compute on the one thread of ``worker``, or without one on the caller's."""
         self._turns = turns
         self.worker = worker
         self.log = log
@@ -26,30 +26,34 @@ class Turn:
         """Whether another computed at any time of this one's latest run; kept by ``turns``."""
 
     def attempt[T](self, work: Callable[[], T]) -> T:
-        """Do ``work`` on this turn's thread and give what it gives. Raises as it does.
+        """Do ``work`` and give what it gives. Raises as it does.
 
         Where memory does not suffice while others compute too, they may hold what it lacks: then it is done once more when no other
         computes, before anybody concludes that it is too much.
         """
         self._turns.note_run(self)
         try:
-            return self.worker.submit(work).result()
+            return self._do(work)
         except (MemoryError, RuntimeError) as error:
             if not (self.accompanied and out_of_memory(error)):
                 raise
         # Outside the handler, whose error keeps the failed run's values in memory.
         self.log.warning("memory does not suffice beside another batch: the same chips again, alone")
         with self._turns.alone(self):
-            return self.worker.submit(work).result()
+            return self._do(work)
+
+    def _do[T](self, work: Callable[[], T]) -> T:
+        return work() if self.worker is None else self.worker.submit(work).result()
 
 
 class Turns:
-    """At most ``count`` requests that compute at once, on ``count`` threads that live as long as this does.
+    """At most ``count`` requests that compute at once.
 
-    ONNX Runtime keeps cuDNN's plans for attention by thread: each new thread would make them anew. See model/README.md.
+    With ``own_threads`` on ``count`` threads that live as long as this does: ONNX Runtime keeps cuDNN's plans for attention by thread, and
+    each new one would make them anew. On the CPU handing runs to other threads only costs time. See model/README.md.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, own_threads: bool) -> None:
         """Begin with nobody computing."""
         self.count = count
         self._free = BoundedSemaphore(count)
@@ -57,7 +61,9 @@ class Turns:
         # newcomers, who wait behind it, cannot keep one from ever being alone.
         self._entrance = Lock()
         # As many as ``_free`` has left, or more. One thread each: whoever has a turn keeps its thread, which the warm-up counts on.
-        self._idle = deque(ThreadPoolExecutor(1, thread_name_prefix=f"compute-{number}") for number in range(count))
+        self._idle = deque(
+            ThreadPoolExecutor(1, thread_name_prefix=f"compute-{number}") if own_threads else None for number in range(count)
+        )
         self._holders: set[Turn] = set()
         self._noting = Lock()
 

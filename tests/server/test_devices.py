@@ -13,7 +13,7 @@ from onnxruntime import OrtValue
 from tests.server.model_folders import build_chained_folder, chained_oracle, write_manifest
 from tests.server.requests import chips
 
-from server.app import default_concurrency
+from server.app import EndpointApp, default_concurrency
 from server.chain import Chain, Stage
 from server.folders import LoadedEntry, ModelFolders, load_folders
 from server.sessions import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, providers
@@ -127,6 +127,8 @@ def test_two_compute_at_once_on_cuda_and_one_on_the_cpu(tmp_path: Path, got: tup
     other = LoadedEntry(folder="other-v1.0", entry=loaded.entry, chain=chain, advised=None, untrained=False)
     folders = ModelFolders(entries={"chained-v1.0": {"a": loaded}, "other-v1.0": {"b": other}})
     assert default_concurrency(folders) == at_once
+    with EndpointApp(micro_batch=None, concurrency=None, give_up=lambda: None).turns(folders).take() as turn:
+        assert (turn.worker is not None) == (CUDA_PROVIDER in got)  # threads of their own are there for cuDNN
 
 
 def test_cuda_is_asked_for_before_the_cpu_with_options_only_where_it_is_built_in() -> None:

@@ -205,11 +205,11 @@ def test_on_cuda_the_warm_up_takes_what_requests_will_and_finds_the_size_that_fi
 ) -> None:
     chain = Faltering(most, device="cuda")
     loaded = faltering_entry(tmp_path, chain)
-    warm_up(loaded, micro_batch=micro_batch, turns=Turns(1))
+    warm_up(loaded, micro_batch=micro_batch, turns=Turns(1, own_threads=True))
     assert chain.tried == tried
     assert loaded.limit.cap(64) == (64 if most == 64 else 16 if most == 20 else 1)
     on_cpu = Faltering(most)
-    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=micro_batch, turns=Turns(1))
+    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=micro_batch, turns=Turns(1, own_threads=True))
     assert on_cpu.tried == [1]
 
 

@@ -57,7 +57,7 @@ def taking_turns(turns: Turns, loaded: LoadedEntry, tmp_path: Path, pixels: NDAr
 @pytest.mark.parametrize(("count", "most"), [(8, 8), (1, 4)])
 def test_a_batch_that_lacks_the_memory_which_another_holds_waits_for_it_and_keeps_its_size(tmp_path: Path, count: int, most: int) -> None:
     chain = Shared(most)
-    loaded, turns = faltering_entry(tmp_path, chain), Turns(2)
+    loaded, turns = faltering_entry(tmp_path, chain), Turns(2, own_threads=True)
     first, second = chips(4), chips(count, seed=1)
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(taking_turns, turns, loaded, tmp_path, first)
@@ -73,7 +73,7 @@ def test_a_batch_that_lacks_the_memory_which_another_holds_waits_for_it_and_keep
 
 def test_a_batch_too_large_even_alone_is_halved_then(tmp_path: Path) -> None:
     chain = Shared(5)
-    loaded, turns = faltering_entry(tmp_path, chain), Turns(2)
+    loaded, turns = faltering_entry(tmp_path, chain), Turns(2, own_threads=True)
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(taking_turns, turns, loaded, tmp_path, chips(4))
         assert chain.first_runs.wait(SECONDS)
@@ -89,14 +89,14 @@ def test_a_batch_too_large_even_alone_is_halved_then(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_who_computes_alone_is_halved_at_once(tmp_path: Path, count: int) -> None:
     chain = Faltering(4)
-    loaded, turns = faltering_entry(tmp_path, chain), Turns(count)
+    loaded, turns = faltering_entry(tmp_path, chain), Turns(count, own_threads=True)
     for _ in range(2):  # the second finds no trace of the first
         taking_turns(turns, loaded, tmp_path, chips(8))
     assert chain.tried == [8, 4, 4, 4, 4]
 
 
 def test_another_failure_beside_another_batch_is_not_tried_again() -> None:
-    turns = Turns(2)
+    turns = Turns(2, own_threads=True)
     tried: list[int] = []
 
     def fail() -> None:
@@ -109,7 +109,7 @@ def test_another_failure_beside_another_batch_is_not_tried_again() -> None:
 
 
 def test_two_that_both_want_to_be_alone_are_so_one_after_the_other() -> None:
-    turns, both, lock = Turns(2), threading.Barrier(2), threading.Lock()
+    turns, both, lock = Turns(2, own_threads=True), threading.Barrier(2), threading.Lock()
     runs: list[str] = []
 
     def fails_first(name: str) -> Callable[[], str]:
@@ -161,20 +161,22 @@ class Meeting(Faltering):
 
 def test_on_cuda_the_warm_up_runs_as_many_at_once_as_will_compute(tmp_path: Path) -> None:
     chain = Meeting(64, device="cuda")
-    warm_up(faltering_entry(tmp_path, chain), micro_batch=16, turns=Turns(2))
+    warm_up(faltering_entry(tmp_path, chain), micro_batch=16, turns=Turns(2, own_threads=True))
     assert chain.tried == [16, 16, 8, 8, 4, 4, 2, 2, 1, 1]
     on_cpu = Faltering(64)
-    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=16, turns=Turns(2))
+    warm_up(faltering_entry(tmp_path / "cpu", on_cpu), micro_batch=16, turns=Turns(2, own_threads=True))
     assert on_cpu.tried == [1]
 
 
 def test_a_warm_up_that_fails_in_one_of_several_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of data"):
-        warm_up(faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")), micro_batch=4, turns=Turns(2))
+        warm_up(
+            faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")), micro_batch=4, turns=Turns(2, own_threads=True)
+        )
 
 
 def test_no_more_than_count_compute_at_once() -> None:
-    turns, lock = Turns(2), threading.Lock()
+    turns, lock = Turns(2, own_threads=True), threading.Lock()
     now = most = 0
 
     def request() -> None:

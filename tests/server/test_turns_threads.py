@@ -58,7 +58,7 @@ def send(loaded: LoadedEntry, turns: Turns, tmp_path: Path, counts: list[int]) -
 
 
 def test_requests_compute_on_the_threads_that_the_warm_up_used_and_with_its_sizes(tmp_path: Path) -> None:
-    chain, turns = Noting(64, device="cuda"), Turns(3)
+    chain, turns = Noting(64, device="cuda"), Turns(3, own_threads=True)
     loaded = faltering_entry(tmp_path, chain)
     warm_up(loaded, micro_batch=8, turns=turns)
     assert list(chain.sizes.values()) == [[8, 4, 2, 1]] * 3
@@ -73,7 +73,7 @@ class Straggling(Turns):
     """Turns of which the second is asked for once the first was handed in, or has been waited for."""
 
     def __init__(self) -> None:
-        super().__init__(2)
+        super().__init__(2, own_threads=True)
         self.asked = itertools.count()
         self.handed_in = threading.Event()
 
@@ -94,14 +94,21 @@ def test_no_thread_is_warmed_up_twice_in_place_of_one_that_starts_late(tmp_path:
 
 
 def test_a_thread_that_lacked_memory_in_the_warm_up_is_warmed_up_all_the_same(tmp_path: Path) -> None:
-    chain, turns = NotingShared(16, device="cuda"), Turns(2)
+    chain, turns = NotingShared(16, device="cuda"), Turns(2, own_threads=True)
     warm_up(faltering_entry(tmp_path, chain), micro_batch=16, turns=turns)
     assert sorted(chain.sizes.values()) == [[16, 8, 4, 2, 1], [16, 16, 8, 4, 2, 1]]
 
 
 def test_the_second_entry_is_warmed_up_on_the_same_threads(tmp_path: Path) -> None:
-    first, second, turns = Noting(64, device="cuda"), Noting(64, device="cuda"), Turns(2)
+    first, second, turns = Noting(64, device="cuda"), Noting(64, device="cuda"), Turns(2, own_threads=True)
     for number, chain in enumerate((first, second)):
         warm_up(faltering_entry(tmp_path / str(number), chain), micro_batch=4, turns=turns)
     assert first.sizes.keys() == second.sizes.keys()
     assert list(second.sizes.values()) == [[4, 2, 1]] * 2
+
+
+def test_on_the_cpu_whoever_has_a_turn_computes_on_its_own_thread() -> None:
+    chain, turns = Noting(64), Turns(1, own_threads=False)
+    with turns.take() as turn:
+        turn.attempt(lambda: chain.run({"pixels": chips(2)}))
+    assert list(chain.sizes) == [threading.get_ident()]
