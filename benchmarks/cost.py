@@ -37,7 +37,7 @@ SHARE_OF_MATMUL = 0.55
 """The goal for `large` fp16; not measured yet. benchmarks/clay_gpu.py measures it."""
 MEASURED_GPU: dict[str, float] = {}
 """Chips a second of `large`, fp16, by instance type, where clay_gpu.py has run. None has been measured."""
-CPU_SECONDS = {"fp32": 10.6, "int8": 6.9}
+CPU_SECONDS = {"fp32": 10.5, "int8": 7.0}
 """CPU seconds a chip of `large`: two cores, AMD EPYC, AVX2 without VNNI, 2026-11-22, `benchmarks/clay_cpu.py`."""
 
 
