@@ -14,7 +14,8 @@ SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.j
 demo: setup ## embed the bundled scene on this machine
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
-test: setup setup-sam setup-gpio setup-publish setup-model check build ## everything, the built functions and layers among it
+test: setup ## everything, the built functions and layers among it
+	$(MAKE) -j3 setup-sam setup-gpio setup-publish setup-model check build
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
 	$(BIN)/pytest -q -n 2 --dist loadfile -m pipeline
 
