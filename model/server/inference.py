@@ -16,7 +16,7 @@ from clayline.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
 from server.chain import Chain
 from server.folders import LoadedEntry
 from server.memory import out_of_memory
-from server.request_log import Log
+from server.request_log import FieldLog, Log
 from server.sessions import CPU
 from server.turns import Turn, Turns
 
@@ -151,4 +151,4 @@ def _store(token: str, parts: list[NDArray[np.float32]], places: list[NDArray[np
 
 def _log(loaded: LoadedEntry) -> Log:
     """Give where lines go that are about no request."""
-    return logging.LoggerAdapter(logger, {"folder": loaded.folder, "token": loaded.entry.token}, merge_extra=True)
+    return FieldLog(logger, folder=loaded.folder, token=loaded.entry.token)

@@ -1,7 +1,6 @@
 """Contenders that fail take only themselves along, and say why; what was measured until then is reported."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import onnxruntime
 import pytest
 from benchmarks.clay_contenders import Contender, ContenderError, alternate, compare
 from benchmarks.clay_gpu_run import lend_cuda_libraries
-from benchmarks.clay_server_program import MergingAdapter
 from tests.server.container import Container, start_process
 
 from benchmarks import clay_gpu, clay_gpu_parts, clay_onnx, clay_server
@@ -154,16 +152,6 @@ def test_torchs_cuda_libraries_are_lent_to_a_python_without_any(tmp_path: Path, 
     assert lend_cuda_libraries(Path(sys.executable), torch_python) == folders
     assert os.environ["LD_LIBRARY_PATH"] == os.pathsep.join(["/before", *folders])
     assert lend_cuda_libraries(Path(sys.executable), tmp_path / "nonexistent") == []
-
-
-@pytest.mark.parametrize("extra", [None, {"chips": 3, "token": "call's"}])
-@pytest.mark.parametrize("merge_extra", [True, False])
-def test_what_stands_for_the_newer_logger_adapter_does_as_it_does(extra: dict[str, object] | None, *, merge_extra: bool) -> None:
-    logger = logging.getLogger("clayline.test")
-    own: dict[str, object] = {"token": "own", "folder": "f"}
-    adapters = [each(logger, own, merge_extra=merge_extra) for each in (logging.LoggerAdapter, MergingAdapter)]
-    expected, found = (adapter.process("said", {} if extra is None else {"extra": extra}) for adapter in adapters)
-    assert found == expected
 
 
 def gpu_program(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:

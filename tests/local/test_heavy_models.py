@@ -1,7 +1,9 @@
 """Models that take long to load and to compute: what is told meanwhile, and what ends the waiting."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.pipeline.scenes import landsat
@@ -67,6 +69,23 @@ class Impatient(Session):
     def _progress(self) -> Progress:
         session._NO_PROGRESS = 3.0 if self.endpoint.open_requests else 300.0
         return super()._progress()
+
+
+class Ended(Session):
+    """A scene that has ended before anybody looked."""
+
+    def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
+        assert wait_seconds
+        yield {"detail": {"source_uri": "s3://scenes/item.json", "status": "SceneEmbedded"}}
+
+    def _progress(self) -> Progress:
+        return Progress(batches=3, settled=3)
+
+
+def test_the_last_progress_is_told_though_the_scene_has_ended(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    assert Ended(logs=tmp_path).wait("s3://scenes/item.json", progress=seen.append)["status"] == "SceneEmbedded"
+    assert seen == [Progress(batches=3, settled=3)]
 
 
 @pytest.mark.pipeline

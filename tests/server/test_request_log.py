@@ -26,6 +26,7 @@ from server.folders import LoadedEntry, ModelFolders, load_folders
 from server.health import FAILURES
 from server.listener import Listener
 from server.log_lines import JsonLines
+from server.request_log import FieldLog
 
 if TYPE_CHECKING:
     from server.chain import Chain
@@ -192,3 +193,11 @@ def test_a_request_whose_header_says_nothing_has_its_seconds_alone(serving: Serv
     assert serving.ask(clayline="request/2") == (400, "malformed")
     (line,) = serving.lines()
     assert (line["reason"], line["seconds"] > 0, "batch" in line) == ("malformed", True, False)
+
+
+@pytest.mark.parametrize("extra", [None, {"chips": 3, "token": "call's"}])
+def test_fields_stand_beside_a_lines_own_as_in_the_newer_logger_adapter(extra: dict[str, object] | None) -> None:
+    logger = logging.getLogger("clayline.test")
+    adapters = logging.LoggerAdapter(logger, {"token": "own", "folder": "f"}, merge_extra=True), FieldLog(logger, token="own", folder="f")
+    expected, found = (adapter.process("said", {} if extra is None else {"extra": extra}) for adapter in adapters)
+    assert found == expected
