@@ -1,139 +1,158 @@
-"""The stages of a batch: what is logged of each, and that those of different batches overlap."""
+"""The stages of a batch: what is logged of each, and that those of different batches overlap.
+
+No test compares with a length of time but one that it measured itself within what it compares: a slow machine only makes both longer.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.container import Container, running_container
-from tests.server.model_folders import build_model_folder
-from tests.server.requests import chips, request_body
+from tests.server.scripted_chains import Gated
+from tests.server.serving import RUN, TOKEN, Serving, log_of, serving
 
-BATCHES = ("b00000", "b00001", "b00002")
-
-
-@contextmanager
-def slow_container(tmp_path: Path, *flags: str) -> Iterator[tuple[Container, Path]]:
-    """A server whose runs take long enough to be looked at, with every event in its log."""
-    folder = build_model_folder(tmp_path / "models", busy_loops=150)
-    with running_container(tmp_path / "models", tmp_path / "log", "--cpu-threads", "1", "--log-level", "DEBUG", *flags) as container:
-        yield container, folder
+FIRST, SECOND, THIRD = BATCHES = ("b00000", "b00001", "b00002")
+STAGES = ("receiving", "parsing", "waiting", "computing", "serialising")
+ROUNDED = 1e-6
+"""The log gives microseconds."""
 
 
-def send_all(container: Container, folder: Path, *, after: str = "batch parsed") -> dict[str, float]:
-    """Send each batch once ``after`` is logged of the one before; give the clock at which each was answered."""
+def timed(server: Serving, batch: str, **about: Any) -> Callable[[], float]:
+    """Give what sends a batch, and gives the seconds that passed until it was answered."""
 
-    def invoke(batch: str) -> float:
-        assert container.invoke(request_body(folder, chips(2), batch=batch)).status == 200
-        return time.time()
+    def ask() -> float:
+        began = time.perf_counter()
+        assert server.ask(batch, **about) == (200, "")
+        return time.perf_counter() - began
 
-    with ThreadPoolExecutor(len(BATCHES)) as pool:
-        futures = []
-        for batch in BATCHES:
-            futures.append(pool.submit(invoke, batch))
-            container.wait_for(after, batch=batch)
-        return {batch: future.result() for batch, future in zip(BATCHES, futures, strict=True)}
+    return ask
 
 
-def events(container: Container) -> list[tuple[str, str]]:
-    return [(line["message"], line["batch"]) for line in container.lines() if line.get("batch")]
+def seconds_of(server: Serving, batch: str) -> dict[str, float]:
+    """Give the seconds of each stage, which add up to the whole."""
+    line = server.line("batch computed", batch)
+    seconds = {stage: float(line[f"seconds_{stage}"]) for stage in STAGES}
+    assert all(value >= 0 for value in seconds.values()), seconds
+    assert sum(seconds.values()) == pytest.approx(line["seconds"], abs=1e-5)
+    return seconds
 
 
-def clock_of(container: Container, event: str, batch: str) -> float:
-    (line,) = [line for line in container.lines() if (line["message"], line.get("batch")) == (event, batch)]
-    return datetime.fromisoformat(line["time"]).timestamp()
+def events(server: Serving, *messages: str) -> list[tuple[str, str]]:
+    return [(line["message"], line["batch"]) for line in server.log() if line["message"] in messages]
 
 
 def test_the_next_batch_is_received_and_parsed_while_one_computes_and_the_one_before_is_answered(tmp_path: Path) -> None:
-    with slow_container(tmp_path) as (container, folder):
-        answered = send_all(container, folder)
-        order = events(container)
-        first, second, third = BATCHES
-        # One computes at a time, in the order in which they came...
-        computing = [event for event in order if event[0] in {"batch begun", "batch embedded"}]
-        assert computing == [(message, batch) for batch in BATCHES for message in ("batch begun", "batch embedded")]
-        # ... while the next ones are parsed ...
-        assert order.index(("batch parsed", second)) < order.index(("batch embedded", first))
-        assert order.index(("batch parsed", third)) < order.index(("batch embedded", second))
-        # ... and the one before is on its way to its client.
-        assert answered[first] < clock_of(container, "batch embedded", second)
-        assert answered[second] < clock_of(container, "batch embedded", third)
+    chain = Gated(3)
+    with serving(tmp_path, chain) as server, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(server.ask, FIRST, pixel=0)]
+        for number, before in enumerate(chain.gates[:2]):
+            before.wait_until_entered()
+            # While one computes, the next one is received and parsed ...
+            answers.append(pool.submit(server.ask, BATCHES[number + 1], pixel=number + 1))
+            server.log.wait_for("batch parsed", batch=BATCHES[number + 1])
+            # ... and while the next one computes, the answer to the one before reaches its client.
+            before.opened.set()
+            chain.gates[number + 1].wait_until_entered()
+            assert answers[number].result(60) == (200, "")
+        chain.gates[2].opened.set()
+        assert answers[2].result(60) == (200, "")
+        # One at a time, in the order in which they came.
+        order = events(server, "batch begun", "batch embedded")
+        assert order == [(message, batch) for batch in BATCHES for message in ("batch begun", "batch embedded")]
 
 
 def test_with_concurrency_2_two_batches_compute_at_once(tmp_path: Path) -> None:
-    with slow_container(tmp_path, "--concurrency", "2") as (container, folder):
-        send_all(container, folder)
+    chain = Gated(3)
+    with serving(tmp_path, chain, concurrency=2) as server, ThreadPoolExecutor(3) as pool:
+        answers = []
+        for number, batch in enumerate(BATCHES):
+            answers.append(pool.submit(server.ask, batch, pixel=number))
+            server.log.wait_for("batch parsed", batch=batch)
+            if number < 2:  # the second one while the first is held
+                chain.gates[number].wait_until_entered()
+        chain.release()
+        assert [answer.result() for answer in answers] == [(200, "")] * 3
         begun, most = 0, 0
-        for message, _ in events(container):
-            begun += {"batch begun": 1, "batch embedded": -1}.get(message, 0)
+        for message, _ in events(server, "batch begun", "batch embedded"):
+            begun += 1 if message == "batch begun" else -1
             most = max(most, begun)
     assert most == 2
 
 
-def computed(container: Container, batch: str) -> dict[str, Any]:
-    (line,) = [line for line in container.lines() if line["message"] == "batch computed" and line["batch"] == batch]
-    return line
-
-
-STAGES = ("receiving", "parsing", "waiting", "computing", "serialising")
-
-
 def test_a_batchs_line_tells_its_size_and_the_seconds_of_each_stage(tmp_path: Path) -> None:
-    with slow_container(tmp_path, "--micro-batch", "1") as (container, folder):
-        body = request_body(folder, chips(2), batch=BATCHES[0])
-        started = time.perf_counter()
-        container.invoke(body)
-        took = time.perf_counter() - started
-        line = computed(container, BATCHES[0])
-    assert (line["run"], line["attempt"], line["token"]) == ("0a" * 16, 2, "tiny-v1.0-test")
-    assert (line["chips"], line["bytes"], line["micro_batch"], line["non_finite"]) == (2, len(body), 1, 0)
-    seconds = {stage: line[f"seconds_{stage}"] for stage in STAGES}
-    assert all(value >= 0 for value in seconds.values()), seconds
-    assert sum(seconds.values()) == pytest.approx(line["seconds"], abs=1e-5)
-    assert line["seconds"] < took
-    assert seconds["computing"] == max(seconds.values())
+    chain = Gated(1)
+    (gate,) = chain.gates
+    with serving(tmp_path, chain, micro_batch=1) as server, ThreadPoolExecutor(1) as pool:
+        took = pool.submit(timed(server, FIRST, count=2))
+        gate.wait_until_entered()
+        gate.hold()
+        line = server.line("batch computed", FIRST) if took.result() else {}
+        seconds = seconds_of(server, FIRST)
+        size = len(server.body(FIRST, count=2))
+    assert (line["run"], line["attempt"], line["token"]) == (RUN, 3, TOKEN)
+    assert (line["chips"], line["bytes"], line["micro_batch"], line["non_finite"]) == (2, size, 1, 0)
+    assert line["seconds"] < took.result() + ROUNDED
+    # The chain's own time is in computing, and so in no other one.
+    assert seconds["computing"] >= gate.seconds - ROUNDED
+    assert max(seconds[stage] for stage in STAGES if stage != "computing") <= took.result() - gate.seconds + ROUNDED
 
 
 def test_who_waits_for_another_batch_says_so(tmp_path: Path) -> None:
-    with slow_container(tmp_path) as (container, folder):
-        send_all(container, folder)
-        first, second = computed(container, BATCHES[0]), computed(container, BATCHES[1])
-    assert second["seconds_waiting"] > first["seconds_computing"] / 4 > 4 * first["seconds_waiting"]
+    chain = Gated(2)
+    first, second = chain.gates
+    with serving(tmp_path, chain) as server, ThreadPoolExecutor(2) as pool:
+        took_first = pool.submit(timed(server, FIRST, pixel=0))
+        first.wait_until_entered()
+        took_second = pool.submit(timed(server, SECOND, pixel=1))
+        server.log.wait_for("batch parsed", batch=SECOND)
+        waited = first.hold()
+        second.wait_until_entered()
+        second.hold()
+        assert took_first.result() > waited
+        assert took_second.result() > waited
+        computing, waiting = seconds_of(server, FIRST), seconds_of(server, SECOND)
+    assert computing["computing"] >= waited - ROUNDED
+    assert computing["waiting"] <= took_first.result() - first.seconds + ROUNDED
+    assert waiting["waiting"] >= waited - ROUNDED
+    assert waiting["computing"] >= second.seconds - ROUNDED
+    assert waiting["computing"] <= took_second.result() - waited + ROUNDED
 
 
 def test_who_waits_for_a_thread_says_so_too(tmp_path: Path) -> None:
-    with slow_container(tmp_path, "--threads", "1") as (container, folder), ThreadPoolExecutor(2) as pool:
-        sent = []
-        for batch in BATCHES[:2]:
-            sent.append(pool.submit(container.invoke, request_body(folder, chips(2), batch=batch)))
-            container.wait_for("batch begun", batch=BATCHES[0])
-        assert [each.result().status for each in sent] == [200, 200]
-        first, second = computed(container, BATCHES[0]), computed(container, BATCHES[1])
-    assert second["seconds_waiting"] > first["seconds_computing"] / 4
+    chain = Gated(2)
+    first, second = chain.gates
+    second.opened.set()
+    with serving(tmp_path, chain, threads=1) as server, ThreadPoolExecutor(2) as pool:
+        took_first = pool.submit(timed(server, FIRST, pixel=0))
+        first.wait_until_entered()
+        with log_of("waitress.queue") as queue:
+            took_second = pool.submit(timed(server, SECOND, pixel=1))
+            queue.wait_for("Task queue depth is 1")  # received, and the only thread computes
+        waited = first.hold()
+        assert took_first.result() > waited
+        assert took_second.result() > waited
+        assert seconds_of(server, SECOND)["waiting"] >= waited - ROUNDED
+        assert events(server, "batch computed", "batch parsed")[:2] == [("batch parsed", FIRST), ("batch computed", FIRST)]
 
 
 def test_a_slow_sender_shows_in_receiving(tmp_path: Path) -> None:
-    folder = build_model_folder(tmp_path / "models")
-    with running_container(tmp_path / "models", tmp_path / "log") as container:
-        body = request_body(folder, chips(2), batch=BATCHES[0])
+    chain = Gated(1)
+    chain.release()
+    with serving(tmp_path, chain) as server:
+        body = server.body(FIRST)
         lingered = 0.0
 
         def slowly() -> Iterator[bytes]:
             nonlocal lingered
             yield body[:1000]
             for _ in range(2):  # what was sent before is read by the turn of the server's loop after the first answer
-                assert container.request("GET", "/ping").status == 200
+                assert server.ping() == 200
             began = time.perf_counter()
             time.sleep(0.1)
             lingered = time.perf_counter() - began
             yield body[1000:]
 
-        headers = {"Content-Length": str(len(body))}
-        assert container.request("POST", "/invocations", slowly(), headers=headers).status == 200
-        line = computed(container, BATCHES[0])
-    assert line["seconds_receiving"] >= lingered - 1e-5  # the log rounds
-    assert sum(line[f"seconds_{stage}"] for stage in STAGES) == pytest.approx(line["seconds"], abs=1e-5)  # so it is in no other one
+        assert server.send(slowly(), **{"Content-Length": str(len(body))}) == (200, "")
+        assert seconds_of(server, FIRST)["receiving"] >= lingered - ROUNDED  # so it is in no other one
