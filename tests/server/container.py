@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
+PROGRAM: Final = (sys.executable, "-m", "server")
+ONNX_RUNTIME: Final = re.compile(r"(\x1b\[[0-9;]*m)?\d{4}-\d\d-\d\d .*\[[WE]:onnxruntime:")
+"""A line of ONNX Runtime's own, coloured or not: on machines with some graphics cards it warns when it is imported, before any setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Container:
     log: Path
     port: int
     libraries_print: bool = False
-    """Whether the log may hold lines that are not JSON: ONNX Runtime tells of CUDA's libraries past the server's logging."""
+    """Whether the log may hold further lines that are not JSON: CUDA's libraries print past the server's logging."""
 
     @property
     def url(self) -> str:
@@ -64,11 +68,12 @@ class Container:
         return log_lines(self.log, libraries_print=self.libraries_print)
 
     def wait_until_ready(self, *, seconds: float = 60) -> None:
-        """Ask /ping until it answers 200. Raises AssertionError with the log if the process ends first, or takes longer."""
+        """Ask /ping until it answers 200 and the log says so. Raises AssertionError with it if the process ends first, or takes longer."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if self.request("GET", "/ping").status == http.HTTPStatus.OK:
+                    self.wait_for("ready")  # /ping answers a moment before
                     return
             except ConnectionError:
                 time.sleep(0.5)  # it is ending: let its last lines reach the log
@@ -78,7 +83,9 @@ class Container:
     def wait_for(self, message: str, *, batch: str | None = None, times: int = 1) -> None:
         """Wait until it logged ``message``, of ``batch`` if given, this often. Raises AssertionError with the log after a minute."""
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
+        goes_on = True
+        while goes_on:
+            goes_on = time.monotonic() < deadline and self.process.poll() is None  # before the look: what it logged last counts
             found = [line for line in self.lines() if line["message"] == message and batch in {None, line.get("batch")}]
             if len(found) >= times:
                 return
@@ -92,13 +99,12 @@ class Container:
 
 
 def log_lines(log: Path, *, libraries_print: bool = False) -> list[dict[str, Any]]:
+    """Give what was logged so far. Raises ValueError for a line that is neither JSON nor ONNX Runtime's, unless ``libraries_print``."""
     whole = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return [json.loads(line) for line in whole if line.startswith("{") or not libraries_print]
+    return [json.loads(line) for line in whole if line.startswith("{") or not (libraries_print or ONNX_RUNTIME.match(line))]
 
 
-def start_process(
-    models: Path, log: Path, *flags: str, program: tuple[str, ...] = (sys.executable, "-m", "server")
-) -> subprocess.Popen[bytes]:
+def start_process(models: Path, log: Path, *flags: str, program: tuple[str, ...] = PROGRAM) -> subprocess.Popen[bytes]:
     """Start it on a free port; ``log`` takes stdout and stderr. The caller's PYTHONPATH follows the program's: packages may lie there."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAYLINE_")}
     paths = [str(ROOT / "model"), str(ROOT / "layers/clayline"), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
@@ -120,13 +126,11 @@ def listening_port(process: subprocess.Popen[bytes], log: Path, *, seconds: floa
 
 
 @contextmanager
-def running_container(models: Path, log: Path, *flags: str) -> Iterator[Container]:
-    """Start the program, wait until /ping answers 200, end it."""
-    process = start_process(models, log, *flags)
+def listening_container(models: Path, log: Path, *flags: str, program: tuple[str, ...] = PROGRAM) -> Iterator[Container]:
+    """Start the program, wait until it listens, end it."""
+    process = start_process(models, log, *flags, program=program)
     try:
-        container = Container(process=process, log=log, port=listening_port(process, log))
-        container.wait_until_ready()
-        yield container
+        yield Container(process=process, log=log, port=listening_port(process, log))
     finally:
         if process.poll() is None:
             process.terminate()
@@ -135,3 +139,11 @@ def running_container(models: Path, log: Path, *flags: str) -> Iterator[Containe
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def running_container(models: Path, log: Path, *flags: str) -> Iterator[Container]:
+    """Start the program, wait until /ping answers 200, end it."""
+    with listening_container(models, log, *flags) as container:
+        container.wait_until_ready()
+        yield container
