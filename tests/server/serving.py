@@ -154,5 +154,6 @@ def serving(
             yield Serving(listener=listener, digest=loaded.entry.digest, log=log, ended=ended)
         finally:
             chain.release()
-            listener.stop()
+            if not ended.done():  # stopped by the test, it has closed what would wake it
+                listener.stop()
         assert ended.result(2 * SECONDS)

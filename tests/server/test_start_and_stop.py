@@ -1,17 +1,17 @@
 """What the container's program refuses to start with, when it says it is ready, and how it ends."""
 
+import errno
 import hashlib
 import http.client
 import json
 import os
 import shutil
-import signal
+import socket
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ import numpy as np
 import onnx
 import pytest
 import safetensors.numpy
-from tests.server.container import ROOT, Container, Reply, listening_port, log_lines, running_container, start_process
+from tests.server.container import ROOT, Container, listening_container, log_lines, running_container, start_process
 from tests.server.model_folders import GRAPH, build_model_folder, tiny_oracle
+from tests.server.scripted_chains import SECONDS, Gated
+from tests.server.serving import serving
 
 from clayline.manifest import ModelEntry, entry_digest
 
@@ -163,65 +165,100 @@ def test_a_graph_that_does_not_fit_its_entry_is_refused(tmp_path: Path, claimed:
     assert words in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
+def open_to_write(pipe: Path) -> int:
+    """Open a named pipe once somebody opens it to read. Raises OSError where nobody does."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+@contextmanager
+def loading(models: Path, log: Path) -> Iterator[tuple[Container, Callable[[], None]]]:
+    """Start the program on a folder whose manifest does not end; what comes with the container ends it, and with it the loading.
+
+    The manifest is a pipe: this program opens its end once the other one is opened to be read, so the folder is being loaded then.
+    """
+    manifest = build_model_folder(models) / "manifest.json"
+    text = manifest.read_bytes()
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with listening_container(models, log) as container, os.fdopen(open_to_write(manifest), "wb") as end:
+
+        def finish() -> None:
+            end.write(text)
+            end.close()
+
+        yield container, finish
+
+
 def test_ping_is_503_until_everything_is_warm(tmp_path: Path) -> None:
-    build_model_folder(tmp_path / "models", busy_loops=400)
-    process = start_process(tmp_path / "models", tmp_path / "log")
-    try:
-        container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
-        statuses = [container.request("GET", "/ping").status]
-        assert container.request("POST", "/invocations", b"x").status == statuses[0] == 503
-        deadline = time.monotonic() + 60
-        while statuses[-1] != 200 and time.monotonic() < deadline:
-            time.sleep(0.05)
-            statuses.append(container.request("GET", "/ping").status)
-        assert set(statuses[:-1]) == {503}
-        assert statuses[-1] == 200
-        assert "ready" in [line["message"] for line in container.lines()]
+    with loading(tmp_path / "models", tmp_path / "log") as (container, finish_loading):
+        for _ in range(3):
+            assert container.request("GET", "/ping").status == 503
+        assert container.invoke(b"x").status == 503
+        assert [line["message"] for line in container.lines()] == ["listening"]
+        finish_loading()
+        container.wait_until_ready()
+        assert container.request("GET", "/ping").status == 200
+        assert container.invoke(b"x").status == 400
         assert container.terminate() == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
-def test_sigterm_while_a_model_is_loaded_ends_at_once(tmp_path: Path) -> None:
-    build_model_folder(tmp_path / "models", busy_loops=4000)
-    process = start_process(tmp_path / "models", tmp_path / "log", "--cpu-threads", "1")
-    container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
-    time.sleep(0.5)
-    assert container.request("GET", "/ping").status == 503
-    started = time.monotonic()
-    assert container.terminate() == 0
-    assert time.monotonic() - started < 10
+def test_sigterm_while_a_model_is_loaded_ends_without_it(tmp_path: Path) -> None:
+    with loading(tmp_path / "models", tmp_path / "log") as (container, _never_called):
+        assert container.request("GET", "/ping").status == 503
+        assert container.terminate() == 0
+        assert [line["message"] for line in container.lines()] == ["listening", "stopped"]
 
 
-def ask_while(condition: Callable[[], bool], container: Container) -> None:
-    while condition():
-        with suppress(ConnectionResetError):  # connected but not yet accepted when the listening socket was closed
-            container.request("GET", "/ping")
+def wait_until_refused(port: int) -> None:
+    """Connect until nobody listens any more. Raises AssertionError where somebody goes on to."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:  # as the listening socket was closed
+            continue
+        time.sleep(0.01)
+    raise AssertionError("it goes on to listen")
 
 
-def test_sigterm_finishes_what_was_accepted_and_accepts_nothing_more(tmp_path: Path) -> None:
-    folder = build_model_folder(tmp_path / "models", busy_loops=300)
-    pixels = np.random.default_rng(0).integers(0, 3000, (2, 3, 64, 64)).astype(np.uint16)
-    replies: list[Reply] = []
-    flags = ("--cpu-threads", "1", "--log-level", "DEBUG")
-    with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
-        threads = [threading.Thread(target=lambda: replies.append(container.invoke(body_for(folder, pixels)))) for _ in range(3)]
-        idle = http.client.HTTPConnection("127.0.0.1", container.port, timeout=20)
+def test_what_was_accepted_is_finished_and_nothing_more_is_accepted(tmp_path: Path) -> None:
+    chain = Gated(1)
+    with serving(tmp_path, chain) as server, ThreadPoolExecutor(3) as pool:
+        idle = http.client.HTTPConnection("127.0.0.1", server.listener.port, timeout=SECONDS)
         idle.request("GET", "/ping")
-        idle.getresponse().read()
-        for thread in threads:
-            thread.start()
-        container.wait_for("batch parsed", times=3)  # sent, the first computes, two wait
-        assert not replies
-        container.process.send_signal(signal.SIGTERM)
-        with pytest.raises(ConnectionRefusedError):
-            ask_while(lambda: not replies, container)
-        for thread in threads:
-            thread.join()
-        assert container.process.wait(timeout=30) == 0
+        idle.getresponse().read()  # and stays connected, which must keep nothing from ending
+        answers = [pool.submit(server.ask, f"b0000{number}") for number in range(3)]
+        server.log.wait_for("batch parsed", times=3)
+        chain.gates[0].wait_until_entered()  # the first computes, two wait
+        server.listener.stop()
+        wait_until_refused(server.listener.port)
+        assert not server.ended.done()
+        assert not any(answer.done() for answer in answers)
+        chain.release()
+        assert [answer.result() for answer in answers] == [(200, "")] * 3
+        assert server.ended.result(SECONDS) is True
         idle.close()
+
+
+def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
+    folder = build_model_folder(tmp_path / "models", busy_loops=100)
+    pixels = np.random.default_rng(0).integers(0, 3000, (2, 3, 64, 64)).astype(np.uint16)
+    flags = ("--cpu-threads", "1", "--grace", "60", "--log-level", "DEBUG")
+    with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(container.invoke, body_for(folder, pixels)) for _ in range(3)]
+            container.wait_for("batch parsed", times=3)
+            assert container.terminate() == 0
+            replies = [answer.result() for answer in answers]
         assert container.lines()[-1]["message"] == "stopped"
         assert container.lines()[-1]["finished"] is True
     assert [reply.status for reply in replies] == [200] * 3
@@ -237,25 +274,20 @@ def test_sigterm_does_not_wait_longer_than_the_grace(tmp_path: Path) -> None:
         with ThreadPoolExecutor(1) as sender:
             broken = sender.submit(container.invoke, body_for(folder, pixels))
             container.wait_for("batch begun")
-            started = time.monotonic()
             assert container.terminate() == 1
-            assert time.monotonic() - started < 10
             assert isinstance(broken.exception(), OSError | http.client.HTTPException)
         assert container.lines()[-1]["finished"] is False
 
 
-def test_serve_is_the_same_program(tmp_path: Path) -> None:
+def test_serve_is_the_same_program_and_takes_its_flags(tmp_path: Path) -> None:
     build_model_folder(tmp_path / "models")
     program = ("/usr/bin/env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}", str(ROOT / "model/server/serve"))
-    process = start_process(tmp_path / "models", tmp_path / "log", program=program)
-    try:
-        container = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
+    flags = ("--concurrency", "3", "--micro-batch", "5")
+    with listening_container(tmp_path / "models", tmp_path / "log", *flags, program=program) as container:
         container.wait_until_ready()
+        (ready,) = [line for line in container.lines() if line["message"] == "ready"]
+        assert (ready["concurrency"], ready["micro_batch"]) == (3, {"tiny-v1.0-test": 5})
         assert container.terminate() == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.parametrize(
