@@ -4,17 +4,23 @@ import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 CREDENTIALS: Final[Mapping[str, str]] = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
 
 
-def free_port() -> int:
-    """Give a port of 127.0.0.1 that nobody listens on now."""
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Give a port of 127.0.0.1 that is a child's to listen on, and nobody else's, until the context is left.
+
+    For a child that can only be told a port; one that takes any and says which needs none of this. The port stays bound here without
+    listening. Linux then hands it to nobody who asks for any port, and lets a child listen on it that sets SO_REUSEADDR, as Go does.
+    """
+    with contextlib.closing(socket.socket()) as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def end_process(process: subprocess.Popen[bytes], *, seconds: float) -> int:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from clayline_local.children import CREDENTIALS, child_environment, free_port
+from clayline_local.children import CREDENTIALS, child_environment, reserved_port
 from clayline_local.errors import LocalCloudError
 from clayline_local.function import FunctionSpec
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
@@ -31,7 +31,7 @@ from clayline_local.worker import lambda_environment
 
 BUILT_TEMPLATE: Final = TEMPLATE.parent / ".aws-sam" / "build" / "template.yaml"
 SAM_ENVIRONMENT: Final = TEMPLATE.parent / ".venv-sam"
-START_SECONDS: Final = 20.0
+START_SECONDS: Final = 60.0
 NOBODY: Final = "http://127.0.0.1:1"
 """Where nothing answers."""
 _RUNTIME: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
@@ -72,14 +72,13 @@ def runtime(
     what `sam build` made, whose layers hold all it needs. ``log`` takes what the function and the runtime print, else standard error does.
     Raises LocalCloudError if the emulator does not come up.
     """
-    with tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder:
+    with tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder, reserved_port() as address, reserved_port() as runtime:
         search_path = [str(path.resolve()) for path in spec.search_path]
         python = sys.executable
         if isolated:
             link_runtime(Path(folder))
             search_path.append(folder)
             python = str(Path(sys.executable).resolve())  # the interpreter that the environment was made from, without its packages
-        address, runtime = free_port(), free_port()
         command = [
             str(emulator()),
             *("--runtime-interface-emulator-address", f"127.0.0.1:{address}"),

@@ -1,5 +1,6 @@
 """The container's own program as a child process, on a model folder of this machine."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -7,13 +8,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from clayline_local.children import child_environment, end_process, free_port
+from clayline_local.children import child_environment, end_process
 from clayline_local.errors import LocalCloudError
 from clayline_local.model_folder import ModelFolder
 from clayline_local.template import TEMPLATE
@@ -31,9 +32,17 @@ class ModelServer:
         self._models = scratch / "models"
         self._log = log
         self._begun = time.monotonic()
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", str(port), "--models", str(self._models)]
+        self._port: int | None = None
+        # Its log must say at which port it listens, whatever level the user's environment asks for.
+        flags = {"--host": "127.0.0.1", "--port": "0", "--models": str(self._models), "--log-level": "INFO"}
+        self._command = [sys.executable, "-m", "server", *(part for flag in flags.items() for part in flag)]
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``. Raises LocalCloudError before it listens, which it does when ``wait`` has come back."""
+        if self._port is None:
+            raise LocalCloudError("the model server does not listen yet")
+        return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
         """Start it; it loads the model meanwhile, see ``wait``."""
@@ -68,23 +77,29 @@ class ModelServer:
             time.sleep(0.1)
 
     def _is_ready(self) -> bool:
+        if self._port is None:
+            self._port = self._listening_port()
+        if self._port is None:
+            return False
         try:
             with urllib.request.urlopen(f"{self.url}/ping", timeout=5) as answer:  # noqa: S310 - our own http URL
                 return bool(answer.status == HTTPStatus.OK)
         except (urllib.error.URLError, TimeoutError, ConnectionError):
-            return False  # it is loading: 503, or not listening yet
+            return False  # it is loading: 503
+
+    def _listening_port(self) -> int | None:
+        """Give the port that it has chosen, once it listens."""
+        return next((int(line["port"]) for line in self._log_lines() if line.get("message") == "listening"), None)
 
     def _reason(self) -> str:
         """Give the message of the log that stopped it."""
-        for line in reversed(self._log.read_text(errors="replace").splitlines()):
-            content = _parsed(line)
-            if isinstance(content, dict) and content.get("level") == "CRITICAL":
-                return str(content.get("message"))
-        return f"see {self._log}"
+        reasons = [str(line.get("message")) for line in self._log_lines() if line.get("level") == "CRITICAL"]
+        return reasons[-1] if reasons else f"see {self._log}"
 
-
-def _parsed(line: str) -> object:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None  # a traceback, or what a library printed
+    def _log_lines(self) -> Iterator[dict[str, Any]]:
+        """Give what the program itself has logged, and not a traceback, what a library printed, or a line of which the end is missing."""
+        for line in self._log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                content = json.loads(line)
+                if isinstance(content, dict):
+                    yield content

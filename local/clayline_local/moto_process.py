@@ -1,26 +1,36 @@
 """moto_server as a child process: S3, SQS, SNS, EventBridge and DynamoDB of one machine."""
 
+import os
+import select
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import boto3
 
-from clayline_local.children import CREDENTIALS, child_environment, end_process, free_port
+from clayline_local.children import CREDENTIALS, child_environment, end_process
 from clayline_local.errors import LocalCloudError
 from clayline_local.template import REGION
 
 START_SECONDS: Final = 60.0
 END_SECONDS: Final = 10.0
+_PROGRAM: Final = """
+import os, sys, threading
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+with os.fdopen(int(sys.argv[1]), "w") as told:
+    told.write(str(server.get_host_and_port()[1]))
+threading.Event().wait()
+"""
+"""moto's own server with a port that the system chooses as it binds, told through the file descriptor of the argument. moto_server takes a
+number instead, and between finding a free one and binding it another program may do so, and answer in its place."""
 
 
 class MotoServer:
-    """Starts moto_server on a free port of 127.0.0.1 and ends it; a context manager."""
+    """Starts moto's server on a free port of 127.0.0.1 and ends it; a context manager."""
 
     def __init__(self, *, log: Path | None = None) -> None:
         """Take where its output goes; nowhere by default, since it writes a line a request."""
@@ -59,35 +69,34 @@ class MotoServer:
         )
 
     def __enter__(self) -> Self:
-        """Start and wait until it answers. Raises LocalCloudError if it does not within START_SECONDS."""
-        self._port = free_port()
+        """Start and wait until it listens. Raises LocalCloudError if it does not within START_SECONDS."""
         self._log = self._log_path.open("ab") if self._log_path else None
         output = self._log or subprocess.DEVNULL
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(self._port)],
-            env=child_environment({**CREDENTIALS, "AWS_DEFAULT_REGION": REGION}),
-            stdout=output,
-            stderr=output,
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self._end()
-                where = f"; its output is in {self._log_path}" if self._log_path else ""
-                raise LocalCloudError(f"moto_server did not come up on {self.url}{where}")
-            time.sleep(0.1)
+        reader, writer = os.pipe()
+        with os.fdopen(reader, encoding="ascii") as told:
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _PROGRAM, str(writer)],
+                    env=child_environment({**CREDENTIALS, "AWS_DEFAULT_REGION": REGION}),
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(writer,),
+                )
+            finally:
+                os.close(writer)  # the child's is then the only one: if it ends, reading does
+            waiting = select.poll()
+            waiting.register(reader, select.POLLIN)
+            port = told.read() if waiting.poll(START_SECONDS * 1000) else ""
+        if not port:
+            self._end()
+            where = f"; its output is in {self._log_path}" if self._log_path else ""
+            raise LocalCloudError(f"moto_server did not come up{where}")
+        self._port = int(port)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End it."""
         self._end()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5) as answer:  # noqa: S310 -- our own http URL
-                return bool(answer.status == 200)  # noqa: PLR2004 -- HTTP's OK
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            return False
 
     def _end(self) -> None:
         if self._process:
