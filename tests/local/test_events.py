@@ -71,7 +71,10 @@ def test_a_shell_reaches_the_local_cloud_by_what_it_prints(tmp_path: Path) -> No
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
-        printed = list(iter(process.stdout.readline, f"# Logs are in {tmp_path}. Ctrl-C ends it.\n"))
+        printed: list[str] = []
+        while (line := process.stdout.readline()) != f"# Logs are in {tmp_path}. Ctrl-C ends it.\n":
+            assert line, f"it ended by itself, and printed {printed}"
+            printed.append(line)
         shell = "".join(printed) + 'exec "$PYTHON" -c "$PROGRAM"'
         program = f"""import boto3
 for page in boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket="{BUCKET}"):

@@ -48,7 +48,7 @@ def test_sam_finds_the_template_valid(tmp_path: Path) -> None:
     path.write_text(json.dumps(template()))
     environment = child_environment({"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-central-1"})
     command = [str(SAM_ENVIRONMENT / "bin" / "sam"), "validate", "--lint", "--template", str(path)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=280)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
