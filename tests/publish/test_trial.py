@@ -1,5 +1,6 @@
 """The smoke test's request is a valid one, its answer is judged, and its notification disturbs nobody."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,13 @@ SENSORS = (*known_sensors(), "example-bathymetry")
 
 def manifest_of(folder: Path) -> Manifest:
     return read_manifest((folder / "manifest.json").read_bytes(), source=folder.name)
+
+
+@pytest.fixture(autouse=True)
+def _no_number_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn of a million could be drawn again, or be the one that a test takes for another."""
+    numbers = itertools.count()
+    monkeypatch.setattr("publish.trial.secrets.randbelow", lambda _most: next(numbers))
 
 
 @pytest.fixture
