@@ -10,12 +10,14 @@ import pytest
 from benchmarks.clay_contenders import Contender, ContenderError, alternate, compare
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(900)
+"""A program takes 20 s where nothing else runs."""
 
 
 def run(program: str, *flags: str) -> dict[str, list[dict[str, Any]]]:
     """Run it and give what it printed, by name; a missed target is no failure here."""
     command = [sys.executable, str(ROOT / "benchmarks" / program), "--size", "tiny", *flags]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0 or "a target was missed" in done.stderr, done.stderr[-2000:]
     lines: dict[str, list[dict[str, Any]]] = {}
     for line in map(json.loads, done.stdout.splitlines()):
@@ -44,10 +46,15 @@ def test_the_gpu_program_runs_all_its_parts_without_a_gpu() -> None:
     assert left_out == {"products in torch", "claymodel-as-shipped", "claymodel-compiled-bf16", "parity of claymodel"}
     assert {line["contender"] for line in lines["clay_gpu_contender_speed"]} == {"fp16", "fp16-folded", "fp16-wide-residual"}
     assert [line["stage"] for line in lines["clay_gpu_stages_fp16_loss"]] == ["stem", "trunk", "tail"]
-    assert 0 < lines["clay_gpu_stages_fp16_outside_trunk"][0]["share"] < 0.5
-    cosines = {line["of"]: line["least_cosine"] for line in lines["clay_gpu_parity"]}
-    assert 0.9999 < cosines["fp16"] < 1
-    assert cosines["fp16-wide"] > cosines["fp16"]
+    [outside], [trunk] = (
+        lines["clay_gpu_stages_fp16_outside_trunk"],
+        [line for line in lines["clay_gpu_stages_fp16"] if line["stage"] == "trunk"],
+    )
+    assert 0 < outside["share"] < 1
+    assert outside["share"] == pytest.approx(1 - trunk["share"], abs=2e-5)  # both are rounded
+    found = {line["of"]: line for line in lines["clay_gpu_parity"]}
+    assert found["fp16"]["least_cosine"] > 0.9999
+    assert 0 < found["fp16-wide"]["largest_difference"] < found["fp16"]["largest_difference"]
     [summary] = lines["clay_gpu_summary"]
     assert summary["counts"] is False
     assert {"fp16_vs_claymodel-as-shipped", "fp16_vs_claymodel-compiled-bf16"} == set(summary["not_measured"])
@@ -60,7 +67,7 @@ def test_the_gpu_program_runs_all_its_parts_without_a_gpu() -> None:
 
 def test_the_gpu_program_says_that_there_is_no_gpu() -> None:
     command = [sys.executable, str(ROOT / "benchmarks/clay_gpu.py"), "--size", "tiny"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env={"PATH": "/nonexistent"}, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={"PATH": "/nonexistent"}, timeout=280)
     assert done.returncode == 1
     assert "no NVIDIA GPU here" in done.stderr
 
