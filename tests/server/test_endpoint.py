@@ -3,7 +3,6 @@
 import json
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.server.container import ROOT, Container, running_container
 from tests.server.model_folders import LOSS_METRIC, build_model_folder, tiny_oracle
+from tests.server.scripted_chains import Gated
+from tests.server.serving import serving
 
 NAN_AT, FAIL_AT = 7, 9
 MICRO_BATCH = 4
@@ -26,12 +27,11 @@ BODY_LIMIT = 2_000_000
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four folders: plain, faulty on purpose, with all inputs, and slow."""
+    """Three folders: plain, faulty on purpose, and with all inputs."""
     root = tmp_path_factory.mktemp("models")
     build_model_folder(root)
     build_model_folder(root, name="faulty", nan_when_first_pixel=NAN_AT, fail_when_first_pixel=FAIL_AT)
     build_model_folder(root, name="located", version="2.1", inputs=("pixels", "time", "latlon"), loss=False, dtype="float32", chip_size=32)
-    build_model_folder(root, name="slow", busy_loops=150)
     return root
 
 
@@ -286,16 +286,16 @@ def test_requests_at_once_get_their_own_answers(container: Container, models: Pa
         np.testing.assert_allclose(safetensors.numpy.load(reply.body)["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
 
 
-def test_ping_answers_while_requests_wait_for_the_model(container: Container, models: Path) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        slow = [pool.submit(container.invoke, request_body(models, chips(1), folder="slow-v1.0")) for _ in range(3)]
-        pinged = 0
-        while not all(each.done() for each in slow):
-            assert container.request("GET", "/ping").status == 200
-            pinged += not all(each.done() for each in slow)
-            time.sleep(0.02)
-    assert pinged > 0
-    assert [each.result().status for each in slow] == [200] * 3
+def test_ping_answers_while_requests_wait_for_the_model(tmp_path: Path) -> None:
+    chain = Gated(1)
+    with serving(tmp_path, chain) as server, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(server.ask, f"b0000{number}") for number in range(3)]
+        server.log.wait_for("batch parsed", times=3)
+        chain.gates[0].wait_until_entered()  # one computes, two wait
+        assert server.ping() == 200
+        assert not any(answer.done() for answer in answers)
+        chain.release()
+        assert [answer.result() for answer in answers] == [(200, "")] * 3
 
 
 def test_a_connection_is_kept_for_the_next_request(container: Container, models: Path) -> None:
