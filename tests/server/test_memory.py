@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tests.server.container import Container, running_container
 from tests.server.model_folders import build_chained_folder, build_model_folder, chained_oracle, tiny_oracle
 from tests.server.requests import chips, request_body
+from tests.server.scripted_chains import Gated
+from tests.server.serving import log_of, serving
 
 from clayline.errors import ModelError
 from clayline.wire import Request
@@ -57,7 +59,8 @@ def test_a_large_request_takes_no_more_memory_than_a_small_one(tmp_path: Path) -
     """VmHWM is the most that ever lay in memory at once, which after a request of 315 MB may differ by a tenth of that."""
     folder = build_model_folder(tmp_path / "models", dtype="float32", chip_size=256)
     large = many_chips(400, size=256)
-    with running_container(tmp_path / "models", tmp_path / "log", "--micro-batch", "4") as container:
+    flags = ("--micro-batch", "4", "--body-memory", "1000000")
+    with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
         for _ in range(3):  # ONNX Runtime plans its memory with the first run of a shape, and takes it anew with the second
             assert container.invoke(request_body(folder, large[:4])).status == 200
         before = status_bytes(container, "VmHWM")
@@ -101,16 +104,22 @@ def test_where_a_body_lies_changes_nothing(tmp_path: Path, body_memory: str) -> 
 
 
 def test_a_connection_beyond_the_limit_waits_for_its_turn(tmp_path: Path) -> None:
-    folder = build_model_folder(tmp_path / "models", busy_loops=20)
-    flags = ("--connections", "2", "--log-level", "DEBUG")
-    with running_container(tmp_path / "models", tmp_path / "log", *flags) as container, ThreadPoolExecutor(6) as pool:
-        replies = list(pool.map(container.invoke, [request_body(folder, chips(2))] * 6))
-        lines = container.lines()
-    assert [reply.status for reply in replies] == [200] * 6
-    held = most = 0
-    for line in lines:
-        held += {"batch parsed": 1, "batch computed": -1}.get(line["message"], 0)
-        most = max(most, held)
+    chain = Gated(1)
+    with (
+        serving(tmp_path, chain, connections=2) as server,
+        log_of("waitress") as log,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        answers = [pool.submit(server.ask, f"b0000{number}") for number in range(6)]
+        server.log.wait_for("batch parsed", times=2)
+        log.wait_for("total open connections reached the connection limit, no longer accepting new connections")
+        chain.gates[0].wait_until_entered()
+        chain.gates[0].hold()  # time for a server that goes on to take connections
+        assert [answer.result() for answer in answers] == [(200, "")] * 6
+        held = most = 0
+        for line in server.log():
+            held += {"batch parsed": 1, "batch computed": -1}.get(line["message"], 0)
+            most = max(most, held)
     assert most == 2
 
 
