@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 
@@ -58,15 +59,13 @@ class _Scripted(BaseHTTPRequestHandler):
             self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
-        try:
-            self._answer(body)
-        finally:
-            with self.server.lock:
-                self.server.at_once -= 1
+        if body.startswith(b"wait"):
+            self.server.release.wait(60)
+        with self.server.lock:  # before the answer, which lets the next one come
+            self.server.at_once -= 1
+        self._answer(body)
 
     def _answer(self, body: bytes) -> None:
-        if body.startswith(b"wait"):
-            self.server.release.wait(20)
         if body == b"hang up":
             self.close_connection = True
             return
@@ -126,7 +125,7 @@ class Setting:
         return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def messages(self, which: str) -> list[dict[str, Any]]:
-        assert self.endpoint.wait_idle(20)
+        assert self.endpoint.wait_idle(60)
         found: list[dict[str, Any]] = []
         while batch := self.sqs.receive_message(QueueUrl=self.queues[which], MaxNumberOfMessages=10).get("Messages"):
             found += [json.loads(message["Body"]) for message in batch]
@@ -321,7 +320,7 @@ def test_no_more_than_max_concurrent_reach_the_container(container: ScriptedCont
     with running(container, max_concurrent=most) as aws:
         for number in range(6):
             aws.invoke(b"wait %d" % number, f"id-{number}")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while container.at_once < most and time.monotonic() < deadline:
             time.sleep(0.01)
         container.release.set()
@@ -428,9 +427,14 @@ def test_faults_drop_messages_but_not_objects(container: ScriptedContainer) -> N
 
 def test_faults_reorder_messages(container: ScriptedContainer) -> None:
     names = [f"id-{number}" for number in range(8)]
-    with running(container, faults=Faults(delay_seconds=1.0, seed=3), max_concurrent=1) as aws:
-        for name in names:
-            aws.invoke(b"chips", name)
+    faults = Faults(delay_seconds=1.0, seed=3602)
+    # Of each pair the second waits over half a second less: only four stalls, one within each, could keep them all in order.
+    delays = [faults.draw("delay 0", name) for name in names]
+    assert all(first > second + 0.5 for first, second in batched(delays, 2, strict=True))
+    with running(container, faults=faults, max_concurrent=1) as aws:
+        for number, name in enumerate(names):
+            aws.invoke(b"chips" if number else b"wait", name)
+        container.release.set()  # all are queued, so the last delay begins soon after the first
         seen = [message["inferenceId"] for message in aws.messages("success")]
         assert sorted(seen) == names
         assert seen != names
