@@ -15,12 +15,17 @@ def grid_positions(side: int, dim: int, *, gsd: float) -> npt.NDArray[np.float32
     thousandth. Powers and sines are rounded from float64, so that every machine gives the same bytes. Of the frequencies that the four
     sizes use, two (one of 22, one of 126) then differ from torch's CPU build, by one unit in the last place.
     """
+    frequencies = grid_frequencies(dim, gsd=gsd)
+    rows, columns = (each.reshape(-1, 1).astype(np.float32) * frequencies for each in np.mgrid[0:side, 0:side])
+    return np.concatenate([_sin(columns), _cos(columns), _sin(rows), _cos(rows)], axis=1)
+
+
+def grid_frequencies(dim: int, *, gsd: float) -> npt.NDArray[np.float32]:
+    """[dim / 4] by which a patch's row and column are multiplied before sine and cosine."""
     count = dim // 4
     steps = np.arange(count).astype(np.float32) / np.float32(count - 1)
     exponents = np.float32(2) * steps / np.float32(dim)
-    frequencies = (np.float32(1) / _power(exponents)) * np.float32(gsd)
-    rows, columns = (each.reshape(-1, 1).astype(np.float32) * frequencies for each in np.mgrid[0:side, 0:side])
-    return np.concatenate([_sin(columns), _cos(columns), _sin(rows), _cos(rows)], axis=1)
+    return (np.float32(1) / _power(exponents)) * np.float32(gsd)
 
 
 def wave_frequencies(dim: int) -> npt.NDArray[np.float32]:

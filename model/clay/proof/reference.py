@@ -124,6 +124,20 @@ def published_positions(side: int, dim: int, *, gsd: float) -> npt.NDArray[np.fl
     return positions
 
 
+def published_frequencies(dim: int, *, gsd: float) -> npt.NDArray[np.float32]:
+    """[dim / 4] of ``posemb_sincos_2d_with_gsd``, which does not give them: those whose angles it hands to ``sin``, of column 1."""
+    angles: list[torch.Tensor] = []
+
+    def sine(given: torch.Tensor) -> torch.Tensor:
+        angles.append(given)
+        return torch.sin(given)
+
+    with mock.patch.object(torch.Tensor, "sin", sine):
+        _module("utils").posemb_sincos_2d_with_gsd(h=1, w=2, dim=dim, gsd=torch.tensor(gsd))
+    frequencies: npt.NDArray[np.float32] = angles[0][1].numpy()
+    return frequencies
+
+
 def published_waves(wavelengths: Sequence[float]) -> npt.NDArray[np.float32]:
     """[C, 128]: ``posemb_sincos_1d``."""
     waves: npt.NDArray[np.float32] = _module("utils").posemb_sincos_1d(torch.tensor(wavelengths), WAVE).numpy()
