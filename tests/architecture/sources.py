@@ -46,8 +46,12 @@ class Source:
 def sources() -> tuple[Source, ...]:
     """Give the repository's sources: what git tracks and what it would track, so that build outputs are not judged."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.split("\n")
     paths = [ROOT / name for name in sorted(set(listed)) if name and (ROOT / name).is_file()]
-    texts = {path: path.read_text() for path in paths}
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
     return tuple(Source(path=path, tree=ast.parse(text, str(path)), lines=len(text.splitlines())) for path, text in texts.items())

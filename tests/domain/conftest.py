@@ -1,15 +1,10 @@
-"""What the domain's tests share: hypothesis without deadlines, and the real Items of the shared imagery."""
+"""What the domain's tests share: the real Items of the shared imagery."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-# Cores are shared in CI and here: an example's time says nothing.
-settings.register_profile("shared-cores", deadline=None)
-settings.load_profile("shared-cores")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -183,7 +183,8 @@ def test_everything_says_that_the_weights_are_random(embedded: Told) -> None:
     properties = embedded.read("item")["properties"]
     assert SAYS in properties["description"]
     assert properties["emb:runtime_parameters"]["untrained"] is True
-    log = [json.loads(line) for line in (embedded.files["parquet"].parents[2] / "logs" / "endpoint.log").read_text().splitlines()]
+    text = (embedded.files["parquet"].parents[2] / "logs" / "endpoint.log").read_text()
+    log = [json.loads(line) for line in text.splitlines() if line.startswith("{")]  # ONNX Runtime's own warnings go there as well
     assert any("untrained" in line["message"] for line in log)
 
 

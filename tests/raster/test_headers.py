@@ -1,6 +1,5 @@
 """Headers of real files, and files that must be refused."""
 
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -274,7 +273,7 @@ def damaged(path: Path) -> Path:
         offset, size = (int(dataset.get_tag_item(f"BLOCK_{what}_1_0", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
     with path.open("r+b") as file:
         file.seek(offset)
-        file.write(os.urandom(size))
+        file.write(bytes(size))  # no zlib header
     return path
 
 

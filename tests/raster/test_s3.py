@@ -1,5 +1,6 @@
 """COGs in S3: keys as they come, replaced objects, and networks that fail without a file's fault."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from clayline.raster.headers import GdalHeaders, read_header, s3_source
 from clayline.raster.pixels import GdalPixels
 from clayline.raster.tile import BandSource, TilePixels, read_job
 
-SETTINGS = ReadSettings(retries=1, patience_seconds=2)
+SETTINGS = ReadSettings(retries=1)
 
 
 def point_gdal_at(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
@@ -222,9 +223,11 @@ def test_a_server_that_only_fails_is_tried_again_later(store: FaultyStore, large
 
 
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    point_gdal_at(monkeypatch, "127.0.0.1:9")
-    with pytest.raises(TransientError):
-        read_header(s3_source("s3://scenes/scene.tif", 1000), SETTINGS)
+    with socket.socket() as unheard:  # bound, so that nobody else answers there, but it does not listen
+        unheard.bind(("127.0.0.1", 0))
+        point_gdal_at(monkeypatch, f"127.0.0.1:{unheard.getsockname()[1]}")
+        with pytest.raises(TransientError):
+            read_header(s3_source("s3://scenes/scene.tif", 1000), SETTINGS)
 
 
 def test_a_forbidden_object(store: FaultyStore, large: bytes) -> None:
@@ -277,7 +280,7 @@ def test_a_job_takes_a_request_a_band_and_one_for_the_header(store: FaultyStore,
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("fault", ["503", "drop"])
 def test_pixels_that_do_not_arrive_are_a_matter_of_the_network(store: FaultyStore, large: bytes, fault: str, threads: int) -> None:
-    settings = ReadSettings(retries=1, patience_seconds=2, threads=threads)
+    settings = ReadSettings(retries=1, threads=threads)
     store.serve(large, FLAWLESS)
     header = header_from(store)
     store.requests.clear()
