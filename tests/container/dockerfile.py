@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from docker.utils import build  # type: ignore[import-untyped]  # Docker's own client: it knows what an ignore file means
+from tests.container.registry import fetch
 
 ROOT: Final = Path(__file__).parents[2]
 DOCKERFILE: Final = ROOT / "model" / "Dockerfile"
@@ -70,6 +70,6 @@ def carry_out(
     command = run.arguments.replace(BUILD, os.fspath(build_directory))
     for old, new in replacements.items():
         command = command.replace(old, new)
-    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = fetch(["sh", "-c", command], environment=environment)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -2,12 +2,12 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.container.dockerfile import DOCKERFILE, ROOT, copy_context, instructions
+from tests.container.registry import fetch
 
 INSTRUCTIONS = instructions(DOCKERFILE.read_text())
 UNWANTED = ("torch", "boto3", "botocore", "sagemaker", "pytest", "moto", "onnx", "rasterio", "pyarrow")
@@ -89,11 +89,12 @@ def test_a_lock_has_hashes_and_nothing_unwanted(name: str) -> None:
     assert not pins.keys() & set(UNWANTED)
 
 
+@pytest.mark.timeout(900)  # it asks the registry
 def test_the_lock_with_cuda_can_be_installed() -> None:
     """Resolved against the registry with its hashes; two gigabytes are not downloaded here."""
     uv = Path(sys.executable).with_name("uv")
     options = ["--require-hashes", "--only-binary", ":all:", "--python", sys.executable, "--python-platform", "x86_64-manylinux_2_28"]
     command = [str(uv), "pip", "install", "--dry-run", *options, "-r", str(ROOT / "requirements" / "server-gpu.txt")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = fetch(command)
     assert done.returncode == 0, done.stderr
     assert f"+ onnxruntime-gpu=={lock('server-gpu')['onnxruntime-gpu'][0]}" in done.stderr

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from tests.container.dockerfile import DOCKERFILE, ROOT, carry_out, copy_context, instructions
+from tests.container.registry import fetch
 from tests.container.test_dockerfile import lock
 from tests.server.container import Container, listening_port
 
@@ -21,6 +22,7 @@ from clayline.wire import CONTENT_TYPE, BatchHeader, Request, Response
 
 STARTER: Final = ROOT / "model" / "starter" / "starter-v1.0"
 TOKEN: Final = "starter-v1.0-s2-rgb"
+pytestmark = pytest.mark.timeout(900)  # packages are fetched from the registry
 GUARD: Final = """
 import os, pathlib, sys
 def refuse(event, arguments):
@@ -134,7 +136,7 @@ def test_every_user_can_read_what_was_installed(installed: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["packages"], ["packages", "/nowhere"], ["packages", "/nowhere", "tpu"], ["all", "/nowhere"]])
 def test_a_wrong_step_is_refused_before_anything_is_written(arguments: list[str]) -> None:
-    done = subprocess.run([ROOT / "model/install.sh", *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([ROOT / "model/install.sh", *arguments], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
     assert not Path("/nowhere").exists()
@@ -147,6 +149,6 @@ def test_a_package_with_other_bytes_than_the_lock_says_is_refused(tmp_path: Path
     (tmp_path / "requirements/server.txt").write_text(f"waitress=={lock('server')['waitress'][0]} --hash=sha256:{'0' * 64}\n")
     environment = os.environ | {"PYTHON": sys.executable}
     command = ["sh", str(tmp_path / "model/install.sh"), "packages", str(tmp_path / "prefix"), "cpu"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = fetch(command, environment=environment)
     assert done.returncode != 0
     assert "HASHES" in done.stderr

@@ -34,12 +34,15 @@ def prefix() -> Iterator[Path]:
         (path / "bin/python3").chmod(0o755)
         (path / "bin/serve").symlink_to("../model/server/serve")
         (path / "models/some-v1.0/manifest.json").write_text("{}")
+        for made in path.rglob("*"):  # whatever the umask of whoever runs the tests, or cloned the repository
+            if not made.is_symlink():
+                made.chmod(0o755 if made.is_dir() or os.access(made, os.X_OK) else 0o644)
         yield path
 
 
 def told(prefix: Path, **environment: str) -> list[str]:
     variables = {"PATH": f"{prefix}/bin:{os.defpath}", "CLAYLINE_MODELS": str(prefix / "models"), **environment}
-    done = subprocess.run(["serve", "--port", "0"], env=variables, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["serve", "--port", "0"], env=variables, capture_output=True, text=True, timeout=280, check=True)
     assert done.stderr == ""
     return done.stdout.splitlines()
 
