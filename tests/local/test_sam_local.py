@@ -71,7 +71,7 @@ def test_the_relay_passes_on_both_ways() -> None:
         with relay("127.0.0.2", f"http://127.0.0.1:{server.server_port}") as url:
             assert url.startswith("http://127.0.0.2:")
             content = bytes(range(256)) * 20_000
-            with urllib.request.urlopen(urllib.request.Request(url, data=content), timeout=30) as answer:  # noqa: S310 - our own URL
+            with urllib.request.urlopen(urllib.request.Request(url, data=content), timeout=120) as answer:  # noqa: S310 - our own URL
                 assert answer.read() == content[::-1]
         server.shutdown()
 

@@ -70,4 +70,4 @@ def running_publisher(environment: Mapping[str, str]) -> Iterator[Publisher]:
         yield Publisher(process)
         assert process.stdin
         process.stdin.close()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
