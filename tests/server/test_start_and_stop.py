@@ -268,7 +268,7 @@ def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
 
 def test_sigterm_does_not_wait_longer_than_the_grace(tmp_path: Path) -> None:
     folder = build_model_folder(tmp_path / "models", busy_loops=100)
-    pixels = np.ones((60, 3, 64, 64), np.uint16)
+    pixels = np.ones((300, 3, 64, 64), np.uint16)  # work for far longer than any stall
     flags = ("--cpu-threads", "1", "--micro-batch", "1", "--grace", "0.5", "--log-level", "DEBUG")
     with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
         with ThreadPoolExecutor(1) as sender:
