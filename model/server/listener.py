@@ -50,9 +50,10 @@ class Listener:
         return int(self._server.effective_port)
 
     def stop(self) -> None:
-        """End ``run``; safe in a signal handler and from another thread."""
-        self._stopping = True
-        self._server.pull_trigger()
+        """End ``run``; safe in a signal handler and from another thread, and again when it has ended."""
+        if not self._stopping:  # a second time there may be nothing left to wake
+            self._stopping = True
+            self._server.pull_trigger()
 
     def run(self, *, grace: float) -> bool:
         """Serve until ``stop``, then accept nothing more and finish what was accepted; give whether ``grace`` seconds were enough."""

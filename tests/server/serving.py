@@ -154,6 +154,5 @@ def serving(
             yield Serving(listener=listener, digest=loaded.entry.digest, log=log, ended=ended)
         finally:
             chain.release()
-            if not ended.done():  # stopped by the test, it has closed what would wake it
-                listener.stop()
+            listener.stop()  # a second time where the test did
         assert ended.result(2 * SECONDS)
