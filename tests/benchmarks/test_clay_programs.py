@@ -10,8 +10,6 @@ import pytest
 from benchmarks.clay_contenders import Contender, ContenderError, alternate, compare
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.timeout(900)
-"""A program takes 20 s where nothing else runs."""
 
 
 def run(program: str, *flags: str) -> dict[str, list[dict[str, Any]]]:

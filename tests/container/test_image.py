@@ -22,7 +22,6 @@ from clayline.wire import CONTENT_TYPE, BatchHeader, Request, Response
 
 STARTER: Final = ROOT / "model" / "starter" / "starter-v1.0"
 TOKEN: Final = "starter-v1.0-s2-rgb"
-pytestmark = pytest.mark.timeout(900)  # packages are fetched from the registry
 GUARD: Final = """
 import os, pathlib, sys
 def refuse(event, arguments):

@@ -18,7 +18,7 @@ from tests.privilege.roles import grants_of, judge, role_of
 
 from clayline_local.template import Stack
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]  # what `played` plays takes half a minute where nothing else runs
+pytestmark = pytest.mark.pipeline
 FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
 PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.

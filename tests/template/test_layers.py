@@ -82,7 +82,6 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return architecture, folder / "template.yaml"
 
 
-@pytest.mark.timeout(600)
 def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
     architecture, template = built
     for spec in expand(template, LOCAL_PARAMETERS).functions().values():
@@ -90,7 +89,6 @@ def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
         assert size <= LAMBDA_LIMIT, f"{spec.name} has {size:,} bytes on {architecture}"
 
 
-@pytest.mark.timeout(600)
 def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
     """The package installer and the makefile choose wheels each in their own way; a wrong one would show only on Lambda."""
     architecture, template = built
@@ -122,7 +120,6 @@ STRANGE = {
 }
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(not SAM.exists(), reason="needs AWS's emulator in .venv-sam; `make .venv-sam` makes it")
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_built_functions_start_under_the_lambda_runtime(built: tuple[str, Path], function: str) -> None:
