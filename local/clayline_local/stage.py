@@ -2,11 +2,11 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clayline.errors import ClaylineError
 from clayline.item import MAX_ITEM_BYTES, is_item, read_item
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 COG_PREFIX = "cog/"
+NAMES: Final[Mapping[str, str]] = {"file/": "file:///", "cog/file/": "file:///", "s3/": "s3://", "cog/s3/": "s3://"}
+"""Prefixes of keys in the local scenes bucket, and what stands for each in the names that people know."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staging:
+    """Where else than beside it an Item's files may be."""
+
+    assets: Path | None = None
+    """A folder in which files are matched by name."""
+    allowed_buckets: frozenset[str] = frozenset()
+    """Buckets beside the Item's own from which assets are fetched."""
+    request_payer: bool = False
+    """Whether the user pays for what is fetched."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +43,26 @@ class StagedScene:
     """Key and file of the Item or the COG: it lands last and starts the scene."""
     metadata: dict[str, str] = field(default_factory=dict)
     """Object metadata of the landing (sensor, datetime, platform of a COG without an Item)."""
+    name: str = ""
+    """What people call the landing: its ``file:`` or ``s3:`` URI."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The part of NAMES that its keys need."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Each file by the URI that people know, as in the provenance; those of S3 are there for as long as the scene is staged."""
+
+
+def find_scenes(targets: Sequence[str]) -> list[str]:
+    """Give every scene: a folder's STAC Items and each TIFF that no Item there refers to; other targets as they are.
+
+    Raises LocalCloudError for a target that does not exist, and for a folder without a scene.
+    """
+    return list(targets)
 
 
 @contextmanager
-def stage(target: str, *, metadata: dict[str, str], remote: "S3Client | None" = None) -> Iterator[StagedScene]:
+def stage(
+    target: str, *, staging: Staging = Staging(), metadata: Mapping[str, str] | None = None, remote: "S3Client | None" = None
+) -> Iterator[StagedScene]:
     """Find a scene's files; those of an ``s3://`` URI are fetched with ``remote``, a client on the real S3, for as long as this lasts.
 
     Raises LocalCloudError if there is nothing there to start with. Anything wrong inside the scene is left to the pipeline to say.
