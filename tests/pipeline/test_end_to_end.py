@@ -199,7 +199,8 @@ def test_the_receipt_agrees_with_plan_and_file_chip_by_chip(scene: Embedded) -> 
 
 def test_the_rows_say_where_when_and_by_what(scene: Embedded) -> None:
     rows = scene.table.select(["source_url", "source_model", "source_creator", "date", "datetime", "loss_metric"]).to_pylist()
-    assert {row["source_url"] for row in rows} == {scene.detail["source_uri"]}
+    finest = min(scene.plan.bands, key=lambda band: abs(band.header.transform[0] * band.header.transform[4]))
+    assert {row["source_url"] for row in rows} == {scene.plan.names.of(finest.uri)}
     assert {row["source_model"] for row in rows} == {scene.plan.model.entry.token}
     assert {row["date"] for row in rows} == {scene.plan.created.date()}
     assert {row["datetime"] for row in rows} == {scene.plan.scene.acquired.start}
