@@ -45,7 +45,9 @@ def of_bands(content: Mapping[str, Any]) -> list[str]:
         if isinstance(asset, dict) and isinstance(asset.get("href"), str):
             assets[name] = {**asset, "href": f"{number}{_tiff_suffix(asset['href'])}"}
     try:
-        item = read_item({**content, "assets": assets}, uri=f"s3://{_PROBE}/item.json", allowed_buckets=frozenset({_PROBE}))
+        item = read_item(
+            {**content, "assets": assets}, uri=f"s3://{_PROBE}/item.json", allowed_buckets=frozenset({_PROBE})
+        )
     except SceneError:
         return []
     used = {band.uri.rpartition("/")[2] for band in (*item.bands, *((item.mask,) if item.mask else ()))}
@@ -76,7 +78,11 @@ def relink(content: dict[str, Any], assets: Sequence[Asset], *, own: str) -> dic
     for asset in assets:
         declared = content["assets"][asset.name]
         href = relative(own, asset.key)
-        if not asset.by_name and declared["href"] in {href, href.removeprefix("./")} and not _SCHEME.match(declared["href"]):
+        if (
+            not asset.by_name
+            and declared["href"] in {href, href.removeprefix("./")}
+            and not _SCHEME.match(declared["href"])
+        ):
             continue
         changed[asset.name] = {**declared, "href": href, **({DECLARED_HREF: declared["href"]} if asset.by_name else {})}
     return {**content, "assets": {**content["assets"], **changed}} if changed else None
@@ -103,7 +109,9 @@ def object_key(bucket: str, key: str) -> str:
 
 def named(key: str) -> str:
     """Give the name that people know of what lies under a key of the local scenes bucket."""
-    return Names(prefixes=tuple((f"s3://{_PROBE}/{prefix}", name) for prefix, name in NAMES.items())).of(f"s3://{_PROBE}/{key}")
+    return Names(prefixes=tuple((f"s3://{_PROBE}/{prefix}", name) for prefix, name in NAMES.items())).of(
+        f"s3://{_PROBE}/{key}"
+    )
 
 
 def referred(content: Mapping[str, Any], folder: Path) -> Iterator[Path]:
@@ -189,7 +197,9 @@ def _check_distinct(found: Sequence[Asset], content: Mapping[str, Any]) -> None:
     """Refuse a file that stands for assets with different hrefs: two of a name in different folders were one, and one is wrong."""
     for asset in found:
         href = content["assets"][asset.name]["href"]
-        same = [other.name for other in found if other.key == asset.key and content["assets"][other.name]["href"] != href]
+        same = [
+            other.name for other in found if other.key == asset.key and content["assets"][other.name]["href"] != href
+        ]
         if asset.by_name and same:
             msg = (
                 f"assets {', '.join(map(repr, (asset.name, *same)))} have different hrefs, and only {asset.file} has the name of each. "
@@ -203,8 +213,8 @@ def _absolute(path: Path) -> Path:
     lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links
     try:
         return lexical if not path.exists() or lexical.samefile(path) else path.resolve()
-    except (OSError, ValueError):
-        return path.resolve() if path.exists() else lexical
+    except (OSError, ValueError):  # no path that this machine can have
+        return lexical
 
 
 def _readable(path: Path) -> Path:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from clayline.item import MAX_ITEM_BYTES
 from clayline.run import parse_s3_uri
@@ -74,7 +75,7 @@ def find_scenes(targets: Sequence[str]) -> list[str]:
             parse(target)
             found.setdefault(target, target)
             continue
-        path = Path(target)
+        path = _path(target)
         for scene in _scenes_of(path) if path.is_dir() else (_seen(path),):
             found.setdefault(file_key(scene), str(scene))
     return list(found.values())
@@ -95,7 +96,11 @@ def stage(
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
         fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
-        yield fetcher.from_s3(target, metadata or {}) if _is_uri(target) else fetcher.from_file(Path(target), metadata or {})
+        yield (
+            fetcher.from_s3(target, metadata or {})
+            if _is_uri(target)
+            else fetcher.from_file(_path(target), metadata or {})
+        )
 
 
 def parse(uri: str) -> tuple[str, str]:
@@ -106,7 +111,9 @@ def parse(uri: str) -> tuple[str, str]:
         msg = f"{uri} is no file and no s3://BUCKET/KEY URI. Give {WANTED}; what lies elsewhere, download first."
         raise LocalCloudError(msg) from error
     if not (is_json(Path(key)) or is_tiff(Path(key))):
-        msg = f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
+        msg = (
+            f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
+        )
         raise LocalCloudError(msg)
     return bucket, key
 
@@ -160,7 +167,11 @@ class _Stage:
         assets = [
             self._have(asset)
             for asset in locate(
-                content, own=key, item=item, folders=(*first, *folders), allowed_buckets=buckets | self._staging.allowed_buckets
+                content,
+                own=key,
+                item=item,
+                folders=(*first, *folders),
+                allowed_buckets=buckets | self._staging.allowed_buckets,
             )
         ]
         if relinked := relink(content, assets, own=key):
@@ -168,7 +179,9 @@ class _Stage:
             file.write_text(json.dumps(relinked, separators=(",", ":")), encoding="ascii")
         files = {asset.key: asset.file for asset in assets if asset.file is not None}
         identity = content.get("id")
-        return StagedScene(assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None)
+        return StagedScene(
+            assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None
+        )
 
     def _have(self, asset: Asset) -> Asset:
         """Fetch it if it is in S3. What S3 does not have is left to plan to name."""
@@ -182,14 +195,22 @@ class _Stage:
     def _fetch(self, bucket: str, key: str) -> Path:
         """Fetch under a number: a key may hold names that a file cannot have."""
         suffix = Path(key).suffix.lower()
-        target = self._folder / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
+        target = (
+            self._folder
+            / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
+        )
         self._remote.fetch(bucket, key, target)
         self._fetched[object_key(bucket, key)] = target
         return target
 
 
 def _is_uri(target: str) -> bool:
-    return "://" in target and not Path(target).exists()
+    return "://" in target and not target.startswith("file://") and not Path(target).exists()
+
+
+def _path(target: str) -> Path:
+    """Give the path of a target on this machine; outputs name imagery by ``file:`` URIs, so these come back as targets."""
+    return Path(unquote(target.removeprefix("file://"))) if target.startswith("file:///") else Path(target)
 
 
 def _seen(path: Path) -> Path:
@@ -209,7 +230,11 @@ def _scenes_of(folder: Path) -> list[Path]:
     scenes = [entry for entry in entries if entry in items or (is_tiff(entry) and entry.resolve() not in known)]
     if not scenes:
         below = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        hint = f" Folders below it are not searched: give them ({', '.join(below[:3])}{', ...' if len(below) > 3 else ''})." if below else ""  # noqa: PLR2004
+        hint = (
+            f" Folders below it are not searched: give them ({', '.join(below[:3])}{', ...' if len(below) > 3 else ''})."
+            if below
+            else ""
+        )  # noqa: PLR2004
         msg = f"{folder} holds no STAC Item and no GeoTIFF.{hint or f' Give {WANTED}.'}"
         raise LocalCloudError(msg)
     return scenes
