@@ -59,8 +59,8 @@ def locate(
 ) -> list[Asset]:
     """Find the assets of the bands of an Item with the key ``own``; ``item`` is its file, None for one in S3.
 
-    Looked at in turn: where the href says on this machine, each of ``folders`` for a file of that name, and S3. Raises LocalCloudError if
-    a name fits several files, or one file several hrefs.
+    Looked at in turn: where the href says on this machine, each of ``folders`` for a file of that name, and S3. Raises
+    LocalCloudError if a name fits several files, or one file several hrefs.
     """
     found = []
     for name in of_bands(content):
@@ -89,7 +89,7 @@ def relink(content: dict[str, Any], assets: Sequence[Asset], *, own: str) -> dic
 
 
 def relative(own: str, key: str) -> str:
-    """Give the href that leads from an Item's key to another key, as clayline.item reads it: raw segments, no encoding."""
+    """Give the href that leads from an Item's key to another key, as clayline.item reads it: raw."""
     base, target = own.split("/")[:-1], key.split("/")
     shared = 0
     while shared < min(len(base), len(target) - 1) and base[shared] == target[shared]:
@@ -147,7 +147,7 @@ def _locate(
 
 
 def _on_this_machine(href: str, homes: Sequence[Path]) -> Path | None:
-    """Give the file that an href means if it is relative, an absolute path or a ``file:`` URI, seen from the Item's folder."""
+    """Give the file that a relative href, an absolute path or a ``file:`` URI means, seen from the Item's folder."""
     for home in homes:
         for path in _paths(href, home):
             if is_file(path):
@@ -160,7 +160,7 @@ def _should_be(href: str, home: Path) -> Path | None:
 
 
 def _paths(href: str, home: Path) -> list[Path]:
-    """Give what an href may mean on this machine: as it is, since Items are written by hand too, and percent-decoded as a URI is."""
+    """Give what an href may mean here: as it is, since Items are written by hand too, and percent-decoded as a URI."""
     if href.lower().startswith("file:"):
         try:
             parts = urlsplit(href)
@@ -194,7 +194,7 @@ def _of_that_name(href: str, folder: Path) -> list[Path]:
 
 
 def _check_distinct(found: Sequence[Asset], content: Mapping[str, Any]) -> None:
-    """Refuse a file that stands for assets with different hrefs: two of a name in different folders were one, and one is wrong."""
+    """Refuse a file that stands for assets with different hrefs: for one of them, it is the wrong one."""
     for asset in found:
         href = content["assets"][asset.name]["href"]
         same = [
@@ -202,14 +202,15 @@ def _check_distinct(found: Sequence[Asset], content: Mapping[str, Any]) -> None:
         ]
         if asset.by_name and same:
             msg = (
-                f"assets {', '.join(map(repr, (asset.name, *same)))} have different hrefs, and only {asset.file} has the name of each. "
+                f"assets {', '.join(map(repr, (asset.name, *same)))} have different hrefs, and "
+                f"only {asset.file} has the name of each. "
                 "Correct the hrefs in the Item, so that each leads to its own file."
             )
             raise LocalCloudError(msg)
 
 
 def _absolute(path: Path) -> Path:
-    """Give the path as the user said it, without dots; behind links they may lead elsewhere, and then where the path really leads."""
+    """Give the path as the user said it, without dots; where it really leads, if dots behind a link lead elsewhere."""
     lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links
     try:
         return lexical if not path.exists() or lexical.samefile(path) else path.resolve()

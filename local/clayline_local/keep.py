@@ -1,4 +1,4 @@
-"""What is kept under OUT from one call to the next: the ledger of finished runs, a lock, logs; and how outputs get there."""
+"""What is kept under OUT from call to call: a ledger of finished runs, a lock, logs; and how outputs get there."""
 
 import errno
 import fcntl
@@ -27,7 +27,7 @@ _FOLDER: Final = ".clayline"
 
 
 class Kept:
-    """The folder that a user gave as ``--out``. Nothing in it that this call did not write is removed or overwritten."""
+    """The folder that a user gave as ``--out``. Nothing that this call did not write is removed or overwritten."""
 
     def __init__(self, out: Path) -> None:
         """Touch nothing yet."""
@@ -36,7 +36,7 @@ class Kept:
 
     @contextmanager
     def lock(self, notice: Callable[[str], None] = lambda _: None) -> Iterator[None]:
-        """Be the only call that uses OUT, which is made if it is not there; a second call tells ``notice`` so and waits.
+        """Be the only call that uses OUT, which is made if need be; a second call tells ``notice`` so and waits.
 
         Raises LocalCloudError if OUT is no folder or cannot be written.
         """
@@ -70,8 +70,8 @@ class Kept:
     def restore(self, session: "Session") -> None:
         """Put what earlier calls finished into the session's cloud, before anything is dropped. Raises LocalCloudError.
 
-        A run whose receipt or other outputs are gone is not finished any more; its revision stays taken, and so does that of a file which
-        no call has noted, because it was killed.
+        A run whose receipt or other outputs are gone is not finished any more; its revision stays taken, and so does
+        that of a file which no call has noted, because it was killed.
         """
         kept = KeptLedger.read(self._ledger)
         dynamo, whole = session.client("dynamodb"), kept.whole(self.out)
@@ -87,18 +87,15 @@ class Kept:
             dynamo.put_item(TableName=session.ledger_table, Item=item)
 
     def save(self, session: "Session") -> None:
-        """Keep the runs whose outputs were fetched by now, and every revision that was given. Raises LocalCloudError."""
+        """Keep the runs whose outputs were fetched, and every revision that was given. Raises LocalCloudError."""
         kept = KeptLedger.read(self._ledger)
-        rows, finished = (
-            {row["pk"]["S"].removeprefix("run#"): row for row in session.ledger_rows("scene")},
-            session.finished(),
-        )
+        finished = session.finished()
         for run, outputs in self._delivered(session).items():
             if run not in finished:
                 continue
             row = {
-                name: value for name, value in rows[run].items() if name != "settled"
-            }  # needed by none who finds it announced
+                name: value for name, value in finished[run].items() if name != "settled"
+            }  # of no use to the finished
             entry = KeptRun(row=row, outputs=outputs)
             if entry.is_whole(self.out, run):
                 kept.runs[run] = entry
@@ -108,9 +105,10 @@ class Kept:
             kept.write(self._ledger)
 
     def fetch(self, session: "Session", detail: Mapping[str, Any]) -> dict[str, Path]:
-        """Download the outputs of an event's ``detail`` to their places under OUT, the receipt last; gives them by kind.
+        """Download the outputs of an event's ``detail`` to their places under OUT, the receipt last; give them by kind.
 
-        What an earlier call delivered stays as it is. Raises LocalCloudError, naming the file, if something else is in an output's place.
+        What an earlier call delivered stays as it is. Raises LocalCloudError, naming the file, if something else
+        is in an output's place.
         """
         known = KeptLedger.read(self._ledger).runs.get(detail["run"])
         files = {}
@@ -167,7 +165,7 @@ class Kept:
 
 
 def _place(part: Path, target: Path) -> None:
-    """Give a whole file its name, unless something has it: of the same bytes it is the same file, of others the user's."""
+    """Give a whole file its name, unless something has it: of the same bytes it is the same, of others the user's."""
     try:
         os.link(part, target)
     except FileExistsError:
@@ -223,5 +221,5 @@ def _told(path: Path) -> Iterator[None]:
         elif isinstance(error, FileExistsError | NotADirectoryError):
             msg = f"{path} cannot be made: {error.filename or path} is a file. Give a folder as --out."
         else:
-            msg = f"{path} cannot be written ({error.strerror or error}). Check permissions, or give another folder as --out."
+            msg = f"{path} cannot be written ({error.strerror or error}). Check permissions, or give another --out."
         raise LocalCloudError(msg) from error

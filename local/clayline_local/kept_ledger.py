@@ -1,4 +1,4 @@
-"""``OUT/.clayline/ledger.json``: finished runs with where their outputs lie under OUT, and the revisions of every scene."""
+"""``OUT/.clayline/ledger.json``: finished runs, where their outputs lie under OUT, and every scene's revisions."""
 
 import json
 import os
@@ -49,7 +49,7 @@ class KeptLedger:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the file; nothing is kept where there is none. Raises LocalCloudError if it is damaged or of another format."""
+        """Read the file; without one, nothing is kept. Raises LocalCloudError if it is damaged or of another format."""
         try:
             content = json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -61,7 +61,7 @@ class KeptLedger:
             raise LocalCloudError(_damaged(path, str(error))) from error
         found = content.get("format") if isinstance(content, dict) else None
         if isinstance(found, str) and found.startswith("clayline-kept/") and found != FORMAT:
-            msg = f"{path} was written by another version of Clayline ({found}, not {FORMAT}). Use that version, or another folder for --out."
+            msg = f"{path} is of another version of Clayline ({found}, not {FORMAT}). Use that one, or another --out."
             raise LocalCloudError(msg)
         try:
             return cls._checked(content)
@@ -152,4 +152,7 @@ def _taken(number: int) -> str:
 
 
 def _damaged(path: Path, why: str) -> str:
-    return f"{path} is damaged ({why}). Move it away: what is finished stays as it is, and a scene that is given again becomes its next revision."
+    return (
+        f"{path} is damaged ({why}). Move it away: what is finished stays as it is, "
+        "and a scene that is given again becomes its next revision."
+    )

@@ -1,4 +1,4 @@
-"""A look at a scene's file before anything is started: whether it is what its name says, in one sentence if it is not."""
+"""A look at a scene's file before anything is started: is it what its name says, and if not, in one sentence, what."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _OTHERS: Final[Mapping[bytes, str]] = {
 
 
 def look(path: Path, *, called: str | None = None) -> dict[str, Any] | None:
-    """Give the STAC Item in ``path``, or None for a TIFF; ``called`` is what people call the file. Raises LocalCloudError."""
+    """Give the STAC Item in a file, or None for a TIFF; ``called`` is what people call it. Raises LocalCloudError."""
     called = called or str(path)
     try:
         if path.is_dir():
@@ -44,7 +44,8 @@ def look(path: Path, *, called: str | None = None) -> dict[str, Any] | None:
         msg = f"{called} is empty (0 bytes). Download it again."
         raise LocalCloudError(msg)
     if is_tiff(path):
-        return _check_tiff(body, called)
+        _check_tiff(body, called)
+        return None
     if not is_json(path):
         msg = (
             f"{called} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give {WANTED}."
@@ -103,9 +104,8 @@ def _what(content: object) -> str:
     if kind in {"Collection", "Catalog"}:
         return f"a STAC {kind}, which describes many scenes. Give an Item of it"
     if "LANDSAT_METADATA_FILE" in content:
-        return "Landsat's own metadata (MTL). Give the scene's STAC Item, which lies beside it under a name like *_stac.json"
-    if kind == "Feature" and "stac_version" not in content:
-        return "a GeoJSON Feature without `stac_version`. Give the Item as its catalogue publishes it"
+        return "Landsat's own metadata (MTL). Give the scene's STAC Item, named like *_stac.json"
     if kind == "Feature":
-        return "a STAC Feature without `assets`. Give the Item as its catalogue publishes it"
+        lacking = "assets" if "stac_version" in content else "stac_version"
+        return f"a Feature without `{lacking}`. Give the Item as its catalogue publishes it"
     return "other JSON. Give the scene's STAC Item"

@@ -19,7 +19,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "InvalidAccessKeyId": f"AWS does not know these credentials. {_CREDENTIALS}",
     "SignatureDoesNotMatch": f"AWS refuses the secret of these credentials. {_CREDENTIALS}",
     "ExpiredToken": "the credentials have expired. Sign in again: `aws sso login`, or fresh credentials",
-    "InvalidToken": "the credentials have expired or are not whole. Sign in again: `aws sso login`, or fresh credentials",
+    "InvalidToken": "the credentials are expired or not whole. Sign in again: `aws sso login`, or fresh ones",
     "RequestTimeTooSkewed": "this machine's clock is wrong. Set it",
     "InvalidObjectState": "the object is archived (Glacier). Restore it first",
     "PermanentRedirect": "the bucket is in another region. Set AWS_REGION to the bucket's",
@@ -65,7 +65,7 @@ class Remote:
             msg = f"{uri}: {str(error).rstrip('.')}. {_CREDENTIALS}."
             raise LocalCloudError(msg) from error
         except OSError as error:
-            msg = f"{uri} cannot be kept in {target.parent} ({error.strerror}). Free some space there, or set TMPDIR to another folder."
+            msg = f"{uri} cannot be kept in {target.parent} ({error.strerror}). Free space there, or set TMPDIR."
             raise LocalCloudError(msg) from error
 
     def _s3(self) -> "S3Client":

@@ -241,9 +241,9 @@ class Session:
         for page in pages.paginate(TableName=self.ledger_table, FilterExpression="sk = :s", ExpressionAttributeValues=values):
             yield from page["Items"]
 
-    def finished(self) -> set[str]:
-        """Give the runs that were announced, those of earlier calls among them."""
-        return {row["pk"]["S"].removeprefix("run#") for row in self.ledger_rows("scene") if int(row["stage"]["N"]) >= Stage.ANNOUNCED}
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Give the ledger's row of each run that was announced, those of earlier calls among them."""
+        return {row["pk"]["S"].removeprefix("run#"): row for row in self.ledger_rows("scene") if int(row["stage"]["N"]) >= Stage.ANNOUNCED}
 
     def _progress(self, uri: str) -> Progress:
         """Count the batches of the run that the landing at ``uri`` started: of that scene, and not finished before it landed."""

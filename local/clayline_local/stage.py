@@ -1,4 +1,4 @@
-"""A scene on this machine or in S3, made ready to be dropped into the local scenes bucket: its files, and which of them lands last."""
+"""A scene on this machine or in S3, made ready for the local scenes bucket: its files, and which of them lands last."""
 
 import json
 import tempfile
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 COG_PREFIX: Final = "cog/"
+_FEW: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +66,9 @@ class StagedScene:
 
 
 def find_scenes(targets: Sequence[str]) -> list[str]:
-    """Give every scene once: of a folder its STAC Items and each TIFF that no Item there refers to; other targets as they are.
+    """Give every scene once: a folder's STAC Items, each TIFF that none of them refers to; other targets as they are.
 
-    Raises LocalCloudError for a folder without a scene, and for any other target of this machine that is no scene at first sight.
+    Raises LocalCloudError for a folder without a scene, and for another target that is none at first sight.
     """
     found: dict[str, str] = {}
     for target in targets:
@@ -85,14 +86,14 @@ def find_scenes(targets: Sequence[str]) -> list[str]:
 def stage(
     target: str,
     *,
-    staging: Staging = Staging(),  # noqa: B008 - frozen
+    staging: Staging = Staging(),
     metadata: Mapping[str, str] | None = None,
     remote: "S3Client | None" = None,
 ) -> Iterator[StagedScene]:
-    """Find a scene's files; those in S3 are fetched, for as long as this lasts, with ``remote`` or a client of the user's own credentials.
+    """Find a scene's files; those in S3 are there for as long as this lasts, fetched with ``remote`` or the user's own.
 
-    ``metadata`` says of a COG what its name may not. Raises LocalCloudError if there is nothing to start with, or S3 does not give it.
-    Anything wrong inside the scene is left to the pipeline to say.
+    ``metadata`` says of a COG what its name may not. Raises LocalCloudError if there is nothing to start with, or S3 does
+    not give it. Anything wrong inside the scene is left to the pipeline to say.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
         fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
@@ -141,11 +142,9 @@ class _Stage:
         bucket, key = parse(uri)
         own = object_key(bucket, key)
         file = self._fetch(bucket, key)
-        if is_tiff(file):
-            look(file, called=uri)
-            return StagedScene(assets=(), landing=(COG_PREFIX + own, file), metadata=metadata)
         content = look(file, called=uri)
-        assert content is not None, "a JSON is an Item, or was refused"
+        if content is None:
+            return StagedScene(assets=(), landing=(COG_PREFIX + own, file), metadata=metadata)
         return self._item(content, own, file, metadata, item=None, folders=(), buckets=frozenset({bucket}))
 
     def _item(
@@ -209,7 +208,7 @@ def _is_uri(target: str) -> bool:
 
 
 def _path(target: str) -> Path:
-    """Give the path of a target on this machine; outputs name imagery by ``file:`` URIs, so these come back as targets."""
+    """Give the path of a target here; outputs name imagery by ``file:`` URIs, so these come back as targets."""
     return Path(unquote(target.removeprefix("file://"))) if target.startswith("file:///") else Path(target)
 
 
@@ -230,12 +229,12 @@ def _scenes_of(folder: Path) -> list[Path]:
     scenes = [entry for entry in entries if entry in items or (is_tiff(entry) and entry.resolve() not in known)]
     if not scenes:
         below = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        hint = (
-            f" Folders below it are not searched: give them ({', '.join(below[:3])}{', ...' if len(below) > 3 else ''})."
-            if below
-            else ""
-        )  # noqa: PLR2004
-        msg = f"{folder} holds no STAC Item and no GeoTIFF.{hint or f' Give {WANTED}.'}"
+        if below:
+            few = f"{', '.join(below[:_FEW])}{', ...' if len(below) > _FEW else ''}"
+            hint = f"Folders in it are not searched: give them ({few})."
+        else:
+            hint = f"Give {WANTED}."
+        msg = f"{folder} holds no STAC Item and no GeoTIFF. {hint}"
         raise LocalCloudError(msg)
     return scenes
 
