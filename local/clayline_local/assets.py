@@ -213,7 +213,9 @@ def _absolute(path: Path) -> Path:
     """Give the path as the user said it, without dots; where it really leads, if dots behind a link lead elsewhere."""
     lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links
     try:
-        return lexical if not path.exists() or lexical.samefile(path) else path.resolve()
+        if not path.exists() or (lexical.exists() and lexical.samefile(path)):
+            return lexical
+        return path.resolve()
     except (OSError, ValueError):  # no path that this machine can have
         return lexical
 

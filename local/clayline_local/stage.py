@@ -92,8 +92,8 @@ def stage(
 ) -> Iterator[StagedScene]:
     """Find a scene's files; those in S3 are there for as long as this lasts, fetched with ``remote`` or the user's own.
 
-    ``metadata`` says of a COG what its name may not. Raises LocalCloudError if there is nothing to start with, or S3 does
-    not give it. Anything wrong inside the scene is left to the pipeline to say.
+    ``metadata`` says of a COG what its name may not. Raises LocalCloudError if there is nothing to start with, or S3
+    does not give it. Anything wrong inside the scene is left to the pipeline to say.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
         fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
