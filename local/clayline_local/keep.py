@@ -169,13 +169,17 @@ def _place(part: Path, target: Path) -> None:
     try:
         os.link(part, target)
     except FileExistsError:
-        if not target.is_file() or not filecmp.cmp(part, target, shallow=False):
-            msg = f"{target} exists and is not what this run wrote. It was left as it is: move it away, and run again."
-            raise LocalCloudError(msg) from None
+        _check_same(part, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         _copy(part, target)
+
+
+def _check_same(part: Path, target: Path) -> None:
+    if not target.is_file() or not filecmp.cmp(part, target, shallow=False):
+        msg = f"{target} exists and is not what this run wrote. It was left as it is: move it away, and run again."
+        raise LocalCloudError(msg) from None
 
 
 def _copy(part: Path, target: Path) -> None:
@@ -183,9 +187,7 @@ def _copy(part: Path, target: Path) -> None:
     try:
         stream = target.open("xb")
     except FileExistsError:
-        if not target.is_file() or not filecmp.cmp(part, target, shallow=False):
-            msg = f"{target} exists and is not what this run wrote. It was left as it is: move it away, and run again."
-            raise LocalCloudError(msg) from None
+        _check_same(part, target)
         return
     try:
         with stream, part.open("rb") as source:
@@ -219,7 +221,8 @@ def _told(path: Path) -> Iterator[None]:
                 "What is there already stays."
             )
         elif isinstance(error, FileExistsError | NotADirectoryError):
-            msg = f"{path} cannot be made: {error.filename or path} is a file. Give a folder as --out."
+            there = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path)
+            msg = f"{path} cannot be made: {there} is a file. Give a folder as --out."
         else:
             msg = f"{path} cannot be written ({error.strerror or error}). Check permissions, or give another --out."
         raise LocalCloudError(msg) from error
