@@ -36,7 +36,7 @@ _STYLE: dict[Any, Any] = {
 }
 _WIDEST, _TALLEST, _NARROWEST = 5.0, 6.2, 2.2
 """Inches of one panel."""
-_TICK_EVERY = 0.85
+_TICK_EVERY = 0.75
 """Inches that a label needs."""
 _DPI = 100
 _SQUARE = 0.05
