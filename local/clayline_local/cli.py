@@ -140,8 +140,8 @@ def _picture(files: dict[str, Path], scene: StagedScene) -> Path | None:
     if not {"red", "green", "blue"} <= found.keys():
         return None
     target = files["parquet"].with_suffix(".png")
-    draw(files["parquet"], provenance, [found[name] for name in ("red", "green", "blue")], target)
-    return target
+    bands = [found[name] for name in ("red", "green", "blue")]
+    return target if draw(files["parquet"], provenance, bands, target, mask=found.get("scl")) else None
 
 
 if __name__ == "__main__":

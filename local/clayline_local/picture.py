@@ -1,74 +1,184 @@
-"""The picture of an embedded scene: what the satellite saw, what the model made of each chip, and how well each chip can be told back."""
+"""The picture of an embedded scene: what the satellite saw, what the model made of each chip, how well each chip can be told back."""
 
+import os
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import rasterio
-from matplotlib import pyplot as plt
+from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from clayline.grid import ChipGrid
+from clayline_local.ground import Graticule, Ground, length_text
+from clayline_local.rendering import Layer, picture_shape, see, stretch, zero_of
 
-_SIDE = 900
-"""Pixels of the drawn scene's longer side."""
-_INK = "#1f2933"
+_BANDS = ("red", "green", "blue")
+_INK, _LINE, _PAPER = "#1f2933", "#9aa5b1", "#e4e7eb"
 _WARNING = "#b42318"
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.edgecolor": _LINE,
+    "axes.facecolor": _PAPER,
+}
+_WIDEST, _TALLEST, _NARROWEST = 5.0, 6.2, 2.2
+"""Inches of one panel."""
+_TICK_EVERY = 0.75
+"""Inches that a label needs."""
+_DPI = 100
+_SQUARE = 0.05
+"""How far from square a pixel may be for its width to be told alone."""
+_CLOUDY = 0.2
+"""Cloud fraction above which a chip is no judge of the ground."""
 
 
-def draw(parquet: Path, provenance: dict[str, object], bands: Sequence[tuple[Path, int]], target: Path) -> None:
-    """Draw scene, principal components and loss side by side; ``bands`` are file and band number of red, green and blue."""
-    table = pq.read_table(parquet, columns=["index", "embeddings", "loss", "source_model", "loss_metric", "datetime"])
-    grid_of = provenance["grid"]
-    if not isinstance(grid_of, dict):
-        msg = f"{parquet}: its provenance has no grid"
-        raise TypeError(msg)
-    grid = ChipGrid(height=grid_of["height"], width=grid_of["width"], size=grid_of["chip_size"])
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """What all panels share."""
+
+    grid: ChipGrid
+    ground: Ground
+    graticule: Graticule
+    aspect: float
+    """Height of a pixel by its width, on the ground."""
+
+    @property
+    def chip_text(self) -> str:
+        """Say how large chips are, in pixels and on the ground."""
+        width = self.grid.size * self.ground.metres_a_column()
+        sides = [width] if abs(self.aspect - 1) < _SQUARE else [width, width * self.aspect]
+        return f"chips of {self.grid.size} px, {' by '.join(length_text(float(f'{side:.2g}')) for side in sides)}"
+
+
+def draw(
+    parquet: Path,
+    provenance: dict[str, Any],
+    bands: Sequence[tuple[Path, int]],
+    target: Path,
+    *,
+    mask: tuple[Path, int] | None = None,
+) -> bool:
+    """Draw scene, principal components and loss side by side as ``target``, a PNG. Nothing that exists there is overwritten.
+
+    ``bands`` are file and band number of red, green and blue, ``mask`` those of the scene's classes (SCL), if it has any. Gives whether
+    the picture was drawn: False if something is at ``target`` already. Raises SceneError, TransientError (unreadable bands) and OSError.
+    """
+    if target.exists():
+        return False
+    columns = ["index", "embeddings", "loss", "source_model", "loss_metric", "datetime", "cloud_fraction"]
+    table = pq.read_table(parquet, columns=columns)
+    with mpl.rc_context():
+        mpl.rcParams.update(_STYLE)
+        figure, title = _figure(table, provenance, bands, mask)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".picture-") as folder:
+            finished = Path(folder) / target.name
+            figure.savefig(finished, format="png", dpi=_DPI, facecolor="white", metadata={"Title": title})
+            return _place(finished, target)
+
+
+def _place(finished: Path, target: Path) -> bool:
+    """Give a finished file its name, unless that is taken."""
+    try:
+        os.link(finished, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        try:
+            with target.open("xb") as file:
+                file.write(finished.read_bytes())
+        except FileExistsError:
+            return False
+    return True
+
+
+def _figure(
+    table: pa.Table, provenance: dict[str, Any], bands: Sequence[tuple[Path, int]], mask: tuple[Path, int] | None
+) -> tuple[Figure, str]:
+    described = provenance["grid"]
+    grid = ChipGrid(height=described["height"], width=described["width"], size=described["chip_size"])
+    ground = Ground(crs=described["crs"], transform=tuple(described["transform"]), height=grid.height, width=grid.width)
+    aspect = ground.metres_a_row() / ground.metres_a_column()
+    ratio = grid.height / grid.width * aspect
+    width = min(_WIDEST, max(_NARROWEST, _TALLEST / ratio))
+    height = min(_TALLEST, width * ratio)
+    graticule = ground.graticule(across=int(width / _TICK_EVERY), down=max(2, int(height / _TICK_EVERY)))
+    place = _Place(grid=grid, ground=ground, graticule=graticule, aspect=aspect)
     index = table["index"].to_numpy()
     vectors = pc.list_flatten(table["embeddings"]).to_numpy().reshape(len(table), -1).astype(np.float64)
     losses = table["loss"].to_numpy().astype(np.float64) if table["loss"].null_count < len(table) else None
-    aspect = abs(grid_of["transform"][4] / grid_of["transform"][0])
-    mpl.rcParams.update({"font.family": "DejaVu Sans", "font.size": 10, "text.color": _INK, "axes.edgecolor": "#9aa5b1"})
+    title, colour = _title(table, provenance, grid)
     panels = 2 if losses is None else 3
-    figure, axes = plt.subplots(1, panels, figsize=(5.6 * panels, 4.9 * grid.height / grid.width * aspect + 1.2), layout="constrained")
-    _scene(axes[0], bands, grid, aspect)
-    _components(axes[1], vectors, index, grid, aspect)
+    size = ((width + 0.75) * panels + (0.6 if losses is not None else 0), height + 1.5)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, panels)
+    _scene(axes[0], place, table, provenance, bands, mask)
+    _components(axes[1], place, vectors, index)
     if losses is not None:
-        _losses(figure, axes[2], losses, index, grid, aspect, str(table["loss_metric"][0]))
-    source, model = provenance["source"], provenance["model"]
-    name = source.get("id") if isinstance(source, dict) else ""
+        _losses(figure, axes[2], place, losses, index, str(table["loss_metric"][0]))
+    longest = max(len(line) for line in title.split("\n"))
+    figure.suptitle(title, color=colour, fontsize=min(12.0, size[0] * 72 / longest / 0.65))
+    return figure, title
+
+
+def _title(table: pa.Table, provenance: dict[str, Any], grid: ChipGrid) -> tuple[str, str]:
+    name = str(provenance["source"].get("id") or "").rpartition("/")[2]
     day = table["datetime"][0].as_py().date()
-    title = f"{name}   ·   {day}   ·   {len(index):,} of {len(grid):,} chips   ·   {table['source_model'][0]}"
-    colour = _INK
-    if isinstance(model, dict) and model.get("untrained"):
-        title, colour = f"{title}\nUNTRAINED weights: random numbers, these embeddings mean nothing", _WARNING
-    figure.suptitle(title, color=colour)
-    figure.savefig(target, dpi=110, facecolor="white", metadata={"Title": title})
-    plt.close(figure)
+    title = f"{name}   ·   {day}   ·   {len(table):,} of {len(grid):,} chips   ·   {table['source_model'][0]}"
+    if provenance["model"].get("untrained"):
+        return f"{title}\nUNTRAINED weights: random numbers, these embeddings mean nothing", _WARNING
+    return title, _INK
 
 
-def _scene(axes: Axes, bands: Sequence[tuple[Path, int]], grid: ChipGrid, aspect: float) -> None:
+def _scene(
+    axes: Axes,
+    place: _Place,
+    table: pa.Table,
+    provenance: dict[str, Any],
+    bands: Sequence[tuple[Path, int]],
+    mask: tuple[Path, int] | None,
+) -> None:
+    assets = {asset["band"]: asset for asset in provenance["source"]["assets"]}
     layers = []
-    scale = max(grid.height, grid.width) / _SIDE
-    shape = (max(1, round(grid.height / scale)), max(1, round(grid.width / scale)))
-    for path, number in bands:
-        with rasterio.open(path, driver="GTiff") as dataset:
-            layers.append(dataset.read(number, out_shape=shape, resampling=Resampling.average).astype(np.float64))
-    stack = np.stack(layers, axis=-1)
-    seen = (stack > 0).all(axis=-1)
-    low, high = np.percentile(stack[seen], (1, 99), axis=0) if seen.any() else (0.0, 1.0)
-    image = np.where(seen[..., None], np.clip((stack - low) / np.maximum(high - low, 1e-9), 0, 1) ** 0.8, 1.0)
-    axes.imshow(image, extent=(0, grid.width, grid.height, 0), aspect=aspect, interpolation="bilinear")
-    _finish(axes, grid, "The scene, red-green-blue")
+    for name, (path, number) in zip(_BANDS, bands, strict=True):
+        asset = assets.get(name, {})
+        zero = zero_of(provenance.get("sensor"), asset.get("offset") or 0.0)
+        layers.append(Layer(path=path, number=number, nodata=asset.get("nodata"), zero=zero))
+    grid = place.grid
+    shape = picture_shape(grid.height, grid.width)
+    seen, valid, cloudy = see(layers, Layer(path=mask[0], number=mask[1]) if mask else None, shape)
+    if not mask:
+        cloudy = _cloudy_chips(table, grid, shape)
+    image = np.dstack([stretch(seen, valid, cloudy, [layer.zero for layer in layers]), valid])
+    axes.imshow(image, extent=(0, grid.width, grid.height, 0), aspect=place.aspect, interpolation="antialiased")
+    _finish(axes, place, "The scene, red-green-blue", degrees_left=True)
+    _scale_bar(axes, place.ground)
 
 
-def _components(axes: Axes, vectors: NDArray[np.float64], index: NDArray[np.int64], grid: ChipGrid, aspect: float) -> None:
+def _cloudy_chips(table: pa.Table, grid: ChipGrid, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mark the chips [h, w] that the table says are cloudy."""
+    cloudy = np.zeros(shape, np.bool_)
+    down, across = shape[0] / grid.height, shape[1] / grid.width
+    for number in table.filter(pc.field("cloud_fraction") > _CLOUDY)["index"].to_numpy():
+        window = grid.window(int(number))
+        rows = slice(int(window.row * down), round((window.row + window.size) * down))
+        cloudy[rows, int(window.col * across) : round((window.col + window.size) * across)] = True
+    return cloudy
+
+
+def _components(axes: Axes, place: _Place, vectors: NDArray[np.float64], index: NDArray[np.int64]) -> None:
     centred = vectors - vectors.mean(axis=0)
     _, strength, axes_of = np.linalg.svd(centred, full_matrices=False)
     count = min(3, len(strength))
@@ -78,38 +188,67 @@ def _components(axes: Axes, vectors: NDArray[np.float64], index: NDArray[np.int6
     colours = np.zeros((len(index), 3))
     colours[:, :count] = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
     share = float((strength[:count] ** 2).sum() / max((strength**2).sum(), 1e-12))
-    canvas, extent = _paint(colours, index, grid)
-    axes.imshow(canvas, extent=extent, aspect=aspect, interpolation="nearest")
-    _finish(axes, grid, f"The embeddings' first three principal components\n({share:.0%} of their variance)")
+    _chips(axes, place, colours, index)
+    _finish(axes, place, f"Embeddings: three principal components\n({share:.0%} of their variance; {place.chip_text})")
 
 
-def _losses(
-    figure: Figure, axes: Axes, losses: NDArray[np.float64], index: NDArray[np.int64], grid: ChipGrid, aspect: float, name: str
-) -> None:
+def _losses(figure: Figure, axes: Axes, place: _Place, losses: NDArray[np.float64], index: NDArray[np.int64], name: str) -> None:
     low, high = np.percentile(losses, (1, 99))
     colours = mpl.colormaps["viridis"](np.clip((losses - low) / max(high - low, 1e-12), 0, 1))[:, :3]
-    canvas, extent = _paint(colours, index, grid)
-    axes.imshow(canvas, extent=extent, aspect=aspect, interpolation="nearest")
-    mappable = mpl.cm.ScalarMappable(norm=mpl.colors.Normalize(low, high), cmap="viridis")
-    figure.colorbar(mappable, ax=axes, shrink=0.7, pad=0.02)
-    _finish(axes, grid, f"Loss, {name}\n(confounded with texture: smooth is low)")
+    _chips(axes, place, colours, index)
+    figure.colorbar(ScalarMappable(norm=Normalize(low, high), cmap="viridis"), ax=axes, shrink=0.7, pad=0.02).outline.set_visible(False)
+    _finish(axes, place, f"Loss, {name}\n(confounded with texture: smooth is low)")
 
 
-def _paint(colours: NDArray[np.float64], index: NDArray[np.int64], grid: ChipGrid) -> tuple[NDArray[np.float64], tuple[int, int, int, int]]:
-    """Fill each chip's own pixels, eight cells a side; where the shifted last row overlaps, the later chip wins. Beside it the extent."""
+def _chips(axes: Axes, place: _Place, colours: NDArray[np.float64], index: NDArray[np.int64]) -> None:
+    """Fill each chip's own pixels, eight cells a side; where the shifted last row overlaps, the later chip wins."""
+    grid = place.grid
     step = max(1, grid.size // 8)
     rows, cols = -(-max(grid.height, grid.size) // step), -(-max(grid.width, grid.size) // step)
-    canvas = np.ones((rows, cols, 3))
+    canvas = np.zeros((rows, cols, 4))
     for colour, number in zip(colours, index.tolist(), strict=True):
         window = grid.window(number)
         down = slice(window.row // step, -(-(window.row + window.size) // step))
-        canvas[down, window.col // step : -(-(window.col + window.size) // step)] = colour
-    return canvas, (0, cols * step, rows * step, 0)
+        canvas[down, window.col // step : -(-(window.col + window.size) // step)] = (*colour, 1.0)
+    axes.imshow(canvas, extent=(0, cols * step, rows * step, 0), aspect=place.aspect, interpolation="nearest")
 
 
-def _finish(axes: Axes, grid: ChipGrid, title: str) -> None:
+def _finish(axes: Axes, place: _Place, title: str, *, degrees_left: bool = False) -> None:
+    """Put title and graticule on a panel."""
+    net = place.graticule
+    for field, levels in ((net.lon, net.meridians), (net.lat, net.parallels)):
+        if levels:
+            axes.contour(
+                net.cols, net.rows, _without_jump(field), levels=levels, colors="white", linewidths=0.6, linestyles="solid", alpha=0.55
+            )
     axes.set_title(title, fontsize=11)
-    axes.set_xlim(0, grid.width)
-    axes.set_ylim(grid.height, 0)
-    axes.set_xlabel(f"pixel column, chips of {grid.size} px")
-    axes.tick_params(length=2, labelsize=8)
+    axes.set_xlim(0, place.grid.width)
+    axes.set_ylim(place.grid.height, 0)
+    axes.set_xticks(net.below.pixels, net.below.labels)
+    axes.set_yticks(net.left.pixels, net.left.labels if degrees_left else [""] * len(net.left.labels))
+    axes.tick_params(length=3, labelsize=8.5, color=_LINE, labelcolor=_INK)
+    if degrees_left:
+        for label in axes.get_yticklabels():
+            label.set(rotation=90, verticalalignment="center")
+
+
+def _without_jump(field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Hide where longitude jumps by a turn, in the meridian beyond a pole: a contour would draw every level there."""
+    hidden = np.zeros(field.shape, np.bool_)
+    half_turn = 180
+    for axis in (0, 1):
+        jump = np.abs(np.diff(field, axis=axis)) > half_turn
+        hidden |= np.insert(jump, 0, values=False, axis=axis) if axis else np.insert(jump, 0, values=False, axis=0)
+    return np.where(hidden, np.nan, field)
+
+
+def _scale_bar(axes: Axes, ground: Ground) -> None:
+    """Draw a bar of a round length in the lower right corner, legible on any ground."""
+    metres, columns = ground.scale_bar()
+    thick, margin = ground.height * 0.012, 0.04
+    right, lower = ground.width * (1 - margin), ground.height * (1 - margin)
+    bar = Rectangle((right - columns, lower - thick), columns, thick, facecolor="white", edgecolor=_INK, linewidth=0.8, zorder=5)
+    axes.add_patch(bar)
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=_INK)]
+    place = (right - columns / 2, lower - 1.6 * thick)
+    axes.text(*place, length_text(metres), ha="center", va="bottom", color="white", fontsize=9.5, path_effects=halo, zorder=5)
