@@ -1,13 +1,17 @@
-"""Child processes of the local cloud: how they get a port, an environment, and an end."""
+"""Child processes of the local cloud: how they start, get a port and an environment, and end."""
 
 import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from typing import Final
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Final
 
 CREDENTIALS: Final[Mapping[str, str]] = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
+_PROGRAM: Final = Path(__file__).with_name("lifeline.py")
 
 
 @contextlib.contextmanager
@@ -21,6 +25,37 @@ def reserved_port() -> Iterator[int]:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
         yield int(holder.getsockname()[1])
+
+
+def start_child(
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str],
+    log: IO[bytes] | int | None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start ``python -m module`` as a process that ends with this one, however that ends. End it with ``end_process``.
+
+    ``environment`` is all of it, ``log`` takes what it prints. It is in a process group of its own: what a terminal sends at Ctrl-C is
+    for this process alone, which ends its children in order.
+    """
+    lifeline = _lifeline()[0]
+    return subprocess.Popen(
+        [sys.executable, "-P", str(_PROGRAM), str(lifeline), module, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(lifeline, *pass_fds),
+        process_group=0,
+    )
+
+
+@cache
+def _lifeline() -> tuple[int, int]:
+    """Give a pipe's two ends. Children read from one; the other is no child's, and closes as this process ends."""
+    return os.pipe()
 
 
 def end_process(process: subprocess.Popen[bytes], *, seconds: float) -> int:

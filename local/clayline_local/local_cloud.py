@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from clayline.errors import ClaylineError
-from clayline_local.session import ROOT, Session
+from clayline_local.repository import ROOT
+from clayline_local.session import Session
 
 EVENTS: Final = ROOT / "events"
 SCENE: Final = ROOT / "samples" / "landsat8_itaipu_2020" / "LC08_L1TP_224078_20200518_20200518_01_RT.json"

@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from clayline_local.children import child_environment, end_process
+from clayline_local.children import child_environment, end_process, start_child
 from clayline_local.errors import LocalCloudError
 from clayline_local.model_folder import ModelFolder
+from clayline_local.stopping import check
 from clayline_local.template import TEMPLATE
 
 _NOTICE_EVERY = 5.0
@@ -35,7 +34,7 @@ class ModelServer:
         self._port: int | None = None
         # Its log must say at which port it listens, whatever level the user's environment asks for.
         flags = {"--host": "127.0.0.1", "--port": "0", "--models": str(self._models), "--log-level": "INFO"}
-        self._command = [sys.executable, "-m", "server", *(part for flag in flags.items() for part in flag)]
+        self._arguments = [part for flag in flags.items() for part in flag]
 
     @property
     def url(self) -> str:
@@ -50,7 +49,7 @@ class ModelServer:
         (self._models / self._model.manifest.folder).symlink_to(self._model.path.resolve())
         path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("model", "layers/clayline"))
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(self._command, env=child_environment({"PYTHONPATH": path}), stdout=log, stderr=log)
+            self.process = start_child("server", self._arguments, environment=child_environment({"PYTHONPATH": path}), log=log)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -64,6 +63,7 @@ class ModelServer:
         """
         told = time.monotonic()
         while not self._is_ready():
+            check()
             now = time.monotonic()
             if self.process.poll() is not None:
                 msg = f"the model server ended before {self._model.path} was loaded: {self._reason()}"

@@ -3,30 +3,20 @@
 import os
 import select
 import subprocess
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import boto3
 
-from clayline_local.children import CREDENTIALS, child_environment, end_process
+from clayline_local.children import CREDENTIALS, child_environment, end_process, start_child
 from clayline_local.errors import LocalCloudError
+from clayline_local.stopping import stoppable
 from clayline_local.template import REGION
 
 START_SECONDS: Final = 60.0
 END_SECONDS: Final = 10.0
-_PROGRAM: Final = """
-import os, sys, threading
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-with os.fdopen(int(sys.argv[1]), "w") as told:
-    told.write(str(server.get_host_and_port()[1]))
-threading.Event().wait()
-"""
-"""moto's own server with a port that the system chooses as it binds, told through the file descriptor of the argument. moto_server takes a
-number instead, and between finding a free one and binding it another program may do so, and answer in its place."""
+_PROGRAM: Final = "clayline_local.moto_program"
 
 
 class MotoServer:
@@ -71,22 +61,26 @@ class MotoServer:
     def __enter__(self) -> Self:
         """Start and wait until it listens. Raises LocalCloudError if it does not within START_SECONDS."""
         self._log = self._log_path.open("ab") if self._log_path else None
-        output = self._log or subprocess.DEVNULL
         reader, writer = os.pipe()
-        with os.fdopen(reader, encoding="ascii") as told:
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-c", _PROGRAM, str(writer)],
-                    env=child_environment({**CREDENTIALS, "AWS_DEFAULT_REGION": REGION}),
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=(writer,),
-                )
-            finally:
-                os.close(writer)  # the child's is then the only one: if it ends, reading does
-            waiting = select.poll()
-            waiting.register(reader, select.POLLIN)
-            port = told.read() if waiting.poll(START_SECONDS * 1000) else ""
+        try:
+            with os.fdopen(reader, encoding="ascii") as told:
+                try:
+                    self._process = start_child(
+                        _PROGRAM,
+                        [str(writer)],
+                        environment=child_environment({**CREDENTIALS, "AWS_DEFAULT_REGION": REGION}),
+                        log=self._log or subprocess.DEVNULL,
+                        pass_fds=(writer,),
+                    )
+                finally:
+                    os.close(writer)  # the child's is then the only one: if it ends, reading does
+                waiting = select.poll()
+                waiting.register(reader, select.POLLIN)
+                with stoppable():
+                    port = told.read() if waiting.poll(START_SECONDS * 1000) else ""
+        except BaseException:
+            self._end()
+            raise
         if not port:
             self._end()
             where = f"; its output is in {self._log_path}" if self._log_path else ""

@@ -24,15 +24,15 @@ from clayline_local.keep import Kept
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
+from clayline_local.repository import STARTER
 from clayline_local.stage import StagedScene
+from clayline_local.stopping import check, stoppable
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 from clayline_local.worker import Retry, start_worker
 
 if TYPE_CHECKING:
     import subprocess
 
-ROOT = TEMPLATE.parent
-STARTER = ROOT / "model" / "starter" / "starter-v1.0"
 _NO_PROGRESS = 300.0
 """Seconds without a new settled batch, and without one that the endpoint computes, after which waiting is given up."""
 
@@ -92,19 +92,32 @@ class Session:
 
     def __enter__(self) -> Self:
         """Start everything. Raises LocalCloudError."""
-        self._logs.mkdir(parents=True, exist_ok=True)
         try:
+            self._logs.mkdir(parents=True, exist_ok=True)
             self._start()
-        except BaseException:
-            self._stack_of.close()
+        except BaseException as error:
+            self._leave()
+            if isinstance(error, OSError):
+                msg = f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for temporary files (TMPDIR)."
+                raise LocalCloudError(msg) from error
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End every process that was started."""
+        """End every process that was started: each after what it has in hand, unless an error has made that worthless."""
+        if error is None:
+            self._stack_of.close()
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        """End everything at once. moto ends last and in order: what the endpoint's threads still have to say is said to it."""
+        for child in self._children.values():
+            child.kill()
         self._stack_of.close()
 
     def _start(self) -> None:
+        """Start children where no signal comes between a start and its note; wait for them, and for moto, where one may."""
         keep = self._stack_of
         self.scratch = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="clayline-")))
         container = keep.enter_context(ModelServer(self._model, scratch=self.scratch, log=self._logs / "endpoint.log"))
@@ -113,15 +126,16 @@ class Session:
         self._moto = moto
         self.url = moto.url
         self.environment = moto.environment()
-        self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
-        create(self.stack, endpoint_url=moto.url)
-        self.names = self._names()
-        if self._out is not None:
-            self.environment |= {"CLAYLINE_PLACE": "cli", "CLAYLINE_NAMES": json.dumps(dict(self.names.prefixes))}
-        self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
-        self._publish_model()
-        self._watch_events()
-        container.wait(seconds=startup_seconds(self.stack), notice=self._notice)
+        with stoppable():
+            self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
+            create(self.stack, endpoint_url=moto.url)
+            self.names = self._names()
+            if self._out is not None:
+                self.environment |= {"CLAYLINE_PLACE": "cli", "CLAYLINE_NAMES": json.dumps(dict(self.names.prefixes))}
+            self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
+            self._publish_model()
+            self._watch_events()
+            container.wait(seconds=startup_seconds(self.stack), notice=self._notice)
         config = endpoint_config(self.stack)
         self.endpoint = AsyncEndpoint(config, container.url, s3=self.s3, sns=self.client("sns"), name_output=self._name_output)
         self.endpoint.start()
@@ -197,11 +211,12 @@ class Session:
         """Wait for the event about the scene that landed at ``uri``; gives its detail. Raises LocalCloudError if nothing moves any more."""
         last, moved = None, time.monotonic()
         while True:
+            check()
             ended = self._end_of(uri)
             found = self._progress(uri)  # also when it has ended: the last batches may have settled since it was last told
             if found != last:
                 last, moved = found, time.monotonic()
-                progress(found)
+            progress(found)
             if ended:
                 return ended
             if dead := self._dead_letters():

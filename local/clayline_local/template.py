@@ -17,10 +17,11 @@ from clayline_local.errors import LocalCloudError
 from clayline_local.function import FunctionSpec, QueueSource
 from clayline_local.intrinsics import NO_VALUE, Intrinsics
 from clayline_local.physical import Physical, Place, identify
+from clayline_local.repository import ROOT
 
 ACCOUNT: Final = "123456789012"
 REGION: Final = "eu-central-1"
-TEMPLATE: Final = Path(__file__).parents[2] / "template.yaml"
+TEMPLATE: Final = ROOT / "template.yaml"
 # A stack with an endpoint, which locally is the emulator: the image's digest is only asked for, nothing is pulled.
 LOCAL_PARAMETERS: Final[Mapping[str, str]] = {"EndpointMode": "create", "ImageDigest": f"sha256:{'0' * 64}"}
 _CODE: Final = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}

@@ -23,7 +23,7 @@ from typing import IO, Any, Final
 import boto3
 from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]  # publishes no types
 
-from clayline_local.children import child_environment
+from clayline_local.children import child_environment, start_child
 from clayline_local.errors import LocalCloudError
 from clayline_local.function import FunctionSpec
 
@@ -74,13 +74,12 @@ def start_worker(
         raise LocalCloudError(f"{spec.name} has no queue to poll, or its event source mapping is off (EndpointMode none)")
     path = spec_folder / f"{spec.name}.json"
     path.write_text(spec.model_dump_json(), encoding="utf-8")
-    command = [sys.executable, "-m", "clayline_local.worker", "--spec", str(path)]
+    arguments = ["--spec", str(path)]
     for option, seconds in (("--retry-seconds", retry.failed), ("--visibility-seconds", retry.killed)):
-        command += [option, str(seconds)] if seconds is not None else []
+        arguments += [option, str(seconds)] if seconds is not None else []
     search_path = os.pathsep.join(map(str, (*spec.search_path, Path(__file__).parents[1])))
-    return subprocess.Popen(
-        command, env=child_environment(environment, lambda_environment(spec), {"PYTHONPATH": search_path}), stdout=log, stderr=log
-    )
+    variables = child_environment(environment, lambda_environment(spec), {"PYTHONPATH": search_path})
+    return start_child("clayline_local.worker", arguments, environment=variables, log=log)
 
 
 def load_handler(spec: FunctionSpec) -> Handler:

@@ -20,7 +20,8 @@ from clayline_local.hosts import EmulatorHost
 from clayline_local.invoke import SAM_ENVIRONMENT
 from clayline_local.local_cloud import OBJECTS, SCENE, local_cloud
 from clayline_local.local_invoke import Case, EventRunner, conclude, main, read_cases
-from clayline_local.session import STARTER, Session
+from clayline_local.repository import STARTER
+from clayline_local.session import Session
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 CASES = read_cases()

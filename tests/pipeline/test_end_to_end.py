@@ -30,7 +30,8 @@ from tests.pipeline.remapping import remapped
 
 from clayline import mgrs, uci, utm
 from clayline.plan import Plan, PlannedChips
-from clayline_local.session import STARTER, Session
+from clayline_local.repository import STARTER
+from clayline_local.session import Session
 from clayline_local.stage import stage
 
 pytestmark = pytest.mark.pipeline

@@ -1,0 +1,1 @@
+"""What ``clayline embed`` is made of: its options, the run, what is told of it meanwhile and at the end."""
