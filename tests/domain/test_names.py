@@ -71,8 +71,14 @@ def test_half_a_surrogate_pair_is_named_too() -> None:
     assert NAMES.of("s3://scenes/file/\ud800.tif") == "file:///%ED%A0%80.tif"
 
 
-ORDINARY = ["plain.tif", "LC08_L1TP_224078_20200518_T1.tif", "a+b,c;d=e@f(g)'!~*$&.tif", "sub/folder/B04.tif"]
-ENCODED = ["with space.tif", "a#b.tif", "100%.tif", "a%20b.tif", "Größe 雪.tif", "what?.tif"]
+ORDINARY = [
+    "plain.tif",
+    "LC08_L1TP_224078_20200518_T1.tif",
+    "a.b-c_d~e.tif",
+    "a+b,c;d=e@f(g)'!~*$&.tif",
+    "sub/folder/B04.tif",
+]
+ENCODED = ["with space.tif", "a#b.tif", "100%.tif", "a%20b.tif", "Größe 雪.tif", "what?.tif", "a:b.tif", "[x].tif"]
 
 
 @pytest.mark.parametrize("name", [*ORDINARY, *ENCODED])
