@@ -42,7 +42,7 @@ def planning() -> Planning:
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
-        headers=GdalHeaders(),
+        headers=GdalHeaders(names=chosen.names),
         clock=lambda: datetime.now(UTC),
         manifest=read_manifest(objects.get(chosen.model_manifest), source=chosen.model_manifest),
         options=PlanOptions(
@@ -57,6 +57,8 @@ def planning() -> Planning:
             lease=timedelta(seconds=chosen.lease_seconds),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,
+            names=chosen.names,
+            place=chosen.place,
         ),
     )
 

@@ -7,6 +7,8 @@ import pytest
 
 from clayline.aws.settings import CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
 from clayline.errors import SettingsError
+from clayline.names import Names
+from clayline.place import Place
 from clayline.radiometry import BoaOverride
 
 GIVEN = {
@@ -59,6 +61,8 @@ def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         "CLAYLINE_ANY_GSD": "perhaps",
         "CLAYLINE_BOA": "maybe",
         "CLAYLINE_SOURCE_CREATOR": "",
+        "CLAYLINE_NAMES": "s3://scenes/",
+        "CLAYLINE_PLACE": "home",
     }
     for name, value in wrong.items():
         monkeypatch.setenv(name, value)
@@ -94,6 +98,18 @@ def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatc
 def test_allowed_buckets(monkeypatch: pytest.MonkeyPatch, text: str, buckets: set[str]) -> None:
     monkeypatch.setenv("CLAYLINE_ALLOWED_BUCKETS", text)
     assert load(PlanSettings).buckets() == buckets
+
+
+def test_what_the_local_cloud_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (load(PlanSettings).names, load(PlanSettings).place) == (Names(), Place.AWS)
+    monkeypatch.setenv("CLAYLINE_NAMES", '{"s3://scenes/file/": "file:///", "s3://embeddings/": "file:///out/"}')
+    monkeypatch.setenv("CLAYLINE_PLACE", "cli")
+    found = load(PlanSettings)
+    assert found.names.of("s3://embeddings/a/b.parquet") == "file:///out/a/b.parquet"
+    assert found.names.of("s3://scenes/file/data/B04.tif") == "file:///data/B04.tif"
+    assert found.place is Place.CLI
+    monkeypatch.setenv("CLAYLINE_NAMES", "")
+    assert load(PlanSettings).names == Names()
 
 
 def test_a_variable_of_another_function_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:

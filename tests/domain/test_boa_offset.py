@@ -59,7 +59,7 @@ def test_the_order_of_words(properties: dict[str, Any], acquired: datetime, offs
     "properties", [{}, {FLAG: False}, {FLAG: None, DECLARED: None}, {BASELINE: ""}, {BASELINE: "N0400"}, {BASELINE: "04"}, {BASELINE: 5}]
 )
 def test_what_nobody_says_after_2022_fails(properties: dict[str, Any]) -> None:
-    with pytest.raises(SceneError, match="--boa not-applied") as caught:
+    with pytest.raises(SceneError, match="set the stack's parameter Boa to applied or not-applied") as caught:
         decide(properties)
     assert caught.value.reason == "boa-unknown"
 

@@ -152,7 +152,7 @@ class FetchedHeaders(GdalHeaders):
     path_of: Callable[[str], str]
 
     def source(self, head: ObjectHead) -> CogSource:
-        return CogSource(path=self.path_of(head.uri), uri=head.uri, size=head.size)
+        return CogSource(path=self.path_of(head.uri), uri=self.names.of(head.uri), size=head.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +227,7 @@ class Pipeline:
             ledger=wrap(self.ledger),
             tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
-            headers=FetchedHeaders(path_of=self._path),
+            headers=FetchedHeaders(path_of=self._path, names=self.options.names),
             clock=lambda: self.now,
             manifest=self.manifest,
             options=self.options,

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from tests.domain.test_place import FOREIGN
 from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
 
 from clayline.intake import Landing, Mode
+from clayline.place import Place
 from clayline.planning import Planned
 
 VRT = b'<VRTDataset rasterXSize="64" rasterYSize="64"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
@@ -64,6 +66,7 @@ def test_it_fails_with_a_reason_once(make_pipeline: Callable[..., Pipeline], sam
     receipt = pipeline.receipt()
     assert (receipt["status"], receipt["reason"]) == ("SceneFailed", reason)
     assert "scene" in receipt["message"]
+    assert not FOREIGN[Place.AWS].search(receipt["message"])
     assert receipt["source_uri"] == "s3://scenes/scene/item.json"
     assert pipeline.plan("scene/item.json").kind is Planned.DUPLICATE
     events = pipeline.announced()

@@ -197,9 +197,18 @@ def test_the_receipt_agrees_with_plan_and_file_chip_by_chip(scene: Embedded) -> 
     assert scene.detail["counts"] == counts
 
 
+def test_source_url_is_the_file_whose_grid_the_chips_lie_on(scene: Embedded) -> None:
+    [url] = {str(value) for value in scene.table["source_url"].to_pylist()}
+    with rasterio.open(scene.folder / url.rpartition("/")[2]) as dataset:
+        assert tuple(dataset.transform)[:6] == scene.plan.scene.transform
+        assert (dataset.height, dataset.width) == (scene.plan.scene.height, scene.plan.scene.width)
+    source = json.loads(scene.files["metadata"].read_bytes())["clayline"]["source"]
+    assert url == source["source_url"]
+    assert url in {asset["uri"] for asset in source["assets"]}
+
+
 def test_the_rows_say_where_when_and_by_what(scene: Embedded) -> None:
-    rows = scene.table.select(["source_url", "source_model", "source_creator", "date", "datetime", "loss_metric"]).to_pylist()
-    assert {row["source_url"] for row in rows} == {scene.detail["source_uri"]}
+    rows = scene.table.select(["source_model", "source_creator", "date", "datetime", "loss_metric"]).to_pylist()
     assert {row["source_model"] for row in rows} == {scene.plan.model.entry.token}
     assert {row["date"] for row in rows} == {scene.plan.created.date()}
     assert {row["datetime"] for row in rows} == {scene.plan.scene.acquired.start}

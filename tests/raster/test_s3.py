@@ -19,6 +19,7 @@ from clayline.batch import Job
 from clayline.cog import CogHeader
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.grid import ChipGrid
+from clayline.names import Names
 from clayline.plan import Plan, PlannedBand
 from clayline.ports import ObjectHead
 from clayline.raster.cog import ReadSettings
@@ -121,6 +122,19 @@ def test_what_is_no_tiff_in_s3(put: Callable[[str, Path], ObjectHead], tmp_path:
     with pytest.raises(SceneError) as caught:
         read_header(s3_source(head.uri, head.size), SETTINGS)
     assert caught.value.reason == "not-a-geotiff"
+
+
+@pytest.mark.parametrize("body", [b"no image " * 100, b"II*\0\x08\0\0\0", b""], ids=["text", "cut off", "empty"])
+def test_what_is_said_of_an_object_calls_it_by_its_name(put: Callable[[str, Path], ObjectHead], tmp_path: Path, body: bytes) -> None:
+    """GDAL's own words quote the path that it was given."""
+    (tmp_path / "scene.tif").write_bytes(body)
+    head = put("file/data/my scene/100%.tif", tmp_path / "scene.tif")
+    headers = GdalHeaders(settings=SETTINGS, names=Names(prefixes=(("s3://scenes/file/", "file:///"),)))
+    with pytest.raises(SceneError) as caught:
+        headers.read_header(headers.source(head))
+    assert "file:///data/my%20scene/100%25.tif" in str(caught.value)
+    assert "scenes" not in str(caught.value)
+    assert "vsis3" not in str(caught.value)
 
 
 ANSWERS = {

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from clayline.errors import SceneError
+from clayline.place import Option
 
 _COMPACT = re.compile(
     r"(?<![0-9])((?:19|20)[0-9]{2})-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])(?:T([0-2][0-9])([0-5][0-9])([0-5][0-9]))?(?![0-9])"
@@ -72,9 +73,12 @@ def from_cog(*, scene: str, metadata: Mapping[str, str], file_name: str, tags: M
             instant = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
             return Acquisition(start=instant, end=instant, source="tiff-tag")
     except (ValueError, OverflowError) as error:
-        msg = f"scene {scene}: its acquisition time cannot be read ({error}). Set the object's metadata `datetime`, RFC 3339."
+        msg = f"scene {scene}: its acquisition time cannot be read ({error}). Set {Option.DATETIME} to an RFC 3339 time."
         raise SceneError(msg, reason="no-acquisition-time") from error
-    msg = f"scene {scene}: no acquisition time in the object's metadata (`datetime`) or the file name. Set one, or land a STAC Item."
+    ways = [f"set {Option.DATETIME} to an RFC 3339 time", "deliver it with a STAC Item"]
+    if _TIFF.match(tags.get("TIFFTAG_DATETIME", "")):
+        ways.append(f"believe its TIFFTAG_DATETIME with {Option.TIFF_DATETIME}")
+    msg = f"scene {scene}: no acquisition time in {Option.DATETIME} or the file name. Either {', or '.join(ways)}."
     raise SceneError(msg, reason="no-acquisition-time")
 
 

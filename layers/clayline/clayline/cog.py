@@ -52,6 +52,11 @@ class CogHeader:
     """Side of a pixel in metres: geometric mean of its two sides, at the scene's centre where the CRS is geographic."""
 
     @property
+    def pixel_area(self) -> float:
+        """Of one pixel, in square units of the CRS."""
+        return abs(self.transform[0] * self.transform[4])
+
+    @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, bottom, right, top in units of the CRS."""
         a, _, c, _, e, f = self.transform

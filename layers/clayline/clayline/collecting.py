@@ -13,11 +13,12 @@ from clayline.embedding import EmbeddingRows, SceneColumns
 from clayline.errors import TransientError
 from clayline.gathering import Gathered, Gathering, sent_order, spool_path
 from clayline.ledger import Ledger, Stage
+from clayline.place import Option, words
 from clayline.plan import Plan, PlannedChips
 from clayline.planning import JSON, load_plan
 from clayline.ports import Announcer, ObjectMissingError, Objects
 from clayline.provenance import columns, file_metadata, metadata_json, stac_item
-from clayline.receipt import Receipt, Settlement, count, scene_reason, status_of
+from clayline.receipt import Counts, Receipt, Settlement, count, scene_reason, status_of
 from clayline.run import WorkObjects
 from clayline.spool import VectorSpool
 
@@ -121,17 +122,29 @@ def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered) -> Receipt:
     reason = scene_reason(counts)
     outputs = plan.outputs
     written = {"parquet": outputs.parquet, "metadata": outputs.metadata, "item": outputs.item} if counts.written else {}
-    message = f"scene {plan.scene.name}: no chip was written; see each chip's reason" if reason else None
+    message = words(_nothing_written(plan.scene.name, counts), plan.place) if reason else None
     return Receipt(
         run=plan.run,
         status=status_of(counts),
         reason=reason,
         message=message,
         scene=plan.scene.name,
-        source_uri=plan.scene.uri,
+        source_uri=plan.names.of(plan.scene.uri),
         source_model=plan.model.entry.token,
         untrained=plan.model.untrained,
         counts=counts,
-        outputs={**written, "receipt": outputs.receipt},
+        outputs={kind: plan.names.of(uri) for kind, uri in {**written, "receipt": outputs.receipt}.items()},
         chips=lines,
     )
+
+
+def _nothing_written(scene: str, counts: Counts) -> str:
+    """Say that no chip was written, and what may change that."""
+    said = f"scene {scene}: no chip was written; see each chip's reason."
+    if counts.failed:
+        return f"{said} {Option.TRY_AGAIN}"
+    if "valid-below-threshold" in counts.skipped:
+        said += f" Lower {Option.MIN_VALID_FRACTION} to keep chips with fewer valid pixels."
+    if "cloud-above-threshold" in counts.skipped:
+        said += f" Raise {Option.MAX_CLOUD_FRACTION} to keep chips with more cloud."
+    return said

@@ -1,5 +1,7 @@
 """Every error that Clayline raises. Two families decide what happens to a message: input that can never work, and what a retry may cure."""
 
+from clayline.place import Place, words
+
 
 class ClaylineError(Exception):
     """Base of every error here. The message names the scene, what was wrong, and what to do."""
@@ -17,9 +19,18 @@ class SceneError(ClaylineError):
     """A scene that can never work as it is: it gets a receipt and a SceneFailed event, and its message is done with."""
 
     def __init__(self, message: str, *, reason: str) -> None:
-        """Take the sentence for people and ``reason``, the short token that the receipt and the event carry."""
-        super().__init__(message)
+        """Take the sentence for people, which may name an ``Option``, and ``reason``, the token of receipt and event.
+
+        As a text, the error speaks the words of AWS; ``at`` gives those of a place.
+        """
+        super().__init__(words(message, Place.AWS))
+        self.message = message
+        """As it was raised: for an error that says more."""
         self.reason = reason
+
+    def at(self, place: Place) -> str:
+        """Give the sentence in the words of the place where it is read."""
+        return words(self.message, place)
 
 
 class BatchError(ClaylineError):

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
+from clayline.names import AS_THEY_LIE, Names
+from clayline.place import Option
 from clayline.sensor import Product, known, of_collection
 
 MAX_ITEM_BYTES = 5_000_000
@@ -16,6 +18,9 @@ _SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
 _SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
 _S3_HOST = re.compile(r"(?P<bucket>[a-z0-9.-]{3,63})\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\Z")
 _DOTS = {".", ".."}
+DECLARED_HREF = "clayline:declared_href"
+"""Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
+_MAX_DECLARED = 2_048
 _TILE = re.compile(r"(?:\A|[_-])T?((?:0?[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
 
 
@@ -29,6 +34,8 @@ class BandAsset:
     """``s3://bucket/key``, the key raw."""
     band: int
     """1-based number in the file."""
+    declared: str | None = None
+    """What the asset's ``clayline:declared_href`` says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,34 +74,39 @@ def load_json(body: bytes, *, scene: str) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        msg = f"scene {scene}: not valid JSON ({error}). Land a STAC Item."
+        msg = f"scene {scene}: not valid JSON ({error}). Deliver a STAC Item."
         raise SceneError(msg, reason="invalid-json") from error
 
 
-def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str]) -> Item:
+def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
     Raises SceneError: ``invalid-item``, ``unknown-product``, ``forbidden-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
-        msg = f"scene {uri}: the STAC Item has no usable id or properties. Correct the Item and land it again."
+        msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
     product = of_collection(collection if isinstance(collection, str) else None)
     if product is None:
         msg = f"scene {identity}: collection {collection!r} is not known. Known are {known()}."
         raise SceneError(msg, reason="unknown-product")
+
+    def band_of(asset: Mapping[str, Any], name: str, number: int) -> BandAsset:
+        target = _resolve(asset["href"], uri, identity, allowed_buckets, names)
+        return BandAsset(name=name, uri=target, band=number, declared=_declared(asset))
+
     found: dict[str, BandAsset] = {}
     rasters = list(_rasters(content["assets"]))
     masks = [asset for key, asset in rasters if key.lower() == product.mask]
     named = [(_names(key, asset, product), asset) for key, asset in rasters if key.lower() != product.mask]
-    for names, asset in sorted(named, key=lambda pair: len(pair[0]) > 1):
-        if any(name in found and len(names) > 1 for name in names):
+    for bands, asset in sorted(named, key=lambda pair: len(pair[0]) > 1):
+        if any(name in found and len(bands) > 1 for name in bands):
             continue  # a composite (TCI) repeats bands that have files of their own, wherever it stands
-        for number, name in enumerate(names, start=1):
+        for number, name in enumerate(bands, start=1):
             if name is not None and name not in found:
-                found[name] = BandAsset(name=name, uri=_resolve(asset["href"], uri, identity, allowed_buckets), band=number)
+                found[name] = band_of(asset, name, number)
     if not found:
         msg = f"scene {identity}: none of its assets [{' '.join(sorted(content['assets']))}] is a GeoTIFF band of {product.sensor}."
         raise SceneError(msg, reason="no-bands")
@@ -104,9 +116,7 @@ def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozense
         properties=properties,
         product=product,
         bands=tuple(found.values()),
-        mask=BandAsset(name=product.mask, uri=_resolve(masks[0]["href"], uri, identity, allowed_buckets), band=1)
-        if product.mask and masks
-        else None,
+        mask=band_of(masks[0], product.mask, 1) if product.mask and masks else None,
         tile=_tile(identity, properties) if product.mgrs_tiled else None,
     )
 
@@ -135,7 +145,13 @@ def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | N
     return [next((name for label in pair if isinstance(label, str) and (name := product.band(label))), None) for pair in labels]
 
 
-def _resolve(href: str, base: str, scene: str, allowed: frozenset[str]) -> str:
+def _declared(asset: Mapping[str, Any]) -> str | None:
+    """Give the published href that an asset keeps; a text of bounded length, since it travels with every output."""
+    href = asset.get(DECLARED_HREF)
+    return href if isinstance(href, str) and len(href) <= _MAX_DECLARED else None
+
+
+def _resolve(href: str, base: str, scene: str, allowed: frozenset[str], names: Names) -> str:
     """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
     try:
         parts = urlsplit(href)
@@ -151,10 +167,9 @@ def _resolve(href: str, base: str, scene: str, allowed: frozenset[str]) -> str:
     else:
         bucket, key = "", ""
     if bucket not in allowed or not key or _DOTS.intersection(key.split("/")):  # HTTP clients fold dots, into another bucket
-        msg = (
-            f"scene {scene}: asset {href!r} is not in an allowed bucket ({', '.join(sorted(allowed))}). "
-            "Use hrefs relative to the Item or s3://, and list further buckets in the stack's AllowedBuckets."
-        )
+        known_buckets = ", ".join(name for name in sorted(allowed) if not names.hide(name))
+        listed = f" ({known_buckets})" if known_buckets else ""
+        msg = f"scene {scene}: asset {href!r} is not in an allowed bucket{listed}. {Option.ALLOW_BUCKET}"
         raise SceneError(msg, reason="forbidden-href")
     return f"s3://{bucket}/{key}"
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clayline.errors import ModelError, SceneError
+from clayline.place import Option
 
 MANIFEST_FILE: Final = "manifest.json"
 """Its name in a model folder."""
@@ -177,7 +178,7 @@ class Manifest(_Strict):
             offered = "; ".join(f"{entry.token} takes {entry.sensor} [{' '.join(entry.bands)}]" for entry in self.entries)
             msg = (
                 f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]. Entries: {offered}. "
-                "Deliver the missing bands, or deploy a model folder that serves these."
+                f"Deliver the missing bands, or set {Option.MODEL} to a model folder that serves these."
             )
             raise SceneError(msg, reason="no-model-entry")
         return max(fitting, key=lambda entry: len(set(entry.bands)))

@@ -16,6 +16,8 @@ from clayline.cog import CogHeader
 from clayline.errors import WireError
 from clayline.grid import ChipGrid
 from clayline.manifest import Checkpoint, ModelEntry
+from clayline.names import AS_THEY_LIE, Names
+from clayline.place import Place
 from clayline.run import OutputObjects
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
@@ -48,6 +50,8 @@ class PlannedBand(BaseModel):
     """The file's own, else the product's."""
     offset: int
     """Added to valid digital numbers (BOA)."""
+    declared: str | None = None
+    """The href that the Item's publisher gave, where the file was found elsewhere."""
 
 
 class PlannedTime(BaseModel):
@@ -64,11 +68,11 @@ class PlannedScene(BaseModel):
 
     model_config = _FROZEN
     name: str
-    """Item id, or the COG's URI: what people call it."""
+    """Item id, or the name of the COG's URI: what people call it."""
     hash: str
     """scene12."""
     uri: str
-    """The landed object."""
+    """The landed object, where it is read."""
     etag: str
     collection: str | None
     sensor: str
@@ -129,6 +133,10 @@ class Plan(BaseModel):
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     output_prefix: str
+    names: Names = AS_THEY_LIE
+    """What is said about objects calls them so; URIs elsewhere in the plan are where they lie."""
+    place: Place = Place.AWS
+    """Where what is said is read."""
 
     @property
     def grid(self) -> ChipGrid:
@@ -139,6 +147,16 @@ class Plan(BaseModel):
     def outputs(self) -> OutputObjects:
         """Where the outputs go."""
         return OutputObjects(prefix=self.output_prefix)
+
+    @property
+    def finest(self) -> PlannedBand:
+        """The band whose grid is the scene's: the smallest pixel, the first in the entry's order among equals."""
+        return min(self.bands, key=lambda band: band.header.pixel_area)
+
+    @property
+    def source_url(self) -> str:
+        """Name of the file on whose grid the chips lie: opened as imagery, it has the scene's transform and size."""
+        return self.names.of(self.finest.uri)
 
     def sources(self) -> dict[str, PlannedBand]:
         """Give one band for each distinct file, by URI: what is pinned."""

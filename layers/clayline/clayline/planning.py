@@ -12,6 +12,8 @@ from clayline.intake import Landing
 from clayline.item import BandAsset
 from clayline.ledger import Claim, Ledger, Stage
 from clayline.manifest import Manifest, ModelEntry
+from clayline.names import AS_THEY_LIE, Names
+from clayline.place import Option, Place
 from clayline.placement import place
 from clayline.plan import Plan, PlannedBand, PlannedModel, Thresholds
 from clayline.ports import Announcer, Clock, Headers, ObjectHead, ObjectMissingError, Objects, Queue
@@ -62,6 +64,8 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    names: Names = AS_THEY_LIE
+    place: Place = Place.AWS
 
     def identity(self, source: SceneSource) -> dict[str, Any]:
         """Give the choices that change what comes out: part of the run's identity."""
@@ -100,6 +104,7 @@ class Planning:
                 headers=self.headers,
                 allowed_buckets=self.options.allowed_buckets,
                 tiff_datetime=self.options.tiff_datetime,
+                names=self.options.names,
             )
             if isinstance(source, str):
                 return PlanOutcome(kind=Planned.IGNORED, run=None, message=source)
@@ -111,7 +116,8 @@ class Planning:
             etags = {uri: head.etag for uri, head in heads.items() if uri != source.uri}
             run = run_id(source_etag=source.etag, asset_etags=etags, token=entry.token, digest=entry.digest, options=options)
         except SceneError as error:
-            return self._fail(landing, error, run=None, name=landing.uri, hash_=scene_hash(collection=None, item=None, uri=landing.uri))
+            named = self.options.names.of(landing.uri)
+            return self._fail(landing, error, run=None, name=named, hash_=scene_hash(collection=None, item=None, uri=named))
         return self._claimed(landing, source, entry, heads, run, options)
 
     def _claimed(
@@ -176,13 +182,15 @@ class Planning:
             jobs=(),
             batches=(),
             output_prefix=prefix,
+            names=self.options.names,
+            place=self.options.place,
         )
         jobs = self._jobs(plan, (*planned, *((planned_mask,) if planned_mask else ())))
         batches = lay_batches(jobs, self.options.chips_per_batch)
         if len(batches) > MAX_BATCHES:
             msg = (
                 f"scene {source.name}: {len(batches)} batches are over the {MAX_BATCHES} that the ledger holds of one scene. "
-                f"Raise ChipsPerBatch ({self.options.chips_per_batch}), or cut the scene into tiles."
+                f"Raise {Option.CHIPS_PER_BATCH} ({self.options.chips_per_batch}), or cut the scene into tiles."
             )
             raise SceneError(msg, reason="too-many-batches")
         plan = plan.model_copy(update={"jobs": jobs, "batches": batches})
@@ -220,15 +228,16 @@ class Planning:
                 heads[asset.uri] = self.objects.head(asset.uri)
             except ObjectMissingError as error:
                 msg = (
-                    f"scene {source.name}: band {asset.name} should be {asset.uri}, and there is no such object. "
-                    "Upload the assets first, then land the Item again."
+                    f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing is there. "
+                    f"{Option.FIND_ASSETS}"
                 )
                 raise SceneError(msg, reason="asset-missing") from error
         return heads
 
     def _open(self, asset: BandAsset, heads: Mapping[str, ObjectHead]) -> OpenedBand:
         head = heads[asset.uri]
-        return OpenedBand(asset=asset, head=head, header=self.headers.read_header(self.headers.source(head)))
+        found = self.headers.source(head)
+        return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
 
     def _boa(self, source: SceneSource) -> BoaDecision | None:
         if not source.product.boa:
@@ -241,16 +250,22 @@ class Planning:
             source_uri=landing.uri, source_etag=landing.etag, reason=error.reason, token=f"{self.manifest.name}-v{self.manifest.version}"
         )
         row = self.ledger.run(run)
+        names, message = self.options.names, error.at(self.options.place)
         if row and row.stage >= Stage.ANNOUNCED:
-            return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=str(error))
+            return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
         outputs = OutputObjects(prefix=f"s3://{self.options.embeddings_bucket}/failed/{hash_}/{run}")
         receipt = failed_receipt(
-            run=run, scene=name, source_uri=landing.uri, reason=error.reason, message=str(error), outputs={"receipt": outputs.receipt}
+            run=run,
+            scene=name,
+            source_uri=names.of(landing.uri),
+            reason=error.reason,
+            message=message,
+            outputs={"receipt": names.of(outputs.receipt)},
         )
         self.objects.put_new(outputs.receipt, receipt.model_dump_json(indent=1).encode(), run=run, content_type=JSON)
         self.announcer.announce(receipt.status, receipt.summary())
         self.ledger.announce_failure(run, scene=name)
-        return PlanOutcome(kind=Planned.FAILED, run=run, message=str(error))
+        return PlanOutcome(kind=Planned.FAILED, run=run, message=message)
 
 
 def load_plan(objects: Objects, work: WorkObjects) -> Plan:

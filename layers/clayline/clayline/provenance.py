@@ -28,7 +28,7 @@ def untrained_note(checkpoint: Checkpoint | None) -> str | None:
 def columns(plan: Plan) -> SceneColumns:
     """Give what all rows of the scene's file share."""
     return SceneColumns(
-        source_url=plan.scene.uri,
+        source_url=plan.source_url,
         date=plan.created.date(),
         datetime=plan.scene.acquired.start,
         source_model=plan.model.entry.token,
@@ -49,14 +49,16 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "created": _text(plan.created),
         "creator": plan.creator,
         "source": {
-            "uri": scene.uri,
+            "uri": plan.names.of(scene.uri),
+            "source_url": plan.source_url,
             "etag": scene.etag,
             "collection": scene.collection,
             "id": scene.name,
             "assets": [
                 {
                     "band": band.name,
-                    "uri": band.uri,
+                    "uri": plan.names.of(band.uri),
+                    "declared_href": band.declared,
                     "etag": band.etag,
                     "file_band": band.band,
                     "nodata": band.nodata,
@@ -120,7 +122,7 @@ def file_metadata(plan: Plan) -> dict[str, str]:
         "gsd": plan.scene.gsd,
         "emb:chip_layout": _layout(plan),
         "emb:model": entry.token,
-        "emb:source-data": plan.scene.uri,
+        "emb:source-data": plan.names.of(plan.scene.uri),
     }
     return {"clayline": _json(provenance(plan)), "emb": _json(emb)}
 
@@ -168,7 +170,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
             },
         },
         "links": [
-            {"rel": "emb:source-data", "href": scene.uri, "type": "application/geo+json" if scene.collection else "image/tiff"},
+            {"rel": "emb:source-data", "href": plan.names.of(scene.uri), "type": _media_type(plan)},
             {"rel": "emb:model", "href": f"./{name}_metadata.json", "type": "application/json", "title": plan.model.entry.token},
         ],
         "assets": {
@@ -178,6 +180,11 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
         },
     }
     return _pretty(item)
+
+
+def _media_type(plan: Plan) -> str:
+    """Of what landed: an Item, or a COG."""
+    return "application/geo+json" if plan.scene.collection else "image/tiff"
 
 
 def _layout(plan: Plan) -> dict[str, Any]:

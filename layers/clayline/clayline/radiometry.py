@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from clayline.errors import SceneError
+from clayline.place import Option
 
 BOA_ADD_OFFSET = -1000
 _FIRST_OFFSET_DAY = datetime(2022, 1, 25, tzinfo=UTC)
@@ -58,7 +59,7 @@ def decide_boa(*, scene: str, properties: Mapping[str, Any], acquired: datetime,
         return BoaDecision(offset=0, decided_by="acquisition-date")
     msg = (
         f"scene {scene}: taken after 2022-01-25 and nothing says whether its digital numbers carry the BOA offset. "
-        "Add s2:processing_baseline to the Item, or set --boa applied or --boa not-applied."
+        f"Say so in an Item's s2:processing_baseline, or set {Option.BOA} to applied or not-applied."
     )
     raise SceneError(msg, reason="boa-unknown")
 
@@ -82,5 +83,5 @@ def _refuse_contradiction(scene: str, baseline: tuple[int, int] | None, flag: ob
     if baseline is not None and baseline >= _OFFSET_BASELINE and declared == 0 and flag is False:
         statements.append("baseline 04.00 or later, offset declared 0, and flagged as not applied")
     if statements:
-        msg = f"scene {scene}: {'; '.join(statements)}. Correct the Item, or decide with --boa applied or --boa not-applied."
+        msg = f"scene {scene}: {'; '.join(statements)}. Correct the Item, or set {Option.BOA} to applied or not-applied."
         raise SceneError(msg, reason="boa-contradiction")

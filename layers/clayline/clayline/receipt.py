@@ -101,12 +101,13 @@ class Receipt(BaseModel):
     message: str | None
     scene: str
     source_uri: str
+    """Name of the object that landed."""
     source_model: str | None
     untrained: bool = False
     """Whether the model's weights are random numbers: what was written then means nothing."""
     counts: Counts
     outputs: dict[str, str]
-    """URI of each output that exists."""
+    """Where each output that exists lies, by the name that people know."""
     chips: tuple[ChipOutcome, ...]
 
     def summary(self) -> dict[str, object]:

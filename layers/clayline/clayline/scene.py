@@ -9,6 +9,7 @@ from clayline.cog import CogHeader
 from clayline.errors import InvalidIdentifierError, SceneError
 from clayline.item import BandAsset
 from clayline.manifest import ModelEntry
+from clayline.place import Option
 from clayline.plan import PlannedBand, PlannedScene, PlannedTime
 from clayline.ports import Headers, ObjectHead
 from clayline.radiometry import BoaDecision
@@ -28,13 +29,13 @@ class OpenedBand:
     asset: BandAsset
     head: ObjectHead
     header: CogHeader
+    called: str
+    """The file's name in messages."""
 
     def planned(self, *, nodata: float | None, offset: int) -> PlannedBand:
         """Give the band as the plan keeps it; the file's own nodata goes before the product's."""
         if not 1 <= self.asset.band <= self.header.band_count:
-            msg = (
-                f"{self.asset.uri} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts. Correct the Item."
-            )
+            msg = f"{self.called} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts. Correct the Item."
             raise SceneError(msg, reason="missing-band")
         return PlannedBand(
             name=self.asset.name,
@@ -45,12 +46,13 @@ class OpenedBand:
             header=self.header,
             nodata=self.header.nodata if self.header.nodata is not None else nodata,
             offset=offset,
+            declared=self.asset.declared,
         )
 
 
 def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
-    """Give the header of the band with the smallest pixel: its grid is the scene's."""
-    return min((band.header for band in bands), key=lambda header: abs(header.transform[0] * header.transform[4]))
+    """Give the header of the band with the smallest pixel, the first of equal ones: its grid is the scene's."""
+    return min((band.header for band in bands), key=lambda header: header.pixel_area)
 
 
 def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: ModelEntry) -> None:
@@ -80,7 +82,7 @@ def describe(
     if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
         msg = (
             f"scene {source.name}: its GSD is {gsd:.3f} m, model entry {entry.token} was made for {entry.gsd:g} m, and more than "
-            f"{GSD_TOLERANCE:.0%} off gives other embeddings. Deliver it at {entry.gsd:g} m, or allow it with --any-gsd (AnyGsd)."
+            f"{GSD_TOLERANCE:.0%} off gives other embeddings. Deliver it at {entry.gsd:g} m, or allow it with {Option.ANY_GSD}."
         )
         raise SceneError(msg, reason="wrong-gsd")
     fits = source.tile is not None and grid.epsg is not None and _fits(source.tile, grid, source.name)

@@ -10,6 +10,8 @@ from clayline.cog import CogHeader
 from clayline.errors import SceneError
 from clayline.intake import Landing, Mode
 from clayline.item import BandAsset
+from clayline.names import Names
+from clayline.place import Option
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run import parse_s3_uri, scene_hash
 from clayline.sensor import Product
@@ -22,10 +24,11 @@ class SceneSource:
     """A scene as its Item, or its one COG, declares it."""
 
     name: str
-    """What people call it: the Item's id, or the COG's URI."""
+    """What people call it: the Item's id, or the name of the COG's URI."""
     hash: str
     """scene12."""
     uri: str
+    """Where the landed object is read."""
     etag: str
     collection: str | None
     product: Product
@@ -40,36 +43,38 @@ class SceneSource:
 
 
 def read_source(
-    landing: Landing, *, objects: Objects, headers: Headers, allowed_buckets: frozenset[str], tiff_datetime: bool
+    landing: Landing, *, objects: Objects, headers: Headers, allowed_buckets: frozenset[str], tiff_datetime: bool, names: Names
 ) -> SceneSource | str:
     """Read the Item or the COG's header. Gives the sentence that says why a JSON that is no STAC Item starts nothing.
 
     Raises SceneError, TransientError.
     """
+    named = names.of(landing.uri)
     try:
         head = objects.head(landing.uri)
         if head.size == 0:
-            msg = f"scene {landing.uri}: the object is empty (0 bytes). Upload it again."
+            msg = f"scene {named}: it is empty (0 bytes). Deliver the whole file again."
             raise SceneError(msg, reason="empty-object")
         if landing.mode is Mode.COG:
-            return _from_cog(head, headers.read_header(headers.source(head)), tiff_datetime=tiff_datetime)
-        return _from_item(head, objects, allowed_buckets)
+            return _from_cog(head, headers.read_header(headers.source(head)), name=named, tiff_datetime=tiff_datetime)
+        return _from_item(head, objects, allowed_buckets, names)
     except ObjectMissingError as error:
-        msg = f"scene {landing.uri}: it was deleted before its turn. Land it again if it is still wanted."
+        msg = f"scene {named}: it was deleted before its turn. Deliver it again if it is still wanted."
         raise SceneError(msg, reason="source-missing") from error
 
 
-def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[str]) -> SceneSource | str:
+def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[str], names: Names) -> SceneSource | str:
+    named = names.of(head.uri)
     if head.size > item.MAX_ITEM_BYTES:
-        msg = f"scene {head.uri}: {head.size} bytes of JSON; a STAC Item has at most {item.MAX_ITEM_BYTES} here. Land a smaller Item."
+        msg = f"scene {named}: {head.size} bytes of JSON; a STAC Item has at most {item.MAX_ITEM_BYTES} here. Make the Item smaller."
         raise SceneError(msg, reason="item-too-large")
-    content = item.load_json(objects.get(head.uri), scene=head.uri)
+    content = item.load_json(objects.get(head.uri), scene=named)
     if not isinstance(content, dict) or not item.is_item(content):
-        return f"{head.uri} is JSON but no STAC Item"
-    found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets)
+        return f"{named} is JSON but no STAC Item"
+    found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets, names=names)
     return SceneSource(
         name=found.id,
-        hash=scene_hash(collection=found.collection, item=found.id, uri=head.uri),
+        hash=scene_hash(collection=found.collection, item=found.id, uri=named),
         uri=head.uri,
         etag=head.etag,
         collection=found.collection,
@@ -84,27 +89,28 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
     )
 
 
-def _from_cog(head: ObjectHead, header: CogHeader, *, tiff_datetime: bool) -> SceneSource:
+def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: bool) -> SceneSource:
     """Take sensor, platform and time from the object's metadata, then from the file's name; bands from their descriptions."""
     file_name = parse_s3_uri(head.uri)[1].rpartition("/")[2]
     declared = head.metadata.get("sensor")
     product = sensor.of_sensor(declared) if declared else sensor.of_file_name(file_name)
     if product is None:
+        given = f" ({declared!r})" if declared else ""
         msg = (
-            f"scene {head.uri}: neither the object's metadata (`sensor`: {declared!r}) nor its file name says which sensor it is from. "
-            f"Set `sensor` to one of {', '.join(sorted({known.sensor for known in sensor.PRODUCTS}))}."
+            f"scene {name}: neither {Option.SENSOR}{given} nor its file name says which sensor it is from. "
+            f"Set {Option.SENSOR} to one of {', '.join(sorted({known.sensor for known in sensor.PRODUCTS}))}."
         )
         raise SceneError(msg, reason="unknown-product")
     bands: dict[str, BandAsset] = {}
     for number, description in enumerate(header.descriptions, start=1):
-        if description and (name := product.band(description)) and name not in bands:
-            bands[name] = BandAsset(name=name, uri=head.uri, band=number)
+        if description and (band := product.band(description)) and band not in bands:
+            bands[band] = BandAsset(name=band, uri=head.uri, band=number)
     if not bands:
-        msg = f"scene {head.uri}: none of its {header.band_count} bands is named after a band of {product.sensor}. Set band descriptions."
+        msg = f"scene {name}: none of its {header.band_count} bands is named after a band of {product.sensor}. Set band descriptions."
         raise SceneError(msg, reason="no-bands")
     return SceneSource(
-        name=head.uri,
-        hash=scene_hash(collection=None, item=None, uri=head.uri),
+        name=name,
+        hash=scene_hash(collection=None, item=None, uri=name),
         uri=head.uri,
         etag=head.etag,
         collection=None,
@@ -112,10 +118,10 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, tiff_datetime: bool) -> Sc
         platform=head.metadata.get("platform") or file_name,
         properties={},
         acquired=acquisition.from_cog(
-            scene=head.uri, metadata=head.metadata, file_name=file_name, tags=header.tags, tiff_datetime=tiff_datetime
+            scene=name, metadata=head.metadata, file_name=file_name, tags=header.tags, tiff_datetime=tiff_datetime
         ),
         bands=tuple(bands.values()),
         mask=None,
         tile=None,
-        identity={name: value for name in _METADATA_USED if (value := head.metadata.get(name))},
+        identity={field: value for field in _METADATA_USED if (value := head.metadata.get(field))},
     )

@@ -142,13 +142,10 @@ class Tiling:
             try:
                 etag = self.objects.head(uri).etag
             except ObjectMissingError as error:
-                msg = f"scene {plan.scene.name}: {uri} was deleted after it was planned. Land the scene again."
+                msg = f"scene {plan.scene.name}: {uri} was deleted after it was planned."
                 raise BatchError(msg, reason="source-missing") from error
             if etag != band.etag:
-                msg = (
-                    f"scene {plan.scene.name}: {uri} was replaced after it was planned (ETag {band.etag}, now {etag}). "
-                    "Land the scene again."
-                )
+                msg = f"scene {plan.scene.name}: {uri} was replaced after it was planned (ETag {band.etag}, now {etag})."
                 raise BatchError(msg, reason="source-changed")
 
     def _position(self, work: WorkObjects, plan: Plan, sent: Sequence[ChipWindow]) -> dict[str, NDArray[Any]]:

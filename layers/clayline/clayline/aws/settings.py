@@ -1,10 +1,21 @@
 """Each function's settings, read once from its environment (prefix ``CLAYLINE_``), never at import."""
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Annotated, Final
+
+from pydantic import Field, PlainValidator, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clayline.errors import SettingsError
+from clayline.names import AS_THEY_LIE, Names
+from clayline.place import Place
 from clayline.radiometry import BoaOverride
+
+OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
+"""Set by the local cloud alone, by no parameter of template.yaml: on AWS, buckets are the places that people know."""
+
+
+def _names(given: str | Names) -> Names:
+    return Names.parse(given) if isinstance(given, str) else given  # defaults are validated too
 
 
 class CommonSettings(BaseSettings):
@@ -37,6 +48,10 @@ class PlanSettings(CommonSettings):
     chips_per_batch: int = Field(default=64, ge=1, le=4096)
     memory_budget_mb: int = Field(default=512, ge=16)
     event_bus: str = "default"
+    names: Annotated[Names, NoDecode, PlainValidator(_names)] = AS_THEY_LIE
+    """A JSON object: prefixes of S3 URIs, each with what people call it. Set by the local cloud alone."""
+    place: Place = Place.AWS
+    """Whose words messages speak: ``aws`` or ``cli``. Set by the local cloud alone."""
 
     def buckets(self) -> frozenset[str]:
         """Buckets that hrefs may point to."""

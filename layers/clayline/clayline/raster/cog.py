@@ -108,7 +108,7 @@ def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = F
     Raises SceneError (``empty-object``, ``source-missing``, ``source-forbidden``, ``truncated``, ``not-a-geotiff``) and TransientError.
     """
     if source.size == 0:
-        msg = f"{source.uri} is empty (0 bytes). Upload the file again."
+        msg = f"{source.uri} is empty (0 bytes). Deliver the whole file again."
         raise SceneError(msg, reason="empty-object")
     overviews = {} if header_only else {"OVERVIEW_LEVEL": "NONE"}
     watch = Watch()
@@ -141,15 +141,16 @@ def network_trouble(source: CogSource, error: object) -> TransientError:
 def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> SceneError | TransientError:
     kind = type(error.__cause__ or error.__context__).__name__
     if kind in _MISSING or (not is_remote(source) and not Path(source.path).exists()):
-        msg = f"{source.uri} does not exist (any more). Upload the file, then land the scene again."
+        msg = f"{source.uri} does not exist (any more). Deliver it again."
         return SceneError(msg, reason="source-missing")
     if kind in _FORBIDDEN:
         msg = f"{source.uri} may not be read (S3 also says so of a missing key to who may not list). Check the key and the bucket's policy."
         return SceneError(msg, reason="source-forbidden")
     if watch.network or kind in _NETWORK:
         return network_trouble(source, error)
-    if any(sign in str(error) for sign in _CUT_OFF_SIGNS):
-        msg = f"{source.uri} starts like a TIFF, but its directory cannot be read ({error}). Upload the complete file again."
+    said = str(error).replace(source.path, source.uri)
+    if any(sign in said for sign in _CUT_OFF_SIGNS):
+        msg = f"{source.uri} starts like a TIFF, but its directory cannot be read ({said}). Deliver the whole file again."
         return SceneError(msg, reason="truncated")
-    msg = f"{source.uri} cannot be opened as a GeoTIFF ({error}). Deliver the band as a Cloud Optimized GeoTIFF."
+    msg = f"{source.uri} cannot be opened as a GeoTIFF ({said}). Deliver the band as a Cloud Optimized GeoTIFF."
     return SceneError(msg, reason="not-a-geotiff")

@@ -12,6 +12,7 @@ from rasterio.errors import CRSError, RasterioError
 
 from clayline.cog import CogHeader, CogSource
 from clayline.errors import SceneError
+from clayline.names import AS_THEY_LIE, Names
 from clayline.ports import ObjectHead
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
@@ -33,10 +34,12 @@ class GdalHeaders:
     """The port Headers, by GDAL."""
 
     settings: ReadSettings = field(default_factory=ReadSettings)
+    names: Names = AS_THEY_LIE
+    """What messages call the objects."""
 
     def source(self, head: ObjectHead) -> CogSource:
         """Say where GDAL finds an object. Raises SceneError (``unusable-key``)."""
-        return s3_source(head.uri, head.size)
+        return s3_source(head.uri, head.size, self.names)
 
     def read_header(self, source: CogSource) -> CogHeader:
         """Read a header: see ``read_header``."""
@@ -47,13 +50,13 @@ class GdalHeaders:
         return projection.to_lonlat(crs, xs, ys)
 
 
-def s3_source(uri: str, size: int) -> CogSource:
+def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
     """Say where GDAL finds the object ``s3://bucket/key`` of ``size`` bytes. Raises SceneError (``unusable-key``)."""
     bucket, key = parse_s3_uri(uri)
     if {".", ".."} & set(key.split("/")):
-        msg = f"{uri}: the key has a part `.` or `..`, which HTTP clients resolve to another key. Upload it under a plain key."
+        msg = f"{names.of(uri)}: its key has a part `.` or `..`, which HTTP clients resolve to another key. Give it a plain key."
         raise SceneError(msg, reason="unusable-key")
-    return CogSource(path=f"/vsis3/{bucket}/{key}", uri=uri, size=size)
+    return CogSource(path=f"/vsis3/{bucket}/{key}", uri=names.of(uri), size=size)
 
 
 def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
@@ -82,7 +85,7 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
         if opened.watch.gap and opened.watch.network:
             raise network_trouble(source, "a part of the header was not delivered")
         if opened.watch.gap:
-            msg = f"{source.uri}: its directory names tags beyond the end of the file. Upload the complete file again."
+            msg = f"{source.uri}: its directory names tags beyond the end of the file. Deliver the whole file again."
             raise SceneError(msg, reason="truncated")
         return header
 
@@ -94,7 +97,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
     try:
         pixel_size_m = projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height)
     except SceneError as error:
-        raise SceneError(f"{source.uri}: {error}", reason=error.reason) from error
+        raise SceneError(f"{source.uri}: {error.message}", reason=error.reason) from error
     (block_height, block_width), *_ = dataset.block_shapes
     return CogHeader(
         width=dataset.width,
@@ -176,7 +179,7 @@ def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401
         elif (end := int(offset) + int(size)) > source.size:
             msg = (
                 f"{source.uri} is cut off: the block in row {row}, column {col} of band {band} should end at byte {end}, "
-                f"the object has {source.size}. Upload the complete file again."
+                f"the object has {source.size}. Deliver the whole file again."
             )
             raise SceneError(msg, reason="truncated")
     return sparse

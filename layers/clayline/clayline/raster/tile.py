@@ -189,7 +189,7 @@ def _as_slice(positions: Sequence[int]) -> slice | None:
 def _check_unchanged(read: _FileRead, dataset: Any) -> None:  # noqa: ANN401
     header = read.header
     if (dataset.width, dataset.height, dataset.count, dataset.dtypes[0]) != (header.width, header.height, header.band_count, header.dtype):
-        msg = f"{read.source.uri} has another size, type or number of bands than when it was planned. Land the scene again."
+        msg = f"{read.source.uri} has another size, type or number of bands than when it was planned: it was replaced in between."
         raise BatchError(msg, reason="source-changed")
 
 
@@ -209,7 +209,7 @@ def _failed(read: _FileRead, opened: OpenCog, why: str) -> BatchError | Transien
     if opened.watch.network:
         return network_trouble(read.source, why)
     bands, rows = " ".join(band.name for band in read.bands), f"{read.rows.start} to {read.rows.start + read.rows.length}"
-    msg = f"{read.source.uri} (band {bands}) is damaged, blocks in rows {rows} cannot be decoded: {why}. Upload the file again."
+    msg = f"{read.source.uri} (band {bands}) is damaged, blocks in rows {rows} cannot be decoded: {why}. Deliver the whole file again."
     return BatchError(msg, reason="unreadable-pixels")
 
 
