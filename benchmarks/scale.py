@@ -149,12 +149,13 @@ def prepare(root: Path) -> None:
                 tiff_datetime=False,
                 creator="benchmark",
                 thresholds=Thresholds(),
+                retry_failed=True,
                 lease=timedelta(minutes=15),
                 chips_per_batch=64,
                 memory_budget=512_000_000,
             ),
         )
-        landing = Landing(mode=Mode.COG, bucket="scenes", key=uri.removeprefix("s3://scenes/"), size=1, etag="e")
+        landing = Landing(mode=Mode.COG, bucket="scenes", key=uri.removeprefix("s3://scenes/"), size=1, etag="e", landing="0" * 32)
         before, begun = peak_mb(), time.perf_counter()
         outcome = planning.plan(landing)
         tell("scale_plan", seconds=time.perf_counter() - begun, mb=peak_mb() - before, chips=outcome.chips, batches=outcome.batches)

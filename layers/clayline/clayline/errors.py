@@ -1,5 +1,19 @@
 """Every error that Clayline raises. Two families decide what happens to a message: input that can never work, and what a retry may cure."""
 
+MAX_MESSAGE = 2_000
+"""Characters of a message about input, which may quote megabytes of it: an event of EventBridge takes 256 KB, escapes included."""
+_TAIL = 600
+"""Of them at the end, where the remedy stands."""
+
+
+def bounded(message: str) -> str:
+    """Give a message that can be sent: as UTF-8 (JSON may hold halves of surrogate pairs), its middle cut out if it is too long."""
+    text = message.encode(errors="replace").decode()
+    if len(text) <= MAX_MESSAGE:
+        return text
+    cut = " [...] "
+    return f"{text[: MAX_MESSAGE - _TAIL - len(cut)]}{cut}{text[-_TAIL:]}"
+
 
 class ClaylineError(Exception):
     """Base of every error here. The message names the scene, what was wrong, and what to do."""
@@ -18,7 +32,7 @@ class SceneError(ClaylineError):
 
     def __init__(self, message: str, *, reason: str) -> None:
         """Take the sentence for people and ``reason``, the short token that the receipt and the event carry."""
-        super().__init__(message)
+        super().__init__(bounded(message))
         self.reason = reason
 
 
@@ -27,7 +41,7 @@ class BatchError(ClaylineError):
 
     def __init__(self, message: str, *, reason: str) -> None:
         """Take the sentence for people and ``reason``, the token that the receipt carries for each chip."""
-        super().__init__(message)
+        super().__init__(bounded(message))
         self.reason = reason
 
 

@@ -2,28 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+from clayline.answering import Answering, Refusal
 from clayline.batch import Job, block_grid, lay_batches, lay_jobs
 from clayline.errors import LeaseHeldError, SceneError, TransientError
 from clayline.intake import Landing
 from clayline.item import BandAsset
-from clayline.ledger import Claim, Ledger, Stage
+from clayline.ledger import Claim, Ledger, RunRow, Stage
 from clayline.manifest import Manifest, ModelEntry
 from clayline.placement import place
 from clayline.plan import Plan, PlannedBand, PlannedModel, Thresholds
 from clayline.ports import Announcer, Clock, Headers, ObjectHead, ObjectMissingError, Objects, Queue
 from clayline.radiometry import BoaDecision, BoaOverride, decide_boa
-from clayline.receipt import failed_receipt
-from clayline.run import OutputObjects, WorkObjects, failed_run_id, run_id, scene_hash
+from clayline.run import JSON, WorkObjects, scene_hash
 from clayline.scene import OpenedBand, check_bands, describe, finest
-from clayline.source import SceneSource, read_source
+from clayline.source import LandedScene, SceneSource, read_source
 
-JSON = "application/json"
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
+
+MAX_RUNS = 100
+"""Of one scene in a row, each after chips of the one before failed: a landing walks along them, two reads each."""
 
 
 class Planned(Enum):
@@ -31,6 +33,9 @@ class Planned(Enum):
 
     ENQUEUED = "enqueued"
     DUPLICATE = "duplicate"
+    """This landing was answered before, or the event at the run's end will answer it."""
+    REPEATED = "repeated"
+    """The scene is done: its outcome was announced again."""
     IGNORED = "ignored"
     FAILED = "failed"
 
@@ -58,21 +63,26 @@ class PlanOptions:
     tiff_datetime: bool
     creator: str
     thresholds: Thresholds
+    retry_failed: bool
+    """Whether a new landing of a scene whose chips failed is computed again."""
     lease: timedelta
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
 
-    def identity(self, source: SceneSource) -> dict[str, Any]:
-        """Give the choices that change what comes out: part of the run's identity."""
+    def choices(self) -> dict[str, Any]:
+        """Give the choices that change what comes out."""
         return {
             "any_gsd": self.any_gsd,
             "boa": self.boa.value,
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,
             **self.thresholds.model_dump(),
-            **({"object_metadata": dict(source.identity)} if source.identity else {}),
         }
+
+    def identity(self, source: SceneSource) -> dict[str, Any]:
+        """Give the choices, and the object metadata that was used: part of the run's identity."""
+        return {**self.choices(), **({"object_metadata": dict(source.identity)} if source.identity else {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +99,7 @@ class Planning:
     options: PlanOptions
 
     def plan(self, landing: Landing) -> PlanOutcome:
-        """Plan the scene and enqueue its tile jobs; a scene that can never work is recorded and announced as failed.
+        """Plan the scene and enqueue its tile jobs, or announce again what became of it; one that can never work is announced as failed.
 
         Raises TransientError (LeaseHeldError among them): the message should come again.
         """
@@ -107,37 +117,81 @@ class Planning:
                 scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
             )
             heads = self._heads(source, entry)
-            options = self.options.identity(source)
-            etags = {uri: head.etag for uri, head in heads.items() if uri != source.uri}
-            run = run_id(source_etag=source.etag, asset_etags=etags, token=entry.token, digest=entry.digest, options=options)
+            scene = LandedScene(landing=landing, source=source, entry=entry, heads=heads, options=self.options.identity(source))
         except SceneError as error:
-            return self._fail(landing, error, run=None, name=landing.uri, hash_=scene_hash(collection=None, item=None, uri=landing.uri))
-        return self._claimed(landing, source, entry, heads, run, options)
+            return self._refuse(landing, error, name=landing.uri, hash_=scene_hash(collection=None, item=None, uri=landing.uri))
+        try:
+            return self._walk(scene)
+        except SceneError as error:
+            return self._refuse(landing, error, name=source.name, hash_=source.hash)
 
-    def _claimed(
-        self, landing: Landing, source: SceneSource, entry: ModelEntry, heads: Mapping[str, ObjectHead], run: str, options: dict[str, Any]
-    ) -> PlanOutcome:
-        now = self.clock()
+    def _walk(self, scene: LandedScene) -> PlanOutcome:
+        """Go from the scene's first run to the one that this landing is about (docs/landings.md, What a landing does)."""
+        before: RunRow | None = None
+        for _ in range(MAX_RUNS):
+            run = scene.run(before.run if before else None)
+            row = self.ledger.run(run)
+            if row is None or row.stage < Stage.ENQUEUED:
+                if before and not self.options.retry_failed and (repeated := self._repeat(scene, before)):
+                    return repeated
+                if outcome := self._claimed(scene, run, predecessor=before.run if before else None):
+                    return outcome
+                row = self._row(run)  # another delivery enqueued it since
+            if row.stage < Stage.ANNOUNCED:
+                self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
+                row = self._row(run)  # collect announces and then looks who waits: one of the two sees the other
+            if row.stage < Stage.ANNOUNCED:
+                message = f"scene {scene.source.name}: run {run} is on its way; the event at its end answers this landing"
+                return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
+            here = self.ledger.landing(run, scene.landing.landing)
+            if here and here.answered:
+                message = f"scene {scene.source.name}: this landing was answered with run {run}"
+                return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
+            if (here or not (row.outcome and row.outcome.failed)) and (repeated := self._repeat(scene, row)):
+                return repeated
+            before = row
+        msg = (
+            f"scene {scene.source.name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed again. "
+            "Look for the cause in the receipts' reasons; another model, another option or a changed scene begins anew."
+        )
+        raise SceneError(msg, reason="too-many-runs")
+
+    def _repeat(self, scene: LandedScene, row: RunRow) -> PlanOutcome | None:
+        """Announce a run's outcome to this landing; None if the receipt is gone, and with it what could be told."""
+        receipt = self._answering.repeat(row, scene.landing)
+        message = f"scene {scene.source.name}: it is done as run {row.run}, and that was announced again"
+        return PlanOutcome(kind=Planned.REPEATED, run=row.run, message=message) if receipt else None
+
+    @property
+    def _answering(self) -> Answering:
+        return Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer)
+
+    def _claimed(self, scene: LandedScene, run: str, *, predecessor: str | None) -> PlanOutcome | None:
+        """Plan under a lease; None if there is nothing left to plan. Raises SceneError, TransientError."""
+        name, now = scene.source.name, self.clock()
         lease_until = now + self.options.lease
-        claim = self.ledger.claim(run, scene=source.name, now=now, lease_until=lease_until)
+        claim = self.ledger.claim(run, scene=name, now=now, lease_until=lease_until)
         if claim is Claim.DONE:
-            return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=f"scene {source.name} is already planned as run {run}")
+            return None
         if claim is Claim.HELD:
-            msg = f"scene {source.name}: another delivery is planning run {run}. It is tried again when that lease has run out."
+            msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease has run out."
             raise LeaseHeldError(msg)
         try:
-            plan = self._stored(run) or self._make(source, entry, heads, run, options)
+            plan = self._stored(run) or self._make(scene, run, predecessor)
             self.ledger.advance(run, Stage.PLANNED, batches=len(plan.batches))
+            # Before the first job is out: a run that ends has every landing that it must answer, and a delivery after a kill finds itself.
+            self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
             self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])
             self.ledger.advance(run, Stage.ENQUEUED)
-        except SceneError as error:
-            return self._fail(landing, error, run=run, name=source.name, hash_=source.hash)
+        except SceneError:
+            self.ledger.refuse(run, lease_until=lease_until)
+            raise
         except TransientError:
             self.ledger.release(run, lease_until=lease_until)
             raise
         chips, batches = len(plan.grid), len(plan.batches)
         weights = ", by untrained weights" if self.manifest.untrained else ""
-        message = f"scene {source.name}: {chips} chips in {batches} batches{weights}"
+        message = f"scene {name}: {chips} chips in {batches} batches{weights}"
         return PlanOutcome(kind=Planned.ENQUEUED, run=run, message=message, chips=chips, batches=batches)
 
     def _stored(self, run: str) -> Plan | None:
@@ -146,8 +200,9 @@ class Planning:
         except ObjectMissingError:
             return None
 
-    def _make(self, source: SceneSource, entry: ModelEntry, heads: Mapping[str, ObjectHead], run: str, options: dict[str, Any]) -> Plan:
+    def _make(self, landed: LandedScene, run: str, predecessor: str | None) -> Plan:
         """Read headers, lay the grid, write chips, then the plan: its object is the commit."""
+        source, entry, heads = landed.source, landed.entry, landed.heads
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
@@ -162,16 +217,18 @@ class Planning:
         prefix = f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
         plan = Plan(
             run=run,
-            created=self._claimed_at(run),
+            created=self._row(run).claimed,
             creator=self.options.creator,
             revision=revision,
+            predecessor=predecessor,
+            landed_uri=landed.landing.uri,
             scene=scene,
             bands=planned,
             mask=planned_mask,
             model=PlannedModel(
                 folder=self.manifest.folder, entry=entry, checkpoint=self.manifest.checkpoint, producer=self.manifest.producer
             ),
-            options=options,
+            options=dict(landed.options),
             thresholds=self.options.thresholds,
             jobs=(),
             batches=(),
@@ -193,12 +250,12 @@ class Planning:
             return plan
         return load_plan(self.objects, work)  # another delivery outlived its lease and was first: its plan is the plan
 
-    def _claimed_at(self, run: str) -> datetime:
+    def _row(self, run: str) -> RunRow:
         row = self.ledger.run(run)
         if row is None:
             msg = f"run {run} was claimed and is not in the ledger: it was changed by hand"
             raise RuntimeError(msg)
-        return row.claimed
+        return row
 
     def _jobs(self, plan: Plan, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
         blocks = {block_grid(band.header, finest=plan.scene.transform) for band in bands}
@@ -235,22 +292,12 @@ class Planning:
             return None
         return decide_boa(scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa)
 
-    def _fail(self, landing: Landing, error: SceneError, *, run: str | None, name: str, hash_: str) -> PlanOutcome:
-        """Write the receipt, announce, and remember that it was announced; a repetition finds all three done."""
-        run = run or failed_run_id(
-            source_uri=landing.uri, source_etag=landing.etag, reason=error.reason, token=f"{self.manifest.name}-v{self.manifest.version}"
-        )
-        row = self.ledger.run(run)
-        if row and row.stage >= Stage.ANNOUNCED:
-            return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=str(error))
-        outputs = OutputObjects(prefix=f"s3://{self.options.embeddings_bucket}/failed/{hash_}/{run}")
-        receipt = failed_receipt(
-            run=run, scene=name, source_uri=landing.uri, reason=error.reason, message=str(error), outputs={"receipt": outputs.receipt}
-        )
-        self.objects.put_new(outputs.receipt, receipt.model_dump_json(indent=1).encode(), run=run, content_type=JSON)
-        self.announcer.announce(receipt.status, receipt.summary())
-        self.ledger.announce_failure(run, scene=name)
-        return PlanOutcome(kind=Planned.FAILED, run=run, message=str(error))
+    def _refuse(self, landing: Landing, error: SceneError, *, name: str, hash_: str) -> PlanOutcome:
+        """Write the receipt and announce, unless this very landing was told this before."""
+        model = f"{self.manifest.name}-v{self.manifest.version}"
+        refusal = Refusal(error=error, name=name, hash=hash_, model=model, options=self.options.choices())
+        run, told = self._answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
+        return PlanOutcome(kind=Planned.FAILED if told else Planned.DUPLICATE, run=run, message=str(error))
 
 
 def load_plan(objects: Objects, work: WorkObjects) -> Plan:

@@ -109,9 +109,12 @@ class Receipt(BaseModel):
     """URI of each output that exists."""
     chips: tuple[ChipOutcome, ...]
 
-    def summary(self) -> dict[str, object]:
-        """Give the receipt without its chips: the detail of the event."""
-        return self.model_dump(mode="json", exclude={"chips"})
+    def summary(self, *, landed_uri: str, repeated: bool) -> dict[str, object]:
+        """Give the receipt without its chips, and which landing is answered: the detail of the event.
+
+        ``repeated`` says that the outcome was announced before, to an earlier landing or to another place of the same scene.
+        """
+        return {**self.model_dump(mode="json", exclude={"chips"}), "landed_uri": landed_uri, "repeated": repeated}
 
 
 def count(chips: Sequence[ChipOutcome]) -> Counts:
