@@ -155,7 +155,8 @@ def prepare(root: Path) -> None:
                 memory_budget=512_000_000,
             ),
         )
-        landing = Landing(mode=Mode.COG, bucket="scenes", key=uri.removeprefix("s3://scenes/"), size=1, etag="e", landing="0" * 32)
+        key = uri.removeprefix("s3://scenes/")
+        landing = Landing(mode=Mode.COG, bucket="scenes", key=key, size=1, etag="e", landing="0" * 32)
         before, begun = peak_mb(), time.perf_counter()
         outcome = planning.plan(landing)
         tell("scale_plan", seconds=time.perf_counter() - begun, mb=peak_mb() - before, chips=outcome.chips, batches=outcome.batches)

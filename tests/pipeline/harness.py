@@ -47,8 +47,9 @@ SCENES, WORK, OUT = "scenes", "work", "embeddings"
 QUEUES = ("tile", "result", "settled", "watch")
 MUTATIONS = frozenset(
     {
-        "put_new", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "advance", "announced", "announced_refusal",
-        "keep_landing", "answer_landing", "record_request", "record_invocation", "record_result", "settle",
+        "put_new", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "advance",
+        "announced", "announced_refusal", "keep_landing", "answer_landing",
+        "record_request", "record_invocation", "record_result", "settle",
     }
 )  # fmt: skip
 
@@ -277,7 +278,7 @@ class Pipeline:
         return str(self.s3.put_object(Bucket=SCENES, Key=key, Body=body, Metadata=metadata)["ETag"].strip('"'))
 
     def landing(self, key: str) -> Landing:
-        """Give the landing that EventBridge's event about the last PUT of ``key`` means: the same each time it is asked for."""
+        """Give the landing of the last PUT of ``key``: the same each time, as in a delivery that comes twice."""
         try:
             head = self.s3.head_object(Bucket=SCENES, Key=key)
             size, etag = head["ContentLength"], head["ETag"].strip('"')

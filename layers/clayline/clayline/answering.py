@@ -30,7 +30,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Answering:
-    """Ports of answering. In each answer the event goes first and the landing is marked then: a kill between gives the event twice."""
+    """Ports of answering. In each answer the event goes first, then the landing is marked: a kill between gives two events."""
 
     objects: Objects
     ledger: Ledger
@@ -66,9 +66,9 @@ class Answering:
         return receipt
 
     def refuse(self, landing: Landing, refusal: Refusal, *, embeddings_bucket: str) -> tuple[str, bool]:
-        """Write the receipt of a refusal and announce it, unless this landing was told so before; gives the run, and whether it was told now.
+        """Write the receipt of a refusal and announce it, unless this landing was told so before.
 
-        Raises TransientError, OutputConflictError.
+        Gives the refusal's run, and whether it was told now. Raises TransientError, OutputConflictError.
         """
         reason, message = refusal.error.reason, str(refusal.error)
         run = failed_run_id(

@@ -1,13 +1,13 @@
 """Every error that Clayline raises. Two families decide what happens to a message: input that can never work, and what a retry may cure."""
 
 MAX_MESSAGE = 2_000
-"""Characters of a message about input, which may quote megabytes of it: an event of EventBridge takes 256 KB, escapes included."""
+"""Characters of a message about input, which may quote megabytes of it: an event of EventBridge takes 256 KB."""
 _TAIL = 600
 """Of them at the end, where the remedy stands."""
 
 
 def bounded(message: str) -> str:
-    """Give a message that can be sent: as UTF-8 (JSON may hold halves of surrogate pairs), its middle cut out if it is too long."""
+    """Give a message that can be sent: without halves of surrogate pairs, its middle cut out if it is too long."""
     text = message.encode(errors="replace").decode()
     if len(text) <= MAX_MESSAGE:
         return text

@@ -66,7 +66,7 @@ def load_json(body: bytes, *, scene: str) -> object:
     """Parse what landed. Raises SceneError (``invalid-json``)."""
     try:
         content: object = json.loads(body)
-        json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair, escaped, could be neither stored nor announced
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair could neither be stored nor announced
     except (ValueError, RecursionError) as error:
         msg = f"scene {scene}: not valid JSON ({error}). Land a STAC Item."
         raise SceneError(msg, reason="invalid-json") from error

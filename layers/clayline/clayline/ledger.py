@@ -1,4 +1,4 @@
-"""What the ledger holds of runs, landings and batches, and what may be done to it. Repeating a change changes nothing."""
+"""What the ledger holds of runs, landings and batches, and what may be done to it. A repeated change is none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class Ledger(Protocol):
         ...
 
     def refuse(self, run: str, *, lease_until: datetime) -> None:
-        """Let one's own lease (the one that ends then) run out now, and forget the claim: the scene was refused, the run is as new."""
+        """Let one's own lease (the one that ends then) run out now and forget the claim: the scene was refused."""
         ...
 
     def run(self, run: str) -> RunRow | None:
@@ -112,7 +112,7 @@ class Ledger(Protocol):
         ...
 
     def announced(self, run: str, outcome: Outcome) -> None:
-        """Raise the stage of a run that was announced, and keep what was said; nothing happens if that was done before."""
+        """Raise the stage of a run that was announced, and keep what was said; nothing happens the second time."""
         ...
 
     def announced_refusal(self, run: str, outcome: Outcome, *, scene: str) -> None:

@@ -16,8 +16,8 @@ _MOST = 40
 def lookalike(content: object) -> str | None:
     """Say what JSON that is no Item is instead, and what to do; None if nobody meant it as one (``_MTL.json``).
 
-    Meant are GeoJSON's features and STAC's objects by their ``type``, however it is spelt, anything with a ``stac_version``, anything whose
-    ``assets`` have hrefs, and lists of these.
+    Meant are GeoJSON's features and STAC's objects by their ``type``, however it is spelt, anything with a
+    ``stac_version``, anything whose ``assets`` have hrefs, and lists of these.
     """
     if isinstance(content, list):
         meant = any(isinstance(entry, dict) and (is_item(entry) or _is_meant(entry)) for entry in content[:_LOOKED_AT])
@@ -45,7 +45,7 @@ def _what_it_is(content: Mapping[str, Any]) -> str:
     if kind in {"collection", "catalog"}:
         return f"a STAC {kind.capitalize()}, which describes Items. Land the Items themselves."
     if declared != "Feature":
-        return f'an object of type {str(declared)[:_MOST]!r}. An Item has "type": "Feature"; correct it and land it again.'
+        return f'of type {str(declared)[:_MOST]!r}. An Item has "type": "Feature"; correct it and land it again.'
     if "stac_version" not in content:
-        return 'a GeoJSON Feature without stac_version. If it is an Item, add "stac_version": "1.0.0" and land it again.'
+        return 'a Feature without stac_version. If it is an Item, add "stac_version": "1.0.0" and land it again.'
     return "a Feature whose assets are no object. Add its bands as assets and land it again."

@@ -99,7 +99,7 @@ class Planning:
     options: PlanOptions
 
     def plan(self, landing: Landing) -> PlanOutcome:
-        """Plan the scene and enqueue its tile jobs, or announce again what became of it; one that can never work is announced as failed.
+        """Plan the scene and enqueue its tile jobs, announce again what became of it, or say that it can never work.
 
         Raises TransientError (LeaseHeldError among them): the message should come again.
         """
@@ -117,17 +117,19 @@ class Planning:
                 scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
             )
             heads = self._heads(source, entry)
-            scene = LandedScene(landing=landing, source=source, entry=entry, heads=heads, options=self.options.identity(source))
+            options = self.options.identity(source)
+            scene = LandedScene(landing=landing, source=source, entry=entry, heads=heads, options=options)
         except SceneError as error:
-            return self._refuse(landing, error, name=landing.uri, hash_=scene_hash(collection=None, item=None, uri=landing.uri))
+            hash_ = scene_hash(collection=None, item=None, uri=landing.uri)
+            return self._refuse(landing, error, name=landing.uri, hash_=hash_)
         try:
             return self._walk(scene)
         except SceneError as error:
             return self._refuse(landing, error, name=source.name, hash_=source.hash)
 
     def _walk(self, scene: LandedScene) -> PlanOutcome:
-        """Go from the scene's first run to the one that this landing is about (docs/landings.md, What a landing does)."""
-        before: RunRow | None = None
+        """Go from the scene's first run to the one that this landing is about (docs/landings.md)."""
+        name, before = scene.source.name, None
         for _ in range(MAX_RUNS):
             run = scene.run(before.run if before else None)
             row = self.ledger.run(run)
@@ -141,17 +143,17 @@ class Planning:
                 self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
                 row = self._row(run)  # collect announces and then looks who waits: one of the two sees the other
             if row.stage < Stage.ANNOUNCED:
-                message = f"scene {scene.source.name}: run {run} is on its way; the event at its end answers this landing"
+                message = f"scene {name}: run {run} is on its way, and the event at its end answers this landing"
                 return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
             here = self.ledger.landing(run, scene.landing.landing)
             if here and here.answered:
-                message = f"scene {scene.source.name}: this landing was answered with run {run}"
+                message = f"scene {name}: this landing was answered with run {run}"
                 return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
             if (here or not (row.outcome and row.outcome.failed)) and (repeated := self._repeat(scene, row)):
                 return repeated
             before = row
         msg = (
-            f"scene {scene.source.name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed again. "
+            f"scene {name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed again. "
             "Look for the cause in the receipts' reasons; another model, another option or a changed scene begins anew."
         )
         raise SceneError(msg, reason="too-many-runs")
@@ -174,12 +176,12 @@ class Planning:
         if claim is Claim.DONE:
             return None
         if claim is Claim.HELD:
-            msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease has run out."
+            msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease runs out."
             raise LeaseHeldError(msg)
         try:
             plan = self._stored(run) or self._make(scene, run, predecessor)
             self.ledger.advance(run, Stage.PLANNED, batches=len(plan.batches))
-            # Before the first job is out: a run that ends has every landing that it must answer, and a delivery after a kill finds itself.
+            # Before the first job is out: no run ends without the landings that it answers, and after a kill one finds itself.
             self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
             self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])
             self.ledger.advance(run, Stage.ENQUEUED)

@@ -112,7 +112,7 @@ class Receipt(BaseModel):
     def summary(self, *, landed_uri: str, repeated: bool) -> dict[str, object]:
         """Give the receipt without its chips, and which landing is answered: the detail of the event.
 
-        ``repeated`` says that the outcome was announced before, to an earlier landing or to another place of the same scene.
+        ``repeated`` says that the outcome was announced before: to an earlier landing, or to another place.
         """
         return {**self.model_dump(mode="json", exclude={"chips"}), "landed_uri": landed_uri, "repeated": repeated}
 

@@ -31,8 +31,8 @@ def run_id(
 ) -> str:
     """Give 32 hex that are the same if everything that decided the outcome is, and only then.
 
-    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item; ``predecessor`` the run whose failed
-    chips made a landing compute the scene again.
+    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item; ``predecessor`` the
+    run whose failed chips made a landing compute the scene again.
     """
     return _digest(
         {
@@ -48,8 +48,19 @@ def run_id(
     )[:32]
 
 
-def failed_run_id(*, source_uri: str, source_etag: str, reason: str, message: str, model: str, options: Mapping[str, Any]) -> str:
-    """Give the run of a scene that is refused: one for each landed object, refusal (its message says which asset), model and options."""
+def failed_run_id(
+    *,
+    source_uri: str,
+    source_etag: str,
+    reason: str,
+    message: str,
+    model: str,
+    options: Mapping[str, Any],
+) -> str:
+    """Give the run of a scene that is refused: one for each landed object, refusal, model and options.
+
+    The message belongs to it: it says which asset is missing.
+    """
     content = {"uri": source_uri, "source": source_etag, "reason": reason, "message": message}
     return _digest({**content, "model": model, "options": dict(options)})[:32]
 

@@ -42,7 +42,7 @@ class SceneSource:
 
     @property
     def read(self) -> dict[str, str]:
-        """Give what the file's name or the Item said and the outcome depends on: a COG under a corrected name has the same ETag."""
+        """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
         return {
             "product": self.product.sensor,
             "instrument": self.product.instrument_token(self.platform),
@@ -80,7 +80,7 @@ class LandedScene:
 def read_source(
     landing: Landing, *, objects: Objects, headers: Headers, allowed_buckets: frozenset[str], tiff_datetime: bool
 ) -> SceneSource | str:
-    """Read the Item or the COG's header. Gives the sentence that says why a JSON that nobody meant as a STAC Item starts nothing.
+    """Read the Item or the COG's header. Gives the sentence that says why other JSON starts nothing.
 
     Raises SceneError, TransientError.
     """

@@ -83,8 +83,8 @@ class DynamoLedger:
 
     def announced(self, run: str, outcome: Outcome) -> None:
         """Raise the stage of a run that exists and is not there yet, and keep the outcome."""
-        values = {":stage": Stage.ANNOUNCED.value, ":outcome": asdict(outcome)}
-        self._change(_run_key(run), "SET stage = :stage, outcome = :outcome", "attribute_exists(pk) AND stage < :stage", values)
+        change, condition = "SET stage = :stage, outcome = :outcome", "attribute_exists(pk) AND stage < :stage"
+        self._change(_run_key(run), change, condition, {":stage": Stage.ANNOUNCED.value, ":outcome": asdict(outcome)})
 
     def announced_refusal(self, run: str, outcome: Outcome, *, scene: str) -> None:
         """Write the run's row as announced, unless it is."""
@@ -99,7 +99,8 @@ class DynamoLedger:
 
     def answer_landing(self, run: str, landing: str, *, uri: str) -> None:
         """Write the landing's row as answered, whether or not there was one."""
-        self._change(_landing_key(run, landing), "SET landed_uri = :uri, answered = :yes", None, {":uri": uri, ":yes": True})
+        change = "SET landed_uri = :uri, answered = :yes"
+        self._change(_landing_key(run, landing), change, None, {":uri": uri, ":yes": True})
 
     def landing(self, run: str, landing: str) -> LandingRow | None:
         """Give a landing."""
