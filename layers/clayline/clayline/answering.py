@@ -30,7 +30,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Answering:
-    """Ports of answering. In each answer the event goes first, then the landing is marked: a kill between gives two events."""
+    """Ports of answering. In each answer the event goes first, then the landing is marked: a kill between gives two."""
 
     objects: Objects
     ledger: Ledger

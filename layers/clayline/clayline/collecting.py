@@ -65,8 +65,8 @@ class Collecting:
     def collect(self, run: str) -> Receipt | None:
         """Write everything a settled run leaves; None if that was done before. Raises TransientError, OutputConflictError.
 
-        Order: Parquet, metadata, STAC Item, receipt (the commit), event, the outcome in the ledger, then an event for each
-        other place where the scene landed meanwhile. Each file is written once; a retry after a kill gives the same bytes.
+        Order: Parquet, metadata, STAC Item, receipt (the commit), event, the outcome in the ledger, then an event for
+        each other place where the scene landed meanwhile. Each file is written once; a retry gives the same.
         """
         answering = Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer)
         row = self.ledger.run(run)

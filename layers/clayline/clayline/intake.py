@@ -88,7 +88,7 @@ def classify(event: ObjectCreated, *, item_prefix: str, cog_prefix: str) -> Land
 
 
 def _put(event: ObjectCreated) -> dict[str, str]:
-    """Give what tells this PUT from others of the key: S3's sequencer, the version, the event's id, at least the ETag."""
+    """Give what tells this PUT from others of the key: S3's sequencer, the version, the event's id; else the ETag."""
     item = event.detail.object
     named = (("sequencer", item.sequencer), ("version", item.version_id), ("event", event.id))
     return next(({name: value} for name, value in named if value), {"etag": item.etag})

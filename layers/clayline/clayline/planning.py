@@ -181,7 +181,7 @@ class Planning:
         try:
             plan = self._stored(run) or self._make(scene, run, predecessor)
             self.ledger.advance(run, Stage.PLANNED, batches=len(plan.batches))
-            # Before the first job is out: no run ends without the landings that it answers, and after a kill one finds itself.
+            # Before the first job is out: no run ends without the landings that it answers.
             self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
             self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])
             self.ledger.advance(run, Stage.ENQUEUED)

@@ -31,8 +31,8 @@ def run_id(
 ) -> str:
     """Give 32 hex that are the same if everything that decided the outcome is, and only then.
 
-    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item; ``predecessor`` the
-    run whose failed chips made a landing compute the scene again.
+    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item; ``predecessor``
+    the run whose failed chips made a landing compute the scene again.
     """
     return _digest(
         {
