@@ -6,7 +6,7 @@ Queues are moto's; SageMaker's part is played by the container's own code, calle
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -215,6 +215,10 @@ class Pipeline:
     def deploy(self, folder: Path) -> None:
         """Let plan use another model folder, one of those that the endpoint has."""
         self.manifest: Manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
+
+    def choose(self, **options: Any) -> None:
+        """Let plan run under other options."""
+        self.options = replace(self.options, **options)
 
     def _path(self, uri: str) -> str:
         """Fetch an object for GDAL, which moto in process cannot serve; afresh each time, as it may have been replaced."""
