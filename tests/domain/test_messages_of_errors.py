@@ -1,4 +1,4 @@
-"""What an error says is sent to people: it must stay sendable whatever the input was, and keep its beginning and its remedy."""
+"""What an error says is sent to people: it stays sendable whatever the input was, with its beginning and its remedy."""
 
 import json
 
