@@ -18,8 +18,9 @@ from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
 from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import read_manifest
+from clayline.options import PlanOptions
 from clayline.plan import Thresholds
-from clayline.planning import Planned, Planning, PlanOptions, PlanOutcome
+from clayline.planning import Planned, Planning, PlanOutcome
 from clayline.raster.headers import GdalHeaders
 
 logger = Logger()

@@ -154,7 +154,7 @@ class Worker:
 
 
 def _stamped(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give a message; S3's `Object Created` with a sequencer of its PUT's own: moto's, and its event's id, are constants.
+    """Give a message; S3's `Object Created` with a sequencer of its PUT's own: moto's is a constant, as is its id.
 
     It follows from the message's id: received again, it has the same.
     """

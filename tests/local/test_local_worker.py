@@ -103,7 +103,7 @@ def test_the_context_counts_down_from_the_functions_timeout(cloud: LocalCloud, s
 
 
 def test_each_put_has_a_sequencer_of_its_own_and_keeps_it_when_it_comes_again(cloud: LocalCloud) -> None:
-    """Two PUTs of one object, one message given back once; by the template's own rule and queue. Moto's is a constant."""
+    """Two PUTs of one object, one message given back once; by the template's rule and queue. Moto's is a constant."""
     spec = cloud.stack.functions()["PlanFunction"]
     assert spec.source
     key = f"{uuid.uuid4().hex}/a.json"

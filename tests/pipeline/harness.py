@@ -25,8 +25,9 @@ from clayline.collecting import Collecting, SettledRun
 from clayline.errors import BatchError, TransientError
 from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import Manifest, read_manifest
+from clayline.options import PlanOptions
 from clayline.plan import Thresholds
-from clayline.planning import Planning, PlanOptions, PlanOutcome
+from clayline.planning import Planning, PlanOutcome
 from clayline.ports import ObjectHead, Objects
 from clayline.radiometry import BoaOverride
 from clayline.raster.headers import GdalHeaders

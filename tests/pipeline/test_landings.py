@@ -262,7 +262,7 @@ def test_two_new_landings_at_once_are_one_new_run(landed: Pipeline) -> None:
 
 def test_a_scene_whose_chips_fail_each_time_is_refused_in_the_end(landed: Pipeline) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clayline.planning.MAX_RUNS", 2)
+        patch.setattr("clayline.succession.MAX_RUNS", 2)
         for _ in range(2):
             landed.run(ITEM, change=fail_first)
             landed.land_again(ITEM)

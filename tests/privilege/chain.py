@@ -224,7 +224,7 @@ def _what_was_there_is_gone(chain: Chain) -> None:
 def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
     """Scenes that land again, and retries that find the objects of a try before that was killed.
 
-    Of ``archived`` chips had failed: it is computed again. So is the COG, the second time, because its receipt is gone then.
+    Of ``archived`` chips had failed: it is computed again. So is the COG, the second time: its receipt is gone then.
     """
     ordinary, missing = receipts["ordinary"]["run"], receipts["missing"]["run"]
     for run in (ordinary, missing):

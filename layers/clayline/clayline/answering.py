@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clayline.errors import SceneError
 from clayline.intake import Landing
 from clayline.ledger import Ledger, Outcome, RunRow, Stage
 from clayline.ports import Announcer, ObjectMissingError, Objects
@@ -18,11 +17,14 @@ from clayline.run import JSON, OutputObjects, failed_run_id
 class Refusal:
     """A scene that is refused, and what beside the landing decided that."""
 
-    error: SceneError
+    reason: str
+    message: str
     name: str
     """What people call the scene."""
     hash: str
     """scene12, or the landed object's where the scene is not known."""
+    landed_uri: str
+    """What the landed object is called."""
     model: str
     """Folder and version."""
     options: Mapping[str, Any]
@@ -36,10 +38,13 @@ class Answering:
     ledger: Ledger
     announcer: Announcer
 
-    def announce(self, receipt: Receipt, *, landed_uri: str, failed: bool) -> None:
-        """Announce a run for the first time, then answer every landing that waits at it. Raises TransientError."""
+    def announce(self, receipt: Receipt, *, at: str, landed_uri: str) -> None:
+        """Announce a run for the first time, then answer every landing that waits at it. Raises TransientError.
+
+        ``at`` is where the receipt lies, ``landed_uri`` the landing that started the run.
+        """
         self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=False))
-        outcome = Outcome(status=receipt.status, receipt=receipt.outputs["receipt"], failed=failed)
+        outcome = Outcome(status=receipt.status, receipt=at, failed=bool(receipt.counts.failed))
         self.ledger.announced(receipt.run, outcome)
         self._answer_waiting(receipt, told={landed_uri})
 
@@ -58,24 +63,25 @@ class Answering:
                 told.add(waiting.uri)
             self.ledger.answer_landing(receipt.run, waiting.landing, uri=waiting.uri)
 
-    def repeat(self, row: RunRow, landing: Landing) -> Receipt | None:
-        """Announce a run's stored outcome to another landing; None if its receipt is gone. Raises TransientError."""
-        if receipt := self._receipt(row):
-            self.announcer.announce(receipt.status, receipt.summary(landed_uri=landing.uri, repeated=True))
-            self.ledger.answer_landing(row.run, landing.landing, uri=landing.uri)
-        return receipt
+    def repeat(self, row: RunRow, *, landing: str, landed_uri: str) -> bool:
+        """Announce a run's stored outcome to another landing; False if its receipt is gone. Raises TransientError."""
+        receipt = self._receipt(row)
+        if receipt is None:
+            return False
+        self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=True))
+        self.ledger.answer_landing(row.run, landing, uri=landed_uri)
+        return True
 
     def refuse(self, landing: Landing, refusal: Refusal, *, embeddings_bucket: str) -> tuple[str, bool]:
         """Write the receipt of a refusal and announce it, unless this landing was told so before.
 
         Gives the refusal's run, and whether it was told now. Raises TransientError, OutputConflictError.
         """
-        reason, message = refusal.error.reason, str(refusal.error)
         run = failed_run_id(
             source_uri=landing.uri,
             source_etag=landing.etag,
-            reason=reason,
-            message=message,
+            reason=refusal.reason,
+            message=refusal.message,
             model=refusal.model,
             options=refusal.options,
         )
@@ -86,17 +92,17 @@ class Answering:
         receipt = failed_receipt(
             run=run,
             scene=refusal.name,
-            source_uri=landing.uri,
-            reason=reason,
-            message=message,
+            source_uri=refusal.landed_uri,
+            reason=refusal.reason,
+            message=refusal.message,
             outputs={"receipt": outputs.receipt},
         )
         self.objects.put_new(outputs.receipt, receipt.model_dump_json(indent=1).encode(), run=run, content_type=JSON)
         repeated = row is not None and row.stage >= Stage.ANNOUNCED
-        self.announcer.announce(receipt.status, receipt.summary(landed_uri=landing.uri, repeated=repeated))
+        self.announcer.announce(receipt.status, receipt.summary(landed_uri=refusal.landed_uri, repeated=repeated))
         outcome = Outcome(status=receipt.status, receipt=outputs.receipt, failed=False)
         self.ledger.announced_refusal(run, outcome, scene=refusal.name)
-        self.ledger.answer_landing(run, landing.landing, uri=landing.uri)
+        self.ledger.answer_landing(run, landing.landing, uri=refusal.landed_uri)
         return run, True
 
     def _receipt(self, row: RunRow) -> Receipt | None:

@@ -83,7 +83,7 @@ class Collecting:
             raise TransientError(msg) from error
         gathering = Gathering(objects=self.objects, work=work, plan=plan, chips=chips, settlement=settlement)
         receipt = self._write(gathering)
-        answering.announce(receipt, landed_uri=plan.landed_uri or plan.scene.uri, failed=bool(receipt.counts.failed))
+        answering.announce(receipt, at=plan.outputs.receipt, landed_uri=plan.landed_uri or plan.scene.uri)
         return receipt
 
     def _write(self, gathering: Gathering) -> Receipt:

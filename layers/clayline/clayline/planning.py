@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
-from typing import Any
 
 from clayline.answering import Answering, Refusal
 from clayline.batch import Job, block_grid, lay_batches, lay_jobs
@@ -13,19 +11,18 @@ from clayline.intake import Landing
 from clayline.item import BandAsset
 from clayline.ledger import Claim, Ledger, RunRow, Stage
 from clayline.manifest import Manifest, ModelEntry
+from clayline.options import PlanOptions
 from clayline.placement import place
-from clayline.plan import Plan, PlannedBand, PlannedModel, Thresholds
+from clayline.plan import Plan, PlannedBand, PlannedModel
 from clayline.ports import Announcer, Clock, Headers, ObjectHead, ObjectMissingError, Objects, Queue
-from clayline.radiometry import BoaDecision, BoaOverride, decide_boa
+from clayline.radiometry import BoaDecision, decide_boa
 from clayline.run import JSON, WorkObjects, scene_hash
 from clayline.scene import OpenedBand, check_bands, describe, finest
 from clayline.source import LandedScene, SceneSource, read_source
+from clayline.succession import Standing, Succession
 
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
-
-MAX_RUNS = 100
-"""Of one scene in a row, each after chips of the one before failed: a landing walks along them, two reads each."""
 
 
 class Planned(Enum):
@@ -49,40 +46,6 @@ class PlanOutcome:
     message: str
     chips: int = 0
     batches: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlanOptions:
-    """What a deployment chose."""
-
-    work_bucket: str
-    embeddings_bucket: str
-    allowed_buckets: frozenset[str]
-    any_gsd: bool
-    boa: BoaOverride
-    tiff_datetime: bool
-    creator: str
-    thresholds: Thresholds
-    retry_failed: bool
-    """Whether a new landing of a scene whose chips failed is computed again."""
-    lease: timedelta
-    chips_per_batch: int
-    memory_budget: int
-    """Bytes of a tile job's pixels."""
-
-    def choices(self) -> dict[str, Any]:
-        """Give the choices that change what comes out."""
-        return {
-            "any_gsd": self.any_gsd,
-            "boa": self.boa.value,
-            "tiff_datetime": self.tiff_datetime,
-            "creator": self.creator,
-            **self.thresholds.model_dump(),
-        }
-
-    def identity(self, source: SceneSource) -> dict[str, Any]:
-        """Give the choices, and the object metadata that was used: part of the run's identity."""
-        return {**self.choices(), **({"object_metadata": dict(source.identity)} if source.identity else {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,52 +80,37 @@ class Planning:
                 scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
             )
             heads = self._heads(source, entry)
-            options = self.options.identity(source)
-            scene = LandedScene(landing=landing, source=source, entry=entry, heads=heads, options=options)
+            scene = LandedScene(
+                landing=landing,
+                landed_uri=landing.uri,
+                source=source,
+                entry=entry,
+                heads=heads,
+                options=self.options.identity(source),
+            )
         except SceneError as error:
             hash_ = scene_hash(collection=None, item=None, uri=landing.uri)
             return self._refuse(landing, error, name=landing.uri, hash_=hash_)
         try:
-            return self._walk(scene)
+            return self._take(scene)
         except SceneError as error:
             return self._refuse(landing, error, name=source.name, hash_=source.hash)
 
-    def _walk(self, scene: LandedScene) -> PlanOutcome:
-        """Go from the scene's first run to the one that this landing is about (docs/landings.md)."""
-        name, before = scene.source.name, None
-        for _ in range(MAX_RUNS):
-            run = scene.run(before.run if before else None)
-            row = self.ledger.run(run)
-            if row is None or row.stage < Stage.ENQUEUED:
-                if before and not self.options.retry_failed and (repeated := self._repeat(scene, before)):
-                    return repeated
-                if outcome := self._claimed(scene, run, predecessor=before.run if before else None):
-                    return outcome
-                row = self._row(run)  # another delivery enqueued it since
-            if row.stage < Stage.ANNOUNCED:
-                self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
-                row = self._row(run)  # collect announces and then looks who waits: one of the two sees the other
-            if row.stage < Stage.ANNOUNCED:
-                message = f"scene {name}: run {run} is on its way, and the event at its end answers this landing"
-                return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
-            here = self.ledger.landing(run, scene.landing.landing)
-            if here and here.answered:
-                message = f"scene {name}: this landing was answered with run {run}"
-                return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
-            if (here or not (row.outcome and row.outcome.failed)) and (repeated := self._repeat(scene, row)):
-                return repeated
-            before = row
-        msg = (
-            f"scene {name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed again. "
-            "Look for the cause in the receipts' reasons; another model, another option or a changed scene begins anew."
-        )
-        raise SceneError(msg, reason="too-many-runs")
-
-    def _repeat(self, scene: LandedScene, row: RunRow) -> PlanOutcome | None:
-        """Announce a run's outcome to this landing; None if the receipt is gone, and with it what could be told."""
-        receipt = self._answering.repeat(row, scene.landing)
-        message = f"scene {scene.source.name}: it is done as run {row.run}, and that was announced again"
-        return PlanOutcome(kind=Planned.REPEATED, run=row.run, message=message) if receipt else None
+    def _take(self, scene: LandedScene) -> PlanOutcome:
+        """Plan the run that this landing is about, unless it was answered or waits there."""
+        retry, answering = self.options.retry_failed, self._answering
+        succession = Succession(ledger=self.ledger, answering=answering, retry_failed=retry)
+        found = succession.stand(scene)
+        while found.standing is Standing.NEW:
+            if outcome := self._claimed(scene, found.run, predecessor=found.predecessor):
+                return outcome
+            found = succession.stand(scene)  # another delivery enqueued it since
+        kind, message = {
+            Standing.WAITING: (Planned.DUPLICATE, "is on its way, and the event at its end answers this landing"),
+            Standing.ANSWERED: (Planned.DUPLICATE, "was announced to this landing before"),
+            Standing.REPEATED: (Planned.REPEATED, "is done, and was announced to this landing again"),
+        }[found.standing]
+        return PlanOutcome(kind=kind, run=found.run, message=f"scene {scene.source.name}: run {found.run} {message}")
 
     @property
     def _answering(self) -> Answering:
@@ -182,7 +130,7 @@ class Planning:
             plan = self._stored(run) or self._make(scene, run, predecessor)
             self.ledger.advance(run, Stage.PLANNED, batches=len(plan.batches))
             # Before the first job is out: no run ends without the landings that it answers.
-            self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landing.uri)
+            self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landed_uri)
             self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])
             self.ledger.advance(run, Stage.ENQUEUED)
         except SceneError:
@@ -223,7 +171,7 @@ class Planning:
             creator=self.options.creator,
             revision=revision,
             predecessor=predecessor,
-            landed_uri=landed.landing.uri,
+            landed_uri=landed.landed_uri,
             scene=scene,
             bands=planned,
             mask=planned_mask,
@@ -297,7 +245,15 @@ class Planning:
     def _refuse(self, landing: Landing, error: SceneError, *, name: str, hash_: str) -> PlanOutcome:
         """Write the receipt and announce, unless this very landing was told this before."""
         model = f"{self.manifest.name}-v{self.manifest.version}"
-        refusal = Refusal(error=error, name=name, hash=hash_, model=model, options=self.options.choices())
+        refusal = Refusal(
+            reason=error.reason,
+            message=str(error),
+            name=name,
+            hash=hash_,
+            landed_uri=landing.uri,
+            model=model,
+            options=self.options.choices(),
+        )
         run, told = self._answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
         return PlanOutcome(kind=Planned.FAILED if told else Planned.DUPLICATE, run=run, message=str(error))
 

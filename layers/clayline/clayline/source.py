@@ -57,6 +57,8 @@ class LandedScene:
     """A landing, and everything that decides which run it is about."""
 
     landing: Landing
+    landed_uri: str
+    """What the landed object is called in what is said of it."""
     source: SceneSource
     entry: ModelEntry
     heads: Mapping[str, ObjectHead]
