@@ -31,8 +31,8 @@ from clayline.cog import CogSource  # noqa: E402
 from clayline.collecting import Collecting  # noqa: E402
 from clayline.intake import Landing, Mode  # noqa: E402
 from clayline.manifest import read_manifest  # noqa: E402
-from clayline.plan import Plan, Thresholds  # noqa: E402
 from clayline.options import PlanOptions  # noqa: E402
+from clayline.plan import Plan, Thresholds  # noqa: E402
 from clayline.planning import Planning, load_plan  # noqa: E402
 from clayline.ports import ObjectHead, ObjectMissingError  # noqa: E402
 from clayline.radiometry import BoaOverride  # noqa: E402
