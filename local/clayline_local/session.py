@@ -187,7 +187,7 @@ class Session:
         key, file = scene.landing
         uri = f"s3://{self.scenes_bucket}/{key}"
         named = self.names.of(uri)
-        self._dropped[named] = _Dropped(uri=uri, called=frozenset({named, scene.item or named}), before=frozenset(self.finished()))
+        self._dropped[named] = _Dropped(uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished()))
         for asset, path in scene.assets:
             self.s3.upload_file(str(path), self.scenes_bucket, asset)
         self.s3.upload_file(str(file), self.scenes_bucket, key, ExtraArgs={"Metadata": dict(scene.metadata)})
