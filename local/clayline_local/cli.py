@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from clayline.errors import ClaylineError
 from clayline.provenance import untrained_note
 from clayline_local.errors import LocalCloudError
@@ -67,7 +65,6 @@ def embed(options: argparse.Namespace) -> int:
         msg = f"--batch-chips {chips}: from 1 to {_MOST_CHIPS} can be sent at a time"
         raise LocalCloudError(msg)
     metadata = {name: value for name in ("sensor", "datetime") if (value := getattr(options, name))}
-    remote = boto3.client("s3") if options.scene.startswith("s3://") else None
     parameters = {
         "AnyGsd": str(options.any_gsd).lower(),
         "Boa": options.boa,
@@ -79,7 +76,7 @@ def embed(options: argparse.Namespace) -> int:
         "InvocationTimeoutSeconds": "3600",  # the longest there is: this machine may be slow, and nobody pays for an instance that hangs
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    with stage(options.scene, metadata=metadata, remote=remote) as scene:
+    with stage(options.scene, metadata=metadata) as scene:
         _warn(model)
         print(f"starting moto_server, the endpoint with model {model} and four functions, wired by template.yaml ...", flush=True)
         with Session(model=model.path, parameters=parameters, logs=options.out / "logs", notice=_tell) as session:

@@ -15,7 +15,6 @@ from typing import Final
 
 from clayline.errors import ClaylineError
 from clayline_local.session import ROOT, Session
-from clayline_local.stage import stage
 
 EVENTS: Final = ROOT / "events"
 SCENE: Final = ROOT / "samples" / "landsat8_itaipu_2020" / "LC08_L1TP_224078_20200518_20200518_01_RT.json"
@@ -40,8 +39,8 @@ def local_cloud(*, logs: Path) -> Iterator[Session]:
 
 def seed(session: Session) -> None:
     """Put what ``events/`` point at into the scenes bucket. The queue forgets that it landed: the events say so."""
-    with stage(str(SCENE), metadata={}) as scene:
-        session.drop(scene)
+    for file in (*sorted(SCENE.parent.glob("*.tif")), SCENE):
+        session.s3.upload_file(str(file), session.scenes_bucket, f"{SCENE.stem}/{file.name}")
     for file in sorted(path for path in OBJECTS.rglob("*") if path.is_file()):
         session.s3.put_object(Bucket=session.scenes_bucket, Key=file.relative_to(OBJECTS).as_posix(), Body=file.read_bytes())
     session.sqs.purge_queue(QueueUrl=session.stack.resources["SceneQueue"].physical.ref)

@@ -4,18 +4,23 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote
 
+from clayline.ledger import Stage
 from clayline.manifest import MANIFEST_FILE
+from clayline.names import AS_THEY_LIE, Names
+from clayline_local.assets import NAMES, absolute
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.children import end_process
 from clayline_local.cloud import create, endpoint_config, startup_seconds
 from clayline_local.errors import LocalCloudError
+from clayline_local.keep import Kept
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
@@ -40,6 +45,18 @@ class Progress:
     settled: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Dropped:
+    """What is known of a scene as it lands."""
+
+    uri: str
+    """Where it lies in the local cloud."""
+    called: frozenset[str]
+    """What the ledger may call it."""
+    before: frozenset[str]
+    """Runs that were finished before."""
+
+
 class Session:
     """Everything that runs, from entering to leaving the context. ``logs`` keeps what the processes print."""
 
@@ -51,11 +68,13 @@ class Session:
         logs: Path,
         workers: bool = True,
         name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
+        out: Path | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take a model folder, template parameters over the local defaults, and a folder for logs. Raises LocalCloudError, ModelError.
 
         Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is AsyncEndpoint's.
+        ``out`` is the folder that a user sees: with it, the functions name what they read and write as it lies on this machine.
         ``notice`` is told what takes long.
         """
         self._model = ModelFolder.read(model)
@@ -63,7 +82,10 @@ class Session:
         self._logs = logs
         self._workers = workers
         self._name_output = name_output
+        self._out = None if out is None else absolute(out)
         self._notice = notice
+        self._ended: list[dict[str, Any]] = []
+        self._dropped: dict[str, _Dropped] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stack_of = ExitStack()
         self.manifest = self._model.manifest
@@ -71,8 +93,6 @@ class Session:
     def __enter__(self) -> Self:
         """Start everything. Raises LocalCloudError."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        for old in self._logs.glob("*.log"):
-            old.unlink()
         try:
             self._start()
         except BaseException:
@@ -95,6 +115,9 @@ class Session:
         self.environment = moto.environment()
         self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
         create(self.stack, endpoint_url=moto.url)
+        self.names = self._names()
+        if self._out is not None:
+            self.environment |= {"CLAYLINE_PLACE": "cli", "CLAYLINE_NAMES": json.dumps(dict(self.names.prefixes))}
         self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
         self._publish_model()
         self._watch_events()
@@ -147,26 +170,42 @@ class Session:
         """Where embeddings appear."""
         return self.stack.functions()["CollectFunction"].environment["CLAYLINE_EMBEDDINGS_BUCKET"]
 
+    @property
+    def ledger_table(self) -> str:
+        """The ledger's table."""
+        return self.stack.functions()["PlanFunction"].environment["CLAYLINE_LEDGER_TABLE"]
+
+    def _names(self) -> Names:
+        if self._out is None:
+            return AS_THEY_LIE
+        prefixes = {f"s3://{self.scenes_bucket}/{prefix}": name for prefix, name in NAMES.items()}
+        key = "".join(f"{part}/" for part in self._out.parts[1:])
+        out = Names(prefixes=(("s3://out/", "file:///"),)).of(f"s3://out/{key}")
+        return Names(prefixes=(*prefixes.items(), (f"s3://{self.embeddings_bucket}/", out)))
+
     def drop(self, scene: StagedScene) -> str:
-        """Upload a scene, what lands last; gives its URI."""
-        for key, file in scene.assets:
-            self.s3.upload_file(str(file), self.scenes_bucket, key)
+        """Upload a scene, what lands last; gives the name by which its event will call it."""
         key, file = scene.landing
-        self.s3.put_object(Bucket=self.scenes_bucket, Key=key, Body=file.read_bytes(), Metadata=scene.metadata)
-        return f"s3://{self.scenes_bucket}/{key}"
+        uri = f"s3://{self.scenes_bucket}/{key}"
+        named = self.names.of(uri)
+        self._ended = [detail for detail in self._ended if not _answers(detail, {named, uri})]  # an earlier landing's
+        self._dropped[named] = _Dropped(uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished()))
+        for asset, path in scene.assets:
+            self.s3.upload_file(str(path), self.scenes_bucket, asset)
+        self.s3.upload_file(str(file), self.scenes_bucket, key, ExtraArgs={"Metadata": dict(scene.metadata)})
+        return named
 
     def wait(self, uri: str, *, progress: Callable[[Progress], None] = lambda _: None) -> dict[str, Any]:
         """Wait for the event about the scene that landed at ``uri``; gives its detail. Raises LocalCloudError if nothing moves any more."""
         last, moved = None, time.monotonic()
         while True:
-            ended = [event["detail"] for event in self.announced(wait_seconds=1) if event["detail"]["source_uri"] == uri]
-            found = self._progress()  # also when it has ended: the last batches may have settled since it was last told
+            ended = self._end_of(uri)
+            found = self._progress(uri)  # also when it has ended: the last batches may have settled since it was last told
             if found != last:
                 last, moved = found, time.monotonic()
                 progress(found)
             if ended:
-                detail: dict[str, Any] = ended[0]
-                return detail
+                return ended
             if dead := self._dead_letters():
                 msg = f"{uri}: messages ended in dead-letter queues: {dead}. The functions' logs are in {self._logs}."
                 raise LocalCloudError(msg)
@@ -179,6 +218,17 @@ class Session:
                 msg = f"{uri}: nothing moved for {_NO_PROGRESS:.0f} s. The logs are in {self._logs}."
                 raise LocalCloudError(msg)
 
+    def _end_of(self, uri: str) -> dict[str, Any] | None:
+        """Give the next event's detail that answers the landing at ``uri``; those about others are kept for who waits for them."""
+        dropped = self._dropped.get(uri)
+        called = {uri, dropped.uri} if dropped else {uri}
+        if not any(_answers(detail, called) for detail in self._ended):
+            self._ended += [event["detail"] for event in self.announced(wait_seconds=1)]
+        found = next((detail for detail in self._ended if _answers(detail, called)), None)
+        if found:
+            self._ended.remove(found)
+        return found
+
     def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
         """Give at most ten of Clayline's events, whole as EventBridge delivers them; each is gone once it was given."""
         messages = self.sqs.receive_message(QueueUrl=self._watch, WaitTimeSeconds=wait_seconds, MaxNumberOfMessages=10).get("Messages", [])
@@ -186,13 +236,27 @@ class Session:
             self.sqs.delete_message(QueueUrl=self._watch, ReceiptHandle=message["ReceiptHandle"])
             yield json.loads(message["Body"])
 
-    def _progress(self) -> Progress:
-        table = self.stack.functions()["PlanFunction"].environment["CLAYLINE_LEDGER_TABLE"]
-        items = self.client("dynamodb").scan(TableName=table, FilterExpression="sk = :s", ExpressionAttributeValues={":s": {"S": "scene"}})[
-            "Items"
+    def ledger_rows(self, sort_key: str) -> Iterator[dict[str, Any]]:
+        """Give the ledger's rows with this sort key, as DynamoDB types them, page by page."""
+        values = {":s": {"S": sort_key}}
+        pages = self.client("dynamodb").get_paginator("scan")
+        for page in pages.paginate(TableName=self.ledger_table, FilterExpression="sk = :s", ExpressionAttributeValues=values):
+            yield from page["Items"]
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Give the ledger's row of each run that was announced, those of earlier calls among them."""
+        return {row["pk"]["S"].removeprefix("run#"): row for row in self.ledger_rows("scene") if int(row["stage"]["N"]) >= Stage.ANNOUNCED}
+
+    def _progress(self, uri: str) -> Progress:
+        """Count the batches of the run that the landing at ``uri`` started: of that scene, and not finished before it landed."""
+        dropped = self._dropped.get(uri)
+        rows = [
+            row
+            for row in self.ledger_rows("scene")
+            if dropped is None or (row["pk"]["S"].removeprefix("run#") not in dropped.before and row["scene"]["S"] in dropped.called)
         ]
-        batches = [int(item["batches"]["N"]) for item in items if "batches" in item]
-        settled = sum(len(item.get("settled", {}).get("SS", [])) for item in items)
+        batches = [int(row["batches"]["N"]) for row in rows if "batches" in row]
+        settled = sum(len(row.get("settled", {}).get("SS", [])) for row in rows)
         return Progress(batches=sum(batches) if batches else None, settled=settled)
 
     def _dead_letters(self) -> dict[str, int]:
@@ -204,17 +268,22 @@ class Session:
                     found[queue.logical_id] = count
         return found
 
+    def output_key(self, uri: str) -> str | None:
+        """Give the key in the embeddings bucket of an output that people call so; None if it is none of this session's."""
+        bucket = f"s3://{self.embeddings_bucket}/"
+        if uri.startswith(bucket):
+            return uri.removeprefix(bucket)
+        named = self.names.of(bucket)
+        return unquote(uri.removeprefix(named)) if named != bucket and uri.startswith(named) else None
+
     def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
-        """Download a scene's outputs, under the names they have in the bucket; gives them by kind."""
-        out.mkdir(parents=True, exist_ok=True)
-        files = {}
-        for kind, uri in detail["outputs"].items():
-            key = uri.removeprefix(f"s3://{self.embeddings_bucket}/")
-            target = out / key
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self.s3.download_file(self.embeddings_bucket, key, str(target))
-            files[kind] = target
-        return files
+        """Download a scene's outputs, under the names they have in the bucket; gives them by kind. Raises LocalCloudError."""
+        return Kept(out).fetch(self, detail)
+
+
+def _answers(detail: Mapping[str, Any], called: Set[str]) -> bool:
+    """Tell whether an event is about the landing of an object that is called so; what a repeated outcome landed as goes first."""
+    return (detail.get("landed_uri") or detail["source_uri"]) in called
 
 
 def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

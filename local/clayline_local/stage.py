@@ -1,22 +1,38 @@
-"""A scene on this machine or in S3, made ready to be dropped into the local scenes bucket: its files, and which of them lands last."""
+"""A scene on this machine or in S3, made ready for the local scenes bucket: its files, and which of them lands last."""
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
-from clayline.errors import ClaylineError
-from clayline.item import MAX_ITEM_BYTES, is_item, read_item
+from clayline.item import MAX_ITEM_BYTES
 from clayline.run import parse_s3_uri
+from clayline_local.assets import NAMES, Asset, file_key, locate, named, object_key, referred, relink
 from clayline_local.errors import LocalCloudError
+from clayline_local.look import WANTED, is_json, is_tiff, look, read
+from clayline_local.remote import NoObjectError, Remote
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-COG_PREFIX = "cog/"
+COG_PREFIX: Final = "cog/"
+_FEW: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staging:
+    """Where else than at its hrefs an Item's files may be."""
+
+    assets: Path | None = None
+    """A folder in which files are matched by name, before those beside the Item."""
+    allowed_buckets: frozenset[str] = frozenset()
+    """Buckets beside the Item's own from which assets are fetched."""
+    request_payer: bool = False
+    """Whether the user pays for what is fetched."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,82 +43,205 @@ class StagedScene:
     """Key and file."""
     landing: tuple[str, Path]
     """Key and file of the Item or the COG: it lands last and starts the scene."""
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     """Object metadata of the landing (sensor, datetime, platform of a COG without an Item)."""
+    item: str | None = None
+    """Id of the Item, None for a COG."""
+
+    @property
+    def name(self) -> str:
+        """What people call the landing: its ``file:`` or ``s3:`` URI."""
+        return named(self.landing[0])
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The part of NAMES that its keys need."""
+        keys = [key for key, _ in (*self.assets, self.landing)]
+        return {prefix: name for prefix, name in NAMES.items() if any(key.startswith(prefix) for key in keys)}
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Each file by the URI that the provenance has; those of S3 are there for as long as the scene is staged."""
+        return {named(key): file for key, file in (*self.assets, self.landing)}
+
+
+def find_scenes(targets: Sequence[str]) -> list[str]:
+    """Give every scene once: a folder's STAC Items, each TIFF that none of them refers to; other targets as they are.
+
+    Raises LocalCloudError for a folder without a scene, and for another target that is none at first sight.
+    """
+    found: dict[str, str] = {}
+    for target in targets:
+        if _is_uri(target):
+            parse(target)
+            found.setdefault(target, target)
+            continue
+        path = _path(target)
+        for scene in _scenes_of(path) if path.is_dir() else (_seen(path),):
+            found.setdefault(file_key(scene), str(scene))
+    return list(found.values())
 
 
 @contextmanager
-def stage(target: str, *, metadata: dict[str, str], remote: "S3Client | None" = None) -> Iterator[StagedScene]:
-    """Find a scene's files; those of an ``s3://`` URI are fetched with ``remote``, a client on the real S3, for as long as this lasts.
+def stage(
+    target: str,
+    *,
+    staging: Staging = Staging(),
+    metadata: Mapping[str, str] | None = None,
+    remote: "S3Client | None" = None,
+) -> Iterator[StagedScene]:
+    """Find a scene's files; those in S3 are there for as long as this lasts, fetched with ``remote`` or the user's own.
 
-    Raises LocalCloudError if there is nothing there to start with. Anything wrong inside the scene is left to the pipeline to say.
+    ``metadata`` says of a COG what its name may not. Raises LocalCloudError if there is nothing to start with, or S3
+    does not give it. Anything wrong inside the scene is left to the pipeline to say.
     """
-    if not target.startswith("s3://"):
-        yield _stage_file(Path(target), metadata)
-        return
-    if remote is None:
-        msg = f"{target} needs AWS credentials"
-        raise LocalCloudError(msg)
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
-        yield _stage_file(_fetch(target, Path(folder), remote), metadata)
+        fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
+        yield (
+            fetcher.from_s3(target, metadata or {})
+            if _is_uri(target)
+            else fetcher.from_file(_path(target), metadata or {})
+        )
 
 
-def _stage_file(path: Path, metadata: dict[str, str]) -> StagedScene:
-    if not path.is_file():
-        msg = f"{path} is no file. Give a STAC Item (.json) or a Cloud-Optimized GeoTIFF (.tif)."
-        raise LocalCloudError(msg)
-    if path.suffix.lower() in {".tif", ".tiff"}:
-        return StagedScene(assets=(), landing=(COG_PREFIX + path.name, path), metadata=metadata)
-    if path.suffix.lower() not in {".json", ".geojson"}:
-        msg = f"{path} is neither a STAC Item (.json) nor a GeoTIFF (.tif)."
-        raise LocalCloudError(msg)
-    folder = path.stem
-    assets = tuple((f"{folder}/{href.removeprefix('./')}", file) for href, file in _relative_files(path))
-    return StagedScene(assets=assets, landing=(f"{folder}/{path.name}", path))
-
-
-def _relative_files(path: Path) -> Iterator[tuple[str, Path]]:
-    """Give href and file of each asset that lies beside the Item. What is missing is not ours to say: plan names it in the receipt."""
-    content = _read(path)
-    for asset in content.get("assets", {}).values() if is_item(content) else ():
-        href = asset.get("href") if isinstance(asset, dict) else None
-        if isinstance(href, str) and "://" not in href and not href.startswith("/") and ".." not in Path(href).parts:
-            file = path.parent / href
-            if file.is_file():
-                yield href, file
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401 - any JSON
-    if path.stat().st_size > MAX_ITEM_BYTES:
-        return None
+def parse(uri: str) -> tuple[str, str]:
+    """Give bucket and key of a target in S3. Raises LocalCloudError."""
     try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return None
-
-
-def _fetch(uri: str, folder: Path, remote: "S3Client") -> Path:
-    """Fetch an Item with its bands, or a COG, from S3. Hrefs into the Item's own bucket are followed, and made relative in the copy."""
-    bucket, key = parse_s3_uri(uri)
-    target = folder / Path(key).name
-    remote.download_file(bucket, key, str(target))
-    content = _read(target) if target.suffix.lower() != ".tif" else None
-    if not isinstance(content, dict) or not is_item(content):
-        return target
-    try:
-        item = read_item(content, uri=uri, allowed_buckets=frozenset({bucket}))
-    except ClaylineError as error:
-        msg = f"{uri}: {error}"
+        bucket, key = parse_s3_uri(uri)
+    except ValueError as error:
+        msg = f"{uri} is no file and no s3://BUCKET/KEY URI. Give {WANTED}; what lies elsewhere, download first."
         raise LocalCloudError(msg) from error
-    hrefs = {}
-    for number, asset in enumerate((*item.bands, *((item.mask,) if item.mask else ()))):
-        if asset.uri not in hrefs:
-            source_bucket, source_key = parse_s3_uri(asset.uri)
-            hrefs[asset.uri] = f"{number:02d}-{Path(source_key).name}"
-            remote.download_file(source_bucket, source_key, str(folder / hrefs[asset.uri]))
-    for asset in content["assets"].values():
-        for source, name in hrefs.items():
-            if isinstance(asset, dict) and str(asset.get("href", "")).rpartition("/")[2] == source.rpartition("/")[2]:
-                asset["href"] = f"./{name}"
-    target.write_text(json.dumps(content))
-    return target
+    if not (is_json(Path(key)) or is_tiff(Path(key))):
+        msg = (
+            f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
+        )
+        raise LocalCloudError(msg)
+    return bucket, key
+
+
+class _Stage:
+    """One scene's staging."""
+
+    def __init__(self, staging: Staging, remote: Remote, folder: Path) -> None:
+        self._staging = staging
+        self._remote = remote
+        self._folder = folder
+        self._fetched: dict[str, Path] = {}
+        if staging.assets is not None and not staging.assets.is_dir():
+            msg = f"--assets {staging.assets} is no folder. Give the folder in which the Item's files are."
+            raise LocalCloudError(msg)
+
+    def from_file(self, path: Path, metadata: Mapping[str, str]) -> StagedScene:
+        content, key = look(path), file_key(path)
+        if content is None:
+            return StagedScene(assets=(), landing=(COG_PREFIX + key, path), metadata=metadata)
+        beside = dict.fromkeys((path.absolute().parent, path.resolve().parent))
+        return self._item(content, key, path, metadata, item=path, folders=tuple(beside))
+
+    def from_s3(self, uri: str, metadata: Mapping[str, str]) -> StagedScene:
+        bucket, key = parse(uri)
+        own = object_key(bucket, key)
+        file = self._fetch(bucket, key)
+        content = look(file, called=uri)
+        if content is None:
+            return StagedScene(assets=(), landing=(COG_PREFIX + own, file), metadata=metadata)
+        return self._item(content, own, file, metadata, item=None, folders=(), buckets=frozenset({bucket}))
+
+    def _item(
+        self,
+        content: dict[str, Any],
+        key: str,
+        file: Path,
+        metadata: Mapping[str, str],
+        *,
+        item: Path | None,
+        folders: tuple[Path, ...],
+        buckets: frozenset[str] = frozenset(),
+    ) -> StagedScene:
+        if metadata:
+            given = " and ".join(f"--{name}" for name in metadata)
+            msg = f"{named(key)} is a STAC Item, which says itself what {given} would say. Leave {given} out."
+            raise LocalCloudError(msg)
+        first = (self._staging.assets,) if self._staging.assets else ()
+        assets = [
+            self._have(asset)
+            for asset in locate(
+                content,
+                own=key,
+                item=item,
+                folders=(*first, *folders),
+                allowed_buckets=buckets | self._staging.allowed_buckets,
+            )
+        ]
+        if relinked := relink(content, assets, own=key):
+            file = self._folder / "relinked.json"
+            file.write_text(json.dumps(relinked, separators=(",", ":")), encoding="ascii")
+        files = {asset.key: asset.file for asset in assets if asset.file is not None}
+        identity = content.get("id")
+        return StagedScene(
+            assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None
+        )
+
+    def _have(self, asset: Asset) -> Asset:
+        """Fetch it if it is in S3. What S3 does not have is left to plan to name."""
+        if asset.fetched is None:
+            return asset
+        try:
+            return replace(asset, file=self._fetched.get(asset.key) or self._fetch(*asset.fetched))
+        except NoObjectError:
+            return asset
+
+    def _fetch(self, bucket: str, key: str) -> Path:
+        """Fetch under a number: a key may hold names that a file cannot have."""
+        suffix = Path(key).suffix.lower()
+        target = (
+            self._folder
+            / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
+        )
+        self._remote.fetch(bucket, key, target)
+        self._fetched[object_key(bucket, key)] = target
+        return target
+
+
+def _is_uri(target: str) -> bool:
+    return "://" in target and not target.startswith("file://") and not Path(target).exists()
+
+
+def _path(target: str) -> Path:
+    """Give the path of a target here; outputs name imagery by ``file:`` URIs, so these come back as targets."""
+    return Path(unquote(target.removeprefix("file://"))) if target.startswith("file:///") else Path(target)
+
+
+def _seen(path: Path) -> Path:
+    look(path)
+    return path
+
+
+def _scenes_of(folder: Path) -> list[Path]:
+    """Give the scenes of a folder by name; hidden files are none."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file())
+    except OSError as error:
+        msg = f"{folder} cannot be read ({error.strerror}). Check its permissions."
+        raise LocalCloudError(msg) from error
+    items = {entry: content for entry in entries if is_json(entry) and (content := _item_in(entry))}
+    known = {file.resolve() for content in items.values() for file in referred(content, folder)}
+    scenes = [entry for entry in entries if entry in items or (is_tiff(entry) and entry.resolve() not in known)]
+    if not scenes:
+        below = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        if below:
+            few = f"{', '.join(below[:_FEW])}{', ...' if len(below) > _FEW else ''}"
+            hint = f"Folders in it are not searched: give them ({few})."
+        else:
+            hint = f"Give {WANTED}."
+        msg = f"{folder} holds no STAC Item and no GeoTIFF. {hint}"
+        raise LocalCloudError(msg)
+    return scenes
+
+
+def _item_in(path: Path) -> dict[str, Any] | None:
+    """Give the Item, None if it is other JSON: a folder may hold that too."""
+    try:
+        return read(path.read_bytes(), str(path)) if path.stat().st_size <= MAX_ITEM_BYTES else None
+    except (OSError, LocalCloudError):
+        return None

@@ -105,7 +105,7 @@ class Ended(Session):
         assert wait_seconds
         yield {"detail": {"source_uri": "s3://scenes/item.json", "status": "SceneEmbedded"}}
 
-    def _progress(self) -> Progress:
+    def _progress(self, uri: str) -> Progress:
         return Progress(batches=3, settled=3)
 
 
@@ -137,8 +137,8 @@ class LookedAt(Session):
         self.clock, self.first = clock, first
 
     @override
-    def _progress(self) -> Progress:
-        found = super()._progress()
+    def _progress(self, uri: str) -> Progress:
+        found = super()._progress(uri)
         if found == Progress(batches=2, settled=0) and self.first.reached.is_set() and not self.first.opened.is_set():
             if self.clock.now < 4 * session._NO_PROGRESS:
                 self.clock.sleep(2 * session._NO_PROGRESS)

@@ -155,25 +155,30 @@ def _declared(asset: Mapping[str, Any]) -> str | None:
 
 def _resolve(href: str, base: str, scene: str, allowed: frozenset[str], names: Names) -> str:
     """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
-    try:
-        parts = urlsplit(href)
-    except ValueError:  # "https://[" and the like: as forbidden as any other place that is no allowed bucket
-        parts = urlsplit("invalid:")
-    if parts.scheme == "s3":
-        bucket, _, key = href.removeprefix("s3://").partition("/")  # an S3 URI's key is raw: no query, no percent decoding
-    elif parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
-        bucket, key = host["bucket"], unquote(parts.path.lstrip("/"))
-    elif not parts.scheme and not parts.netloc and not href.startswith("/"):
-        bucket, _, own = base.removeprefix("s3://").partition("/")
-        key = _join(own, href)
-    else:
-        bucket, key = "", ""
+    bucket, key = located(href, base)
     if bucket not in allowed or not key or _DOTS.intersection(key.split("/")):  # HTTP clients fold dots, into another bucket
         known_buckets = ", ".join(name for name in sorted(allowed) if not names.hide(name))
         listed = f" ({known_buckets})" if known_buckets else ""
         msg = f"scene {scene}: asset {href!r} is not in an allowed bucket{listed}. {Option.ALLOW_BUCKET}"
         raise SceneError(msg, reason="forbidden-href")
     return f"s3://{bucket}/{key}"
+
+
+def located(href: str, base: str) -> tuple[str, str]:
+    """Give bucket and key that an href of an Item at ``base`` names; two empty texts if it names no object of S3."""
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # "https://[" and the like: as forbidden as any other place that is no allowed bucket
+        return "", ""
+    if parts.scheme == "s3":
+        bucket, _, key = href.removeprefix("s3://").partition("/")  # an S3 URI's key is raw: no query, no percent decoding
+        return bucket, key
+    if parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
+        return host["bucket"], unquote(parts.path.lstrip("/"))
+    if not parts.scheme and not parts.netloc and not href.startswith("/"):
+        bucket, _, own = base.removeprefix("s3://").partition("/")
+        return bucket, _join(own, href)
+    return "", ""
 
 
 def _join(own: str, href: str) -> str:

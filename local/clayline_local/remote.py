@@ -1,0 +1,99 @@
+"""The real S3: what is fetched from there, and a sentence for each way in which that fails."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clayline_local.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
+
+_CREDENTIALS: Final = (
+    "Give AWS credentials: `aws configure`, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
+_REFUSED: Final[Mapping[str, str]] = {
+    "NoSuchBucket": "there is no such bucket. Check the bucket's name",
+    "InvalidBucketName": "that is no bucket's name. Check it",
+    "InvalidAccessKeyId": f"AWS does not know these credentials. {_CREDENTIALS}",
+    "SignatureDoesNotMatch": f"AWS refuses the secret of these credentials. {_CREDENTIALS}",
+    "ExpiredToken": "the credentials have expired. Sign in again: `aws sso login`, or fresh credentials",
+    "InvalidToken": "the credentials are expired or not whole. Sign in again: `aws sso login`, or fresh ones",
+    "RequestTimeTooSkewed": "this machine's clock is wrong. Set it",
+    "InvalidObjectState": "the object is archived (Glacier). Restore it first",
+    "PermanentRedirect": "the bucket is in another region. Set AWS_REGION to the bucket's",
+    "AuthorizationHeaderMalformed": "the bucket is in another region. Set AWS_REGION to the bucket's",
+    "IllegalLocationConstraintException": "the bucket is in another region. Set AWS_REGION to the bucket's",
+    "SlowDown": "S3 is busy. Try again later",
+}
+_DENIED: Final = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled"}
+_MISSING: Final = {"NoSuchKey", "404", "NotFound"}
+
+
+class NoObjectError(LocalCloudError):
+    """There is no object of this key in a bucket that is there."""
+
+
+class Remote:
+    """Reads from S3 with the user's own credentials."""
+
+    def __init__(self, client: "S3Client | None", *, request_payer: bool) -> None:
+        """Take a client, or None for one that is made when it is first needed."""
+        self._client = client
+        self._payer: dict[str, Any] = {"RequestPayer": "requester"} if request_payer else {}
+
+    def fetch(self, bucket: str, key: str, target: Path) -> None:
+        """Write an object to ``target``, piece by piece. Raises NoObjectError, LocalCloudError."""
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - a second of imports that only S3 needs
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError  # noqa: PLC0415
+        from botocore.exceptions import ConnectionError as NoConnectionError  # noqa: PLC0415
+        from botocore.exceptions import HTTPClientError as NoAnswerError  # noqa: PLC0415
+
+        uri = f"s3://{bucket}/{key}"
+        try:
+            self._s3().download_file(bucket, key, str(target), ExtraArgs=dict(self._payer))
+        except ClientError as error:
+            self._refuse(self._reason(bucket, key, error), uri, error)
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            msg = f"{uri}: there are no AWS credentials. {_CREDENTIALS}."
+            raise LocalCloudError(msg) from error
+        except (NoConnectionError, NoAnswerError) as error:
+            msg = f"{uri}: S3 cannot be reached ({error}). Check the network, and AWS_REGION."
+            raise LocalCloudError(msg) from error
+        except (BotoCoreError, Boto3Error) as error:
+            msg = f"{uri}: {str(error).rstrip('.')}. {_CREDENTIALS}."
+            raise LocalCloudError(msg) from error
+        except OSError as error:
+            msg = f"{uri} cannot be kept in {target.parent} ({error.strerror}). Free space there, or set TMPDIR."
+            raise LocalCloudError(msg) from error
+
+    def _s3(self) -> "S3Client":
+        if self._client is None:
+            import boto3  # noqa: PLC0415 - see above
+
+            self._client = boto3.client("s3")
+        return self._client
+
+    def _reason(self, bucket: str, key: str, error: "ClientError") -> str:
+        """Give S3's code. A refused HEAD, with which a download begins, has no body to say it: GET has one."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
+            self._s3().get_object(Bucket=bucket, Key=key, Range="bytes=0-0", **self._payer)["Body"].close()
+        except ClientError as again:
+            error = again
+        return str(error.response.get("Error", {}).get("Code", ""))
+
+    def _refuse(self, code: str, uri: str, error: "ClientError") -> None:
+        if code in _MISSING:
+            msg = f"{uri}: there is no such object. Check the key."
+            raise NoObjectError(msg) from error
+        if code in _DENIED:
+            payer = "" if self._payer else "; if its owner has readers pay, add --request-payer"
+            msg = f"{uri}: access is denied. Use credentials that may read it (s3:GetObject){payer}."
+        else:
+            msg = (
+                f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."
+            )
+        raise LocalCloudError(msg) from error
