@@ -31,8 +31,9 @@ from clayline.cog import CogSource  # noqa: E402
 from clayline.collecting import Collecting  # noqa: E402
 from clayline.intake import Landing, Mode  # noqa: E402
 from clayline.manifest import read_manifest  # noqa: E402
+from clayline.options import PlanOptions  # noqa: E402
 from clayline.plan import Plan, Thresholds  # noqa: E402
-from clayline.planning import Planning, PlanOptions, load_plan  # noqa: E402
+from clayline.planning import Planning, load_plan  # noqa: E402
 from clayline.ports import ObjectHead, ObjectMissingError  # noqa: E402
 from clayline.radiometry import BoaOverride  # noqa: E402
 from clayline.raster.headers import GdalHeaders  # noqa: E402
@@ -149,12 +150,14 @@ def prepare(root: Path) -> None:
                 tiff_datetime=False,
                 creator="benchmark",
                 thresholds=Thresholds(),
+                retry_failed=True,
                 lease=timedelta(minutes=15),
                 chips_per_batch=64,
                 memory_budget=512_000_000,
             ),
         )
-        landing = Landing(mode=Mode.COG, bucket="scenes", key=uri.removeprefix("s3://scenes/"), size=1, etag="e")
+        key = uri.removeprefix("s3://scenes/")
+        landing = Landing(mode=Mode.COG, bucket="scenes", key=key, size=1, etag="e", landing="0" * 32)
         before, begun = peak_mb(), time.perf_counter()
         outcome = planning.plan(landing)
         tell("scale_plan", seconds=time.perf_counter() - begun, mb=peak_mb() - before, chips=outcome.chips, batches=outcome.batches)

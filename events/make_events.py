@@ -33,6 +33,8 @@ SCENE_KEY = f"{SCENE.stem}/{SCENE.name}"
 COG_KEY = "cog/LC08_L1TP_224078_20200518_20200518_01_RT_crop.tif"
 NODATA_KEY = "cog/LC08_L1TP_224078_20200518_20200518_01_RT_corner.tif"
 ODD_KEY = "odd/a+b c%2F.json"
+COLLECTION_KEY = "odd/search.json"
+SEQUENCER = 0x656DC5C1A9B1D2E3
 BANDS = ("B4", "B3", "B2")
 NOBODY = "0" * 32
 TIME = "2026-11-22T09:00:00Z"
@@ -50,6 +52,8 @@ def make_objects(bucket: str) -> None:
     for asset in item["assets"].values():
         asset["href"] = f"s3://{bucket}/{SCENE.stem}/{asset['href'].removeprefix('./')}"
     (OBJECTS / ODD_KEY).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
+    found = {"type": "FeatureCollection", "features": [item]}
+    (OBJECTS / COLLECTION_KEY).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_cog(path: Path, row: int, column: int, side: int = 128) -> None:
@@ -68,12 +72,16 @@ def _write_cog(path: Path, row: int, column: int, side: int = 128) -> None:
                 target.set_band_description(number, name)
 
 
-def landed(session: Session, key: str) -> str:
-    """Give S3's `Object Created` as AWS's EventBridge delivers it: moto writes ``eTag`` and leaves out what it has no notion of."""
+def landed(session: Session, key: str, *, put: int = 0) -> str:
+    """Give S3's `Object Created` as AWS's EventBridge delivers it, about the object's first ``put`` or a later one.
+
+    Moto writes ``eTag``, leaves out what it has no notion of, and has one id and one sequencer for all.
+    """
     head = session.s3.head_object(Bucket=session.scenes_bucket, Key=key)
+    etag, sequencer = head["ETag"].strip('"'), f"{SEQUENCER + put:018X}"
     content = {
         "version": "0",
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, key)),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{key}#{put}" if put else key)),
         "detail-type": "Object Created",
         "source": "aws.s3",
         "account": ACCOUNT,
@@ -83,7 +91,7 @@ def landed(session: Session, key: str) -> str:
         "detail": {
             "version": "0",
             "bucket": {"name": session.scenes_bucket},
-            "object": {"key": key, "size": head["ContentLength"], "etag": head["ETag"].strip('"'), "sequencer": "00656DC5C1A9B1D2E3"},
+            "object": {"key": key, "size": head["ContentLength"], "etag": etag, "sequencer": sequencer},
             "request-id": "4H8N2K6TQ0V9W3XZ",
             "requester": ACCOUNT,
             "source-ip-address": "203.0.113.7",
@@ -187,9 +195,9 @@ def make(maker: Maker) -> None:
     scene = landed(session, SCENE_KEY)
     jobs = maker.run("plan-scene", "PlanFunction", [scene]).messages["TileQueue"]
     maker.event("plan-duplicate", "PlanFunction", [scene])
-    maker.event("plan-cog", "PlanFunction", [landed(session, COG_KEY)])
     maker.event("plan-band-cog", "PlanFunction", [landed(session, f"{SCENE.stem}/B4.tif")])
     maker.event("plan-odd-key", "PlanFunction", [landed(session, ODD_KEY)])
+    maker.event("plan-feature-collection", "PlanFunction", [landed(session, COLLECTION_KEY)])
     maker.event("tile-without-plan", "TileFunction", [json.dumps({"job": 0, "run": NOBODY})])
     told = _notifications(maker.run("tile-scene", "TileFunction", jobs).messages["ResultQueue"])
     failure = f"s3://{session.stack.outputs['WorkBucket']}/failures/{uuid.uuid5(uuid.NAMESPACE_URL, 'failure')}-error.out"
@@ -200,6 +208,14 @@ def make(maker: Maker) -> None:
     maker.run("settle-success", "SettleFunction", [json.dumps(one) for one in told[:10]])
     settled = maker.run("settle-last", "SettleFunction", [json.dumps(one) for one in told[10:]]).messages["SettledQueue"]
     maker.event("collect-scene", "CollectFunction", settled)
+    maker.event("plan-twice", "PlanFunction", [scene])
+    maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])
+
+    jobs = maker.run("plan-cog", "PlanFunction", [landed(session, COG_KEY)]).messages["TileQueue"]
+    told = _notifications(maker.run("tile-cog", "TileFunction", jobs).messages["ResultQueue"])
+    settled = maker.run("settle-cog-expired", "SettleFunction", [_expired(told[0])]).messages["SettledQueue"]
+    maker.event("collect-cog", "CollectFunction", settled)
+    maker.event("plan-cog-again", "PlanFunction", [landed(session, COG_KEY, put=1)])
 
     jobs = maker.run("plan-nodata-cog", "PlanFunction", [landed(session, NODATA_KEY)]).messages["TileQueue"]
     nothing_sent = maker.run("tile-nodata-cog", "TileFunction", jobs).messages["ResultQueue"]

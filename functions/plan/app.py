@@ -16,10 +16,11 @@ from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
-from clayline.intake import ObjectCreated, classify
+from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import read_manifest
+from clayline.options import PlanOptions
 from clayline.plan import Thresholds
-from clayline.planning import Planned, Planning, PlanOptions
+from clayline.planning import Planned, Planning, PlanOutcome
 from clayline.raster.headers import GdalHeaders
 
 logger = Logger()
@@ -54,6 +55,7 @@ def planning() -> Planning:
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(min_valid_fraction=chosen.min_valid_fraction, max_cloud_fraction=chosen.max_cloud_fraction),
+            retry_failed=chosen.retry_failed,
             lease=timedelta(seconds=chosen.lease_seconds),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,
@@ -71,10 +73,14 @@ def take(record: SQSRecord) -> None:
         logger.info("ignored", extra={"why": landing})
         return
     outcome = planning().plan(landing)
-    logger.info(outcome.kind.value, extra={"scene": landing.uri, "run": outcome.run, "detail": outcome.message})
+    logger.info(outcome.kind.value, extra=_told(landing, outcome))
     metrics.add_metric(name=f"Scene{outcome.kind.name.title()}", unit=MetricUnit.Count, value=1)
     if outcome.kind is Planned.ENQUEUED:
         metrics.add_metric(name="ChipsPlanned", unit=MetricUnit.Count, value=outcome.chips)
+
+
+def _told(landing: Landing, outcome: PlanOutcome) -> dict[str, str | None]:
+    return {"scene": landing.uri, "landing": landing.landing, "run": outcome.run, "detail": outcome.message}
 
 
 @logger.inject_lambda_context(clear_state=True)

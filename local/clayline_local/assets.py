@@ -99,7 +99,7 @@ def relative(own: str, key: str) -> str:
 
 def file_key(path: Path) -> str:
     """Give the key of a file of this machine. Raises LocalCloudError if S3 has no key for its path."""
-    return _checked(f"file{_absolute(path)}", str(path))
+    return _checked(f"file{absolute(path)}", str(path))
 
 
 def object_key(bucket: str, key: str) -> str:
@@ -130,10 +130,21 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def absolute(path: Path) -> Path:
+    """Give the path as the user said it, without dots; where it really leads, if dots behind a link lead elsewhere."""
+    lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links
+    try:
+        if not path.exists() or (lexical.exists() and lexical.samefile(path)):
+            return lexical
+        return path.resolve()
+    except (OSError, ValueError):  # no path that this machine can have
+        return lexical
+
+
 def _locate(
     name: str, href: str, *, own: str, item: Path | None, folders: Sequence[Path], allowed_buckets: frozenset[str]
 ) -> Asset | None:
-    homes = [_absolute(item).parent, item.resolve().parent] if item else []
+    homes = [absolute(item).parent, item.resolve().parent] if item else []
     if file := _on_this_machine(href, homes):
         return Asset(name=name, key=file_key(file), file=_readable(file))
     if file := _by_name(name, href, folders):
@@ -207,17 +218,6 @@ def _check_distinct(found: Sequence[Asset], content: Mapping[str, Any]) -> None:
                 "Correct the hrefs in the Item, so that each leads to its own file."
             )
             raise LocalCloudError(msg)
-
-
-def _absolute(path: Path) -> Path:
-    """Give the path as the user said it, without dots; where it really leads, if dots behind a link lead elsewhere."""
-    lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links
-    try:
-        if not path.exists() or (lexical.exists() and lexical.samefile(path)):
-            return lexical
-        return path.resolve()
-    except (OSError, ValueError):  # no path that this machine can have
-        return lexical
 
 
 def _readable(path: Path) -> Path:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from clayline_local.assets import absolute
 from clayline_local.errors import LocalCloudError
 from clayline_local.kept_ledger import KeptLedger, KeptRun, inside
 
@@ -31,7 +32,7 @@ class Kept:
 
     def __init__(self, out: Path) -> None:
         """Touch nothing yet."""
-        self.out = out.absolute()
+        self.out = absolute(out)
         self._ledger = self.out / _FOLDER / "ledger.json"
 
     @contextmanager
@@ -40,6 +41,11 @@ class Kept:
 
         Raises LocalCloudError if OUT is no folder or cannot be written.
         """
+        try:
+            str(self.out).encode()
+        except UnicodeEncodeError as error:
+            msg = f"--out {str(self.out)!r} is not valid UTF-8, and outputs could not say where they are. Rename it."
+            raise LocalCloudError(msg) from error
         with _told(self.out):
             self._ledger.parent.mkdir(parents=True, exist_ok=True)
             stream = (self._ledger.parent / "lock").open("a")
@@ -117,7 +123,11 @@ class Kept:
             if key is None:
                 msg = f"{uri} does not lie in {self.out}. Give the folder as --out in which it lies."
                 raise LocalCloudError(msg)
-            files[kind] = inside(self.out, key)
+            try:
+                files[kind] = inside(self.out, key)
+            except ValueError as error:
+                msg = f"the {kind} {uri} would lie outside of {self.out}, and was not fetched: {error}"
+                raise LocalCloudError(msg) from error
             with _told(files[kind]):
                 self._deliver(session, key, files[kind])
         return files

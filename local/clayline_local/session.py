@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from clayline.ledger import Stage
 from clayline.manifest import MANIFEST_FILE
 from clayline.names import AS_THEY_LIE, Names
-from clayline_local.assets import NAMES
+from clayline_local.assets import NAMES, absolute
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.children import end_process
 from clayline_local.cloud import create, endpoint_config, startup_seconds
@@ -82,7 +82,7 @@ class Session:
         self._logs = logs
         self._workers = workers
         self._name_output = name_output
-        self._out = out
+        self._out = None if out is None else absolute(out)
         self._notice = notice
         self._ended: list[dict[str, Any]] = []
         self._dropped: dict[str, _Dropped] = {}
@@ -193,7 +193,8 @@ class Session:
         if self._out is None:
             return AS_THEY_LIE
         prefixes = {f"s3://{self.scenes_bucket}/{prefix}": name for prefix, name in NAMES.items()}
-        out = Names(prefixes=(("s3://out/", "file:///"),)).of(f"s3://out/{str(self._out.absolute()).lstrip('/')}/")
+        key = "".join(f"{part}/" for part in self._out.parts[1:])
+        out = Names(prefixes=(("s3://out/", "file:///"),)).of(f"s3://out/{key}")
         return Names(prefixes=(*prefixes.items(), (f"s3://{self.embeddings_bucket}/", out)))
 
     def drop(self, scene: StagedScene) -> str:
@@ -201,7 +202,8 @@ class Session:
         key, file = scene.landing
         uri = f"s3://{self.scenes_bucket}/{key}"
         named = self.names.of(uri)
-        self._dropped[named] = _Dropped(uri=uri, called=frozenset({named, scene.item or named}), before=frozenset(self.finished()))
+        self._ended = [detail for detail in self._ended if not _answers(detail, {named, uri})]  # an earlier landing's
+        self._dropped[named] = _Dropped(uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished()))
         for asset, path in scene.assets:
             self.s3.upload_file(str(path), self.scenes_bucket, asset)
         self.s3.upload_file(str(file), self.scenes_bucket, key, ExtraArgs={"Metadata": dict(scene.metadata)})
@@ -235,12 +237,12 @@ class Session:
         """Give the next event's detail that answers the landing at ``uri``; those about others are kept for who waits for them."""
         dropped = self._dropped.get(uri)
         called = {uri, dropped.uri} if dropped else {uri}
-        self._ended += [event["detail"] for event in self.announced(wait_seconds=0 if self._ended else 1)]
-        for detail in self._ended:
-            if (detail.get("landed_uri") or detail["source_uri"]) in called:
-                self._ended.remove(detail)
-                return detail
-        return None
+        if not any(_answers(detail, called) for detail in self._ended):
+            self._ended += [event["detail"] for event in self.announced(wait_seconds=1)]
+        found = next((detail for detail in self._ended if _answers(detail, called)), None)
+        if found:
+            self._ended.remove(found)
+        return found
 
     def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
         """Give at most ten of Clayline's events, whole as EventBridge delivers them; each is gone once it was given."""
@@ -292,6 +294,11 @@ class Session:
     def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
         """Download a scene's outputs, under the names they have in the bucket; gives them by kind. Raises LocalCloudError."""
         return Kept(out).fetch(self, detail)
+
+
+def _answers(detail: Mapping[str, Any], called: Set[str]) -> bool:
+    """Tell whether an event is about the landing of an object that is called so; what a repeated outcome landed as goes first."""
+    return (detail.get("landed_uri") or detail["source_uri"]) in called
 
 
 def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

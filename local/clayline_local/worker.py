@@ -6,6 +6,7 @@ the messages in hand. Its limits: one call at a time whatever MaximumConcurrency
 
 import argparse
 import base64
+import hashlib
 import importlib
 import json
 import logging
@@ -126,7 +127,8 @@ class Worker:
     def _failures(self, messages: Sequence[Mapping[str, Any]]) -> set[str]:
         """Call the handler; give the ids that it failed on: all if it raised, or if its answer names a message that it was not given."""
         known = {message["MessageId"] for message in messages}
-        event = {"Records": [sqs_record(message, self._source.arn, self._spec.region) for message in messages]}
+        arn, region = self._source.arn, self._spec.region
+        event = {"Records": [sqs_record(_stamped(message), arn, region) for message in messages]}
         try:
             answer = self._handler(event, self._context())
         except Exception:  # as in Lambda, whatever a handler raises fails its batch and not the runtime
@@ -148,6 +150,24 @@ class Worker:
     def _context(self) -> LambdaContext:
         deadline = int(time.time() * 1000) + self._spec.timeout * 1000
         return LambdaContext(str(uuid.uuid4()), None, None, deadline, self._spec.arn)
+
+
+def _stamped(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a message; S3's `Object Created` with a sequencer of its PUT's own: moto's is a constant, as is its id.
+
+    It follows from the message's id: received again, it has the same.
+    """
+    try:
+        event = json.loads(message["Body"])
+        if (event["source"], event["detail-type"]) != ("aws.s3", "Object Created"):
+            return message
+        put = hashlib.sha256(message["MessageId"].encode()).hexdigest()
+        event["detail"]["object"]["sequencer"] = put[:16].upper()
+    except (ValueError, KeyError, TypeError):  # another kind of message, which the function judges
+        return message
+    body = json.dumps(event)
+    md5 = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+    return {**message, "Body": body, "MD5OfBody": md5}
 
 
 def sqs_record(message: Mapping[str, Any], queue_arn: str, region: str) -> dict[str, Any]:

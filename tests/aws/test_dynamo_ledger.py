@@ -17,7 +17,7 @@ from tests.aws.conftest import REGION, Cloud, moto_examples
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.errors import TransientError
-from clayline.ledger import BatchRow, Claim, Stage
+from clayline.ledger import BatchRow, Claim, LandingRow, Outcome, Stage
 from clayline.result import BatchResult
 
 RUN = "0123456789abcdef" * 2
@@ -129,15 +129,106 @@ def test_a_run_nobody_knows(cloud: Cloud) -> None:
     assert cloud.ledger.run(RUN) is None, "settling must not make a run"
 
 
-@pytest.mark.parametrize("claimed_before", [True, False])
-def test_a_failure_before_the_plan_is_over(cloud: Cloud, *, claimed_before: bool) -> None:
-    if claimed_before:
-        claim(cloud.ledger, NOON)
-    cloud.ledger.announce_failure(RUN, scene="S2A")
+PARTIAL = Outcome(status="ScenePartial", receipt="s3://out/a_receipt.json", failed=True)
+REFUSED = Outcome(status="SceneFailed", receipt="s3://out/failed/b_receipt.json", failed=False)
+
+
+def test_a_refusal_is_over_at_once(cloud: Cloud) -> None:
+    cloud.ledger.announced_refusal(RUN, REFUSED, scene="S2A")
     row = cloud.ledger.run(RUN)
     assert row is not None
-    assert (row.stage, row.scene) == (Stage.ANNOUNCED, "S2A")
-    assert claim(cloud.ledger, NOON + LEASE) is Claim.DONE
+    assert (row.stage, row.scene, row.outcome) == (Stage.ANNOUNCED, "S2A", REFUSED)
+    cloud.ledger.announced_refusal(RUN, PARTIAL, scene="S2B")
+    assert cloud.ledger.run(RUN) == row, "what was announced stays"
+
+
+def test_what_was_announced_is_kept_once(cloud: Cloud) -> None:
+    claim(cloud.ledger, NOON)
+    cloud.ledger.advance(RUN, Stage.SETTLED)
+    row = cloud.ledger.run(RUN)
+    assert row is not None
+    assert row.outcome is None
+    cloud.ledger.announced(RUN, PARTIAL)
+    cloud.ledger.announced(RUN, REFUSED)
+    row = cloud.ledger.run(RUN)
+    assert row is not None
+    assert (row.stage, row.outcome) == (Stage.ANNOUNCED, PARTIAL)
+
+
+def test_announcing_what_nobody_knows_makes_no_row(cloud: Cloud) -> None:
+    cloud.ledger.announced(RUN, PARTIAL)
+    assert cloud.ledger.run(RUN) is None
+
+
+def test_a_refused_scenes_run_is_as_new(cloud: Cloud) -> None:
+    claim(cloud.ledger, NOON)
+    cloud.ledger.refuse(RUN, lease_until=NOON + LEASE)
+    assert claim(cloud.ledger, NOON + timedelta(days=30)) is Claim.GRANTED
+    row = cloud.ledger.run(RUN)
+    assert row is not None
+    assert (row.stage, row.claimed) == (Stage.CLAIMED, NOON + timedelta(days=30)), "creation is when it was planned"
+
+
+def test_nobody_refuses_under_his_successors_lease(cloud: Cloud) -> None:
+    claim(cloud.ledger, NOON)
+    assert claim(cloud.ledger, NOON + LEASE) is Claim.GRANTED
+    cloud.ledger.refuse(RUN, lease_until=NOON + LEASE)
+    assert claim(cloud.ledger, NOON + LEASE) is Claim.HELD
+    row = cloud.ledger.run(RUN)
+    assert row is not None
+    assert row.claimed == NOON
+
+
+def test_a_stored_plan_keeps_its_time_whoever_refuses(cloud: Cloud) -> None:
+    claim(cloud.ledger, NOON)
+    cloud.ledger.advance(RUN, Stage.PLANNED, batches=7)
+    cloud.ledger.refuse(RUN, lease_until=NOON + LEASE)
+    assert claim(cloud.ledger, NOON + timedelta(seconds=1)) is Claim.GRANTED
+    row = cloud.ledger.run(RUN)
+    assert row is not None
+    assert (row.claimed, row.batches) == (NOON, 7)
+
+
+def test_refusing_what_nobody_claimed_makes_no_row(cloud: Cloud) -> None:
+    cloud.ledger.refuse(RUN, lease_until=NOON)
+    assert cloud.ledger.run(RUN) is None
+
+
+FIRST, SECOND = "a" * 32, "b" * 32
+
+
+def test_a_landing_stands_where_it_was_kept_and_nowhere_else(cloud: Cloud) -> None:
+    assert cloud.ledger.landing(RUN, FIRST) is None
+    cloud.ledger.keep_landing(RUN, FIRST, uri="s3://scenes/a.json")
+    assert cloud.ledger.landing(RUN, FIRST) == LandingRow(landing=FIRST, uri="s3://scenes/a.json", answered=False)
+    assert cloud.ledger.landing(RUN, SECOND) is None
+    assert cloud.ledger.landing(next(RUNS), FIRST) is None
+    assert cloud.ledger.run(RUN) is None, "a landing makes no run"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_landing_that_was_answered_stays_answered(cloud: Cloud, *, kept: bool) -> None:
+    if kept:
+        cloud.ledger.keep_landing(RUN, FIRST, uri="s3://scenes/a.json")
+    cloud.ledger.answer_landing(RUN, FIRST, uri="s3://scenes/a.json")
+    answered = LandingRow(landing=FIRST, uri="s3://scenes/a.json", answered=True)
+    assert cloud.ledger.landing(RUN, FIRST) == answered
+    cloud.ledger.keep_landing(RUN, FIRST, uri="s3://scenes/a.json")  # a delivery that comes late
+    assert cloud.ledger.landing(RUN, FIRST) == answered
+
+
+def test_the_landings_of_a_run_are_given_without_its_batches(cloud: Cloud) -> None:
+    claim(cloud.ledger, NOON)
+    cloud.ledger.record_result(SUCCESS)
+    for landing in (SECOND, FIRST):
+        cloud.ledger.keep_landing(RUN, landing, uri=f"s3://scenes/{landing[0]}.json")
+    cloud.ledger.answer_landing(RUN, SECOND, uri="s3://scenes/b.json")
+    cloud.ledger.keep_landing(next(RUNS), FIRST, uri="s3://scenes/other.json")
+    assert cloud.ledger.landings(RUN) == [
+        LandingRow(landing=FIRST, uri="s3://scenes/a.json", answered=False),
+        LandingRow(landing=SECOND, uri="s3://scenes/b.json", answered=True),
+    ]
+    assert [row.batch for row in cloud.ledger.batches(RUN)] == ["b00000"]
 
 
 def test_revisions_count_the_runs_of_a_scene_under_a_model(cloud: Cloud) -> None:
@@ -393,6 +484,9 @@ def test_what_dynamodb_refuses_comes_again(code: str) -> None:
             ledger.run(RUN)
         with pytest.raises(TransientError, match=RUN):
             ledger.batches(RUN)
+        stub.add_client_error("query", code)
+        with pytest.raises(TransientError, match=RUN):
+            ledger.landings(RUN)
 
 
 def test_a_network_that_fails_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,8 +506,11 @@ def test_reads_are_consistent() -> None:
     asked: list[dict[str, Any]] = []
     table.meta.client.meta.events.register("provide-client-params.dynamodb.*", lambda params, **_: asked.append(params))
     with Stubber(table.meta.client) as stub:
-        stub.add_response("get_item", {})
-        stub.add_response("query", {"Items": []})
+        for operation in ("get_item", "query"):
+            stub.add_response(operation, {"Items": []} if operation == "query" else {})
+            stub.add_response(operation, {"Items": []} if operation == "query" else {})
         DynamoLedger(table).run(RUN)
+        DynamoLedger(table).landing(RUN, FIRST)
         DynamoLedger(table).batches(RUN)
-    assert [params["ConsistentRead"] for params in asked] == [True, True]
+        DynamoLedger(table).landings(RUN)
+    assert [params["ConsistentRead"] for params in asked] == [True] * 4

@@ -59,6 +59,7 @@ def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         "CLAYLINE_LEASE_SECONDS": "0",
         "CLAYLINE_CHIPS_PER_BATCH": "64.5",
         "CLAYLINE_ANY_GSD": "perhaps",
+        "CLAYLINE_RETRY_FAILED": "once",
         "CLAYLINE_BOA": "maybe",
         "CLAYLINE_SOURCE_CREATOR": "",
         "CLAYLINE_NAMES": "s3://scenes/",
@@ -73,15 +74,19 @@ def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parameters come as texts."""
-    for name, value in {
+    values = {
         "ANY_GSD": "true",
         "TIFF_DATETIME": "false",
+        "RETRY_FAILED": "false",
         "BOA": "not-applied",
         "MIN_VALID_FRACTION": "0.25",
         "LEASE_SECONDS": "900",
-    }.items():
+    }
+    assert load(PlanSettings).retry_failed, "what AWS does where nobody chose"
+    for name, value in values.items():
         monkeypatch.setenv(f"CLAYLINE_{name}", value)
     found = load(PlanSettings)
+    assert not found.retry_failed
     assert (found.any_gsd, found.tiff_datetime, found.boa, found.min_valid_fraction, found.lease_seconds) == (
         True,
         False,

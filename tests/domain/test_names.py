@@ -71,8 +71,14 @@ def test_half_a_surrogate_pair_is_named_too() -> None:
     assert NAMES.of("s3://scenes/file/\ud800.tif") == "file:///%ED%A0%80.tif"
 
 
-ORDINARY = ["plain.tif", "LC08_L1TP_224078_20200518_T1.tif", "a+b,c;d=e@f(g)'!~*$&.tif", "sub/folder/B04.tif"]
-ENCODED = ["with space.tif", "a#b.tif", "100%.tif", "a%20b.tif", "Größe 雪.tif", "what?.tif"]
+ORDINARY = [
+    "plain.tif",
+    "LC08_L1TP_224078_20200518_T1.tif",
+    "a.b-c_d~e.tif",
+    "a+b,c;d=e@f(g)'!~*$&.tif",
+    "sub/folder/B04.tif",
+]
+ENCODED = ["with space.tif", "a#b.tif", "100%.tif", "a%20b.tif", "Größe 雪.tif", "what?.tif", "a:b.tif", "[x].tif"]
 
 
 @pytest.mark.parametrize("name", [*ORDINARY, *ENCODED])
@@ -80,9 +86,7 @@ def test_what_opens_a_file_by_its_name(tmp_path: Path, name: str) -> None:
     """Rasterio opens a name as it is unless it had to be encoded: GDAL decodes nothing. ``Path.from_uri`` is then its way."""
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        scenes.geotiff(np.full((1, 4, 6), 7, np.uint16), crs="EPSG:32629", transform=scenes.utm_grid(), nodata=0)
-    )
+    path.write_bytes(scenes.geotiff(np.full((1, 4, 6), 7, np.uint16), crs="EPSG:32629", transform=scenes.utm_grid(), nodata=0))
     uri = NAMES.of(f"s3://scenes/file{path}")
     with rasterio.open(Path.from_uri(uri)) as dataset:
         assert dataset.shape == (4, 6)

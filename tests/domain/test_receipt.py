@@ -98,7 +98,9 @@ def test_a_receipt_comes_back_and_its_summary_has_no_chips() -> None:
         chips=tuple(lines),
     )
     assert Receipt.model_validate_json(receipt.model_dump_json()) == receipt
-    summary = json.loads(json.dumps(receipt.summary()))
+    summary = json.loads(json.dumps(receipt.summary(landed_uri="s3://scenes/copy.json", repeated=True)))
+    assert (summary["landed_uri"], summary["repeated"]) == ("s3://scenes/copy.json", True)
+    assert summary["source_uri"] == "s3://scenes/a.json"
     assert "chips" not in summary
     assert summary["counts"] == {"planned": 3, "written": 1, "skipped": {"nodata": 1}, "failed": {"inference-failed": 1}}
     assert summary["run"] == "f" * 32

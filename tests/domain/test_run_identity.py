@@ -9,20 +9,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.run import OutputObjects, WorkObjects, failed_run_id, inference_id, parse_s3_uri, run_id, scene_hash
+from clayline.run import (
+    OutputObjects,
+    WorkObjects,
+    failed_run_id,
+    inference_id,
+    landing_id,
+    parse_s3_uri,
+    run_id,
+    scene_hash,
+)
 
 RUN: dict[str, Any] = {
+    "scene": "5ce4e12ha5h0",
     "source_etag": "0f",
     "asset_etags": {"s3://scenes/B02.tif": "a1", "s3://scenes/B03.tif": "b2"},
     "token": "starter-v1.0-s2-rgb",
     "digest": "sha256:" + "0" * 64,
     "options": {"any_gsd": False, "boa": "auto", "min_valid_fraction": 0.0},
+    "read": {"product": "sentinel-2-l2a", "instrument": "s2a-msi-l2a", "start": "2022-10-05", "end": "2022-10-05"},
+    "predecessor": None,
 }
 texts = st.text(max_size=12)
 
 
 def test_a_run_is_32_hex_of_sha256_over_what_docs_say() -> None:
     content = {
+        "scene": RUN["scene"],
+        "read": RUN["read"],
+        "predecessor": None,
         "source": RUN["source_etag"],
         "assets": RUN["asset_etags"],
         "token": RUN["token"],
@@ -49,8 +64,15 @@ def test_the_order_of_assets_and_options_is_nothing() -> None:
         {"digest": "sha256:" + "1" * 64},
         {"options": {**RUN["options"], "boa": "applied"}},
         {"options": {**RUN["options"], "min_valid_fraction": 0.5}},
+        {"scene": "an0the25ce4e"},
+        {"read": {**RUN["read"], "start": "2022-10-06"}},
+        {"read": {**RUN["read"], "instrument": "s2b-msi-l2a"}},
+        {"predecessor": "0" * 32},
     ],
-    ids=["Item", "band", "band left out", "bands swapped", "model", "weights", "option", "threshold"],
+    ids=[
+        *("Item", "band", "band left out", "bands swapped", "model", "weights", "option", "threshold"),
+        *("scene", "date", "satellite", "after a run whose chips failed"),
+    ],
 )
 def test_a_change_of_anything_that_changes_the_file_is_another_run(change: dict[str, Any]) -> None:
     assert run_id(**RUN | change) != run_id(**RUN)
@@ -95,18 +117,37 @@ def test_an_attempt_has_an_identity_of_its_own() -> None:
     assert inference_id(run="a", batch="b00001", attempt=1) == inference_id(run="a", batch="b00001", attempt=1)
 
 
-def test_a_failed_run_is_one_for_each_object_reason_and_model() -> None:
-    given_ = {"source_uri": "s3://scenes/a.json", "source_etag": "1", "reason": "invalid-json", "token": "starter-v1.0"}
-    changes: list[dict[str, str]] = [
+def test_a_refusal_is_one_for_each_object_message_model_and_options() -> None:
+    given_: dict[str, Any] = {
+        "source_uri": "s3://scenes/a.json",
+        "source_etag": "1",
+        "reason": "asset-missing",
+        "message": "B04 is missing",
+        "model": "starter-v1.0",
+        "options": {"any_gsd": False},
+    }
+    changes: list[dict[str, Any]] = [
         {},
         {"source_uri": "s3://scenes/b.json"},
         {"source_etag": "2"},
         {"reason": "no-bands"},
-        {"token": "clay-v1.5"},
+        {"message": "B03 is missing"},
+        {"model": "clay-v1.5"},
+        {"options": {"any_gsd": True}},
     ]
     found = [failed_run_id(**given_ | change) for change in changes]
     assert len(set(found)) == len(changes)
     assert all(re.fullmatch("[0-9a-f]{32}", run) for run in found)
+
+
+def test_a_put_is_one_of_an_object() -> None:
+    puts = [
+        landing_id(bucket=bucket, key=key, put=put)
+        for bucket, key in (("a", "b"), ("ab", ""), ("a", "c"))
+        for put in ({"sequencer": "1"}, {"sequencer": "2"}, {"version": "1"})
+    ]
+    assert len(set(puts)) == len(puts)
+    assert all(re.fullmatch("[0-9a-f]{32}", put) for put in puts)
 
 
 def test_objects_lie_where_the_architecture_says() -> None:

@@ -127,7 +127,17 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
     entry = next(
         entry for entry in json.loads((STARTER / "manifest.json").read_bytes())["entries"] if entry["token"] == "starter-v1.0-l1-rgb"
     )
+    name = json.dumps({"collection": "landsat-c1-l1", "item": SCENE.stem}, sort_keys=True, separators=(",", ":"))
     identity = {
+        "scene": hashlib.sha256(name.encode()).hexdigest()[:12],
+        "read": {
+            "product": "landsat-c2l1",
+            "instrument": "landsat8-oli-l1",
+            "start": "2020-05-18T00:00:00+00:00",
+            "end": "2020-05-18T23:59:59+00:00",
+            "time_from": "item:interval",
+        },
+        "predecessor": None,
         "source": etag(SCENE.read_bytes()),
         "assets": {
             f"s3://{BUCKET}/{SCENE.stem}/{band}.tif": etag((SCENE.parent / f"{band}.tif").read_bytes()) for band in ("B2", "B3", "B4")

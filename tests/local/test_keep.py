@@ -308,7 +308,7 @@ def test_an_output_that_leads_out_of_the_folder_is_refused(out: Path) -> None:
     cloud = Cloud(out)
     name = cloud.names.of(f"s3://{cloud.bucket}/x").removesuffix("x")
     for uri in (f"{name}../../evil.json", f"{name}a/%2E%2E/evil.json", f"s3://{cloud.bucket}//etc/evil.json"):
-        with pytest.raises(ValueError, match="no path under a folder"):
+        with pytest.raises(LocalCloudError, match="no path under a folder"):
             Kept(out).fetch(cloud, {"run": "x", "outputs": {"receipt": uri}})
     with pytest.raises(LocalCloudError, match="does not lie in"):
         Kept(out).fetch(cloud, {"run": "x", "outputs": {"receipt": "file:///elsewhere/x.json"}})
@@ -429,6 +429,15 @@ def test_an_out_that_is_a_file_is_told(tmp_path: Path) -> None:
         with pytest.raises(LocalCloudError, match="is a file"):
             Kept(place).logs()
     assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_an_out_is_named_without_dots_and_must_have_a_name_that_can_be_said(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path / "deep" / ".." / "out")
+    assert cloud.names.of(f"s3://{cloud.bucket}/a b") == f"file://{tmp_path}/out/a%20b"
+    assert Kept(tmp_path / "deep" / ".." / "out").out == tmp_path / "out"
+    with pytest.raises(LocalCloudError, match="not valid UTF-8"), Kept(tmp_path / os.fsdecode(b"\xff")).lock():
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_out_that_cannot_be_written_is_told() -> None:

@@ -18,7 +18,7 @@ from clayline_local.children import end_process
 from clayline_local.errors import LocalCloudError
 from clayline_local.function import FunctionSpec
 from clayline_local.template import ACCOUNT, LOCAL_PARAMETERS, REGION, TEMPLATE, expand
-from clayline_local.worker import Retry, Worker, load_handler, start_worker
+from clayline_local.worker import Retry, Worker, _stamped, load_handler, start_worker
 
 pytestmark = pytest.mark.pipeline
 
@@ -100,6 +100,49 @@ def test_the_context_counts_down_from_the_functions_timeout(cloud: LocalCloud, s
     ((remaining, after, arn),) = seen
     assert 60_000 - (after - before) * 1000 - 2 < remaining <= 60_000  # two roundings to whole milliseconds
     assert arn == settle.arn
+
+
+def test_each_put_has_a_sequencer_of_its_own_and_keeps_it_when_it_comes_again(cloud: LocalCloud) -> None:
+    """Two PUTs of one object, one message given back once; by the template's rule and queue. Moto's is a constant."""
+    spec = cloud.stack.functions()["PlanFunction"]
+    assert spec.source
+    key = f"{uuid.uuid4().hex}/a.json"
+    for _ in range(2):
+        cloud.client("s3").put_object(Bucket=spec.environment["CLAYLINE_SCENES_BUCKET"], Key=key, Body=b"{}")
+    seen: list[tuple[str, str]] = []
+
+    def handler(event: Mapping[str, Any], _: Any) -> dict[str, Any]:
+        (record,) = event["Records"]
+        content = json.loads(record["body"])
+        assert content["detail"]["object"]["key"] == key
+        assert record["md5OfBody"] == hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+        seen.append((record["messageId"], content["detail"]["object"]["sequencer"]))
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]}] if len(seen) == 1 else []}
+
+    polling = worker(cloud, spec, handler, Retry(failed=0))
+    while len(seen) < 3:
+        polling.poll_once(wait_seconds=1)
+    assert len({message for message, _ in seen}) == 2
+    assert len(set(seen)) == 2, "the same message has the same sequencer"
+    assert len({sequencer for _, sequencer in seen}) == 2, "another PUT has another"
+    assert all(len(bytes.fromhex(sequencer)) == 8 for _, sequencer in seen)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "null",
+        "no json",
+        '{"source": "aws.s3"}',
+        '{"source": "aws.s3", "detail-type": "Object Created"}',
+        '{"source": "aws.s3", "detail-type": "Object Deleted", "detail": {"object": {"sequencer": "3"}}}',
+    ],
+)
+def test_other_messages_stay_as_they_are(body: str) -> None:
+    message = {"MessageId": "1", "Body": body, "MD5OfBody": "x"}
+    assert _stamped(message) == message
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])

@@ -4,8 +4,9 @@ Queues are moto's; SageMaker's part is played by the container's own code, calle
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -24,8 +25,9 @@ from clayline.collecting import Collecting, SettledRun
 from clayline.errors import BatchError, TransientError
 from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import Manifest, read_manifest
+from clayline.options import PlanOptions
 from clayline.plan import Thresholds
-from clayline.planning import Planning, PlanOptions, PlanOutcome
+from clayline.planning import Planning, PlanOutcome
 from clayline.ports import ObjectHead, Objects
 from clayline.radiometry import BoaOverride
 from clayline.raster.headers import GdalHeaders
@@ -46,7 +48,8 @@ SCENES, WORK, OUT = "scenes", "work", "embeddings"
 QUEUES = ("tile", "result", "settled", "watch")
 MUTATIONS = frozenset(
     {
-        "put_new", "send", "invoke", "announce", "claim", "release", "revision", "advance", "announce_failure",
+        "put_new", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "advance",
+        "announced", "announced_refusal", "keep_landing", "answer_landing",
         "record_request", "record_invocation", "record_result", "settle",
     }
 )  # fmt: skip
@@ -186,6 +189,7 @@ class Pipeline:
         )
         self.now = datetime(2026, 11, 22, 9, tzinfo=UTC)
         self.faults = Faults()
+        self.puts: Counter[str] = Counter()
         self.scratch = scratch
         self.objects = S3Objects(self.s3)
         self.ledger = DynamoLedger(self.table)
@@ -201,6 +205,7 @@ class Pipeline:
                 "tiff_datetime": False,
                 "creator": "the tests",
                 "thresholds": Thresholds(),
+                "retry_failed": True,
                 "lease": timedelta(minutes=5),
                 "chips_per_batch": chips_per_batch,
                 "memory_budget": 50_000_000,
@@ -211,6 +216,10 @@ class Pipeline:
     def deploy(self, folder: Path) -> None:
         """Let plan use another model folder, one of those that the endpoint has."""
         self.manifest: Manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
+
+    def choose(self, **options: Any) -> None:
+        """Let plan run under other options."""
+        self.options = replace(self.options, **options)
 
     def _path(self, uri: str) -> str:
         """Fetch an object for GDAL, which moto in process cannot serve; afresh each time, as it may have been replaced."""
@@ -270,10 +279,11 @@ class Pipeline:
 
     def put(self, key: str, body: bytes, **metadata: str) -> str:
         """Land an object; gives its ETag."""
+        self.puts[key] += 1
         return str(self.s3.put_object(Bucket=SCENES, Key=key, Body=body, Metadata=metadata)["ETag"].strip('"'))
 
     def landing(self, key: str) -> Landing:
-        """Give the landing that EventBridge's event about ``key`` means."""
+        """Give the landing of the last PUT of ``key``: the same each time, as in a delivery that comes twice."""
         try:
             head = self.s3.head_object(Bucket=SCENES, Key=key)
             size, etag = head["ContentLength"], head["ETag"].strip('"')
@@ -282,14 +292,22 @@ class Pipeline:
         event = {
             "source": "aws.s3",
             "detail-type": "Object Created",
-            "detail": {"bucket": {"name": SCENES}, "object": {"key": key, "size": size, "etag": etag}},
+            "detail": {
+                "bucket": {"name": SCENES},
+                "object": {"key": key, "size": size, "etag": etag, "sequencer": f"{self.puts[key]:016X}"},
+            },
         }
         found = classify(ObjectCreated.model_validate(event), item_prefix="", cog_prefix="cog/")
         assert isinstance(found, Landing), found
         return found
 
+    def land_again(self, key: str) -> None:
+        """Put an object once more as it is."""
+        head = self.s3.get_object(Bucket=SCENES, Key=key)
+        self.put(key, head["Body"].read(), **head["Metadata"])
+
     def plan(self, key: str) -> PlanOutcome:
-        """Deliver the event about ``key``."""
+        """Deliver the event about the last PUT of ``key``."""
         return self.planning.plan(self.landing(key))
 
     def deliver(self, queue: str, act: Callable[[str], Any]) -> bool:

@@ -100,7 +100,7 @@ def test_all_nodata(make_pipeline: Callable[..., Pipeline], sample: Path) -> Non
 
 def test_a_scene_deleted_before_its_turn(make_pipeline: Callable[..., Pipeline]) -> None:
     pipeline = make_pipeline()
-    landing = Landing(mode=Mode.ITEM, bucket="scenes", key="gone.json", size=100, etag="e")
+    landing = Landing(mode=Mode.ITEM, bucket="scenes", key="gone.json", size=100, etag="e", landing="0" * 32)
     assert pipeline.planning.plan(landing).kind is Planned.FAILED
     assert pipeline.receipt()["reason"] == "source-missing"
 

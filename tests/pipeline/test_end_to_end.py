@@ -199,7 +199,7 @@ def test_the_receipt_agrees_with_plan_and_file_chip_by_chip(scene: Embedded) -> 
 
 
 def test_source_url_is_the_file_whose_grid_the_chips_lie_on(scene: Embedded) -> None:
-    [url] = set(scene.table["source_url"].to_pylist())
+    [url] = {str(value) for value in scene.table["source_url"].to_pylist()}
     with rasterio.open(scene.folder / url.rpartition("/")[2]) as dataset:
         assert tuple(dataset.transform)[:6] == scene.plan.scene.transform
         assert (dataset.height, dataset.width) == (scene.plan.scene.height, scene.plan.scene.width)

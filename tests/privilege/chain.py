@@ -28,6 +28,7 @@ from clayline_local.worker import start_worker
 
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
+COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
 ENDPOINT: Final = "Endpoint"
 """SageMaker, which acts with EndpointRole; its emulator's calls are those of its documentation."""
 PARAMETERS: Final = {"ChipsPerBatch": "4", "AllowedBuckets": ARCHIVE, "MinValidFraction": "0.2"}
@@ -180,7 +181,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     chain.land("missing", without="B4")
     chain.land("archived", elsewhere=ARCHIVE)
     chain.land("lost", elsewhere=ARCHIVE, without="B4")
-    chain.land_cog("cog/LC08_L1TP_001002_20200518_x.tif")
+    chain.land_cog(COG)
     chain.until_quiet()
     _what_was_there_is_gone(chain)
     receipts = chain.receipts()
@@ -221,7 +222,10 @@ def _what_was_there_is_gone(chain: Chain) -> None:
 
 
 def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
-    """An event that comes twice, and retries that find the objects of a try before that was killed."""
+    """Scenes that land again, and retries that find the objects of a try before that was killed.
+
+    Of ``archived`` chips had failed: it is computed again. So is the COG, the second time: its receipt is gone then.
+    """
     ordinary, missing = receipts["ordinary"]["run"], receipts["missing"]["run"]
     for run in (ordinary, missing):
         chain.forget(run)
@@ -231,6 +235,10 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
         key = f"{folder}/item.json"
         body = chain.session.s3.get_object(Bucket=chain.session.scenes_bucket, Key=key)["Body"].read()
         chain.session.s3.put_object(Bucket=chain.session.scenes_bucket, Key=key, Body=body)
+    chain.land_cog(COG)
+    chain.until_quiet()
+    chain.delete(chain.session.embeddings_bucket, receipts[COG]["outputs"]["receipt"].split("/", 3)[3])
+    chain.land_cog(COG)
     chain.until_quiet()
 
 

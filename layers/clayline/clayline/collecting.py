@@ -9,17 +9,18 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from clayline.answering import Answering
 from clayline.embedding import EmbeddingRows, SceneColumns
 from clayline.errors import TransientError
 from clayline.gathering import Gathered, Gathering, sent_order, spool_path
 from clayline.ledger import Ledger, Stage
 from clayline.place import Option, words
 from clayline.plan import Plan, PlannedChips
-from clayline.planning import JSON, load_plan
+from clayline.planning import load_plan
 from clayline.ports import Announcer, ObjectMissingError, Objects
 from clayline.provenance import columns, file_metadata, metadata_json, stac_item
 from clayline.receipt import Counts, Receipt, Settlement, count, scene_reason, status_of
-from clayline.run import WorkObjects
+from clayline.run import JSON, WorkObjects
 from clayline.spool import VectorSpool
 
 PARQUET = "application/vnd.apache.parquet"
@@ -65,10 +66,13 @@ class Collecting:
     def collect(self, run: str) -> Receipt | None:
         """Write everything a settled run leaves; None if that was done before. Raises TransientError, OutputConflictError.
 
-        Order: Parquet, metadata, STAC Item, receipt (the commit), event. Each is written once; a retry after a kill gives the same bytes.
+        Order: Parquet, metadata, STAC Item, receipt (the commit), event, the outcome in the ledger, then an event for
+        each other place where the scene landed meanwhile. Each file is written once; a retry gives the same.
         """
+        answering = Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer)
         row = self.ledger.run(run)
         if row and row.stage >= Stage.ANNOUNCED:
+            answering.answer_waiting(row)
             return None
         work = WorkObjects(bucket=self.work_bucket, run=run)
         try:
@@ -80,8 +84,7 @@ class Collecting:
             raise TransientError(msg) from error
         gathering = Gathering(objects=self.objects, work=work, plan=plan, chips=chips, settlement=settlement)
         receipt = self._write(gathering)
-        self.announcer.announce(receipt.status, receipt.summary())
-        self.ledger.advance(run, Stage.ANNOUNCED)
+        answering.announce(receipt, at=plan.outputs.receipt, landed_uri=plan.landed_uri or plan.scene.uri)
         return receipt
 
     def _write(self, gathering: Gathering) -> Receipt:

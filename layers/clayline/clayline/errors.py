@@ -2,6 +2,20 @@
 
 from clayline.place import Place, words
 
+MAX_MESSAGE = 2_000
+"""Characters of a message about input, which may quote megabytes of it: an event of EventBridge takes 256 KB."""
+_TAIL = 600
+"""Of them at the end, where the remedy stands."""
+
+
+def bounded(message: str) -> str:
+    """Give a message that can be sent: without halves of surrogate pairs, its middle cut out if it is too long."""
+    text = message.encode(errors="replace").decode()
+    if len(text) <= MAX_MESSAGE:
+        return text
+    cut = " [...] "
+    return f"{text[: MAX_MESSAGE - _TAIL - len(cut)]}{cut}{text[-_TAIL:]}"
+
 
 class ClaylineError(Exception):
     """Base of every error here. The message names the scene, what was wrong, and what to do."""
@@ -23,14 +37,14 @@ class SceneError(ClaylineError):
 
         As a text, the error speaks the words of AWS; ``at`` gives those of a place.
         """
-        super().__init__(words(message, Place.AWS))
+        super().__init__(bounded(words(message, Place.AWS)))
         self.message = message
         """As it was raised: for an error that says more."""
         self.reason = reason
 
     def at(self, place: Place) -> str:
         """Give the sentence in the words of the place where it is read."""
-        return words(self.message, place)
+        return bounded(words(self.message, place))
 
 
 class BatchError(ClaylineError):
@@ -38,7 +52,7 @@ class BatchError(ClaylineError):
 
     def __init__(self, message: str, *, reason: str) -> None:
         """Take the sentence for people and ``reason``, the token that the receipt carries for each chip."""
-        super().__init__(message)
+        super().__init__(bounded(message))
         self.reason = reason
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from clayline.run import landing_id
+
 _IGNORE = ConfigDict(frozen=True, extra="ignore")
 
 
@@ -20,6 +22,10 @@ class _Object(BaseModel):
     size: int = 0
     etag: str = Field(default="", validation_alias=AliasChoices("etag", "eTag"))
     """S3 writes ``etag`` in EventBridge's events, ``eTag`` in its classic ones; moto writes the latter in both."""
+    sequencer: str | None = None
+    """Of this PUT among those of the key."""
+    version_id: str | None = Field(default=None, alias="version-id")
+    """Only of a bucket with versions."""
 
 
 class _Detail(BaseModel):
@@ -34,6 +40,8 @@ class ObjectCreated(BaseModel):
     model_config = _IGNORE
     source: Literal["aws.s3"]
     detail_type: Literal["Object Created"] = Field(alias="detail-type")
+    id: str | None = None
+    """Of the event: the same when EventBridge delivers it again."""
     detail: _Detail
 
 
@@ -53,6 +61,8 @@ class Landing(BaseModel):
     key: str
     size: int
     etag: str
+    landing: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
+    """Which PUT of the object this is: a delivery that comes twice has the same, an object put again has another."""
 
     @property
     def uri(self) -> str:
@@ -73,4 +83,12 @@ def classify(event: ObjectCreated, *, item_prefix: str, cog_prefix: str) -> Land
         return f"s3://{bucket}/{item.key} lies under no intake prefix"
     if not item.key.lower().endswith(wanted):
         return f"s3://{bucket}/{item.key} does not start a scene in mode {mode}: only {' and '.join(wanted)} do"
-    return Landing(mode=mode, bucket=bucket, key=item.key, size=item.size, etag=item.etag)
+    landing = landing_id(bucket=bucket, key=item.key, put=_put(event))
+    return Landing(mode=mode, bucket=bucket, key=item.key, size=item.size, etag=item.etag, landing=landing)
+
+
+def _put(event: ObjectCreated) -> dict[str, str]:
+    """Give what tells this PUT from others of the key: S3's sequencer, the version, the event's id; else the ETag."""
+    item = event.detail.object
+    named = (("sequencer", item.sequencer), ("version", item.version_id), ("event", event.id))
+    return next(({name: value} for name, value in named if value), {"etag": item.etag})

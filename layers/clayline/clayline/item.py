@@ -72,10 +72,12 @@ def is_item(content: object) -> bool:
 def load_json(body: bytes, *, scene: str) -> object:
     """Parse what landed. Raises SceneError (``invalid-json``)."""
     try:
-        return json.loads(body)
+        content: object = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair could neither be stored nor announced
     except (ValueError, RecursionError) as error:
         msg = f"scene {scene}: not valid JSON ({error}). Deliver a STAC Item."
         raise SceneError(msg, reason="invalid-json") from error
+    return content
 
 
 def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE) -> Item:

@@ -1,4 +1,4 @@
-"""What the ledger holds of runs and batches, and what may be done to it. Every change is conditional: repeating one changes nothing."""
+"""What the ledger holds of runs, landings and batches, and what may be done to it. A repeated change is none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +31,28 @@ class Claim(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What was announced of a run, as far as it decides what another landing of the scene does."""
+
+    status: str
+    receipt: str
+    """URI."""
+    failed: bool
+    """Whether chips failed: the scene landed again is computed again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LandingRow:
+    """A landing that stands at a run."""
+
+    landing: str
+    uri: str
+    """Of the object that landed."""
+    answered: bool
+    """Whether an event has told its outcome; until then it waits for the one at the run's end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRow:
     """A run."""
 
@@ -44,6 +66,8 @@ class RunRow:
     """How many the plan has; None until it is stored."""
     settled: frozenset[str]
     """Batches that have a result: a distinct set, so a message that comes twice counts once."""
+    outcome: Outcome | None = None
+    """Since it was announced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +95,10 @@ class Ledger(Protocol):
         """Let one's own lease (the one that ends then) run out now, so that a retry need not wait for it."""
         ...
 
+    def refuse(self, run: str, *, lease_until: datetime) -> None:
+        """Let one's own lease (the one that ends then) run out now and forget the claim: the scene was refused."""
+        ...
+
     def run(self, run: str) -> RunRow | None:
         """Give a run, read consistently."""
         ...
@@ -83,8 +111,28 @@ class Ledger(Protocol):
         """Raise the stage; nothing happens if it is already that high."""
         ...
 
-    def announce_failure(self, run: str, *, scene: str) -> None:
+    def announced(self, run: str, outcome: Outcome) -> None:
+        """Raise the stage of a run that was announced, and keep what was said; nothing happens the second time."""
+        ...
+
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str) -> None:
         """Record that a run without a plan was announced as failed."""
+        ...
+
+    def keep_landing(self, run: str, landing: str, *, uri: str) -> None:
+        """Note that a landing stands at a run and waits for its event; nothing happens if it stands there already."""
+        ...
+
+    def answer_landing(self, run: str, landing: str, *, uri: str) -> None:
+        """Note that a landing's outcome was announced, whether or not it stood at the run before."""
+        ...
+
+    def landing(self, run: str, landing: str) -> LandingRow | None:
+        """Give a landing that stands at a run, read consistently."""
+        ...
+
+    def landings(self, run: str) -> Sequence[LandingRow]:
+        """Give every landing that stands at a run, read consistently, by name."""
         ...
 
     def record_request(self, run: str, batch: str, *, attempt: int, inference_id: str) -> None:

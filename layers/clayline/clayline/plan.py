@@ -122,6 +122,10 @@ class Plan(BaseModel):
     """Frozen here, so that a retry writes the same ``date``."""
     creator: str
     revision: int
+    predecessor: str | None = None
+    """The run of the same scene whose failed chips made a new landing compute it again."""
+    landed_uri: str | None = None
+    """The object whose landing made this plan."""
     scene: PlannedScene
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""

@@ -2,28 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
 
+from clayline.answering import Answering, Refusal
 from clayline.batch import Job, block_grid, lay_batches, lay_jobs
 from clayline.errors import LeaseHeldError, SceneError, TransientError
 from clayline.intake import Landing
 from clayline.item import BandAsset
-from clayline.ledger import Claim, Ledger, Stage
+from clayline.ledger import Claim, Ledger, RunRow, Stage
 from clayline.manifest import Manifest, ModelEntry
-from clayline.names import AS_THEY_LIE, Names
-from clayline.place import Option, Place
+from clayline.options import PlanOptions
+from clayline.place import Option
 from clayline.placement import place
-from clayline.plan import Plan, PlannedBand, PlannedModel, Thresholds
+from clayline.plan import Plan, PlannedBand, PlannedModel
 from clayline.ports import Announcer, Clock, Headers, ObjectHead, ObjectMissingError, Objects, Queue
-from clayline.radiometry import BoaDecision, BoaOverride, decide_boa
-from clayline.receipt import failed_receipt
-from clayline.run import OutputObjects, WorkObjects, failed_run_id, run_id, scene_hash
+from clayline.radiometry import BoaDecision, decide_boa
+from clayline.run import JSON, WorkObjects, scene_hash
 from clayline.scene import OpenedBand, check_bands, describe, finest
-from clayline.source import SceneSource, read_source
+from clayline.source import LandedScene, SceneSource, read_source
+from clayline.succession import Standing, Succession
 
-JSON = "application/json"
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
 
@@ -33,6 +31,9 @@ class Planned(Enum):
 
     ENQUEUED = "enqueued"
     DUPLICATE = "duplicate"
+    """This landing was answered before, or the event at the run's end will answer it."""
+    REPEATED = "repeated"
+    """The scene is done: its outcome was announced again."""
     IGNORED = "ignored"
     FAILED = "failed"
 
@@ -46,37 +47,6 @@ class PlanOutcome:
     message: str
     chips: int = 0
     batches: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlanOptions:
-    """What a deployment chose."""
-
-    work_bucket: str
-    embeddings_bucket: str
-    allowed_buckets: frozenset[str]
-    any_gsd: bool
-    boa: BoaOverride
-    tiff_datetime: bool
-    creator: str
-    thresholds: Thresholds
-    lease: timedelta
-    chips_per_batch: int
-    memory_budget: int
-    """Bytes of a tile job's pixels."""
-    names: Names = AS_THEY_LIE
-    place: Place = Place.AWS
-
-    def identity(self, source: SceneSource) -> dict[str, Any]:
-        """Give the choices that change what comes out: part of the run's identity."""
-        return {
-            "any_gsd": self.any_gsd,
-            "boa": self.boa.value,
-            "tiff_datetime": self.tiff_datetime,
-            "creator": self.creator,
-            **self.thresholds.model_dump(),
-            **({"object_metadata": dict(source.identity)} if source.identity else {}),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +63,7 @@ class Planning:
     options: PlanOptions
 
     def plan(self, landing: Landing) -> PlanOutcome:
-        """Plan the scene and enqueue its tile jobs; a scene that can never work is recorded and announced as failed.
+        """Plan the scene and enqueue its tile jobs, announce again what became of it, or say that it can never work.
 
         Raises TransientError (LeaseHeldError among them): the message should come again.
         """
@@ -112,38 +82,68 @@ class Planning:
                 scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
             )
             heads = self._heads(source, entry)
-            options = self.options.identity(source)
-            etags = {uri: head.etag for uri, head in heads.items() if uri != source.uri}
-            run = run_id(source_etag=source.etag, asset_etags=etags, token=entry.token, digest=entry.digest, options=options)
+            scene = LandedScene(
+                landing=landing,
+                landed_uri=self.options.names.of(landing.uri),
+                source=source,
+                entry=entry,
+                heads=heads,
+                options=self.options.identity(source),
+            )
         except SceneError as error:
             named = self.options.names.of(landing.uri)
-            return self._fail(landing, error, run=None, name=named, hash_=scene_hash(collection=None, item=None, uri=named))
-        return self._claimed(landing, source, entry, heads, run, options)
+            return self._refuse(landing, error, name=named, hash_=scene_hash(collection=None, item=None, uri=named))
+        try:
+            return self._take(scene)
+        except SceneError as error:
+            return self._refuse(landing, error, name=source.name, hash_=source.hash)
 
-    def _claimed(
-        self, landing: Landing, source: SceneSource, entry: ModelEntry, heads: Mapping[str, ObjectHead], run: str, options: dict[str, Any]
-    ) -> PlanOutcome:
-        now = self.clock()
+    def _take(self, scene: LandedScene) -> PlanOutcome:
+        """Plan the run that this landing is about, unless it was answered or waits there."""
+        retry, answering = self.options.retry_failed, self._answering
+        succession = Succession(ledger=self.ledger, answering=answering, retry_failed=retry)
+        found = succession.stand(scene)
+        while found.standing is Standing.NEW:
+            if outcome := self._claimed(scene, found.run, predecessor=found.predecessor):
+                return outcome
+            found = succession.stand(scene)  # another delivery enqueued it since
+        kind, message = {
+            Standing.WAITING: (Planned.DUPLICATE, "is on its way, and the event at its end answers this landing"),
+            Standing.ANSWERED: (Planned.DUPLICATE, "was announced to this landing before"),
+            Standing.REPEATED: (Planned.REPEATED, "is done, and was announced to this landing again"),
+        }[found.standing]
+        return PlanOutcome(kind=kind, run=found.run, message=f"scene {scene.source.name}: run {found.run} {message}")
+
+    @property
+    def _answering(self) -> Answering:
+        return Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer, names=self.options.names)
+
+    def _claimed(self, scene: LandedScene, run: str, *, predecessor: str | None) -> PlanOutcome | None:
+        """Plan under a lease; None if there is nothing left to plan. Raises SceneError, TransientError."""
+        name, now = scene.source.name, self.clock()
         lease_until = now + self.options.lease
-        claim = self.ledger.claim(run, scene=source.name, now=now, lease_until=lease_until)
+        claim = self.ledger.claim(run, scene=name, now=now, lease_until=lease_until)
         if claim is Claim.DONE:
-            return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=f"scene {source.name} is already planned as run {run}")
+            return None
         if claim is Claim.HELD:
-            msg = f"scene {source.name}: another delivery is planning run {run}. It is tried again when that lease has run out."
+            msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease runs out."
             raise LeaseHeldError(msg)
         try:
-            plan = self._stored(run) or self._make(source, entry, heads, run, options)
+            plan = self._stored(run) or self._make(scene, run, predecessor)
             self.ledger.advance(run, Stage.PLANNED, batches=len(plan.batches))
+            # Before the first job is out: no run ends without the landings that it answers.
+            self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landed_uri)
             self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])
             self.ledger.advance(run, Stage.ENQUEUED)
-        except SceneError as error:
-            return self._fail(landing, error, run=run, name=source.name, hash_=source.hash)
+        except SceneError:
+            self.ledger.refuse(run, lease_until=lease_until)
+            raise
         except TransientError:
             self.ledger.release(run, lease_until=lease_until)
             raise
         chips, batches = len(plan.grid), len(plan.batches)
         weights = ", by untrained weights" if self.manifest.untrained else ""
-        message = f"scene {source.name}: {chips} chips in {batches} batches{weights}"
+        message = f"scene {name}: {chips} chips in {batches} batches{weights}"
         return PlanOutcome(kind=Planned.ENQUEUED, run=run, message=message, chips=chips, batches=batches)
 
     def _stored(self, run: str) -> Plan | None:
@@ -152,8 +152,9 @@ class Planning:
         except ObjectMissingError:
             return None
 
-    def _make(self, source: SceneSource, entry: ModelEntry, heads: Mapping[str, ObjectHead], run: str, options: dict[str, Any]) -> Plan:
+    def _make(self, landed: LandedScene, run: str, predecessor: str | None) -> Plan:
         """Read headers, lay the grid, write chips, then the plan: its object is the commit."""
+        source, entry, heads = landed.source, landed.entry, landed.heads
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
@@ -168,16 +169,18 @@ class Planning:
         prefix = f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
         plan = Plan(
             run=run,
-            created=self._claimed_at(run),
+            created=self._row(run).claimed,
             creator=self.options.creator,
             revision=revision,
+            predecessor=predecessor,
+            landed_uri=landed.landed_uri,
             scene=scene,
             bands=planned,
             mask=planned_mask,
             model=PlannedModel(
                 folder=self.manifest.folder, entry=entry, checkpoint=self.manifest.checkpoint, producer=self.manifest.producer
             ),
-            options=options,
+            options=dict(landed.options),
             thresholds=self.options.thresholds,
             jobs=(),
             batches=(),
@@ -201,12 +204,12 @@ class Planning:
             return plan
         return load_plan(self.objects, work)  # another delivery outlived its lease and was first: its plan is the plan
 
-    def _claimed_at(self, run: str) -> datetime:
+    def _row(self, run: str) -> RunRow:
         row = self.ledger.run(run)
         if row is None:
             msg = f"run {run} was claimed and is not in the ledger: it was changed by hand"
             raise RuntimeError(msg)
-        return row.claimed
+        return row
 
     def _jobs(self, plan: Plan, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
         blocks = {block_grid(band.header, finest=plan.scene.transform) for band in bands}
@@ -244,28 +247,20 @@ class Planning:
             return None
         return decide_boa(scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa)
 
-    def _fail(self, landing: Landing, error: SceneError, *, run: str | None, name: str, hash_: str) -> PlanOutcome:
-        """Write the receipt, announce, and remember that it was announced; a repetition finds all three done."""
-        run = run or failed_run_id(
-            source_uri=landing.uri, source_etag=landing.etag, reason=error.reason, token=f"{self.manifest.name}-v{self.manifest.version}"
-        )
-        row = self.ledger.run(run)
-        names, message = self.options.names, error.at(self.options.place)
-        if row and row.stage >= Stage.ANNOUNCED:
-            return PlanOutcome(kind=Planned.DUPLICATE, run=run, message=message)
-        outputs = OutputObjects(prefix=f"s3://{self.options.embeddings_bucket}/failed/{hash_}/{run}")
-        receipt = failed_receipt(
-            run=run,
-            scene=name,
-            source_uri=names.of(landing.uri),
+    def _refuse(self, landing: Landing, error: SceneError, *, name: str, hash_: str) -> PlanOutcome:
+        """Write the receipt and announce, unless this very landing was told this before."""
+        model = f"{self.manifest.name}-v{self.manifest.version}"
+        refusal = Refusal(
             reason=error.reason,
-            message=message,
-            outputs={"receipt": names.of(outputs.receipt)},
+            message=error.at(self.options.place),
+            name=name,
+            hash=hash_,
+            landed_uri=self.options.names.of(landing.uri),
+            model=model,
+            options=self.options.choices(),
         )
-        self.objects.put_new(outputs.receipt, receipt.model_dump_json(indent=1).encode(), run=run, content_type=JSON)
-        self.announcer.announce(receipt.status, receipt.summary())
-        self.ledger.announce_failure(run, scene=name)
-        return PlanOutcome(kind=Planned.FAILED, run=run, message=message)
+        run, told = self._answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
+        return PlanOutcome(kind=Planned.FAILED if told else Planned.DUPLICATE, run=run, message=refusal.message)
 
 
 def load_plan(objects: Objects, work: WorkObjects) -> Plan:

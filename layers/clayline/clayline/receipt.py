@@ -110,9 +110,12 @@ class Receipt(BaseModel):
     """Where each output that exists lies, by the name that people know."""
     chips: tuple[ChipOutcome, ...]
 
-    def summary(self) -> dict[str, object]:
-        """Give the receipt without its chips: the detail of the event."""
-        return self.model_dump(mode="json", exclude={"chips"})
+    def summary(self, *, landed_uri: str, repeated: bool) -> dict[str, object]:
+        """Give the receipt without its chips, and which landing is answered: the detail of the event.
+
+        ``repeated`` says that the outcome was announced before: to an earlier landing, or to another place.
+        """
+        return {**self.model_dump(mode="json", exclude={"chips"}), "landed_uri": landed_uri, "repeated": repeated}
 
 
 def count(chips: Sequence[ChipOutcome]) -> Counts:

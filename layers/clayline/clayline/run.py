@@ -7,16 +7,62 @@ from dataclasses import dataclass
 from typing import Any
 
 ATTEMPT_ONE = 1
+JSON = "application/json"
 
 
-def run_id(*, source_etag: str, asset_etags: Mapping[str, str], token: str, digest: str, options: Mapping[str, Any]) -> str:
-    """Give 32 hex that are the same for the same bytes, model and options, and for nothing else."""
-    return _digest({"source": source_etag, "assets": dict(asset_etags), "token": token, "digest": digest, "options": dict(options)})[:32]
+def landing_id(*, bucket: str, key: str, put: Mapping[str, str]) -> str:
+    """Give the 32 hex of one PUT of an object, the same however often its event is delivered.
+
+    ``put`` is what tells it from others: one entry, named after where it was read.
+    """
+    return _digest({"bucket": bucket, "key": key, "put": dict(put)})[:32]
 
 
-def failed_run_id(*, source_uri: str, source_etag: str, reason: str, token: str) -> str:
-    """Give the run of a scene that fails before it has a plan: one for each landed object and reason."""
-    return _digest({"uri": source_uri, "source": source_etag, "reason": reason, "model": token})[:32]
+def run_id(
+    *,
+    scene: str,
+    source_etag: str,
+    asset_etags: Mapping[str, str],
+    read: Mapping[str, Any],
+    token: str,
+    digest: str,
+    options: Mapping[str, Any],
+    predecessor: str | None,
+) -> str:
+    """Give 32 hex that are the same if everything that decided the outcome is, and only then.
+
+    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item; ``predecessor``
+    the run whose failed chips made a landing compute the scene again.
+    """
+    return _digest(
+        {
+            "scene": scene,
+            "source": source_etag,
+            "assets": dict(asset_etags),
+            "read": dict(read),
+            "token": token,
+            "digest": digest,
+            "options": dict(options),
+            "predecessor": predecessor,
+        }
+    )[:32]
+
+
+def failed_run_id(
+    *,
+    source_uri: str,
+    source_etag: str,
+    reason: str,
+    message: str,
+    model: str,
+    options: Mapping[str, Any],
+) -> str:
+    """Give the run of a scene that is refused: one for each landed object, refusal, model and options.
+
+    The message belongs to it: it says which asset is missing.
+    """
+    content = {"uri": source_uri, "source": source_etag, "reason": reason, "message": message}
+    return _digest({**content, "model": model, "options": dict(options)})[:32]
 
 
 def scene_hash(*, collection: str | None, item: str | None, uri: str) -> str:

@@ -10,10 +10,12 @@ from clayline.cog import CogHeader
 from clayline.errors import SceneError
 from clayline.intake import Landing, Mode
 from clayline.item import BandAsset
+from clayline.lookalike import lookalike
+from clayline.manifest import ModelEntry
 from clayline.names import Names
 from clayline.place import Option
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
-from clayline.run import parse_s3_uri, scene_hash
+from clayline.run import parse_s3_uri, run_id, scene_hash
 from clayline.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
@@ -41,11 +43,49 @@ class SceneSource:
     identity: Mapping[str, str]
     """What else the run's identity depends on: the object metadata that was used, which an ETag does not cover."""
 
+    @property
+    def read(self) -> dict[str, str]:
+        """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
+        return {
+            "product": self.product.sensor,
+            "instrument": self.product.instrument_token(self.platform),
+            "start": self.acquired.start.isoformat(),
+            "end": self.acquired.end.isoformat(),
+            "time_from": self.acquired.source,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LandedScene:
+    """A landing, and everything that decides which run it is about."""
+
+    landing: Landing
+    landed_uri: str
+    """What the landed object is called in what is said of it."""
+    source: SceneSource
+    entry: ModelEntry
+    heads: Mapping[str, ObjectHead]
+    """Of every file that will be read, by URI."""
+    options: Mapping[str, Any]
+
+    def run(self, predecessor: str | None) -> str:
+        """Give the run, the first or the one after ``predecessor``."""
+        return run_id(
+            scene=self.source.hash,
+            source_etag=self.source.etag,
+            asset_etags={uri: head.etag for uri, head in self.heads.items() if uri != self.source.uri},
+            read=self.source.read,
+            token=self.entry.token,
+            digest=self.entry.digest,
+            options=self.options,
+            predecessor=predecessor,
+        )
+
 
 def read_source(
     landing: Landing, *, objects: Objects, headers: Headers, allowed_buckets: frozenset[str], tiff_datetime: bool, names: Names
 ) -> SceneSource | str:
-    """Read the Item or the COG's header. Gives the sentence that says why a JSON that is no STAC Item starts nothing.
+    """Read the Item or the COG's header. Gives the sentence that says why other JSON starts nothing.
 
     Raises SceneError, TransientError.
     """
@@ -70,7 +110,10 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
         raise SceneError(msg, reason="item-too-large")
     content = item.load_json(objects.get(head.uri), scene=named)
     if not isinstance(content, dict) or not item.is_item(content):
-        return f"{named} is JSON but no STAC Item"
+        if not (meant := lookalike(content)):
+            return f"{named} is JSON but no STAC Item"
+        msg = f"scene {named}: this is no STAC Item but {meant}"
+        raise SceneError(msg, reason="not-an-item")
     found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets, names=names)
     return SceneSource(
         name=found.id,

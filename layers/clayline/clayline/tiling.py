@@ -15,11 +15,11 @@ from clayline.errors import BatchError, TransientError
 from clayline.grid import ChipWindow
 from clayline.ledger import Ledger
 from clayline.plan import Plan, PlannedChips, Thresholds
-from clayline.planning import JSON, load_plan
+from clayline.planning import load_plan
 from clayline.ports import Endpoint, ObjectMissingError, Objects, Pixels, Queue
 from clayline.receipt import NODATA, BatchOutcomes, State
 from clayline.result import NothingSent
-from clayline.run import ATTEMPT_ONE, WorkObjects, inference_id
+from clayline.run import ATTEMPT_ONE, JSON, WorkObjects, inference_id
 from clayline.wire import CONTENT_TYPE, BatchHeader, Request
 
 

@@ -21,7 +21,7 @@ class EventAnnouncer:
         self._bus = bus
 
     def announce(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """Put one event, at least once; consumers tell repetitions by ``detail.run``. Raises TransientError."""
+        """Put one event, at least once; two with one ``run`` and ``landed_uri`` say the same. Raises TransientError."""
         entry = {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(detail), "EventBusName": self._bus}
         with retryable(f"announcing {detail_type}"):
             answer = self._client.put_events(Entries=[entry])  # type: ignore[list-item]  # a typed dict with more optional keys

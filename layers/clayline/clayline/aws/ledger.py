@@ -1,6 +1,7 @@
 """DynamoDB: the Ledger port on one table (docs/architecture.md, Ledger)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
-from clayline.ledger import BatchRow, Claim, RunRow, Stage
+from clayline.ledger import BatchRow, Claim, LandingRow, Outcome, RunRow, Stage
 from clayline.result import BatchResult
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class DynamoLedger:
         values = {":past": 0, ":until": _seconds(lease_until)}
         self._change(_run_key(run), "SET lease_until = :past", "lease_until = :until", values)
 
+    def refuse(self, run: str, *, lease_until: datetime) -> None:
+        """The same, and the next claim is the first; a run whose plan is stored keeps its time."""
+        values = {":past": 0, ":until": _seconds(lease_until), ":claimed": Stage.CLAIMED.value}
+        condition = "lease_until = :until AND stage = :claimed"
+        if self._change(_run_key(run), "SET lease_until = :past REMOVE claimed", condition, values) is None:
+            self.release(run, lease_until=lease_until)
+
     def run(self, run: str) -> RunRow | None:
         """Give a run."""
         item = self._get(_run_key(run))
@@ -73,10 +81,35 @@ class DynamoLedger:
             values[":batches"] = batches
         self._change(_run_key(run), change, "attribute_exists(pk) AND stage < :stage", values)
 
-    def announce_failure(self, run: str, *, scene: str) -> None:
-        """Write the run's row as announced, whether or not there was one."""
-        values = {":stage": Stage.ANNOUNCED.value, ":scene": scene, ":past": 0}
-        self._change(_run_key(run), "SET stage = :stage, scene = :scene, lease_until = :past", None, values)
+    def announced(self, run: str, outcome: Outcome) -> None:
+        """Raise the stage of a run that exists and is not there yet, and keep the outcome."""
+        change, condition = "SET stage = :stage, outcome = :outcome", "attribute_exists(pk) AND stage < :stage"
+        self._change(_run_key(run), change, condition, {":stage": Stage.ANNOUNCED.value, ":outcome": asdict(outcome)})
+
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str) -> None:
+        """Write the run's row as announced, unless it is."""
+        values = {":stage": Stage.ANNOUNCED.value, ":scene": scene, ":past": 0, ":outcome": asdict(outcome)}
+        change = "SET stage = :stage, scene = :scene, lease_until = :past, outcome = :outcome"
+        self._change(_run_key(run), change, "attribute_not_exists(pk) OR stage < :stage", values)
+
+    def keep_landing(self, run: str, landing: str, *, uri: str) -> None:
+        """Write the landing's row, once."""
+        change = "SET landed_uri = :uri, answered = :no"
+        self._change(_landing_key(run, landing), change, "attribute_not_exists(pk)", {":uri": uri, ":no": False})
+
+    def answer_landing(self, run: str, landing: str, *, uri: str) -> None:
+        """Write the landing's row as answered, whether or not there was one."""
+        change = "SET landed_uri = :uri, answered = :yes"
+        self._change(_landing_key(run, landing), change, None, {":uri": uri, ":yes": True})
+
+    def landing(self, run: str, landing: str) -> LandingRow | None:
+        """Give a landing."""
+        item = self._get(_landing_key(run, landing))
+        return _landing_row(item) if item else None
+
+    def landings(self, run: str) -> Sequence[LandingRow]:
+        """Give every landing at a run, page by page."""
+        return [_landing_row(item) for item in self._rows(run, "landing#")]
 
     def record_request(self, run: str, batch: str, *, attempt: int, inference_id: str) -> None:
         """Write the batch row, unless it stands at this attempt or a later one; a result that came before stays."""
@@ -98,18 +131,7 @@ class DynamoLedger:
 
     def batches(self, run: str) -> Sequence[BatchRow]:
         """Give every batch of a run, page by page."""
-        rows: list[BatchRow] = []
-        query: dict[str, Any] = {
-            "KeyConditionExpression": Key("pk").eq(f"run#{run}") & Key("sk").begins_with("batch#"),
-            "ConsistentRead": True,
-        }
-        while True:
-            with retryable(f"reading the batches of run {run}"):
-                page = self._table.query(**query)
-            rows += [_batch_row(item) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page:
-                return rows
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return [_batch_row(item) for item in self._rows(run, "batch#")]
 
     def record_result(self, result: BatchResult) -> None:
         """Keep the first success, else the first failure; note another success as late."""
@@ -128,6 +150,20 @@ class DynamoLedger:
         """Add to the settled set of a run that exists."""
         item = self._change(_run_key(run), "ADD settled :batch", "attribute_exists(pk)", {":batch": {batch}})
         return _run_row(run, item) if item else None
+
+    def _rows(self, run: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """Give the items of a run whose sort key begins so, in its order."""
+        query: dict[str, Any] = {
+            "KeyConditionExpression": Key("pk").eq(f"run#{run}") & Key("sk").begins_with(prefix),
+            "ConsistentRead": True,
+        }
+        while True:
+            with retryable(f"reading {prefix} of run {run}"):
+                page = self._table.query(**query)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _get(self, key: dict[str, str]) -> dict[str, Any] | None:
         with retryable(f"reading {key['pk']}"):
@@ -162,6 +198,10 @@ def _batch_key(run: str, batch: str) -> dict[str, str]:
     return {"pk": f"run#{run}", "sk": f"batch#{batch}"}
 
 
+def _landing_key(run: str, landing: str) -> dict[str, str]:
+    return {"pk": f"run#{run}", "sk": f"landing#{landing}"}
+
+
 def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
@@ -175,7 +215,12 @@ def _run_row(run: str, item: dict[str, Any]) -> RunRow:
         lease_until=datetime.fromtimestamp(int(item["lease_until"]), UTC),
         batches=int(item["batches"]) if "batches" in item else None,
         settled=frozenset(item.get("settled", ())),
+        outcome=Outcome(**item["outcome"]) if "outcome" in item else None,
     )
+
+
+def _landing_row(item: dict[str, Any]) -> LandingRow:
+    return LandingRow(landing=item["sk"].removeprefix("landing#"), uri=item["landed_uri"], answered=item["answered"])
 
 
 def _batch_row(item: dict[str, Any]) -> BatchRow:

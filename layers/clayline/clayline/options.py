@@ -1,0 +1,47 @@
+"""Options: what a deployment, or a call of the command line, chose for planning."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from clayline.names import AS_THEY_LIE, Names
+from clayline.place import Place
+from clayline.plan import Thresholds
+from clayline.radiometry import BoaOverride
+from clayline.source import SceneSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanOptions:
+    """What a deployment chose."""
+
+    work_bucket: str
+    embeddings_bucket: str
+    allowed_buckets: frozenset[str]
+    any_gsd: bool
+    boa: BoaOverride
+    tiff_datetime: bool
+    creator: str
+    thresholds: Thresholds
+    retry_failed: bool
+    """Whether a new landing of a scene whose chips failed is computed again."""
+    lease: timedelta
+    chips_per_batch: int
+    memory_budget: int
+    """Bytes of a tile job's pixels."""
+    names: Names = AS_THEY_LIE
+    place: Place = Place.AWS
+
+    def choices(self) -> dict[str, Any]:
+        """Give the choices that change what comes out."""
+        return {
+            "any_gsd": self.any_gsd,
+            "boa": self.boa.value,
+            "tiff_datetime": self.tiff_datetime,
+            "creator": self.creator,
+            **self.thresholds.model_dump(),
+        }
+
+    def identity(self, source: SceneSource) -> dict[str, Any]:
+        """Give the choices, and the object metadata that was used: part of the run's identity."""
+        return {**self.choices(), **({"object_metadata": dict(source.identity)} if source.identity else {})}

@@ -1,0 +1,85 @@
+"""Succession: the runs of one scene, each after chips of the one before failed, and where a landing stands among them."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from clayline.answering import Answering
+from clayline.errors import SceneError
+from clayline.ledger import Ledger, RunRow, Stage
+from clayline.source import LandedScene
+
+MAX_RUNS = 100
+"""Of one scene in a row: a landing walks along them, two reads each."""
+
+
+class Standing(Enum):
+    """What a landing finds at its run."""
+
+    NEW = "new"
+    """The run is to be planned, or a delivery holds its lease."""
+    WAITING = "waiting"
+    """The run is on its way; the event at its end answers the landing."""
+    ANSWERED = "answered"
+    """This delivery came twice: the landing was answered."""
+    REPEATED = "repeated"
+    """The run is done, and its outcome was announced to this landing now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The run that a landing is about."""
+
+    standing: Standing
+    run: str
+    predecessor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Succession:
+    """Ports of walking along a scene's runs (docs/landings.md, What a landing does)."""
+
+    ledger: Ledger
+    answering: Answering
+    retry_failed: bool
+    """Whether a run may be started because chips of the last one failed."""
+
+    def stand(self, scene: LandedScene) -> Found:
+        """Find the landing's run, and answer it or let it wait there unless that is to be planned.
+
+        Raises SceneError (``too-many-runs``), TransientError.
+        """
+        before: RunRow | None = None
+        for _ in range(MAX_RUNS):
+            predecessor = before.run if before else None
+            run = scene.run(predecessor)
+            row = self.ledger.run(run)
+            if row is None or row.stage < Stage.ENQUEUED:
+                if before and not self.retry_failed and self._repeat(scene, before):
+                    return Found(standing=Standing.REPEATED, run=before.run, predecessor=None)
+                return Found(standing=Standing.NEW, run=run, predecessor=predecessor)
+            if standing := self._at(scene, row):
+                return Found(standing=standing, run=run, predecessor=predecessor)
+            before = row
+        msg = (
+            f"scene {scene.source.name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed again. "
+            "Look for the cause in the receipts' reasons; another model, another option or a changed scene begins anew."
+        )
+        raise SceneError(msg, reason="too-many-runs")
+
+    def _at(self, scene: LandedScene, row: RunRow) -> Standing | None:
+        """Give what the landing finds at a run that is enqueued; None if it goes on to the next."""
+        landing = scene.landing.landing
+        if row.stage < Stage.ANNOUNCED:
+            self.ledger.keep_landing(row.run, landing, uri=scene.landed_uri)
+            row = self.ledger.run(row.run) or row  # collect announces, then looks who waits: one of the two sees the other
+            if row.stage < Stage.ANNOUNCED:
+                return Standing.WAITING
+        here = self.ledger.landing(row.run, landing)
+        if here and here.answered:
+            return Standing.ANSWERED
+        failed = row.outcome is not None and row.outcome.failed
+        return Standing.REPEATED if (here or not failed) and self._repeat(scene, row) else None
+
+    def _repeat(self, scene: LandedScene, row: RunRow) -> bool:
+        """Announce a run's outcome to this landing; False if the receipt is gone, and with it what could be told."""
+        return self.answering.repeat(row, landing=scene.landing.landing, landed_uri=scene.landed_uri)

@@ -1,0 +1,72 @@
+"""What an error says is sent to people: it stays sendable whatever the input was, with its beginning and its remedy."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded
+from clayline.item import load_json, read_item
+from clayline.receipt import failed_receipt
+
+MOST_OF_AN_EVENT = 256 * 1024
+"""EventBridge's limit for an entry, in bytes."""
+
+
+@given(st.text(max_size=50), st.integers(0, 5_000))
+def test_a_message_is_never_too_long(text: str, times: int) -> None:
+    message = text * times
+    found = bounded(message)
+    assert len(found) <= MAX_MESSAGE
+    assert found == message or len(message) > MAX_MESSAGE
+    assert found[:1000] == message[:1000]
+    assert found[-500:] == message[-500:]
+
+
+@pytest.mark.parametrize("kind", [SceneError, BatchError])
+def test_what_was_wrong_and_what_to_do_are_kept(kind: type[SceneError] | type[BatchError]) -> None:
+    error = kind(f"scene S2A: {'x' * 1_000_000}. Correct the Item.", reason="invalid-item")
+    assert len(str(error)) == MAX_MESSAGE
+    assert str(error).startswith("scene S2A: xxx")
+    assert str(error).endswith("xxx. Correct the Item.")
+    assert " [...] " in str(error)
+
+
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    assert bounded("a\ud800b") == "a?b"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"collection": "\U0001f6f0" * 1_000_000},
+        {"assets": {f"{number:0100}": {} for number in range(40_000)}},
+        {"assets": {"red": {"href": "http://" + "\u00e9" * 4_000_000 + ".tif"}}},
+    ],
+    ids=["collection", "assets", "href"],
+)
+def test_megabytes_quoted_from_an_item_still_make_an_event(changes: dict[str, object]) -> None:
+    content = {"id": "a" * 512, "properties": {}, "collection": "sentinel-2-l2a", "assets": {}, **changes}
+    with pytest.raises(SceneError) as caught:
+        read_item(content, uri="s3://scenes/a.json", allowed_buckets=frozenset({"scenes"}))
+    receipt = failed_receipt(
+        run="0" * 32,
+        scene="x" * 1024,
+        source_uri="s3://scenes/" + "x" * 1024,
+        reason=caught.value.reason,
+        message=str(caught.value),
+        outputs={"receipt": "s3://out/" + "x" * 1024},
+    )
+    assert len(json.dumps(receipt.summary(landed_uri=receipt.source_uri, repeated=True))) < MOST_OF_AN_EVENT / 4
+
+
+@pytest.mark.parametrize("body", [rb'{"id": "\ud800"}', rb'{"\udc00": 1}', rb'["\ud83d\ud83d"]'])
+def test_json_that_no_utf8_can_hold_is_refused(body: bytes) -> None:
+    with pytest.raises(SceneError, match="not valid JSON") as caught:
+        load_json(body, scene="s3://scenes/a.json")
+    assert caught.value.reason == "invalid-json"
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert load_json(rb'"\ud83d\udef0"', scene="s3://scenes/a.json") == "\U0001f6f0"
