@@ -99,9 +99,7 @@ class Kept:
         for run, outputs in self._delivered(session).items():
             if run not in finished:
                 continue
-            row = {
-                name: value for name, value in finished[run].items() if name != "settled"
-            }  # of no use to the finished
+            row = {name: value for name, value in finished[run].items() if name != "settled"}  # of no use to the finished
             entry = KeptRun(row=row, outputs=outputs)
             if entry.is_whole(self.out, run):
                 kept.runs[run] = entry
@@ -159,12 +157,7 @@ class Kept:
         """Give the keys of the outputs of each run of this session's cloud whose receipt is in its place under OUT."""
         found = {}
         pages = session.s3.get_paginator("list_objects_v2").paginate(Bucket=session.embeddings_bucket)
-        for key in (
-            entry["Key"]
-            for page in pages
-            for entry in page.get("Contents", ())
-            if entry["Key"].endswith("_receipt.json")
-        ):
+        for key in (entry["Key"] for page in pages for entry in page.get("Contents", ()) if entry["Key"].endswith("_receipt.json")):
             run = session.s3.head_object(Bucket=session.embeddings_bucket, Key=key)["Metadata"][RUN_ID]
             with suppress(OSError, ValueError):
                 outputs = json.loads(inside(self.out, key).read_bytes())["outputs"]
@@ -227,8 +220,7 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             msg = (
-                f"{path} cannot be written: the disk is full. Free some space, or give --out on another disk. "
-                "What is there already stays."
+                f"{path} cannot be written: the disk is full. Free some space, or give --out on another disk. What is there already stays."
             )
         elif isinstance(error, FileExistsError | NotADirectoryError):
             there = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path)

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
 
-_CREDENTIALS: Final = (
-    "Give AWS credentials: `aws configure`, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-)
+_CREDENTIALS: Final = "Give AWS credentials: `aws configure`, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REFUSED: Final[Mapping[str, str]] = {
     "NoSuchBucket": "there is no such bucket. Check the bucket's name",
     "InvalidBucketName": "that is no bucket's name. Check it",
@@ -93,7 +91,5 @@ class Remote:
             payer = "" if self._payer else "; if its owner has readers pay, add --request-payer"
             msg = f"{uri}: access is denied. Use credentials that may read it (s3:GetObject){payer}."
         else:
-            msg = (
-                f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."
-            )
+            msg = f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."
         raise LocalCloudError(msg) from error

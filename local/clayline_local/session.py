@@ -4,7 +4,8 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,9 @@ class Session:
         except BaseException as error:
             self._leave()
             if isinstance(error, OSError):
-                msg = f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for temporary files (TMPDIR)."
+                msg = (
+                    f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for temporary files (TMPDIR)."
+                )
                 raise LocalCloudError(msg) from error
             raise
         return self
@@ -296,7 +299,7 @@ class Session:
         return Kept(out).fetch(self, detail)
 
 
-def _answers(detail: Mapping[str, Any], called: Set[str]) -> bool:
+def _answers(detail: Mapping[str, Any], called: AbstractSet[str]) -> bool:
     """Tell whether an event is about the landing of an object that is called so; what a repeated outcome landed as goes first."""
     return (detail.get("landed_uri") or detail["source_uri"]) in called
 

@@ -97,11 +97,7 @@ def stage(
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
         fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
-        yield (
-            fetcher.from_s3(target, metadata or {})
-            if _is_uri(target)
-            else fetcher.from_file(_path(target), metadata or {})
-        )
+        yield (fetcher.from_s3(target, metadata or {}) if _is_uri(target) else fetcher.from_file(_path(target), metadata or {}))
 
 
 def parse(uri: str) -> tuple[str, str]:
@@ -112,9 +108,7 @@ def parse(uri: str) -> tuple[str, str]:
         msg = f"{uri} is no file and no s3://BUCKET/KEY URI. Give {WANTED}; what lies elsewhere, download first."
         raise LocalCloudError(msg) from error
     if not (is_json(Path(key)) or is_tiff(Path(key))):
-        msg = (
-            f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
-        )
+        msg = f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
         raise LocalCloudError(msg)
     return bucket, key
 
@@ -178,9 +172,7 @@ class _Stage:
             file.write_text(json.dumps(relinked, separators=(",", ":")), encoding="ascii")
         files = {asset.key: asset.file for asset in assets if asset.file is not None}
         identity = content.get("id")
-        return StagedScene(
-            assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None
-        )
+        return StagedScene(assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None)
 
     def _have(self, asset: Asset) -> Asset:
         """Fetch it if it is in S3. What S3 does not have is left to plan to name."""
@@ -194,10 +186,7 @@ class _Stage:
     def _fetch(self, bucket: str, key: str) -> Path:
         """Fetch under a number: a key may hold names that a file cannot have."""
         suffix = Path(key).suffix.lower()
-        target = (
-            self._folder
-            / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
-        )
+        target = self._folder / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
         self._remote.fetch(bucket, key, target)
         self._fetched[object_key(bucket, key)] = target
         return target

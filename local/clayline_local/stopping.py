@@ -13,7 +13,7 @@ from typing import Final
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(KeyboardInterrupt):  # noqa: N818 - as KeyboardInterrupt, it is no error; libraries know that one and let go of what they hold
+class Stopped(KeyboardInterrupt):
     """A signal asked this process to end."""
 
     def __init__(self, number: int) -> None:

@@ -107,7 +107,7 @@ class Ended(Session):
         assert wait_seconds
         yield {"detail": {"source_uri": "s3://scenes/item.json", "status": "SceneEmbedded"}}
 
-    def _progress(self, uri: str) -> Progress:
+    def _progress(self, _uri: str) -> Progress:
         return Progress(batches=3, settled=3)
 
 
@@ -139,7 +139,7 @@ class LookedAt(Session):
         self.clock, self.first = clock, first
 
     @override
-    def _progress(self, uri: str) -> Progress:
+    def _progress(self, _uri: str) -> Progress:
         found = super()._progress(uri)
         if found == Progress(batches=2, settled=0) and self.first.reached.is_set() and not self.first.opened.is_set():
             if self.clock.now < 4 * session._NO_PROGRESS:

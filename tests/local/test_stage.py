@@ -147,9 +147,7 @@ def test_files_are_matched_by_name_beside_the_item_and_in_a_named_folder(
         assert DECLARED_HREF not in assets["green"]
 
 
-@pytest.mark.parametrize(
-    "href", ["https://example.com/x/B4.TIF", "https://example.com/x/B4.tif/", "s3://private/B5.tif"]
-)
+@pytest.mark.parametrize("href", ["https://example.com/x/B4.TIF", "https://example.com/x/B4.tif/", "s3://private/B5.tif"])
 def test_an_href_that_is_nowhere_stays_as_it_is(folder: Path, href: str) -> None:
     (folder / "B4.tif").unlink()
     with_href(folder / "item.json", "red", href)
@@ -216,9 +214,7 @@ def test_links_work(folder: Path, bodies: dict[str, bytes]) -> None:
             assert scene.landing[0] == key_of(item)
 
 
-def test_a_path_with_dots_behind_a_link_is_where_it_really_leads(
-    folder: Path, tmp_path: Path, bodies: dict[str, bytes]
-) -> None:
+def test_a_path_with_dots_behind_a_link_is_where_it_really_leads(folder: Path, tmp_path: Path, bodies: dict[str, bytes]) -> None:
     far = tmp_path / "far" / "deep"
     far.mkdir(parents=True)
     (tmp_path / "link").symlink_to(far)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn, override
+from typing import Any, Final, NoReturn, override
 
 from clayline import __version__
 from clayline.sensor import PRODUCTS, of_sensor
@@ -71,7 +71,7 @@ class EmbedOptions:
             "MaxCloudFraction": f"{self.max_cloud_fraction:g}",
             "SourceCreator": self.creator,
             "RetryFailed": _flag(on=self.retry),
-            "VectorEncoding": self.encoding,
+            **({"VectorEncoding": self.encoding} if self.encoding != "portable" else {}),
             "ChipsPerBatch": str(chips_per_batch),
             # The longest there is: this machine may be slow, and nobody pays for an instance that hangs.
             "InvocationTimeoutSeconds": "3600",
@@ -89,10 +89,8 @@ def parse(arguments: Sequence[str] | None) -> EmbedOptions:
     parser.add_argument("--version", action="version", version=f"clayline {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_embed(commands)
-    found = vars(parser.parse_args(arguments))
-    return EmbedOptions(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()},
-    )
+    found: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(parser.parse_args(arguments)).items()}
+    return EmbedOptions(**found)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,12 +110,16 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("scenes", nargs="+", metavar="SCENE", help="a file, a folder, or an s3:// URI; several are embedded one after the other")
+    parser.add_argument(
+        "scenes", nargs="+", metavar="SCENE", help="a file, a folder, or an s3:// URI; several are embedded one after the other"
+    )
     parser.add_argument("--out", type=_out, required=True, metavar="DIR", help="folder for what comes out; made if need be")
     parser.add_argument("--version", action="version", version=f"clayline {__version__}", help="tell the version and exit")
 
     where = parser.add_argument_group("where an Item's files are")
-    where.add_argument("--assets", type=_folder, metavar="DIR", help="folder in which the files are, matched by name (default: the Item's own)")
+    where.add_argument(
+        "--assets", type=_folder, metavar="DIR", help="folder in which the files are, matched by name (default: the Item's own)"
+    )
     where.add_argument(
         "--allow-bucket", type=_bucket, action="append", default=[], metavar="NAME",
         help="fetch files from this bucket of S3 as well, if an Item names it; may be repeated. An Item in S3 may name its own bucket",
@@ -130,15 +132,21 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--datetime", type=_datetime, metavar="TIME",
         help="when it was taken, if the name does not say it: 2020-05-18T13:34:02Z, or 2020-05-18 for some time that day",
     )  # fmt: skip
-    cog.add_argument("--tiff-datetime", action="store_true", help="if all else fails, believe TIFFTAG_DATETIME, often the time of processing")
+    cog.add_argument(
+        "--tiff-datetime", action="store_true", help="if all else fails, believe TIFFTAG_DATETIME, often the time of processing"
+    )
 
     reading = parser.add_argument_group("how scenes are read")
     reading.add_argument("--boa", choices=("auto", "applied", "not-applied"), default="auto",
-        help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says; a scene that does not say is refused)")  # fmt: skip
-    reading.add_argument("--any-gsd", action="store_true", help="accept pixels more than 10 %% larger or smaller than the model's, and record it")
+        help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says; what says nothing is refused)")  # fmt: skip
+    reading.add_argument(
+        "--any-gsd", action="store_true", help="accept pixels more than 10 %% larger or smaller than the model's, and record it"
+    )
     reading.add_argument("--min-valid-fraction", type=_fraction, default=0.0, metavar="0..1",
         help="skip chips with fewer valid pixels (default: 0, only those with none)")  # fmt: skip
-    reading.add_argument("--max-cloud-fraction", type=_fraction, default=1.0, metavar="0..1", help="skip chips with more cloud (default: 1, none)")
+    reading.add_argument(
+        "--max-cloud-fraction", type=_fraction, default=1.0, metavar="0..1", help="skip chips with more cloud (default: 1, none)"
+    )
 
     model = parser.add_argument_group("the model")
     model.add_argument("--model", type=_model, default=STARTER, metavar="DIR",
@@ -147,14 +155,20 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: 64 of 64 px, 4 of 256 px; progress is by batch)")  # fmt: skip
 
     result = parser.add_argument_group("what comes out")
-    result.add_argument("--retry", action="store_true", help="compute scenes again of which chips failed in an earlier call, as their next revision")
+    result.add_argument(
+        "--retry", action="store_true", help="compute scenes again of which chips failed in an earlier call, as their next revision"
+    )
     result.add_argument("--encoding", choices=("portable", "compact"), default="portable",
-        help="of the vectors: portable opens in every reader (default), compact is about a tenth smaller (docs/schema.md says who reads it)")  # fmt: skip
-    result.add_argument("--creator", type=_creator, default="clayline", metavar="NAME", help="for the column source_creator (default: clayline)")
+        help="of the vectors: portable opens in every reader (default), compact is smaller (docs/schema.md says who reads it)")  # fmt: skip
+    result.add_argument(
+        "--creator", type=_creator, default="clayline", metavar="NAME", help="for the column source_creator (default: clayline)"
+    )
     result.add_argument("--no-picture", dest="picture", action="store_false", help="draw no PNG")
 
     said = parser.add_argument_group("what is said")
-    said.add_argument("--json", action="store_true", help="one JSON object a scene and line on standard output, everything else on standard error")
+    said.add_argument(
+        "--json", action="store_true", help="one JSON object a scene and line on standard output, everything else on standard error"
+    )
     said.add_argument("--quiet", action="store_true", help="no progress: only results, warnings and errors")
 
 
@@ -191,7 +205,7 @@ def _number[Number: (int, float)](kind: Callable[[str], Number], least: Number, 
     return read
 
 
-_fraction = _number(float, 0, 1)
+_fraction = _number(float, 0.0, 1.0)
 _chips = _number(int, 1, MOST_CHIPS)
 
 

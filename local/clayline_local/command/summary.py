@@ -69,7 +69,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
     sums = [sum(int(row[column]) for row in rows) for column in range(3)]
     good = sum(outcome.exit_status == 0 for outcome in outcomes)
     total = f"{sum(outcome.seconds for outcome in outcomes):.1f}"
-    rows.append((*map(str, sums), total, f"{good} of {len(outcomes)}", "embedded or already there"))
+    written, skipped, failed = map(str, sums)
+    rows.append((written, skipped, failed, total, f"{good} of {len(outcomes)}", "embedded or already there"))
     wide = max(len(row[4]) for row in (head, *rows))
     return "\n".join(
         f"{written:>9} {skipped:>9} {failed:>8} {seconds:>9}  {word:<{wide}}  {scene}"
@@ -105,7 +106,5 @@ def _numbers(outcome: Outcome) -> tuple[str, str, str]:
 
 
 def _counts(counts: Mapping[str, Any]) -> str:
-    parts = [
-        f"{state} {number} ({reason})" for state in ("skipped", "failed") for reason, number in counts[state].items()
-    ]
+    parts = [f"{state} {number} ({reason})" for state in ("skipped", "failed") for reason, number in counts[state].items()]
     return " + ".join((f"planned {counts['planned']} = written {counts['written']}", *parts))

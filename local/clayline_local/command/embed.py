@@ -1,0 +1,112 @@
+"""``clayline embed``: scenes, one after the other, through one local cloud, into one folder."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clayline.errors import ClaylineError
+from clayline.provenance import untrained_note
+from clayline_local.command.options import EmbedOptions
+from clayline_local.command.progress import Console
+from clayline_local.command.scenes import Scene, stage_scene
+from clayline_local.command.summary import Outcome, as_json, exit_status, paragraph, table
+from clayline_local.errors import LocalCloudError
+from clayline_local.keep import Kept
+from clayline_local.model_folder import ModelFolder
+from clayline_local.picture import draw
+from clayline_local.session import Session
+from clayline_local.stage import StagedScene
+from clayline_local.stopping import stoppable
+
+
+def embed(options: EmbedOptions, scenes: Sequence[Scene], console: Console) -> int:
+    """Embed every scene and tell what came out; gives the exit status. Raises ClaylineError, Stopped."""
+    begun = time.monotonic()
+    with ExitStack() as keep:
+        with stoppable():
+            model = ModelFolder.read(options.model)
+            kept = Kept(options.out)
+            keep.enter_context(kept.lock(console.notice))
+        note = untrained_note(model.manifest.checkpoint)
+        if note:
+            console.warn(note)
+        chips = model.chips_per_batch if options.batch_chips is None else options.batch_chips
+        console.notice(f"starting moto_server, the endpoint with model {model}, and four functions, wired by template.yaml ...")
+        parameters = options.parameters(chips_per_batch=chips)
+        session = Session(model=model.path, parameters=parameters, logs=kept.logs(), out=options.out, notice=console.notice)
+        with session:
+            with stoppable():
+                kept.restore(session)
+            console.notice(f"ready after {time.monotonic() - begun:.1f} s")
+            outcomes = []
+            for outcome in _Embedding(options=options, console=console, kept=kept, session=session).run(scenes):
+                outcomes.append(outcome)
+                print(as_json(outcome) if options.json else paragraph(outcome), flush=True)
+    if len(outcomes) > 1 and not options.json:
+        print(f"\n{table(outcomes)}", flush=True)
+    if note:
+        console.warn(note)
+    return exit_status(outcomes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Embedding:
+    """What every scene goes through."""
+
+    options: EmbedOptions
+    console: Console
+    kept: Kept
+    session: Session
+    lost: list[str] = field(default_factory=list)
+    """Why the local cloud can do no more, if it cannot."""
+
+    def run(self, scenes: Sequence[Scene]) -> Iterator[Outcome]:
+        """Embed one after the other. A scene that cannot be tried does not keep the others from it, unless the cloud is lost."""
+        for number, scene in enumerate(scenes, start=1):
+            begun = time.monotonic()
+            try:
+                if self.lost:
+                    raise LocalCloudError(f"not tried: {self.lost[0]}")
+                yield self._one(scene, f"{number} of {len(scenes)}" if len(scenes) > 1 else Path(scene.target).name)
+            except ClaylineError as error:
+                self.console.end()
+                yield Outcome(scene=scene.target, error=str(error), seconds=time.monotonic() - begun)
+
+    def _one(self, scene: Scene, label: str) -> Outcome:
+        begun = time.monotonic()
+        with ExitStack() as keep:
+            with stoppable():
+                staged = scene.staged or keep.enter_context(stage_scene(scene.target, self.options))
+                self.console.begin(label)
+                try:
+                    detail = self.session.wait(self.session.drop(staged), progress=self.console.progress)
+                except (LocalCloudError, BotoCoreError, ClientError) as error:
+                    self.lost.append(str(error))
+                    raise LocalCloudError(f"the local cloud does not go on: {error}") from error
+                self.console.end()
+            files = self.kept.fetch(self.session, detail)
+            self.kept.save(self.session)
+            seconds = time.monotonic() - begun
+            with stoppable():
+                picture = self._picture(files, staged) if self.options.picture and "parquet" in files else None
+        files |= {"picture": picture} if picture else {}
+        return Outcome(scene=scene.target, detail=detail, files=files, seconds=seconds)
+
+    @staticmethod
+    def _picture(files: dict[str, Path], scene: StagedScene) -> Path | None:
+        """Draw, if the scene has red, green and blue; a picture that is there stays."""
+        target = files["parquet"].with_suffix(".png")
+        if target.exists():
+            return target
+        provenance = json.loads(files["metadata"].read_text())["clayline"]
+        assets = provenance["source"]["assets"]
+        found = {asset["band"]: (scene.files[asset["uri"]], asset["file_band"]) for asset in assets if asset["uri"] in scene.files}
+        if not {"red", "green", "blue"} <= found.keys():
+            return None
+        draw(files["parquet"], provenance, [found[name] for name in ("red", "green", "blue")], target, mask=found.get("scl"))
+        return target
