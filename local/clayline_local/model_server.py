@@ -29,6 +29,9 @@ class ModelServer:
         """Take the folder to serve, a directory to show it in as the endpoint would find it, and a file for what the program prints."""
         self._model = model
         self._models = scratch / "models"
+        path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("model", "layers/clayline"))
+        # ONNX Runtime leaves a file where temporary ones go.
+        self._environment = child_environment({"PYTHONPATH": path, "TMPDIR": str(scratch)})
         self._log = log
         self._begun = time.monotonic()
         self._port: int | None = None
@@ -47,9 +50,8 @@ class ModelServer:
         """Start it; it loads the model meanwhile, see ``wait``."""
         self._models.mkdir()
         (self._models / self._model.manifest.folder).symlink_to(self._model.path.resolve())
-        path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("model", "layers/clayline"))
         with self._log.open("wb") as log:
-            self.process = start_child("server", self._arguments, environment=child_environment({"PYTHONPATH": path}), log=log)
+            self.process = start_child("server", self._arguments, environment=self._environment, log=log)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -5,9 +5,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +18,7 @@ from clayline_local.assets import NAMES, absolute
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.children import end_process
 from clayline_local.cloud import create, endpoint_config, startup_seconds
+from clayline_local.dropped import Dropped, Progress, answers
 from clayline_local.errors import LocalCloudError
 from clayline_local.keep import Kept
 from clayline_local.model_folder import ModelFolder
@@ -36,26 +35,6 @@ if TYPE_CHECKING:
 
 _NO_PROGRESS = 300.0
 """Seconds without a new settled batch, and without one that the endpoint computes, after which waiting is given up."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far a run is."""
-
-    batches: int | None
-    settled: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Dropped:
-    """What is known of a scene as it lands."""
-
-    uri: str
-    """Where it lies in the local cloud."""
-    called: frozenset[str]
-    """What the ledger may call it."""
-    before: frozenset[str]
-    """Runs that were finished before."""
 
 
 class Session:
@@ -86,7 +65,7 @@ class Session:
         self._out = None if out is None else absolute(out)
         self._notice = notice
         self._ended: list[dict[str, Any]] = []
-        self._dropped: dict[str, _Dropped] = {}
+        self._dropped: dict[str, Dropped] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stack_of = ExitStack()
         self.manifest = self._model.manifest
@@ -128,7 +107,7 @@ class Session:
         moto = keep.enter_context(MotoServer(log=self._logs / "moto.log"))
         self._moto = moto
         self.url = moto.url
-        self.environment = moto.environment()
+        self.environment = moto.environment() | {"TMPDIR": str(self.scratch)}  # what functions leave there goes with it
         with stoppable():
             self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
             create(self.stack, endpoint_url=moto.url)
@@ -205,8 +184,8 @@ class Session:
         key, file = scene.landing
         uri = f"s3://{self.scenes_bucket}/{key}"
         named = self.names.of(uri)
-        self._ended = [detail for detail in self._ended if not _answers(detail, {named, uri})]  # an earlier landing's
-        self._dropped[named] = _Dropped(uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished()))
+        self._ended = [detail for detail in self._ended if not answers(detail, {named, uri})]  # an earlier landing's
+        self._dropped[named] = Dropped(uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished()))
         for asset, path in scene.assets:
             self.s3.upload_file(str(path), self.scenes_bucket, asset)
         self.s3.upload_file(str(file), self.scenes_bucket, key, ExtraArgs={"Metadata": dict(scene.metadata)})
@@ -240,9 +219,9 @@ class Session:
         """Give the next event's detail that answers the landing at ``uri``; those about others are kept for who waits for them."""
         dropped = self._dropped.get(uri)
         called = {uri, dropped.uri} if dropped else {uri}
-        if not any(_answers(detail, called) for detail in self._ended):
+        if not any(answers(detail, called) for detail in self._ended):
             self._ended += [event["detail"] for event in self.announced(wait_seconds=1)]
-        found = next((detail for detail in self._ended if _answers(detail, called)), None)
+        found = next((detail for detail in self._ended if answers(detail, called)), None)
         if found:
             self._ended.remove(found)
         return found
@@ -297,11 +276,6 @@ class Session:
     def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
         """Download a scene's outputs, under the names they have in the bucket; gives them by kind. Raises LocalCloudError."""
         return Kept(out).fetch(self, detail)
-
-
-def _answers(detail: Mapping[str, Any], called: AbstractSet[str]) -> bool:
-    """Tell whether an event is about the landing of an object that is called so; what a repeated outcome landed as goes first."""
-    return (detail.get("landed_uri") or detail["source_uri"]) in called
 
 
 def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

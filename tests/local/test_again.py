@@ -10,8 +10,9 @@ import pytest
 from tests.pipeline.scenes import landsat
 
 from clayline import ledger
+from clayline_local.dropped import Progress
 from clayline_local.keep import Kept
-from clayline_local.session import Progress, Session
+from clayline_local.session import Session
 from clayline_local.stage import stage
 
 pytestmark = [

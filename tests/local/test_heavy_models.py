@@ -15,12 +15,13 @@ from tests.server.model_folders import TRUNK_WEIGHTS, build_chained_folder, buil
 
 from clayline_local import model_server, session
 from clayline_local.async_endpoint import AsyncEndpoint
+from clayline_local.dropped import Progress
 from clayline_local.errors import LocalCloudError
 from clayline_local.invocation import Accepted
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.repository import STARTER
-from clayline_local.session import Progress, Session
+from clayline_local.session import Session
 from clayline_local.stage import stage
 
 SENSORS = {"landsat-c2l1": ("red", "green", "blue")}
@@ -139,7 +140,7 @@ class LookedAt(Session):
         self.clock, self.first = clock, first
 
     @override
-    def _progress(self, _uri: str) -> Progress:
+    def _progress(self, uri: str) -> Progress:
         found = super()._progress(uri)
         if found == Progress(batches=2, settled=0) and self.first.reached.is_set() and not self.first.opened.is_set():
             if self.clock.now < 4 * session._NO_PROGRESS:

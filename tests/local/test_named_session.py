@@ -13,8 +13,9 @@ from tests.pipeline.scenes import BANDS, crop, geotiff, landsat
 
 from clayline.item import DECLARED_HREF
 from clayline.ledger import Stage
+from clayline_local.dropped import Progress
 from clayline_local.keep import Kept
-from clayline_local.session import Progress, Session
+from clayline_local.session import Session
 from clayline_local.stage import stage
 
 pytestmark = pytest.mark.pipeline

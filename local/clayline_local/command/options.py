@@ -138,7 +138,7 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
     reading = parser.add_argument_group("how scenes are read")
     reading.add_argument("--boa", choices=("auto", "applied", "not-applied"), default="auto",
-        help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says; what says nothing is refused)")  # fmt: skip
+        help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says)")  # fmt: skip
     reading.add_argument(
         "--any-gsd", action="store_true", help="accept pixels more than 10 %% larger or smaller than the model's, and record it"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from clayline_local.session import Progress
+    from clayline_local.dropped import Progress
 
 LOG_EVERY: Final = 15.0
 """Seconds between two lines of progress in a log."""
