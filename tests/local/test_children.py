@@ -33,7 +33,9 @@ def test_a_reserved_port_is_its_childs_alone() -> None:
 
 
 def test_a_moto_that_ends_as_it_starts_is_said_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moto_process, "_PROGRAM", "raise SystemExit('no moto today')")
+    (tmp_path / "no_moto_program.py").write_text("raise SystemExit('no moto today')")
+    monkeypatch.setattr(moto_process, "_PROGRAM", "no_moto_program")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     log = tmp_path / "moto.log"
     with pytest.raises(LocalCloudError, match=rf"did not come up; its output is in {log}"), MotoServer(log=log):
         pytest.fail("there is none to come up")
