@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,15 +34,6 @@ def test_an_item_starts_a_scene_with_its_key_as_it_is(cloud: LocalCloud) -> None
 
 def test_a_cog_starts_a_scene_only_under_its_prefix(cloud: LocalCloud) -> None:
     assert landed(cloud, "S2/B04.tif", "S2/thumbnail.png", "cog/scene+1.tif", "mycog/scene.tif", "S2/json") == ["cog/scene+1.tif"]
-
-
-def test_a_file_that_is_uploaded_in_parts_starts_a_scene_once_it_is_whole(cloud: LocalCloud, tmp_path: Path) -> None:
-    (tmp_path / "large.tif").write_bytes(b"II*\0" + bytes(9_000_000))  # over the 8 MB at which boto3 begins to upload parts
-    cloud.client("s3").upload_file(str(tmp_path / "large.tif"), cloud.stack.outputs["ScenesBucket"], "cog/file/a b/large #1.tif")
-    (message,) = cloud.receive("SceneQueue")
-    event = json.loads(message["Body"])
-    assert (event["detail-type"], event["detail"]["object"]["key"]) == ("Object Created", "cog/file/a b/large #1.tif")
-    assert cloud.receive("SceneQueue", wait_seconds=1) == []
 
 
 @pytest.mark.parametrize("bucket", ["EmbeddingsBucket", "WorkBucket", "ModelBucket"])

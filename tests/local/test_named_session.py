@@ -108,6 +108,17 @@ def test_a_band_that_is_nowhere_is_named_as_the_user_knows_it(place: Path, sessi
     assert "--assets" in detail["message"]
 
 
+def test_a_cog_of_many_megabytes_lands_once(place: Path, session: Session) -> None:
+    """Moto tells of an upload in parts, which boto3 begins at 8 MB, twice; each would be a landing, with an event of its own."""
+    path = place / "LC08_large.tif"
+    path.write_bytes(b"II*\0" + bytes(9_000_000))
+    with stage(str(path)) as scene:
+        named = session.drop(scene)
+        assert session.wait(named)["status"] == "SceneFailed"
+        head = session.s3.head_object(Bucket=session.scenes_bucket, Key=scene.landing[0])
+    assert (head["ContentLength"], "-" in head["ETag"]) == (path.stat().st_size, False)
+
+
 def test_what_was_fetched_is_finished_for_the_next_session(session: Session, kept: Kept) -> None:
     """Runs last: the ledger's rows of the scenes above, put into another session's cloud."""
     kept.save(session)
