@@ -30,7 +30,8 @@ from clayline.cog import CogSource
 from clayline.grid import ChipGrid
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import read_header
-from clayline.raster.tile import BandSource, read_job
+from clayline.raster.part import BandSource
+from clayline.raster.tile import read_job
 from clayline.wire import BatchHeader, Request
 
 ROOT = Path(__file__).parents[1]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from rasterio.io import MemoryFile
 from tests.domain.test_place import FOREIGN
 from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
@@ -140,19 +141,57 @@ def test_json_that_is_no_item_starts_nothing(make_pipeline: Callable[..., Pipeli
     assert pipeline.announced() == []
 
 
-def test_corrupt_blocks_fail_their_chips_and_say_so(make_pipeline: Callable[..., Pipeline]) -> None:
-    pixels = scenes.noise(bands=3, height=128, width=128)
-    body = bytearray(
-        scenes.geotiff(pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=30.0), nodata=0, names=("red", "green", "blue"))
-    )
-    middle = len(body) // 2
-    body[middle : middle + 400] = bytes(400)
-    pipeline = make_pipeline()
-    pipeline.put("cog/LC08_L1TP_001002_20200518_x.tif", bytes(body))
-    pipeline.run("cog/LC08_L1TP_001002_20200518_x.tif")
+def _spoil(body: bytes, *, row: int, col: int) -> bytes:
+    """Overwrite one block of a GeoTIFF."""
+    with MemoryFile(body) as memory, memory.open() as dataset:
+        start, size = (int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
+    return body[:start] + b"\xff" * size + body[start + size :]
+
+
+@pytest.mark.parametrize("memory_budget", [50_000_000, 100_000])
+@pytest.mark.parametrize(("row", "col", "touching"), [(0, 0, {0}), (1, 2, {6, 7, 10, 11}), (2, 1, {9})])
+def test_a_corrupt_block_fails_the_chips_that_touch_it_and_no_other(
+    make_pipeline: Callable[..., Pipeline], sample: Path, row: int, col: int, touching: set[int], memory_budget: int
+) -> None:
+    """Chips are 64 px like the blocks; the last ones reach back to 86 and 136 from the scene's edges at 150 and 200."""
+    files = scenes.landsat(sample, row=900)
+    tables = []
+    for spoilt in (files, {**files, "scene/B3.tif": _spoil(files["scene/B3.tif"], row=row, col=col)}):
+        pipeline = make_pipeline(memory_budget=memory_budget)
+        _land(pipeline, spoilt)
+        pipeline.run("scene/item.json")
+        parquet = next(body for key, body in pipeline.outputs().items() if key.endswith(".parquet"))
+        tables.append(pq.read_table(pa.BufferReader(parquet)))
     receipt = pipeline.receipt()
-    assert receipt["status"] == "SceneFailed"
-    assert receipt["counts"]["failed"] == {"unreadable-pixels": 4}
+    assert receipt["status"] == "ScenePartial"
+    assert receipt["counts"] == {
+        "planned": 12,
+        "written": 12 - len(touching),
+        "skipped": {},
+        "failed": {"unreadable-pixels": len(touching)},
+    }
+    assert {chip["index"] for chip in receipt["chips"] if chip["state"] == "failed"} == touching
+    assert [event["type"] for event in pipeline.announced()] == ["ScenePartial"]
+    whole, partial = ({row["index"]: row for row in table.to_pylist()} for table in tables)
+    assert set(whole) == set(range(12))
+    assert set(partial) == set(whole) - touching
+    for index, chip in partial.items():
+        for column in ("embeddings", "valid_fraction", "cloud_fraction", "uci", "geometry"):
+            assert chip[column] == whole[index][column], (index, column)
+
+
+def test_a_scene_whose_every_block_is_corrupt_fails(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    files = scenes.landsat(sample, row=900)
+    for row in range(3):
+        for col in range(4):
+            files["scene/B3.tif"] = _spoil(files["scene/B3.tif"], row=row, col=col)
+    pipeline = make_pipeline()
+    _land(pipeline, files)
+    pipeline.run("scene/item.json")
+    receipt = pipeline.receipt()
+    assert (receipt["status"], receipt["reason"]) == ("SceneFailed", "unreadable-pixels")
+    assert receipt["counts"]["failed"] == {"unreadable-pixels": 12}
+    assert not pipeline.endpoint.taken
 
 
 def test_a_scene_smaller_than_a_chip_is_padded(make_pipeline: Callable[..., Pipeline]) -> None:

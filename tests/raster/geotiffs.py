@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clayline.cog import Affine, CogHeader, CogSource
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import read_header
-from clayline.raster.tile import BandSource
+from clayline.raster.part import BandSource
 
 TEN_METRES: Affine = (10.0, 0.0, 600_000.0, 0.0, -10.0, 5_000_000.0)
 SETTINGS = ReadSettings()
@@ -63,3 +63,13 @@ def bands_of(path: Path, *numbers: int, nodata: float | None = None) -> list[Ban
         )
         for number in numbers
     ]
+
+
+def spoil(path: Path, *, row: int, col: int, band: int = 1) -> Path:
+    """Overwrite what lies in one block by bytes that are nothing in any compression."""
+    with rasterio.open(path) as dataset:
+        offset, size = (int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band)) for what in ("OFFSET", "SIZE"))
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * size)
+    return path

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from clayline.chip import cut, fractions, is_cloud, prepare, valid_mask
+from clayline.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
 from clayline.grid import ChipGrid
 
 INTEGERS = ("uint8", "int16", "uint16", "int32")
@@ -124,3 +124,17 @@ def test_without_classes_the_cloud_fraction_is_unknown() -> None:
     assert valid_fraction.tolist() == [1.0]
     assert np.isnan(cloud_fraction).all()
     assert {str(valid_fraction.dtype), str(cloud_fraction.dtype)} == {"float32"}
+
+
+def test_which_windows_hold_a_marked_pixel() -> None:
+    """The grid's last windows reach back from the edge, so that they overlap the ones before."""
+    grid = ChipGrid(height=50, width=40, size=16)
+    windows = [grid.window(index) for index in range(grid.rows * grid.cols)]
+    assert touched(None, windows, origin=(0, 0)) == [False] * len(windows)
+    for row, col in np.ndindex(50, 40):
+        marked = np.zeros((50, 40), np.bool_)
+        marked[row, col] = True
+        expected = [window.row <= row < window.row + 16 and window.col <= col < window.col + 16 for window in windows]
+        assert touched(marked, windows, origin=(0, 0)) == expected
+        below = {window: is_in for window, is_in in zip(windows, expected, strict=True) if window.row >= 16}
+        assert touched(marked[16:], list(below), origin=(16, 0)) == list(below.values())

@@ -267,25 +267,6 @@ def test_long_tags_do_not_travel(tmp_path: Path) -> None:
     assert sum(len(name) + len(value) for name, value in tags.items()) < 64 * 256
 
 
-def damaged(path: Path) -> Path:
-    """Overwrite what lies in the second block of the first block row."""
-    with rasterio.open(path) as dataset:
-        offset, size = (int(dataset.get_tag_item(f"BLOCK_{what}_1_0", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
-    with path.open("r+b") as file:
-        file.seek(offset)
-        file.write(bytes(size))  # no zlib header
-    return path
-
-
-def test_a_block_that_cannot_be_decoded(tmp_path: Path) -> None:
-    bands = bands_of(damaged(write(tmp_path / "scene.tif", texture(1, 192, 192))), 1)
-    with pytest.raises(BatchError, match=r"scene\.tif") as caught:
-        read_job(bands, None, transform=TEN_METRES, window=(0, 192, 0, 192), settings=SETTINGS)
-    assert caught.value.reason == "unreadable-pixels"
-    read = read_job(bands, None, transform=TEN_METRES, window=(64, 192, 0, 192), settings=SETTINGS)
-    np.testing.assert_array_equal(read.pixels, texture(1, 192, 192)[:, 64:])
-
-
 def test_a_file_that_was_replaced_or_removed_since_the_plan(tmp_path: Path) -> None:
     path = write(tmp_path / "scene.tif", texture(1, 192, 192))
     bands = bands_of(path, 1)

@@ -16,7 +16,8 @@ from tests.raster.geotiffs import SETTINGS, TEN_METRES, bands_of, header_of, tex
 from clayline.batch import block_grid, lay_jobs
 from clayline.chip import cut
 from clayline.grid import ChipGrid
-from clayline.raster.tile import BandSource, read_job
+from clayline.raster.part import BandSource
+from clayline.raster.tile import read_job
 
 
 def whole(bands: list[BandSource], mask: BandSource | None = None) -> tuple[NDArray[Any], NDArray[Any] | None, int]:

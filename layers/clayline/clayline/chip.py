@@ -95,6 +95,11 @@ def fractions(
     return valid_fraction, cloud_fraction
 
 
+def touched(marked: NDArray[np.bool_] | None, windows: Sequence[ChipWindow], *, origin: tuple[int, int]) -> list[bool]:
+    """Say of each window whether it holds a pixel of ``marked`` [h, w], which starts at pixel ``origin`` of the scene."""
+    return [marked is not None and bool(marked[_within(window, origin)].any()) for window in windows]
+
+
 def _within(window: ChipWindow, origin: tuple[int, int]) -> tuple[slice, slice]:
     row, col = window.row - origin[0], window.col - origin[1]
     return slice(row, row + window.size), slice(col, col + window.size)

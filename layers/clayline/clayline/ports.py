@@ -111,11 +111,13 @@ class JobPixels:
     """[C, h, w] digital numbers as the files have them, in the order of the plan's bands."""
     mask: NDArray[Any] | None
     """[h, w] classes of the mask asset (SCL), if there is one."""
+    damaged: NDArray[Any] | None = None
+    """[h, w] bool, where a band or the mask holds no value because its file is damaged. None: nowhere."""
 
 
 class Pixels(Protocol):
     """Reading pixels."""
 
     def read_job(self, plan: Plan, job: Job) -> JobPixels:
-        """Read the job's pixels, each block decoded once. Raises BatchError (``unreadable-pixels``) or TransientError."""
+        """Read the job's pixels, each block decoded once. Raises BatchError if nothing can be read, or TransientError."""
         ...

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=64)]
 NODATA = "nodata"
+UNREADABLE = "unreadable-pixels"
 
 
 class State(StrEnum):
@@ -35,7 +36,7 @@ class BatchOutcomes(BaseModel):
     """None for a chip that was sent: its state follows from the response."""
     reason: tuple[Reason | None, ...]
     valid_fraction: tuple[float | None, ...]
-    """Of all pixels of the chip. None where no pixel could be read."""
+    """Of all pixels of the chip. None where some could not be read."""
     cloud_fraction: tuple[float | None, ...]
     """Of the valid pixels. None where unknown."""
 

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.acquisition import place_vector, time_vector
 from clayline.batch import Batch, Job
-from clayline.chip import cut, fractions, is_cloud, prepare, valid_mask
+from clayline.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
 from clayline.errors import BatchError, TransientError
 from clayline.grid import ChipWindow
 from clayline.ledger import Ledger
 from clayline.plan import Plan, PlannedChips, Thresholds
 from clayline.planning import load_plan
 from clayline.ports import Endpoint, ObjectMissingError, Objects, Pixels, Queue
-from clayline.receipt import NODATA, BatchOutcomes, State
+from clayline.receipt import NODATA, UNREADABLE, BatchOutcomes, State
 from clayline.result import NothingSent
 from clayline.run import ATTEMPT_ONE, JSON, WorkObjects, inference_id
 from clayline.wire import CONTENT_TYPE, BatchHeader, Request
@@ -101,7 +101,11 @@ class Tiling:
             self.result_queue.send([NothingSent(run=run, batch=batch, attempt=attempt).model_dump()])
 
     def _read(self, work: WorkObjects, plan: Plan, job: Job, batches: Sequence[Batch]) -> Iterator[BatchOutcomes]:
-        """Read the job's pixels, write request and outcomes of each batch; a job that can never be read gives failed chips."""
+        """Read the job's pixels, write request and outcomes of each batch; what can never be read gives failed chips.
+
+        Damaged pixels fail the chips that hold one, also where only the class mask is damaged: their cloud fraction would
+        be a guess.
+        """
         try:
             self._pinned(plan)
             read = self.pixels.read_job(plan, job)
@@ -119,7 +123,7 @@ class Tiling:
         for batch in batches:
             part = windows[batch.start : batch.stop]
             shares = fractions(valid, cloud, part, origin=origin)
-            outcomes = _decide(plan, batch, part, shares)
+            outcomes = _decide(plan, batch, part, shares, touched(read.damaged, part, origin=origin))
             sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
             if sent:
                 chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill)
@@ -185,21 +189,33 @@ def _centres(corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 def _decide(
-    plan: Plan, batch: Batch, windows: Sequence[ChipWindow], shares: tuple[NDArray[np.float32], NDArray[np.float32]]
+    plan: Plan,
+    batch: Batch,
+    windows: Sequence[ChipWindow],
+    shares: tuple[NDArray[np.float32], NDArray[np.float32]],
+    damaged: Sequence[bool],
 ) -> BatchOutcomes:
     valid, cloud = (share.astype(float).tolist() for share in shares)
-    reasons = [_skip_reason(*pair, plan.thresholds) for pair in zip(valid, cloud, strict=True)]
+    ends = [
+        (State.FAILED, UNREADABLE) if is_damaged else _skipped(*pair, plan.thresholds)
+        for is_damaged, pair in zip(damaged, zip(valid, cloud, strict=True), strict=True)
+    ]
     return BatchOutcomes(
         run=plan.run,
         batch=batch.name,
         attempt=ATTEMPT_ONE,
         index=tuple(window.index for window in windows),
-        sent=tuple(reason is None for reason in reasons),
-        state=tuple(None if reason is None else State.SKIPPED for reason in reasons),
-        reason=tuple(reasons),
-        valid_fraction=tuple(valid),
-        cloud_fraction=tuple(None if np.isnan(share) else share for share in cloud),
+        sent=tuple(state is None for state, _ in ends),
+        state=tuple(state for state, _ in ends),
+        reason=tuple(reason for _, reason in ends),
+        valid_fraction=tuple(None if lost else share for share, lost in zip(valid, damaged, strict=True)),
+        cloud_fraction=tuple(None if lost or np.isnan(share) else share for share, lost in zip(cloud, damaged, strict=True)),
     )
+
+
+def _skipped(valid: float, cloud: float, thresholds: Thresholds) -> tuple[State | None, str | None]:
+    reason = _skip_reason(valid, cloud, thresholds)
+    return (None, None) if reason is None else (State.SKIPPED, reason)
 
 
 def _skip_reason(valid: float, cloud: float, thresholds: Thresholds) -> str | None:

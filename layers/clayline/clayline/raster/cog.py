@@ -28,6 +28,7 @@ _REMOTE = "/vsis3/"
 _MIB = 2**20
 _NETWORK_SIGNS = ("HTTP error code", "CURL error", "HTTP response code", "Retrying again")
 _GAP_SIGNS = ("IO error during reading", "Cannot read offset/size for strile")
+_SHORT_SIGNS = (" bytes, expected ", "Seek error at")
 _CUT_OFF_SIGNS = ("Cannot read TIFF header", "Failed to read directory", "Can not read TIFF directory")
 # GDAL's error classes (CPLE_*), by which rasterio names its exceptions.
 _MISSING = frozenset({"CPLE_AWSObjectNotFoundError", "CPLE_AWSBucketNotFoundError"})
@@ -130,6 +131,17 @@ def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = F
 def is_remote(source: CogSource) -> bool:
     """Say whether a network lies between us and the file."""
     return source.path.startswith(_REMOTE)
+
+
+def is_short(error: BaseException) -> bool:
+    """Say whether a read failed because bytes did not come, and not because of what they are.
+
+    Over a network GDAL does not always warn of that.
+    """
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    return any(sign in str(cause) for cause in causes for sign in _SHORT_SIGNS)
 
 
 def network_trouble(source: CogSource, error: object) -> TransientError:

@@ -29,9 +29,18 @@ class Span:
         """Whether each pixel of ``inside`` is the file's next."""
         return self.length == self.index.size and bool((np.diff(self.index) == 1).all())
 
+    def covered(self, start: int, stop: int) -> slice:
+        """Give the window's pixels that take one of the file's needed pixels [start, stop), counted like ``index``."""
+        first, last = np.searchsorted(self.index, [start, stop]).tolist()
+        return slice(self.inside.start + first, self.inside.start + last)
+
     def blocks(self, side: int) -> range:
         """Give the blocks of ``side`` pixels that are touched."""
-        return range(self.start // side, (self.start + self.length - 1) // side + 1)
+        return self.blocks_of(0, self.length, side)
+
+    def blocks_of(self, start: int, stop: int, side: int) -> range:
+        """Give the blocks that needed pixels [start, stop) touch."""
+        return range((self.start + start) // side, (self.start + stop - 1) // side + 1)
 
 
 def find_span(start: int, stop: int, scale: float, offset: float, *, length: int) -> Span:

@@ -8,7 +8,8 @@ from clayline.plan import Plan, PlannedBand
 from clayline.ports import JobPixels
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import s3_source
-from clayline.raster.tile import BandSource, read_job
+from clayline.raster.part import BandSource
+from clayline.raster.tile import read_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class GdalPixels:
             window=window,
             settings=self.settings,
         )
-        return JobPixels(row=window[0], col=window[2], pixels=read.pixels, mask=read.mask)
+        return JobPixels(row=window[0], col=window[2], pixels=read.pixels, mask=read.mask, damaged=read.damaged)
 
     def locate(self, uri: str, size: int) -> CogSource:
         """Say where GDAL finds an object."""

@@ -1,35 +1,26 @@
-"""Pixels of a job: each file opened once and read once, each block decoded once, coarser bands brought to the finest grid."""
+"""Pixels of a job: each file opened once and read once, each block decoded once, coarser bands brought to the finest grid.
+
+Where that fails, a second attempt finds the blocks that are damaged and reads the others.
+"""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
-from rasterio.windows import Window
 
-from clayline.cog import Affine, CogHeader, CogSource
+from clayline.cog import Affine
 from clayline.errors import BatchError, SceneError, TransientError
-from clayline.raster.cog import OpenCog, ReadSettings, network_trouble, open_cog
-from clayline.raster.nearest import Span, find_span
+from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
+from clayline.raster.nearest import find_span
+from clayline.raster.part import Area, BandSource, Block, FilePart
+from clayline.receipt import UNREADABLE
 
 PixelWindow = tuple[int, int, int, int]
 """row0, row1, col0, col1: pixels, half open."""
-_STRIPE_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BandSource:
-    """One band of one file."""
-
-    name: str
-    source: CogSource
-    header: CogHeader
-    band: int
-    """1-based number in the file."""
-    nodata: float | None
-    """What stands where the file has no pixel. None, or a value the pixels' type cannot hold: NaN in floats, else 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,34 +31,10 @@ class TilePixels:
     """[C, h, w] digital numbers, in the type that holds all bands' types."""
     mask: NDArray[Any] | None
     """[h, w] in the mask file's type."""
+    damaged: NDArray[np.bool_] | None
+    """[h, w], where a band's or the mask's block cannot be decoded: nodata stands there. None: nowhere."""
     decoded_blocks: int
-    """Blocks that the window touches in all files together: each was decoded once."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _FileRead:
-    """What one file contributes to a window."""
-
-    bands: Sequence[BandSource]
-    positions: Sequence[int]
-    """Where the bands belong in ``out``."""
-    out: NDArray[Any]
-    """[C, h, w]."""
-    rows: Span
-    cols: Span
-
-    @property
-    def source(self) -> CogSource:
-        return self.bands[0].source
-
-    @property
-    def header(self) -> CogHeader:
-        return self.bands[0].header
-
-    @property
-    def decoded_bands(self) -> list[int]:
-        """Bands whose blocks are decoded: one stands for all where blocks hold all."""
-        return [1] if self.header.pixel_interleaved else [band.band for band in self.bands]
+    """Blocks that the window touches in all files together: each was decoded once, if none is damaged."""
 
 
 def read_job(
@@ -77,30 +44,39 @@ def read_job(
 
     A finest pixel takes the value of the band's pixel that contains its centre; nothing is reprojected. Where a file has no pixel, the
     band's nodata stands. Memory: the result, a coarser band in its own resolution, and GDAL's own (some blocks for each thread).
-    Raises BatchError (``unreadable-pixels``, ``source-changed``, or why a file does not open any more) and TransientError.
+    Raises BatchError (``source-changed``, why a file does not open any more, ``unreadable-pixels`` if its tags cannot be
+    read any more) and TransientError.
     """
     row0, row1, col0, col1 = window
-    pixels = np.empty((len(bands), row1 - row0, col1 - col0), np.result_type(*(band.header.dtype for band in bands)))
+    shape = (row1 - row0, col1 - col0)
+    pixels = np.empty((len(bands), *shape), np.result_type(*(band.header.dtype for band in bands)))
     files: dict[str, list[int]] = {}
     for position, band in enumerate(bands):
         files.setdefault(band.source.path, []).append(position)
-    reads = [_lay_read([bands[position] for position in positions], positions, pixels, transform, window) for positions in files.values()]
+    parts = [_lay_part([bands[position] for position in positions], positions, pixels, transform, window) for positions in files.values()]
     classes = None
     if mask is not None:
-        classes = np.empty((1, row1 - row0, col1 - col0), mask.header.dtype)
-        reads.append(_lay_read([mask], [0], classes, transform, window))
-    decoded = sum(_read(read, settings) for read in reads)
-    return TilePixels(pixels=pixels, mask=None if classes is None else classes[0], decoded_blocks=decoded)
+        classes = np.empty((1, *shape), mask.header.dtype)
+        parts.append(_lay_part([mask], [0], classes, transform, window))
+    damaged = None
+    for part in parts:
+        for area in _read(part, settings):
+            damaged = np.zeros(shape, np.bool_) if damaged is None else damaged
+            damaged[part.covered(area)] = True
+    return TilePixels(
+        pixels=pixels,
+        mask=None if classes is None else classes[0],
+        damaged=damaged,
+        decoded_blocks=sum(part.block_count for part in parts),
+    )
 
 
-def _lay_read(
-    bands: Sequence[BandSource], positions: Sequence[int], out: NDArray[Any], transform: Affine, window: PixelWindow
-) -> _FileRead:
+def _lay_part(bands: Sequence[BandSource], positions: Sequence[int], out: NDArray[Any], transform: Affine, window: PixelWindow) -> FilePart:
     row0, row1, col0, col1 = window
     header = bands[0].header
     vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
     horizontal = (transform[0] / header.transform[0], (transform[2] - header.transform[2]) / header.transform[0])
-    return _FileRead(
+    return FilePart(
         bands=bands,
         positions=positions,
         out=out,
@@ -109,112 +85,127 @@ def _lay_read(
     )
 
 
-def _read(read: _FileRead, settings: ReadSettings) -> int:
-    """Read one file's part, a second time if the first fails; give the number of blocks decoded.
+def _read(part: FilePart, settings: ReadSettings) -> list[Area]:
+    """Read one file's part, a second time if the first fails; give what is damaged.
 
     The second time one thread does it all, so that GDAL's warnings of the network come to this thread's ear: they tell a connection that
-    failed from a block that cannot be decoded.
+    failed from a block that cannot be decoded. A block that fails then is asked for once more over a new connection.
     """
-    for band, position in zip(read.bands, read.positions, strict=True):
-        plane = read.out[position]
-        if read.rows.index.size < plane.shape[0] or read.cols.index.size < plane.shape[1]:
-            plane[...] = _outside(band.nodata, plane.dtype)
-    if not (read.rows.length and read.cols.length):
-        return 0
+    part.blank_outside()
+    if not part.block_count:
+        return []
     try:
-        _attempt(read, settings)
+        is_whole = _read_whole(part, settings)
     except (BatchError, TransientError):
-        _attempt(read, replace(settings, threads=1))
-    rows, cols = read.rows.blocks(read.header.block_height), read.cols.blocks(read.header.block_width)
-    return len(rows) * len(cols) * len(read.decoded_bands)
+        is_whole = False
+    if is_whole:
+        return []
+    alone = replace(settings, threads=1)
+    suspects = _read_around(part, alone)
+    return _read_again(part, suspects, alone) if suspects else []
 
 
-def _attempt(read: _FileRead, settings: ReadSettings) -> None:
+def _read_whole(part: FilePart, settings: ReadSettings) -> bool:
+    """Read everything, and say whether that could be done."""
+    with _opened(part, settings) as opened:
+        return not _gaps(part, opened) and all(_is_read(part, opened, stripe) for stripe in part.stripes())
+
+
+def _read_around(part: FilePart, settings: ReadSettings) -> list[Block]:
+    """Read everything but blocks that cannot be read, and give those.
+
+    A stripe that fails is read by block rows, a block row that fails by blocks: a few damaged blocks cost few requests more.
+    """
+    with _opened(part, settings) as opened:
+        suspects = _gaps(part, opened)
+        for stripe in part.stripes():
+            if _is_read(part, opened, stripe):
+                continue
+            for block_row in part.block_rows(stripe):
+                if not _is_read(part, opened, block_row):
+                    suspects += [block for block in part.blocks(block_row) if not _is_read(part, opened, part.block_area(block))]
+        return suspects
+
+
+def _read_again(part: FilePart, suspects: Sequence[Block], settings: ReadSettings) -> list[Area]:
+    """Read the blocks that failed; let nodata stand where they fail again, and give those places."""
+    damaged = []
+    with _opened(part, settings) as opened:
+        gaps = set(_gaps(part, opened))
+        for block in dict.fromkeys(suspects):
+            area = part.block_area(block)
+            if block in gaps or not _is_read(part, opened, area):
+                part.blank(area)
+                damaged.append(area)
+    return damaged
+
+
+@contextmanager
+def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
+    """Open the file. Raises BatchError and TransientError."""
     try:
-        with open_cog(read.source, settings) as opened:
-            _check_unchanged(read, opened.dataset)
-            _check_index(read, opened)
-            try:
-                _fill(read, opened.dataset)
-            except RasterioIOError as error:
-                raise _failed(read, opened, f"{error.__cause__ or error}") from error
+        with open_cog(part.source, settings) as opened:
+            _check_unchanged(part, opened.dataset)
+            yield opened
     except SceneError as error:
         raise BatchError(str(error), reason=error.reason) from error
 
 
-def _fill(read: _FileRead, dataset: Any) -> None:  # noqa: ANN401 - rasterio publishes no types
-    """Read the window, some whole block rows at a time.
-
-    Bands of one file that lie apart are read one by one: asked for several together, GDAL's threads fetch each block by a request of its
-    own. Some block rows at a time because GDAL fetches all that one read needs before it decodes.
-    """
-    every = range(len(read.bands))
-    for group in [every] if read.header.pixel_interleaved else [[which] for which in every]:
-        for start, stop in _stripes(read, len(group)):
-            _fill_stripe(read, dataset, group, start, stop)
-
-
-def _stripes(read: _FileRead, bands: int) -> Iterator[tuple[int, int]]:
-    """Cut the file's rows between blocks, at most _STRIPE_BYTES or one block row together; give (start, stop) from the first row needed."""
-    header, rows = read.header, read.rows
-    row_bytes = len(read.cols.blocks(header.block_width)) * header.block_width * bands * np.dtype(header.dtype).itemsize
-    height = max(1, _STRIPE_BYTES // (row_bytes * header.block_height)) * header.block_height
-    borders = range((rows.start // header.block_height) * header.block_height, rows.start + rows.length, height)
-    for border in borders:
-        yield max(0, border - rows.start), min(rows.length, border + height - rows.start)
+def _is_read(part: FilePart, opened: OpenCog, area: Area) -> bool:
+    """Read an area and say whether it could be decoded. Raises TransientError where the network is to blame."""
+    try:
+        part.read(opened.dataset, area)
+    except RasterioIOError as error:
+        undelivered = is_remote(part.source) and is_short(error) and not _ends_outside(part, opened.dataset, area)
+        if opened.watch.network or undelivered:
+            raise network_trouble(part.source, error.__cause__ or error) from error
+        return False
+    return True
 
 
-def _fill_stripe(read: _FileRead, dataset: Any, group: Sequence[int], start: int, stop: int) -> None:  # noqa: ANN401
-    """Read rows [start, stop): straight into the result where pixels correspond one to one, else in the file's resolution first."""
-    rows, cols = read.rows, read.cols
-    numbers, positions = [read.bands[which].band for which in group], [read.positions[which] for which in group]
-    first, last = np.searchsorted(rows.index, [start, stop]).tolist()
-    inside = slice(rows.inside.start + first, rows.inside.start + last)
-    window = Window(cols.start, rows.start + start, cols.length, stop - start)
-    places = _as_slice(positions)
-    if rows.one_to_one and cols.one_to_one and places is not None:
-        dataset.read(numbers, window=window, out=read.out[places, inside, cols.inside])
-        return
-    for plane, position in zip(dataset.read(numbers, window=window, out_dtype=read.out.dtype), positions, strict=True):
-        target = read.out[position, inside, cols.inside]
-        np.take(plane[:, cols.index], rows.index[first:last] - start, axis=0, out=target, mode="clip")
+def _ends_outside(part: FilePart, dataset: Any, area: Area) -> bool:  # noqa: ANN401 - rasterio publishes no types
+    """Say whether the index places one of the blocks beyond the file's end."""
+    for group, row, col in part.blocks(area):
+        band = part.index_band(group)
+        end = sum(int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) or 0) for what in ("OFFSET", "SIZE"))
+        if end > part.source.size:
+            return True
+    return False
 
 
-def _as_slice(positions: Sequence[int]) -> slice | None:
-    """Give evenly spaced positions as a slice, which numpy hands out as a view."""
-    steps = set(np.diff(positions).tolist()) or {1}
-    return slice(positions[0], positions[-1] + 1, steps.pop()) if len(steps) == 1 else None
-
-
-def _check_unchanged(read: _FileRead, dataset: Any) -> None:  # noqa: ANN401
-    header = read.header
+def _check_unchanged(part: FilePart, dataset: Any) -> None:  # noqa: ANN401
+    header = part.header
     if (dataset.width, dataset.height, dataset.count, dataset.dtypes[0]) != (header.width, header.height, header.band_count, header.dtype):
-        msg = f"{read.source.uri} has another size, type or number of bands than when it was planned: it was replaced in between."
+        msg = f"{part.source.uri} has another size, type or number of bands than when it was planned: it was replaced in between."
         raise BatchError(msg, reason="source-changed")
 
 
-def _check_index(read: _FileRead, opened: OpenCog) -> None:
-    """Look up every block before any is read: a block whose place could not be fetched would silently read as nodata."""
-    gaps = sum(
-        opened.dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band) is None
-        for band in read.decoded_bands
-        for row in read.rows.blocks(read.header.block_height)
-        for col in read.cols.blocks(read.header.block_width)
-    )
-    if opened.watch.gap or (gaps and (opened.watch.network or not read.header.sparse)):
-        raise _failed(read, opened, f"{gaps} entries of its block index are missing")
+def _gaps(part: FilePart, opened: OpenCog) -> list[Block]:
+    """Look up every block before any is read; give those that are missing, which would silently read as nodata.
+
+    Raises TransientError where the network is to blame, and BatchError where tags could not be read: pixels may then be
+    decoded wrongly.
+    """
+    if opened.watch.gap:
+        raise _unreadable(part, opened, "a part of its directory cannot be read")
+    header, dataset = part.header, opened.dataset
+    gaps = [
+        Block(group, row, col)
+        for group, band in [(group, part.index_band(group)) for group in part.groups]
+        for row in part.rows.blocks(header.block_height)
+        for col in part.cols.blocks(header.block_width)
+        if dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band) is None
+    ]
+    if opened.watch.gap and not gaps:
+        raise _unreadable(part, opened, "a part of its directory cannot be read")
+    if gaps and opened.watch.network:
+        raise network_trouble(part.source, f"{len(gaps)} entries of its block index are missing")
+    return gaps if opened.watch.gap or not header.sparse else []
 
 
-def _failed(read: _FileRead, opened: OpenCog, why: str) -> BatchError | TransientError:
+def _unreadable(part: FilePart, opened: OpenCog, why: str) -> BatchError | TransientError:
     if opened.watch.network:
-        return network_trouble(read.source, why)
-    bands, rows = " ".join(band.name for band in read.bands), f"{read.rows.start} to {read.rows.start + read.rows.length}"
-    msg = f"{read.source.uri} (band {bands}) is damaged, blocks in rows {rows} cannot be decoded: {why}. Deliver the whole file again."
-    return BatchError(msg, reason="unreadable-pixels")
-
-
-def _outside(nodata: float | None, dtype: np.dtype[Any]) -> float:
-    if np.issubdtype(dtype, np.floating):
-        return float("nan") if nodata is None else nodata
-    limits = np.iinfo(dtype)
-    return nodata if nodata is not None and limits.min <= nodata <= limits.max else 0
+        return network_trouble(part.source, why)
+    bands, rows = " ".join(band.name for band in part.bands), f"{part.rows.start} to {part.rows.start + part.rows.length}"
+    msg = f"{part.source.uri} (band {bands}) is damaged in rows {rows}: {why}. Deliver the whole file again."
+    return BatchError(msg, reason=UNREADABLE)
