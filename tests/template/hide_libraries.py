@@ -21,7 +21,7 @@ def enter() -> None:
 
 
 def mount(source: bytes | None, target: bytes, flags: int) -> None:
-    """Put ``source`` over ``target`` as mount(2) does, or only set ``flags``. Raises OSError."""
+    """Put ``source`` over ``target`` as the system call does, or only set ``flags``. Raises OSError."""
     if ctypes.CDLL(None, use_errno=True).mount(source, target, None, ctypes.c_ulong(flags), None):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), os.fsdecode(target))

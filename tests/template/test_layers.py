@@ -76,7 +76,8 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             pytest.skip("no build of this architecture; CLAYLINE_BUILD=1 builds both (a minute each)")
         return architecture, BUILT_TEMPLATE
     folder = tmp_path_factory.mktemp(architecture) / "build"
-    path = f"{SAM.parent}{os.pathsep}{os.environ['PATH']}"
+    # As `make build` does: sam and the layers' makefiles take the Python of the path, and sam's own environment has no pip.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": path, "CLAYLINE_ARCH": architecture}
     command = [str(SAM), "build", "--no-cached", "--build-dir", str(folder), "--parameter-overrides", f"Architecture={architecture}"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
