@@ -168,7 +168,8 @@ def memory_sizes() -> dict[str, int]:
 
 def beside() -> dict[str, float]:
     """Give the dollars of a scene beside the endpoint, by what they are for."""
-    # With less memory than its seconds were measured for, tile has less of two processors and takes as much longer: the product stays.
+    # Tile's seconds were measured on two processors. With less memory it has less of them and takes as much longer, for
+    # the same product.
     memory = {**memory_sizes(), "tile": TILE_MB}
     batches = math.ceil(SCENE_CHIPS / CHIPS_PER_BATCH)
     request_mb = SCENE_CHIPS * BANDS * CHIP**2 * 2 / 1e6

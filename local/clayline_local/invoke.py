@@ -56,7 +56,14 @@ def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
     raise LocalCloudError(f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line with it")
 
 
-def invoke(spec: FunctionSpec, event: object, *, environment: Mapping[str, str], isolated: bool, under: Sequence[str] = ()) -> Reply:
+def invoke(
+    spec: FunctionSpec,
+    event: object,
+    *,
+    environment: Mapping[str, str],
+    isolated: bool,
+    under: Sequence[str] = (),
+) -> Reply:
     """Run the function once on ``event``; the rest is ``runtime``'s."""
     with runtime(spec, environment=environment, isolated=isolated, under=under) as call:
         return call(event)

@@ -1,4 +1,7 @@
-"""Run a command where the files that a list names are empty: ``python hide_libraries.py LIST COMMAND...``, in a mount namespace."""
+"""Run a command in a mount namespace where the files that a list names are empty.
+
+python hide_libraries.py LIST COMMAND...
+"""
 
 import contextlib
 import ctypes

@@ -1,9 +1,9 @@
 """What Lambda's image for Python 3.13 has, and what of this machine it has not.
 
-The image is Amazon Linux 2023. Its documents say glibc 2.34 and gcc 11 ("Improved toolchain: gcc, binutils, and glibc" in the AL2023 user
-guide). Which libraries a wheel may leave to the system is manylinux's list (auditwheel's manylinux-policy.json, ``lib_whitelist``); of that
-list only these stand here, because Lambda's image is cut smaller: libexpat.so.1 is on it, and not in the image (rasterio-wheels issue 136,
-eoapi-cdk issue 181), nor is anything of X11, GLib or OpenGL.
+The image is Amazon Linux 2023. Its documents say glibc 2.34 and gcc 11 ("Improved toolchain: gcc, binutils, and glibc"
+in the AL2023 user guide). Which libraries a wheel may leave to the system is manylinux's list (auditwheel's
+manylinux-policy.json, ``lib_whitelist``). Of that list only these stand here: libexpat.so.1 is on it too, and not in
+the image (rasterio-wheels issue 136, eoapi-cdk issue 181). A name comes in here when it is known to be there.
 """
 
 import os
@@ -60,9 +60,10 @@ def _too_new(version: str) -> bool:
 
 
 def hidden_files() -> list[Path]:
-    """Give this machine's shared libraries that Lambda's image lacks, but for those that the interpreter itself is linked with."""
+    """Give this machine's shared libraries that Lambda's image lacks, but for those that the interpreter needs."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/sbin", "/usr/sbin"))
-    cache = subprocess.run([shutil.which("ldconfig", path=path) or "ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    command = [shutil.which("ldconfig", path=path) or "ldconfig", "-p"]
+    cache = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     known = {name: Path(where) for name, where in re.findall(r"^\s+(\S+) \(.*\) => (.+)$", cache, re.MULTILINE)}
     folders = {where.parent.resolve() for where in known.values()}
     everything = {file.resolve() for folder in folders for file in folder.glob("lib*.so*") if file.is_file()}
@@ -73,7 +74,8 @@ def hidden_files() -> list[Path]:
 def _interpreter() -> Iterator[Path]:
     yield Path(sys.executable).resolve()
     # Tk is no part of Lambda's Python, and brings half a desktop with it, libexpat among that.
-    yield from (file for file in Path(sysconfig.get_config_var("DESTSHARED")).glob("*.so") if not file.name.startswith("_tkinter."))
+    modules = Path(sysconfig.get_config_var("DESTSHARED")).glob("*.so")
+    yield from (file for file in modules if not file.name.startswith("_tkinter."))
 
 
 def _closure(files: Iterable[Path], known: dict[str, Path]) -> set[Path]:

@@ -1,4 +1,4 @@
-"""What a shared library asks of the machine that loads it, read from the file: for any architecture, with nothing run."""
+"""What a shared library asks of the machine that loads it, read from the file: any architecture, nothing run."""
 
 import struct
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def read(path: Path) -> SharedLibrary | None:
     machine: int = struct.unpack_from("<H", data, 18)[0]
     headers, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
     segments = [struct.unpack_from("<IIQQQQ", data, headers + index * size) for index in range(count)]
-    loads: list[tuple[int, int, int]] = [(address, offset, length) for kind, _, offset, address, _, length in segments if kind == _LOAD]
+    loads: list[tuple[int, int, int]] = [(each[3], each[2], each[5]) for each in segments if each[0] == _LOAD]
 
     def place(address: int) -> int:
         return next(offset + address - start for start, offset, length in loads if start <= address < start + length)
@@ -63,6 +63,6 @@ def read(path: Path) -> SharedLibrary | None:
         path=path,
         machine=machine,
         needed=tuple(text(strings + value) for tag, value in entries if tag == _NEEDED),
-        search=tuple(Path(folder.replace("$ORIGIN", origin)) for line in folders for folder in line.split(":") if folder),
+        search=tuple(Path(folder.replace("$ORIGIN", origin)) for folder in ":".join(folders).split(":") if folder),
         versions=frozenset(versions),
     )

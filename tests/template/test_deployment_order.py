@@ -1,4 +1,4 @@
-"""The documents' own commands, walked over sam's own reading of samconfig.toml: which parameters each deployment would use."""
+"""The documents' commands, walked over sam's own reading of samconfig.toml: the parameters of each deployment."""
 
 import json
 import os
@@ -17,6 +17,7 @@ ROOT = TEMPLATE.parent
 SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 CONFIG = ROOT / "samconfig.toml"
 DIGEST = f"sha256:{'0' * 64}"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PARAMETERS = re.compile(r"^parameter_overrides = \[.*?^\]", re.MULTILINE | re.DOTALL)
 
 # Under sam's own Python: gives what each command line would deploy, and stops where it would begin to.
@@ -54,16 +55,17 @@ def deployments(steps: Sequence[tuple[str, Sequence[str]]], folder: Path) -> lis
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
     environment |= {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-central-1"}
     command = [str(SAM_PYTHON), "-c", READ]
-    done = subprocess.run(command, input=json.dumps(inputs), env=environment, capture_output=True, text=True, check=False)
+    given = json.dumps(inputs)
+    done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
 def steps(document: str, config: str) -> list[tuple[str, list[str]]]:
-    """Follow a document: a block of TOML changes the first environment's parameters, a command deploys what then stands there."""
+    """Follow a document: a block of TOML changes the default parameters, a command deploys what then stands there."""
     found = []
-    for kind, block in re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    for kind, block in BLOCK.findall((ROOT / document).read_text(encoding="utf-8")):
         if kind == "toml":
             assert PARAMETERS.fullmatch(block.strip()), block
             config = PARAMETERS.sub(block.strip().replace("sha256:...", DIGEST), config, count=1)
@@ -83,7 +85,11 @@ CLAY = {**CREATED, "ModelFolder": "clay-fp16-loss-v1.5"}
         ("docs/model.md", [{"EndpointMode": "none"}, CLAY, {**CLAY, "ModelRevision": "2"}]),
     ],
 )
-def test_a_documents_deployments_keep_what_the_ones_before_made(document: str, expected: list[dict[str, str]], tmp_path: Path) -> None:
+def test_deployments_keep_what_the_ones_before_made(
+    document: str,
+    expected: list[dict[str, str]],
+    tmp_path: Path,
+) -> None:
     walked = steps(document, CONFIG.read_text(encoding="utf-8"))
     # Last of all what everybody types some day: the bare command.
     found = deployments([*walked, (walked[-1][0], ["deploy"])], tmp_path)

@@ -76,7 +76,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             pytest.skip("no build of this architecture; CLAYLINE_BUILD=1 builds both (a minute each)")
         return architecture, BUILT_TEMPLATE
     folder = tmp_path_factory.mktemp(architecture) / "build"
-    # As `make build` does: sam and the layers' makefiles take the Python of the path, and sam's own environment has no pip.
+    # As `make build` does: sam and the makefiles take the Python of the path, and sam's own environment has no pip.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": path, "CLAYLINE_ARCH": architecture}
     command = [str(SAM), "build", "--no-cached", "--build-dir", str(folder), "--parameter-overrides", f"Architecture={architecture}"]
@@ -93,7 +93,7 @@ def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
 
 
 def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
-    """The package installer and the makefiles choose wheels each in their own way; a wrong one would show only on Lambda."""
+    """The installer and the makefiles choose wheels each in their own way; a wrong one would show only on Lambda."""
     architecture, template = built
     layers = {layer for spec in expand(template, LOCAL_PARAMETERS).functions().values() for layer in spec.layers}
     machines = Counter(library.machine for library in lambda_image.shared_libraries(layers))
@@ -155,14 +155,15 @@ STRANGE = {
 
 @pytest.fixture(scope="session")
 def under_lambda(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What a command starts with to run without the shared libraries that this machine has and Lambda's image has not."""
+    """What a command starts with to run without this machine's shared libraries that Lambda's image has not."""
     hidden = lambda_image.hidden_files()
     names = tmp_path_factory.mktemp("hidden") / "libraries"
     names.write_text("".join(f"{file}\n" for file in hidden), encoding="utf-8")
     prefix = [sys.executable, "-I", hide_libraries.__file__, str(names)]
-    done = subprocess.run([*prefix, sys.executable, "-c", SIZES, str(names)], capture_output=True, text=True, check=False)
+    command = [*prefix, sys.executable, "-c", SIZES, str(names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "PermissionError" in done.stderr:
-        pytest.skip(f"this machine lets no process have its own mounts, so its libraries cannot be hidden: {done.stderr.splitlines()[-1]}")
+        pytest.skip(f"no process may have its own mounts here, to hide libraries: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) <= {"0"}, "a library is not hidden"
     return prefix
@@ -174,8 +175,12 @@ SIZES = "import os, sys; print(*(os.stat(name).st_size for name in open(sys.argv
 
 @pytest.mark.skipif(not SAM.exists(), reason="needs AWS's emulator in .venv-sam; `make .venv-sam` makes it")
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_built_functions_start_under_the_lambda_runtime(built: tuple[str, Path], under_lambda: list[str], function: str) -> None:
-    """Only the function, its layers, the runtime and its image's libraries are there: what lacks something fails here as on Lambda."""
+def test_built_functions_start_under_the_lambda_runtime(
+    built: tuple[str, Path],
+    under_lambda: list[str],
+    function: str,
+) -> None:
+    """Only the function, its layers, the runtime and its image's libraries are there: a lack fails as on Lambda."""
     architecture, template = built
     if architecture != {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]:
         pytest.skip(f"this machine cannot run {architecture}")
