@@ -58,6 +58,7 @@ def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         "CLAYLINE_CHIPS_PER_BATCH": "64.5",
         "CLAYLINE_ANY_GSD": "perhaps",
         "CLAYLINE_BOA": "maybe",
+        "CLAYLINE_VECTOR_ENCODING": "smallest",
         "CLAYLINE_SOURCE_CREATOR": "",
     }
     for name, value in wrong.items():
@@ -73,6 +74,7 @@ def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatc
         "ANY_GSD": "true",
         "TIFF_DATETIME": "false",
         "BOA": "not-applied",
+        "VECTOR_ENCODING": "compact",
         "MIN_VALID_FRACTION": "0.25",
         "LEASE_SECONDS": "900",
     }.items():

@@ -201,6 +201,7 @@ class Pipeline:
                 "tiff_datetime": False,
                 "creator": "the tests",
                 "thresholds": Thresholds(),
+                "encoding": VectorEncoding.PORTABLE,
                 "lease": timedelta(minutes=5),
                 "chips_per_batch": chips_per_batch,
                 "memory_budget": 50_000_000,

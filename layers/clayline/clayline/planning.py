@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from clayline.batch import Job, block_grid, lay_batches, lay_jobs
+from clayline.encoding import VectorEncoding
 from clayline.errors import LeaseHeldError, SceneError, TransientError
 from clayline.intake import Landing
 from clayline.item import BandAsset
@@ -58,6 +59,7 @@ class PlanOptions:
     tiff_datetime: bool
     creator: str
     thresholds: Thresholds
+    encoding: VectorEncoding
     lease: timedelta
     chips_per_batch: int
     memory_budget: int
@@ -71,6 +73,7 @@ class PlanOptions:
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,
             **self.thresholds.model_dump(),
+            "vector_encoding": self.encoding.value,
             **({"object_metadata": dict(source.identity)} if source.identity else {}),
         }
 
@@ -173,6 +176,7 @@ class Planning:
             ),
             options=options,
             thresholds=self.options.thresholds,
+            encoding=self.options.encoding,
             jobs=(),
             batches=(),
             output_prefix=prefix,

@@ -3,6 +3,7 @@
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clayline.encoding import VectorEncoding
 from clayline.errors import SettingsError
 from clayline.radiometry import BoaOverride
 
@@ -33,6 +34,7 @@ class PlanSettings(CommonSettings):
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)
     min_valid_fraction: float = Field(default=0.0, ge=0, le=1)
     max_cloud_fraction: float = Field(default=1.0, ge=0, le=1)
+    vector_encoding: VectorEncoding = VectorEncoding.PORTABLE
     lease_seconds: int = Field(default=300, ge=1)
     chips_per_batch: int = Field(default=64, ge=1, le=4096)
     memory_budget_mb: int = Field(default=512, ge=16)
