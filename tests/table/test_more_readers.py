@@ -58,8 +58,8 @@ row = context.sql(f"select uci, embeddings, geometry from chips where uci = '{uc
 tell(count, row["uci"], row["embeddings"], bytes(row["geometry"])[:1] == bytes([1]))
 """,
     "sedonadb": """
-import sedona.db
-context = sedona.db.connect()
+import sedonadb
+context = sedonadb.connect()
 context.read_parquet(path).to_view("chips")
 count = context.sql("select count(*) as n from chips").to_arrow_table()["n"][0].as_py()
 found = context.sql(f"select uci, embeddings, ST_AsText(geometry) as wkt from chips where uci = '{uci}'").to_arrow_table()

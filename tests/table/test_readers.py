@@ -180,7 +180,7 @@ def gpio(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 
 @pytest.mark.parametrize("which", ["file", "fiji"])
-def test_gpio_check_passes(which: str, gpio: tuple[Path, dict[str, str]], request: pytest.FixtureRequest) -> None:
+def test_gpio_check_passes(which: str, gpio: tuple[Path, dict[str, str]], file: Path, fiji: Path) -> None:
     command, environment = gpio
     done = subprocess.run(
         [command, "check", "all", {"file": file, "fiji": fiji}[which]], env=environment, capture_output=True, text=True, check=False
