@@ -135,6 +135,8 @@ lock: setup ## compile the lock files
 	  $(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt requirements/layer-$$layer.in \
 	    -o layers/$$layer/requirements.txt --custom-compile-command "make lock"; \
 	done
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps requirements/layer-raster-expat.in \
+	  -o layers/raster/expat.txt --custom-compile-command "make lock"
 
 clean:
 	rm -rf .venv .venv-* .aws-sam $(OUT)

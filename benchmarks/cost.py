@@ -86,7 +86,9 @@ CALL_OVERHEAD = 1.5
 UPLOAD_MB_PER_SECOND = 100.0
 """From a function to S3 and back; assumed."""
 TILE_CHIPS_PER_SECOND = 215.0
-"""Measured: the slower layout of docs/benchmarks.md, local disk."""
+"""Measured: the slower layout of docs/benchmarks.md, local disk, two processors."""
+TILE_MB = 2 * 1_769
+"""What has two processors on Lambda, where 1,769 MB have one."""
 PLAN_SECONDS, SETTLE_SECONDS, COLLECT_SECONDS = 41 / 152_100, 129 / 2_377, 27 / 152_100
 """Measured in benchmarks/scale.py: a chip, a batch, a chip."""
 CHIPS_PER_BATCH, TILE_BUDGET_MB = 64, 512
@@ -148,22 +150,27 @@ def cost(instance: Instance, processor: str, precision: str, speed: float, basis
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a template without minding CloudFormation's tags."""
+    """Reads a template; of CloudFormation's tags it minds !Ref alone."""
 
 
 _Loader.add_multi_constructor("!", lambda *_: None)
+_Loader.add_constructor("!Ref", lambda _, node: node.value)
 
 
 def memory_sizes() -> dict[str, int]:
-    """Give each function's memory in MB, from the template."""
+    """Give each function's memory in MB, from the template; where that is a parameter, its default."""
     template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     functions = {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == "AWS::Serverless::Function"}
-    return {name.removesuffix("Function").lower(): properties["MemorySize"] for name, properties in functions.items()}
+    parameters = template["Parameters"]
+    sizes = {name.removesuffix("Function").lower(): properties["MemorySize"] for name, properties in functions.items()}
+    return {name: size if isinstance(size, int) else parameters[size]["Default"] for name, size in sizes.items()}
 
 
 def beside() -> dict[str, float]:
     """Give the dollars of a scene beside the endpoint, by what they are for."""
-    memory = memory_sizes()
+    # Tile's seconds were measured on two processors. With less memory it has less of them and takes as much longer, for
+    # the same product.
+    memory = {**memory_sizes(), "tile": TILE_MB}
     batches = math.ceil(SCENE_CHIPS / CHIPS_PER_BATCH)
     request_mb = SCENE_CHIPS * BANDS * CHIP**2 * 2 / 1e6
     jobs = math.ceil(request_mb / TILE_BUDGET_MB)

@@ -56,20 +56,33 @@ def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
     raise LocalCloudError(f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line with it")
 
 
-def invoke(spec: FunctionSpec, event: object, *, environment: Mapping[str, str], isolated: bool) -> Reply:
+def invoke(
+    spec: FunctionSpec,
+    event: object,
+    *,
+    environment: Mapping[str, str],
+    isolated: bool,
+    under: Sequence[str] = (),
+) -> Reply:
     """Run the function once on ``event``; the rest is ``runtime``'s."""
-    with runtime(spec, environment=environment, isolated=isolated) as call:
+    with runtime(spec, environment=environment, isolated=isolated, under=under) as call:
         return call(event)
 
 
 @contextlib.contextmanager
 def runtime(
-    spec: FunctionSpec, *, environment: Mapping[str, str], isolated: bool, log: IO[bytes] | None = None
+    spec: FunctionSpec,
+    *,
+    environment: Mapping[str, str],
+    isolated: bool,
+    log: IO[bytes] | None = None,
+    under: Sequence[str] = (),
 ) -> Iterator[Callable[[object], Reply]]:
     """Keep the function's runtime up, as Lambda keeps an environment warm; gives what runs it on an event.
 
     ``environment`` says where AWS is. ``isolated`` leaves out everything installed in this environment but the runtime client: right for
     what `sam build` made, whose layers hold all it needs. ``log`` takes what the function and the runtime print, else standard error does.
+    ``under`` is a command that becomes the one it is given, such as one that leaves the machine's mounts first.
     Raises LocalCloudError if the emulator does not come up.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder, reserved_port() as address, reserved_port() as runtime:
@@ -80,6 +93,7 @@ def runtime(
             search_path.append(folder)
             python = str(Path(sys.executable).resolve())  # the interpreter that the environment was made from, without its packages
         command = [
+            *under,
             str(emulator()),
             *("--runtime-interface-emulator-address", f"127.0.0.1:{address}"),
             *("--runtime-api-address", f"127.0.0.1:{runtime}"),

@@ -154,7 +154,11 @@ def _tell_next(folder: ModelFolder, uploaded: Uploaded, image: str | None, *, st
     else:
         parameters.append("ImageDigest=sha256:...")
     to = f"STACK={stack}" if stack else f"ENDPOINT=... BUCKET=... # outputs EndpointName and WorkBucket of the stack over {uploaded.uri}"
-    print("next      sam deploy" + (f" --stack-name {stack}" if stack else "") + f" --parameter-overrides {' '.join(parameters)}")
+    # Not for the command line: what was said there only, the next deployment takes back.
+    print("next      samconfig.toml, among the parameter_overrides of the stack" + (f" {stack}:" if stack else ":"))
+    for parameter in parameters:
+        print(f'            "{parameter}",')
+    print("          sam deploy # with --config-env, if the stack is not that of the default environment")
     print(f"          make smoke-test FOLDER={folder.path} {to}")
 
 

@@ -71,7 +71,10 @@ def test_a_folder_is_uploaded_and_registered_once(cloud: Cloud, publish: Publish
     arguments = ("model", "--folder", folder, "--bucket", bucket, "--image", IMAGE)
     first = publish(*arguments)
     assert (first.status, first.err) == (0, "")
-    assert "EndpointMode=create ModelFolder=once-v1.0 ImageRepository=clayline/model ImageDigest=sha256:aaa" in first.out
+    for parameter in ("EndpointMode=create", "ModelFolder=once-v1.0", "ImageRepository=clayline/model"):
+        assert f'"{parameter}",\n' in first.out
+    assert '"ImageDigest=sha256:aaa' in first.out
+    assert "--parameter-overrides" not in first.out, "the next deployment would take back what was only said there"
     names = {"tiny.onnx", "card.md", "metrics.json", "manifest.json"}
     assert {key for key in cloud.keys(bucket) if key.startswith("models/")} == {f"models/once-v1.0/{name}" for name in names}
 

@@ -3,12 +3,14 @@
 import os
 import platform
 import re
-import struct
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.template import hide_libraries, lambda_image
+from tests.template.shared_libraries import SharedLibrary
 
 from clayline_local.invoke import BUILT_TEMPLATE, invoke
 from clayline_local.moto_process import MotoServer
@@ -74,7 +76,8 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             pytest.skip("no build of this architecture; CLAYLINE_BUILD=1 builds both (a minute each)")
         return architecture, BUILT_TEMPLATE
     folder = tmp_path_factory.mktemp(architecture) / "build"
-    path = f"{SAM.parent}{os.pathsep}{os.environ['PATH']}"
+    # As `make build` does: sam and the makefiles take the Python of the path, and sam's own environment has no pip.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": path, "CLAYLINE_ARCH": architecture}
     command = [str(SAM), "build", "--no-cached", "--build-dir", str(folder), "--parameter-overrides", f"Architecture={architecture}"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -90,16 +93,46 @@ def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
 
 
 def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
-    """The package installer and the makefile choose wheels each in their own way; a wrong one would show only on Lambda."""
+    """The installer and the makefiles choose wheels each in their own way; a wrong one would show only on Lambda."""
     architecture, template = built
-    machines: dict[int, int] = {}
     layers = {layer for spec in expand(template, LOCAL_PARAMETERS).functions().values() for layer in spec.layers}
-    for file in (file for layer in layers for file in layer.rglob("*.so*") if file.is_file()):
-        head = file.read_bytes()[:20]
-        if head[:4] == b"\x7fELF":
-            machine = struct.unpack_from("<H", head, 18)[0]
-            machines[machine] = machines.get(machine, 0) + 1
+    machines = Counter(library.machine for library in lambda_image.shared_libraries(layers))
     assert set(machines) == {{"x86_64": 62, "arm64": 183}[architecture]}, f"ELF e_machine, and how many files have it: {machines}"
+
+
+def test_built_functions_bring_every_library_that_lambda_lacks(built: tuple[str, Path]) -> None:
+    architecture, template = built
+    expat = 0
+    for spec in expand(template, LOCAL_PARAMETERS).functions().values():
+        libraries = lambda_image.shared_libraries((spec.code, *spec.layers))
+        assert libraries
+        assert not lambda_image.missing(libraries), f"{spec.name} on {architecture}"
+        too_new = {library.path.name: versions for library in libraries if (versions := lambda_image.too_new(library))}
+        assert not too_new, f"{spec.name} on {architecture}"
+        # The same question of the same files less one, so that it is known to be asked.
+        without = [library for library in libraries if library.path.name != "libexpat.so.1"]
+        if len(without) < len(libraries):
+            expat += 1
+            assert set(lambda_image.missing(without)) == {"libexpat.so.1"}
+            found = next(library.path for library in libraries if library.path.name == "libexpat.so.1")
+            assert "Expat maintainers" in found.with_name("libexpat-COPYING").read_text(encoding="utf-8")
+    assert expat == 2, "plan and tile have GDAL"
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("GLIBC_2.34", []),
+        ("GLIBC_2.4", []),
+        ("GLIBC_2.35", ["GLIBC_2.35"]),
+        ("GLIBC_ABI_DT_RELR", ["GLIBC_ABI_DT_RELR"]),
+        ("GLIBCXX_3.4.30", ["GLIBCXX_3.4.30"]),
+        ("XZ_5.0", []),
+    ],
+)
+def test_symbols_newer_than_lambdas_are_told(version: str, told: list[str], tmp_path: Path) -> None:
+    library = SharedLibrary(path=tmp_path, machine=62, needed=(), search=(), versions=frozenset({version}))
+    assert lambda_image.too_new(library) == told
 
 
 # A message that no function knows: it imports, reads its settings, reaches its clients, and says what became of the message.
@@ -120,16 +153,40 @@ STRANGE = {
 }
 
 
+@pytest.fixture(scope="session")
+def under_lambda(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a command starts with to run without this machine's shared libraries that Lambda's image has not."""
+    hidden = lambda_image.hidden_files()
+    names = tmp_path_factory.mktemp("hidden") / "libraries"
+    names.write_text("".join(f"{file}\n" for file in hidden), encoding="utf-8")
+    prefix = [sys.executable, "-I", hide_libraries.__file__, str(names)]
+    command = [*prefix, sys.executable, "-c", SIZES, str(names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "PermissionError" in done.stderr:
+        pytest.skip(f"no process may have its own mounts here, to hide libraries: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) <= {"0"}, "a library is not hidden"
+    return prefix
+
+
+# The sizes of the files that a list names.
+SIZES = "import os, sys; print(*(os.stat(name).st_size for name in open(sys.argv[1]).read().splitlines()))"
+
+
 @pytest.mark.skipif(not SAM.exists(), reason="needs AWS's emulator in .venv-sam; `make .venv-sam` makes it")
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_built_functions_start_under_the_lambda_runtime(built: tuple[str, Path], function: str) -> None:
-    """Only the function, its layers and the runtime are there: a layer that lacks something fails here as it would on Lambda."""
+def test_built_functions_start_under_the_lambda_runtime(
+    built: tuple[str, Path],
+    under_lambda: list[str],
+    function: str,
+) -> None:
+    """Only the function, its layers, the runtime and its image's libraries are there: a lack fails as on Lambda."""
     architecture, template = built
     if architecture != {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]:
         pytest.skip(f"this machine cannot run {architecture}")
     with MotoServer() as server:
         spec = expand(template, LOCAL_PARAMETERS, sqs_endpoint=server.url).functions()[function]
-        reply = invoke(spec, STRANGE, environment=server.environment(), isolated=True)
+        reply = invoke(spec, STRANGE, environment=server.environment(), isolated=True, under=under_lambda)
     assert not reply.failed, reply.payload
     # settle drops what no retry could cure; the others give it back, and it ends in their dead-letter queue.
     given_back = [] if function == "SettleFunction" else [{"itemIdentifier": STRANGE["Records"][0]["messageId"]}]

@@ -230,6 +230,18 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
     }
 
 
+def test_memory_fits_a_new_account_and_can_be_raised(stack: Stack) -> None:
+    """A new account refuses a function of more than 3,008 MB, and with it the whole stack."""
+    assert all(spec.memory <= 3008 for spec in stack.functions().values())
+    more = {"PlanMemory": "4096", "TileMemory": "3538", "CollectMemory": "10240"}
+    raised = expand(TEMPLATE, {**LOCAL_PARAMETERS, **more}).functions()
+    assert {name: spec.memory for name, spec in raised.items() if spec.memory != stack.functions()[name].memory} == {
+        "PlanFunction": 4096,
+        "TileFunction": 3538,
+        "CollectFunction": 10240,
+    }
+
+
 def test_every_function_has_a_role_and_logs_of_its_own(stack: Stack) -> None:
     functions = [function.properties for function in stack.of_type("AWS::Lambda::Function")]
     assert len({function["Role"] for function in functions}) == len(functions)
