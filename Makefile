@@ -7,7 +7,7 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-publish setup-model bench lock build image local-cloud local-invoke starter clay \
+.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model bench lock build image local-cloud local-invoke starter clay \
   python311 publish-model smoke-test clean
 .DEFAULT_GOAL := demo
 
@@ -15,7 +15,7 @@ demo: setup ## embed the bundled scene on this machine
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
 test: setup ## everything, the built functions and layers among it
-	$(MAKE) -j3 setup-sam setup-gpio setup-publish setup-model check build
+	$(MAKE) -j3 setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model check build
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
 	$(BIN)/pytest -q -n 2 --dist loadfile -m pipeline
 
@@ -37,6 +37,8 @@ setup: .venv/.ready
 
 setup-sam: .venv-sam/.ready
 setup-gpio: .venv-gpio/.ready
+setup-readers: .venv-readers/.ready
+setup-spark: .venv-spark35/.ready .venv-spark4/.ready
 setup-publish: .venv-publish/.ready
 .venv-%/.ready: requirements/%.txt .venv/.ready
 	$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
@@ -120,7 +122,7 @@ smoke-test: setup setup-publish ## one asynchronous call of a deployed ENDPOINT 
 	  $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(TOKEN),--token "$(TOKEN)")
 
 lock: setup ## compile the lock files
-	for name in dev sam gpio; do \
+	for name in dev sam gpio readers spark35 spark4; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes --universal --no-header; \
 	done
 	$(BIN)/uv pip compile -q requirements/publish.in -o requirements/publish.txt --python-version 3.13 --generate-hashes --universal --no-header \

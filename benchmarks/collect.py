@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1] / "layers" / "clayline"))
 
 from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.encoding import VectorEncoding
 from clayline.spool import VectorSpool
 from clayline.table.geoparquet import ROW_GROUP_ROWS, write_geoparquet
 
@@ -42,7 +43,7 @@ WIDE = 390
 SIDE = 0.0023
 """Degrees, about 250 px of 1 m at 45 degrees."""
 
-TARGET_RATIO, TARGET_SIZE, TARGET_PEAK_MB = 4.0, 0.84, 250
+TARGET_RATIO, TARGET_SIZES, TARGET_PEAK_MB = 4.0, {VectorEncoding.PORTABLE: 0.94, VectorEncoding.COMPACT: 0.84}, 250
 
 
 def vectors(start: int, count: int, *, isotropic: bool = False) -> NDArray[np.float32]:
@@ -141,19 +142,23 @@ def measured_from_here() -> float:
     return resident("VmRSS")
 
 
-def ours(folder: Path, rows: int, row_group_rows: int, *, isotropic: bool = False) -> dict[str, float]:
+def ours(
+    folder: Path, rows: int, row_group_rows: int, *, isotropic: bool = False, encoding: VectorEncoding = VectorEncoding.PORTABLE
+) -> dict[str, float]:
     """Write from the spool, reading included. A few rows go first: pyarrow imports pandas at its first array, where there is one."""
     path = folder / "ours.parquet"
     with VectorSpool(folder / "spool", 10, DIMENSIONS) as spool:
         fill(spool, 10)
-        write_geoparquet(path, columns=scene(), chunks=chunks(spool, plan(10)), metadata={})
+        write_geoparquet(path, columns=scene(), chunks=chunks(spool, plan(10)), metadata={}, encoding=encoding)
     with VectorSpool(folder / "spool", rows, DIMENSIONS) as spool:
         fill(spool, rows, isotropic=isotropic)
         planned = plan(rows)
         os.sync()
         before = measured_from_here()
         start, cpu = time.perf_counter(), time.process_time()
-        count = write_geoparquet(path, columns=scene(), chunks=chunks(spool, planned), metadata={}, row_group_rows=row_group_rows)
+        count = write_geoparquet(
+            path, columns=scene(), chunks=chunks(spool, planned), metadata={}, row_group_rows=row_group_rows, encoding=encoding
+        )
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         peak = resident("VmHWM")
     assert count == rows
@@ -196,7 +201,7 @@ def geopandas_writer(folder: Path, rows: int) -> dict[str, float]:
         "compression_level": 1,
         "write_covering_bbox": True,
         "use_dictionary": ["source_url", "source_model", "loss_metric", "source_creator"],
-        "column_encoding": {"embeddings.list.element": "BYTE_STREAM_SPLIT"},
+        "column_encoding": {"embeddings.list.element": "PLAIN"},
     }
     frame.head(10).to_parquet(path, **options)
     os.sync()
@@ -265,6 +270,9 @@ def compare(folder: Path) -> list[dict[str, object]]:
     ratio, size = theirs["seconds"] / mine["seconds"], mine["bytes"] / raw
     (folder / "geopandas.parquet").unlink()
     worst = in_process(folder, "isotropic", ROWS)
+    compact = in_process(folder, "compact", ROWS)
+    most, least = TARGET_SIZES[VectorEncoding.PORTABLE], TARGET_SIZES[VectorEncoding.COMPACT]
+    small = compact["bytes"] / raw
     large = in_process(folder, "ours", LARGE_ROWS)
     return [
         {"name": "collect.seconds", "value": round(mine["seconds"], 2)},
@@ -272,7 +280,9 @@ def compare(folder: Path) -> list[dict[str, object]]:
         {"name": "collect.times_geopandas", "value": round(ratio, 2), "target": f">= {TARGET_RATIO}", "met": ratio >= TARGET_RATIO},
         {"name": "collect.cpu_seconds", "value": round(mine["cpu_seconds"], 2)},
         {"name": "collect.times_geopandas_cpu", "value": round(theirs["cpu_seconds"] / mine["cpu_seconds"], 2)},
-        {"name": "collect.size_of_raw", "value": round(size, 4), "target": f"<= {TARGET_SIZE}", "met": size <= TARGET_SIZE},
+        {"name": "collect.size_of_raw", "value": round(size, 4), "target": f"<= {most}", "met": size <= most},
+        {"name": "collect.compact_size_of_raw", "value": round(small, 4), "target": f"<= {least}", "met": small <= least},
+        {"name": "collect.compact_seconds", "value": round(compact["seconds"], 2)},
         {"name": "collect.size_of_raw_isotropic", "value": round(worst["bytes"] / raw, 4)},
         {"name": "collect.geopandas_size_of_raw", "value": round(theirs["bytes"] / raw, 4)},
         {
@@ -318,7 +328,7 @@ def main() -> None:
     """Run, print, and fail where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row-groups", action="store_true")
-    parser.add_argument("--one", choices=["ours", "isotropic", "geopandas"], help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=["ours", "isotropic", "compact", "geopandas"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--row-group-rows", type=int, help=argparse.SUPPRESS)
@@ -327,7 +337,9 @@ def main() -> None:
         if arguments.one == "geopandas":
             one = geopandas_writer(arguments.folder, arguments.rows)
         else:
-            one = ours(arguments.folder, arguments.rows, arguments.row_group_rows, isotropic=arguments.one == "isotropic")
+            encoding = VectorEncoding.COMPACT if arguments.one == "compact" else VectorEncoding.PORTABLE
+            isotropic = arguments.one == "isotropic"
+            one = ours(arguments.folder, arguments.rows, arguments.row_group_rows, isotropic=isotropic, encoding=encoding)
         print(json.dumps(one))
         return
     folder = Path(tempfile.mkdtemp(prefix="clayline-bench-"))

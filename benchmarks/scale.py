@@ -29,6 +29,7 @@ from tests.server.model_folders import build_model_folder  # noqa: E402
 from clayline.aws.ledger import DynamoLedger  # noqa: E402 - run as a script: the path comes first
 from clayline.cog import CogSource  # noqa: E402
 from clayline.collecting import Collecting  # noqa: E402
+from clayline.encoding import VectorEncoding  # noqa: E402
 from clayline.intake import Landing, Mode  # noqa: E402
 from clayline.manifest import read_manifest  # noqa: E402
 from clayline.options import PlanOptions  # noqa: E402
@@ -151,6 +152,7 @@ def prepare(root: Path) -> None:
                 creator="benchmark",
                 thresholds=Thresholds(),
                 retry_failed=True,
+                encoding=VectorEncoding.PORTABLE,
                 lease=timedelta(minutes=15),
                 chips_per_batch=64,
                 memory_budget=512_000_000,

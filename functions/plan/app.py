@@ -56,6 +56,7 @@ def planning() -> Planning:
             creator=chosen.source_creator,
             thresholds=Thresholds(min_valid_fraction=chosen.min_valid_fraction, max_cloud_fraction=chosen.max_cloud_fraction),
             retry_failed=chosen.retry_failed,
+            encoding=chosen.vector_encoding,
             lease=timedelta(seconds=chosen.lease_seconds),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,

@@ -61,6 +61,7 @@ def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         "CLAYLINE_ANY_GSD": "perhaps",
         "CLAYLINE_RETRY_FAILED": "once",
         "CLAYLINE_BOA": "maybe",
+        "CLAYLINE_VECTOR_ENCODING": "smallest",
         "CLAYLINE_SOURCE_CREATOR": "",
         "CLAYLINE_NAMES": "s3://scenes/",
         "CLAYLINE_PLACE": "home",
@@ -79,6 +80,7 @@ def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatc
         "TIFF_DATETIME": "false",
         "RETRY_FAILED": "false",
         "BOA": "not-applied",
+        "VECTOR_ENCODING": "compact",
         "MIN_VALID_FRACTION": "0.25",
         "LEASE_SECONDS": "900",
     }

@@ -151,6 +151,7 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
             "creator": "clayline",
             "min_valid_fraction": 0.0,
             "max_cloud_fraction": 1.0,
+            "vector_encoding": "portable",
         },
     }
     run = hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]

@@ -22,6 +22,7 @@ from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.cog import CogSource
 from clayline.collecting import Collecting, SettledRun
+from clayline.encoding import VectorEncoding
 from clayline.errors import BatchError, TransientError
 from clayline.intake import Landing, ObjectCreated, classify
 from clayline.manifest import Manifest, read_manifest
@@ -206,6 +207,7 @@ class Pipeline:
                 "creator": "the tests",
                 "thresholds": Thresholds(),
                 "retry_failed": True,
+                "encoding": VectorEncoding.PORTABLE,
                 "lease": timedelta(minutes=5),
                 "chips_per_batch": chips_per_batch,
                 "memory_budget": 50_000_000,

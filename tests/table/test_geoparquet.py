@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pyarrow.parquet as pq
 import pyproj
@@ -16,13 +17,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
+from benchmarks import collect
 from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.encoding import VectorEncoding
 from clayline.errors import SceneError
 from clayline.table.geoparquet import write_geoparquet
 
 
-def write(path: Path, *chunks: EmbeddingRows, columns: SceneColumns | None = None, row_group_rows: int = 2048) -> pq.ParquetFile:
-    count = write_geoparquet(path, columns=columns or scene_columns(), chunks=chunks, metadata={}, row_group_rows=row_group_rows)
+def write(
+    path: Path,
+    *chunks: EmbeddingRows,
+    columns: SceneColumns | None = None,
+    row_group_rows: int = 2048,
+    encoding: VectorEncoding = VectorEncoding.PORTABLE,
+) -> pq.ParquetFile:
+    shared = columns or scene_columns()
+    count = write_geoparquet(path, columns=shared, chunks=chunks, metadata={}, row_group_rows=row_group_rows, encoding=encoding)
     file = pq.ParquetFile(path)
     assert file.metadata.num_rows == count == sum(len(chunk) for chunk in chunks)
     return file
@@ -87,14 +97,49 @@ def test_values_come_back(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("encoding", VectorEncoding)
+def test_the_header_stands_where_each_reader_looks(tmp_path: Path, encoding: VectorEncoding) -> None:
+    """In the file's own metadata, and in the Arrow schema's, which hides it from pyarrow: a copy that pyarrow makes keeps it."""
+    path = tmp_path / "a.parquet"
+    header = {"clayline": '{"run": "ä"}', "emb": "{}"}
+    write_geoparquet(path, columns=scene_columns(), chunks=[embedding_rows(300)], metadata=header, encoding=encoding)
+    own = {key.decode(): value.decode() for key, value in stored(path).items() if key != b"ARROW:schema"}
+    assert own.keys() == {"geo", "clayline", "emb"}
+    assert {key: own[key] for key in header} == header
+    assert stored_schema(path) == own
+    pq.write_table(pq.read_table(path), tmp_path / "copy.parquet")
+    assert stored_schema(tmp_path / "copy.parquet") == own
+    assert geopandas.read_parquet(tmp_path / "copy.parquet").total_bounds.tolist() == json.loads(own["geo"])["columns"]["geometry"]["bbox"]
+
+
+def stored_schema(path: Path) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+
+
+def test_sizes_are_those_that_are_told(tmp_path: Path) -> None:
+    """Of vectors shaped like Clay's published ones (benchmarks/collect.py): the same ones each time."""
+    vectors = collect.vectors(0, 2048)
+    rows = embedding_rows(len(vectors))
+    rows = dataclasses.replace(rows, embeddings=vectors)
+    columns = dataclasses.replace(scene_columns(), dimensions=vectors.shape[1])
+    sizes = {}
+    for encoding in VectorEncoding:
+        write(tmp_path / encoding, rows, columns=columns, encoding=encoding)
+        sizes[encoding] = (tmp_path / encoding).stat().st_size / vectors.nbytes
+    assert sizes[VectorEncoding.PORTABLE] <= 0.96  # of a small file, the other columns counted; 100,000 rows are measured there
+    assert sizes[VectorEncoding.COMPACT] <= 0.86
+    assert sizes[VectorEncoding.COMPACT] < 0.92 * sizes[VectorEncoding.PORTABLE]
+
+
 def test_loss_and_its_metric_are_null_together(tmp_path: Path) -> None:
     table = write(tmp_path / "a.parquet", embedding_rows(3000, loss=False), columns=scene_columns(loss_metric=None)).read()
     assert table["loss"].null_count == table["loss_metric"].null_count == 3000
 
 
+@pytest.mark.parametrize("encoding", VectorEncoding)
 @pytest.mark.parametrize(("rows", "groups"), [(300, [300]), (2048, [2048]), (5000, [2048, 2048, 904])])
-def test_settings_are_the_measured_ones(tmp_path: Path, rows: int, groups: list[int]) -> None:
-    file = write(tmp_path / "a.parquet", embedding_rows(rows))
+def test_settings_are_the_measured_ones(tmp_path: Path, rows: int, groups: list[int], encoding: VectorEncoding) -> None:
+    file = write(tmp_path / "a.parquet", embedding_rows(rows), encoding=encoding)
     assert [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)] == groups
     dictionaries, split, without_statistics = set(), set(), set()
     for number in range(file.num_row_groups):
@@ -108,7 +153,7 @@ def test_settings_are_the_measured_ones(tmp_path: Path, rows: int, groups: list[
             split |= {name} if "BYTE_STREAM_SPLIT" in column.encodings else set()
             without_statistics |= set() if column.is_stats_set else {name}
     assert dictionaries == {"source_url", "source_model", "loss_metric", "source_creator"}
-    assert split == {"embeddings.list.element"}
+    assert split == ({"embeddings.list.element"} if encoding is VectorEncoding.COMPACT else set())
     assert without_statistics == {"embeddings.list.element", "geometry"}
     first = file.metadata.row_group(0).column(0).statistics
     assert first is not None
@@ -192,7 +237,7 @@ def test_bounding_box_around_a_pole_is_all_longitudes(tmp_path: Path) -> None:
 def test_metadata_of_the_caller_stands_beside_geo(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     given_metadata = {"emb": json.dumps({"emb:dimensions": DIMENSIONS}), "clayline": json.dumps({"crs": "EPSG:32621", "über": "ß"})}
-    write_geoparquet(path, columns=scene_columns(), chunks=[embedding_rows(5)], metadata=given_metadata)
+    write_geoparquet(path, columns=scene_columns(), chunks=[embedding_rows(5)], metadata=given_metadata, encoding=VectorEncoding.PORTABLE)
     found = stored(path)
     assert {key: found[key.encode()].decode() for key in given_metadata} == given_metadata
     assert set(found) == {b"ARROW:schema", b"geo", b"emb", b"clayline"}
@@ -200,8 +245,10 @@ def test_metadata_of_the_caller_stands_beside_geo(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["geo", "ARROW:schema"])
 def test_reserved_metadata_is_refused(tmp_path: Path, key: str) -> None:
+    given_metadata, chunks = {key: "{}"}, [embedding_rows(5)]
+    portable = VectorEncoding.PORTABLE
     with pytest.raises(ValueError, match=key):
-        write_geoparquet(tmp_path / "a.parquet", columns=scene_columns(), chunks=[embedding_rows(5)], metadata={key: "{}"})
+        write_geoparquet(tmp_path / "a.parquet", columns=scene_columns(), chunks=chunks, metadata=given_metadata, encoding=portable)
     assert not list(tmp_path.iterdir())
 
 
@@ -280,7 +327,7 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError("response not there")
 
     with pytest.raises(OSError, match="response not there"):
-        write_geoparquet(path, columns=scene_columns(), chunks=chunks(), metadata={}, row_group_rows=50)
+        write_geoparquet(path, columns=scene_columns(), chunks=chunks(), metadata={}, row_group_rows=50, encoding=VectorEncoding.PORTABLE)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.parquet"]
     assert path.read_bytes() == b"before"
 
@@ -300,7 +347,9 @@ def test_chunks_are_taken_one_by_one_and_let_go(tmp_path: Path) -> None:
             yield chunk
             del chunk
 
-    write_geoparquet(tmp_path / "a.parquet", columns=scene_columns(), chunks=chunks(), metadata={}, row_group_rows=100)
+    write_geoparquet(
+        tmp_path / "a.parquet", columns=scene_columns(), chunks=chunks(), metadata={}, row_group_rows=100, encoding=VectorEncoding.PORTABLE
+    )
     assert len(alive) == 30
     assert most <= 4  # the new one, the one being prepared, the one being encoded, and the generator's last
 

@@ -18,6 +18,7 @@ from duckdb_extensions import import_extension  # type: ignore[import-untyped] #
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
 from clayline.embedding import EmbeddingRows
+from clayline.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 
 GPIO = Path(__file__).parents[2] / ".venv-gpio" / "bin"
@@ -30,19 +31,25 @@ def rows() -> EmbeddingRows:
     return embedding_rows(ROWS)
 
 
+@pytest.fixture(scope="session", params=list(VectorEncoding))
+def encoding(request: pytest.FixtureRequest) -> VectorEncoding:
+    chosen: VectorEncoding = request.param
+    return chosen
+
+
 @pytest.fixture(scope="session")
-def file(tmp_path_factory: pytest.TempPathFactory, rows: EmbeddingRows) -> Path:
+def file(tmp_path_factory: pytest.TempPathFactory, rows: EmbeddingRows, encoding: VectorEncoding) -> Path:
     path = tmp_path_factory.mktemp("file") / "21JYM_20200518_20200518_v001.parquet"
-    write_geoparquet(path, columns=scene_columns(), chunks=[rows], metadata={"clayline": "{}", "emb": "{}"})
+    write_geoparquet(path, columns=scene_columns(), chunks=[rows], metadata={"clayline": "{}", "emb": "{}"}, encoding=encoding)
     return path
 
 
 @pytest.fixture(scope="session")
-def fiji(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fiji(tmp_path_factory: pytest.TempPathFactory, encoding: VectorEncoding) -> Path:
     """A scene across the antimeridian, of a model without a loss."""
     path = tmp_path_factory.mktemp("fiji") / "60KYF_20200518_20200518_v001.parquet"
     chunks = [embedding_rows(FIJI, west=179.511, loss=False)]
-    write_geoparquet(path, columns=scene_columns(loss_metric=None), chunks=chunks, metadata={})
+    write_geoparquet(path, columns=scene_columns(loss_metric=None), chunks=chunks, metadata={}, encoding=encoding)
     return path
 
 
@@ -148,9 +155,9 @@ def test_torchgeo_finds_what_it_takes(file: Path, rows: EmbeddingRows) -> None:
 
 
 @pytest.mark.parametrize("which", ["file", "fiji"])
-def test_geoparquet_validator_finds_it_conformant(which: str, request: pytest.FixtureRequest) -> None:
+def test_geoparquet_validator_finds_it_conformant(which: str, file: Path, fiji: Path) -> None:
     validator = Path(sys.executable).with_name("geoparquet-validator")
-    done = subprocess.run([validator, "check", request.getfixturevalue(which)], capture_output=True, text=True, check=False)
+    done = subprocess.run([validator, "check", {"file": file, "fiji": fiji}[which]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert " FAIL " not in done.stdout
     assert "core: 16 pass, 0 fail" in done.stdout
@@ -173,10 +180,10 @@ def gpio(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 
 @pytest.mark.parametrize("which", ["file", "fiji"])
-def test_gpio_check_passes(which: str, gpio: tuple[Path, dict[str, str]], request: pytest.FixtureRequest) -> None:
+def test_gpio_check_passes(which: str, gpio: tuple[Path, dict[str, str]], file: Path, fiji: Path) -> None:
     command, environment = gpio
     done = subprocess.run(
-        [command, "check", "all", request.getfixturevalue(which)], env=environment, capture_output=True, text=True, check=False
+        [command, "check", "all", {"file": file, "fiji": fiji}[which]], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.answering import Answering
 from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.encoding import VectorEncoding
 from clayline.errors import TransientError
 from clayline.gathering import Gathered, Gathering, sent_order, spool_path
 from clayline.ledger import Ledger, Stage
@@ -30,7 +31,15 @@ GEOJSON = "application/geo+json"
 class WriteTable(Protocol):
     """The table writer: ``clayline.table.geoparquet.write_geoparquet``."""
 
-    def __call__(self, path: Path, *, columns: SceneColumns, chunks: Iterable[EmbeddingRows], metadata: Mapping[str, str]) -> int:
+    def __call__(
+        self,
+        path: Path,
+        *,
+        columns: SceneColumns,
+        chunks: Iterable[EmbeddingRows],
+        metadata: Mapping[str, str],
+        encoding: VectorEncoding,
+    ) -> int:
         """Write rows that come sorted by identifier to a file; gives their number."""
         ...
 
@@ -101,7 +110,13 @@ class Collecting:
             if receipt.counts.written:
                 path = self.scratch / f"{plan.run}.parquet"
                 stack.callback(path.unlink, missing_ok=True)
-                self.write_table(path, columns=columns(plan), chunks=gathering.rows(gathered, spool, order), metadata=file_metadata(plan))
+                self.write_table(
+                    path,
+                    columns=columns(plan),
+                    chunks=gathering.rows(gathered, spool, order),
+                    metadata=file_metadata(plan),
+                    encoding=plan.encoding,
+                )
                 self._put(outputs.parquet, path, plan.run, PARQUET)
                 self._put(outputs.metadata, metadata_json(plan, receipt.counts, self.read_header(path)), plan.run, JSON)
                 self._put(outputs.item, stac_item(plan, gathering.chips.corners, receipt.counts), plan.run, GEOJSON)

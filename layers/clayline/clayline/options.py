@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from clayline.encoding import VectorEncoding
 from clayline.names import AS_THEY_LIE, Names
 from clayline.place import Place
 from clayline.plan import Thresholds
@@ -23,6 +24,7 @@ class PlanOptions:
     tiff_datetime: bool
     creator: str
     thresholds: Thresholds
+    encoding: VectorEncoding
     retry_failed: bool
     """Whether a new landing of a scene whose chips failed is computed again."""
     lease: timedelta
@@ -40,6 +42,7 @@ class PlanOptions:
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,
             **self.thresholds.model_dump(),
+            "vector_encoding": self.encoding.value,
         }
 
     def identity(self, source: SceneSource) -> dict[str, Any]:

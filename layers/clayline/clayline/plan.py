@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from clayline.batch import Batch, Job
 from clayline.cog import CogHeader
+from clayline.encoding import VectorEncoding
 from clayline.errors import WireError
 from clayline.grid import ChipGrid
 from clayline.manifest import Checkpoint, ModelEntry
@@ -134,6 +135,8 @@ class Plan(BaseModel):
     options: dict[str, Any]
     """Everything a user chose that changes the outcome; part of the run's identity."""
     thresholds: Thresholds
+    encoding: VectorEncoding
+    """Of the file's vectors: kept here, so that a retry writes the same bytes whatever is deployed by then."""
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     output_prefix: str

@@ -182,6 +182,7 @@ class Planning:
             ),
             options=dict(landed.options),
             thresholds=self.options.thresholds,
+            encoding=self.options.encoding,
             jobs=(),
             batches=(),
             output_prefix=prefix,

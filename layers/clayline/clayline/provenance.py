@@ -107,6 +107,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "nodata_fill": entry.nodata_fill,
             "boa_decided_by": scene.boa_decided_by,
         },
+        "encoding": plan.encoding.value,
         "thresholds": plan.thresholds.model_dump(),
         "options": plan.options,
     }

@@ -71,7 +71,7 @@ class EmbedOptions:
             "MaxCloudFraction": f"{self.max_cloud_fraction:g}",
             "SourceCreator": self.creator,
             "RetryFailed": _flag(on=self.retry),
-            **({"VectorEncoding": self.encoding} if self.encoding != "portable" else {}),
+            "VectorEncoding": self.encoding,
             "ChipsPerBatch": str(chips_per_batch),
             # The longest there is: this machine may be slow, and nobody pays for an instance that hangs.
             "InvocationTimeoutSeconds": "3600",

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from clayline.encoding import VectorEncoding
 from clayline.errors import SettingsError
 from clayline.names import AS_THEY_LIE, Names
 from clayline.place import Place
@@ -46,6 +47,7 @@ class PlanSettings(CommonSettings):
     max_cloud_fraction: float = Field(default=1.0, ge=0, le=1)
     retry_failed: bool = True
     """Whether a new landing of a scene whose chips failed is computed again."""
+    vector_encoding: VectorEncoding = VectorEncoding.PORTABLE
     lease_seconds: int = Field(default=300, ge=1)
     chips_per_batch: int = Field(default=64, ge=1, le=4096)
     memory_budget_mb: int = Field(default=512, ge=16)

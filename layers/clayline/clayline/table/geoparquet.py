@@ -1,5 +1,6 @@
 """One scene's embeddings as GeoParquet 1.1, written row group by row group (docs/schema.md)."""
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.encoding import VectorEncoding
 from clayline.table.extent import Extent
 from clayline.wkb import Footprints, footprints
 
@@ -18,7 +20,7 @@ ROW_GROUP_ROWS = 2048
 """Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in docs/schema.md."""
 
 _PAGE_BYTES = 2 * 1024 * 1024
-"""Of the embeddings; the default of 1 MiB cuts the split byte streams so short that zstd loses 0.4 % of raw. Measured in docs/schema.md."""
+"""Of the embeddings; the default of 1 MiB cuts split byte streams so short that zstd loses 0.4 % of raw. Measured in docs/schema.md."""
 
 _CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
 _BOUNDS = ("xmin", "ymin", "xmax", "ymax")
@@ -34,7 +36,9 @@ _WITH_STATISTICS = [
     "valid_fraction",
     "cloud_fraction",
 ]
-_OURS = frozenset({"geo", "ARROW:schema"})
+_ENCODINGS = {VectorEncoding.PORTABLE: "PLAIN", VectorEncoding.COMPACT: "BYTE_STREAM_SPLIT"}
+_ARROW_SCHEMA = "ARROW:schema"
+_OURS = frozenset({"geo", _ARROW_SCHEMA})
 
 
 def write_geoparquet(
@@ -43,12 +47,14 @@ def write_geoparquet(
     columns: SceneColumns,
     chunks: Iterable[EmbeddingRows],
     metadata: Mapping[str, str],
+    encoding: VectorEncoding,
     row_group_rows: int = ROW_GROUP_ROWS,
 ) -> int:
     """Write ``chunks`` in their order to ``path`` and give the number of rows.
 
-    ``metadata`` goes into the file's key-value metadata beside ``geo``. The same rows, columns and metadata give the same bytes, however
-    the rows are cut into chunks. Memory holds one chunk and two row groups. The file appears under ``path`` only when it is whole.
+    ``metadata`` goes, beside ``geo``, into the file's key-value metadata and into that of the Arrow schema which the file keeps: some
+    readers look here, some there. The same rows, columns, metadata and encoding give the same bytes, however the rows are cut into
+    chunks. Memory holds one chunk and two row groups. The file appears under ``path`` only when it is whole.
 
     Raises ValueError, naming the scene, for what only a mistake in the caller can bring: no row, identifiers not strictly ascending,
     an embedding or loss that is not finite, another number of dimensions, a loss without its metric or the reverse, a fraction outside 0
@@ -61,8 +67,8 @@ def write_geoparquet(
     extent = Extent()
     count = 0
     last = ""
-    with _whole_file(path) as partial, _writer(partial, schema) as writer, ThreadPoolExecutor(max_workers=1) as background:
-        encoding: Future[None] | None = None
+    with _whole_file(path) as partial, _writer(partial, schema, encoding) as writer, ThreadPoolExecutor(max_workers=1) as background:
+        writing: Future[None] | None = None
         for rows in _regrouped(chunks, row_group_rows):
             _check(columns, rows, last)
             shapes = footprints(rows.corners, rows.uci)
@@ -70,15 +76,16 @@ def write_geoparquet(
             table = _table(schema, columns, rows, shapes)
             count += len(rows)
             last = rows.uci[-1]
-            if encoding:
-                encoding.result()
+            if writing:
+                writing.result()
             # Encoding a group takes four times as long as reading and preparing the next one, and needs no lock of the interpreter.
-            encoding = background.submit(writer.write_table, table, row_group_size=row_group_rows)
-        if not encoding:
+            writing = background.submit(writer.write_table, table, row_group_size=row_group_rows)
+        if not writing:
             msg = f"{columns.source_url}: a file of no rows is not written; the receipt says why no chip has an embedding"
             raise ValueError(msg)
-        encoding.result()
-        writer.add_key_value_metadata({"geo": json.dumps(_geo(extent)), **{key: metadata[key] for key in sorted(metadata)}})
+        writing.result()
+        header = {"geo": json.dumps(_geo(extent)), **{key: metadata[key] for key in sorted(metadata)}}
+        writer.add_key_value_metadata({**header, _ARROW_SCHEMA: _stored(schema, header)})
     return count
 
 
@@ -104,7 +111,16 @@ def _schema(dimensions: int) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def _stored(schema: pa.Schema, header: Mapping[str, str]) -> str:
+    """Give the value of ``ARROW:schema``: an IPC schema message in base64, as Arrow's own writers put it (docs/schema.md, File metadata).
+
+    Readers that find it take the schema's metadata from it and hide the file's own, so the header must stand in it. Arrow's writer would
+    store it before the first row, when the extent is not known.
+    """
+    return base64.b64encode(schema.with_metadata(dict(header)).serialize()).decode("ascii")
+
+
+def _writer(path: Path, schema: pa.Schema, encoding: VectorEncoding) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         path,
         schema,
@@ -114,7 +130,8 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression_level=1,
         use_dictionary=_REPEATING,  # type: ignore[arg-type] # the stubs know bool alone, pyarrow takes names
         data_page_size=_PAGE_BYTES,
-        column_encoding={"embeddings.list.element": "BYTE_STREAM_SPLIT"},
+        column_encoding={"embeddings.list.element": _ENCODINGS[encoding]},
+        store_schema=False,  # ours is: _stored
         write_statistics=_WITH_STATISTICS,
         write_page_index=True,
         sorting_columns=[pq.SortingColumn(schema.get_field_index("uci"))],
