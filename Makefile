@@ -138,5 +138,5 @@ lock: setup ## compile the lock files
 	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps requirements/layer-raster-expat.in \
 	  -o layers/raster/expat.txt --custom-compile-command "make lock"
 
-clean:
-	rm -rf .venv .venv-* .aws-sam $(OUT)
+clean: ## what make makes again; embeddings in OUT are yours
+	rm -rf .venv .venv-* .aws-sam

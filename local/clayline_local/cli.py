@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = Console(quiet=options.quiet)
         try:
             with stoppable():
-                scenes = find(options)
+                scenes = find(options, console)
                 from clayline_local.command.embed import embed  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
             return embed(options, scenes, console)
         except Stopped as stopped:

@@ -2,25 +2,24 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, override
 from urllib.parse import unquote
 
-from clayline.item import MAX_ITEM_BYTES
 from clayline.run import parse_s3_uri
-from clayline_local.assets import NAMES, Asset, file_key, locate, named, object_key, referred, relink
+from clayline_local.assets import NAMES, Asset, file_key, locate, named, object_key, relink
 from clayline_local.errors import LocalCloudError
-from clayline_local.look import WANTED, is_json, is_tiff, look, read
+from clayline_local.look import WANTED, is_json, is_tiff, look
 from clayline_local.remote import NoObjectError, Remote
+from clayline_local.scene_folder import scenes_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 COG_PREFIX: Final = "cog/"
-_FEW: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,10 +64,11 @@ class StagedScene:
         return {named(key): file for key, file in (*self.assets, self.landing)}
 
 
-def find_scenes(targets: Sequence[str]) -> list[str]:
-    """Give every scene once: a folder's STAC Items, each TIFF that none of them refers to; other targets as they are.
+def find_scenes(targets: Sequence[str], *, sensor_said: bool = False, notice: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Give every scene once: of a folder those that ``scenes_of`` gives; other targets as they are.
 
-    Raises LocalCloudError for a folder without a scene, and for another target that is none at first sight.
+    ``sensor_said``: whether the user says the sensor of every GeoTIFF. ``notice`` is told what is left out. Raises
+    LocalCloudError for a folder without a scene, and for another target that is none at first sight.
     """
     found: dict[str, str] = {}
     for target in targets:
@@ -77,7 +77,8 @@ def find_scenes(targets: Sequence[str]) -> list[str]:
             found.setdefault(target, target)
             continue
         path = _path(target)
-        for scene in _scenes_of(path) if path.is_dir() else (_seen(path),):
+        scenes = scenes_of(path, sensor_said=sensor_said, notice=notice) if path.is_dir() else (_seen(path),)
+        for scene in scenes:
             found.setdefault(file_key(scene), str(scene))
     return list(found.values())
 
@@ -232,33 +233,3 @@ def _path(target: str) -> Path:
 def _seen(path: Path) -> Path:
     look(path)
     return path
-
-
-def _scenes_of(folder: Path) -> list[Path]:
-    """Give the scenes of a folder by name; hidden files are none."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file())
-    except OSError as error:
-        msg = f"{folder} cannot be read ({error.strerror}). Check its permissions."
-        raise LocalCloudError(msg) from error
-    items = {entry: content for entry in entries if is_json(entry) and (content := _item_in(entry))}
-    known = {file.resolve() for content in items.values() for file in referred(content, folder)}
-    scenes = [entry for entry in entries if entry in items or (is_tiff(entry) and entry.resolve() not in known)]
-    if not scenes:
-        below = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        if below:
-            few = f"{', '.join(below[:_FEW])}{', ...' if len(below) > _FEW else ''}"
-            hint = f"Folders in it are not searched: give them ({few})."
-        else:
-            hint = f"Give {WANTED}."
-        msg = f"{folder} holds no STAC Item and no GeoTIFF. {hint}"
-        raise LocalCloudError(msg)
-    return scenes
-
-
-def _item_in(path: Path) -> dict[str, Any] | None:
-    """Give the Item, None if it is other JSON: a folder may hold that too."""
-    try:
-        return read(path.read_bytes(), str(path)) if path.stat().st_size <= MAX_ITEM_BYTES else None
-    except (OSError, LocalCloudError):
-        return None

@@ -8,7 +8,9 @@ from typing import Any
 
 import boto3
 import botocore.exceptions
+import numpy as np
 import pytest
+import rasterio
 from moto import mock_aws
 from tests.pipeline.scenes import landsat
 
@@ -506,15 +508,51 @@ def test_a_path_that_s3_has_no_key_for_is_told(tmp_path: Path) -> None:
         pass
 
 
+def _several_bands(count: int, *, bigtiff: bool = False, order: str = "LITTLE") -> bytes:
+    profile = {
+        "driver": "GTiff",
+        "width": 16,
+        "height": 16,
+        "count": count,
+        "dtype": "uint16",
+        "transform": rasterio.Affine(30, 0, 0, 0, -30, 0),
+    }
+    with rasterio.MemoryFile() as memory:
+        with memory.open(**profile, BIGTIFF="YES" if bigtiff else "NO", ENDIANNESS=order) as dataset:
+            dataset.write(np.ones((count, 16, 16), np.uint16))
+        return bytes(memory.getbuffer())
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+def test_what_a_download_brings_beside_its_item_is_no_scene(folder: Path, order: str, *, bigtiff: bool) -> None:
+    """A preview (three bands, a name that tells of no sensor) and a band of another product (its name tells, one band)."""
+    for name, bands in (("L2A_PVI.tif", 3), ("LC08_L2SP_224078_20200518_ST_B10.TIF", 1)):
+        (folder / name).write_bytes(_several_bands(bands, bigtiff=bigtiff, order=order))
+    told: list[str] = []
+    assert find_scenes([str(folder)], notice=told.append) == [str(folder / "item.json")]
+    assert len(told) == 1
+    assert "left out L2A_PVI.tif, LC08_L2SP_224078_20200518_ST_B10.TIF" in told[0]
+    assert find_scenes([str(folder)], sensor_said=True) == [str(folder / "L2A_PVI.tif"), str(folder / "item.json")]
+    preview = str(folder / "L2A_PVI.tif")
+    assert find_scenes([preview]) == [preview]  # who names a file means it
+
+
+@pytest.mark.parametrize("body", [b"II*\0", b"II*\0\xff\xff\xff\xff", b"II+\0" + b"\xff" * 12, b"MM\0*\0\0\0\x08\xff\xff"])
+def test_a_damaged_geotiff_is_for_plan_to_refuse(folder: Path, body: bytes) -> None:
+    (folder / "LC08_L2SP_x.tif").write_bytes(body)
+    assert find_scenes([str(folder)]) == [str(folder / "LC08_L2SP_x.tif"), str(folder / "item.json")]
+
+
 def test_a_folder_gives_its_items_and_the_tiffs_of_none(folder: Path) -> None:
-    (folder / "LC08_alone.tif").write_bytes((folder / "B4.tif").read_bytes())
+    (folder / "LC08_L1TP_alone.tif").write_bytes(_several_bands(3))
     (folder / "._B4.tif").write_bytes(b"of a Mac")
     (folder / "x_MTL.json").write_text('{"LANDSAT_METADATA_FILE": {}}')
     (folder / "broken.json").write_text("{")
     with_href(folder / "item.json", "red", "https://example.com/B4.tif?sig=1")
     other = json.loads((folder / "item.json").read_bytes())
     (folder / "second.geojson").write_text(json.dumps(other))
-    expected = [str(folder / name) for name in ("LC08_alone.tif", "item.json", "second.geojson")]
+    expected = [str(folder / name) for name in ("LC08_L1TP_alone.tif", "item.json", "second.geojson")]
     assert find_scenes([str(folder)]) == expected
     again = [str(folder), str(folder / "item.json"), f"{folder}/../scene/item.json", "s3://b/k.json", "s3://b/k.json"]
     assert find_scenes(again) == [*expected, "s3://b/k.json"]

@@ -9,7 +9,8 @@ A SCENE is
   * a STAC Item (.json or .geojson) as its catalogue publishes it. Its files are looked for where its hrefs lead on this
     machine, then in --assets DIR, then beside the Item, by their names, then in S3 if its bucket is allowed;
   * a multi-band Cloud-Optimized GeoTIFF (.tif) whose bands have names, with sensor and date in its name or said by options;
-  * a folder: every Item in it, and every .tif that no Item of it refers to. Folders in it are not searched;
+  * a folder: every Item in it, and every .tif that no Item of it refers to; beside Items only if it has several bands and
+    its sensor is known, for previews and other bands come with downloads. Folders in it are not searched;
   * an s3:// URI of an Item or a GeoTIFF, read with your own AWS credentials.
 Known are Sentinel-2 L2A (Earth Search, old and new) and Landsat 8/9 (Collection 2, Level 2 and Level 1).
 """
