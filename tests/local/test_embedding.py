@@ -3,14 +3,17 @@
 import errno
 import json
 import os
+import signal
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from tests.pipeline.scenes import BANDS, landsat
 
 import clayline_local.command.embed
 from clayline.errors import TransientError
+from clayline_local.cli import main
 from clayline_local.command.embed import _Embedding
 from clayline_local.command.options import parse
 from clayline_local.command.progress import Console
@@ -111,3 +114,40 @@ def test_a_scene_that_cannot_be_made_ready_keeps_no_other_from_it_and_a_lost_clo
     first, second = _embedding(tmp_path, session).run([str(item), str(item)])
     assert (first.error, second.error) == ("nothing moved", "not tried: nothing moved")
     assert session.waits == ["lost"]
+
+
+class Ending(Answering):
+    """A session, and what is kept of it, that gets a signal as it ends."""
+
+    def __init__(self, parquet: Path) -> None:
+        super().__init__(parquet)
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        self.ended = True
+
+    def lock(self, *_: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def logs(self) -> None:
+        """Have none."""
+
+    def restore(self, *_: object) -> None:
+        """Have nothing from before."""
+
+
+def test_a_signal_as_everything_ends_lets_it_end_and_is_told(
+    tmp_path: Path, item: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Ending(tmp_path / "x.parquet")
+    for name in ("Session", "Kept"):
+        monkeypatch.setattr(clayline_local.command.embed, name, lambda *_, **__: session)
+    assert main(["embed", str(item), "--out", str(tmp_path / "out"), "--no-picture"]) == 128 + signal.SIGTERM
+    assert session.ended
+    told = capsys.readouterr()
+    assert "SceneEmbedded" in told.out
+    assert told.err.splitlines()[-1].startswith("clayline: stopped by SIGTERM")
