@@ -54,7 +54,7 @@ def test_a_scene_becomes_files_and_a_picture(tmp_path: Path, sample: Path, capsy
     assert "SceneEmbedded" in told.out
     assert "planned 20 = written 20" in told.out
     assert "WARNING" not in told.out + told.err
-    assert "planning" in told.err
+    assert "batches embedded" in told.err
     parquet = next((tmp_path / "out").rglob("*.parquet"))
     rows = pq.read_table(parquet)
     assert set(rows["source_creator"].to_pylist()) == {"somebody"}
