@@ -14,8 +14,8 @@ import pyarrow.dataset as ds
 import pytest
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
-from clayline.embedding import EmbeddingRows
-from clayline.encoding import VectorEncoding
+from clayline.outputs.embedding import EmbeddingRows
+from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import ClaylineError
-from clayline.provenance import untrained_note
+from clayline.outputs.provenance import untrained_note
 from clayline_local.command.options import EmbedOptions
 from clayline_local.command.progress import Console
 from clayline_local.command.scenes import Scene, stage_scene
