@@ -72,9 +72,15 @@ def end_process(process: subprocess.Popen[bytes], *, seconds: float) -> int:
 def child_environment(*parts: Mapping[str, str]) -> dict[str, str]:
     """Give this process's environment with ``parts`` over it, the later the stronger.
 
-    Variables of AWS are left out: a profile or endpoint of the user's must never reach a child that works on the local cloud.
+    Variables of AWS are left out, its files too: a profile or endpoint of the user's must never reach a child that works on the local
+    cloud. Nor does a proxy, for what is on this machine.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if direct != "*":  # which stands for all, and only alone
+        direct = ",".join(filter(None, (direct, "127.0.0.1", "localhost")))
+    environment |= {"no_proxy": direct, "NO_PROXY": direct}
     for part in parts:
         environment |= part
     return environment

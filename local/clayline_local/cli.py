@@ -1,29 +1,30 @@
 """The command line's way in: ``clayline embed SCENE... --out DIR``. Loads nothing heavy before the arguments hold."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import Final
+from typing import Final, NoReturn
 
 from clayline.errors import ClaylineError
 from clayline_local.command.options import parse
 from clayline_local.command.progress import Console
-from clayline_local.command.scenes import look_at
-from clayline_local.stopping import Stopped, catching, stoppable
+from clayline_local.command.scenes import find
+from clayline_local.stopping import Stopped, catching, ignore, stoppable
 
+LOG: Final = logging.getLogger("clayline_local.cli")
 _PIPE_CLOSED: Final = 141
 """As a shell gives SIGPIPE: whoever read what is printed, such as ``head``, has had enough."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Exit statuses: see ``command.help``. Raises SystemExit for --help, --version and a wrong option."""
-    options = parse(arguments)
-    console = Console(quiet=options.quiet)
-    with catching(), ExitStack() as keep:
+    with catching():
+        options = parse(arguments)
+        console = Console(quiet=options.quiet)
         try:
             with stoppable():
-                scenes = look_at(options, keep)
+                scenes = find(options)
                 from clayline_local.command.embed import embed  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
             return embed(options, scenes, console)
         except Stopped as stopped:
@@ -41,6 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.end()
             console.error(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}. {_remedy(error)}")
             return 2
+        except Exception:
+            console.end()
+            LOG.exception("clayline: this is a mistake in Clayline, not yours; please report it with what follows")
+            return 2  # else it were 1, and read as a chip that failed
+
+
+def command() -> NoReturn:
+    """Be the program ``clayline``. What it was told to do is done or left when ``main`` is back: no signal changes the status then."""
+    status = main()
+    ignore()
+    sys.exit(status)
 
 
 def _remedy(error: OSError) -> str:
@@ -50,4 +62,4 @@ def _remedy(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

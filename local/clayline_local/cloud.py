@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import boto3
 
-from clayline_local.children import CREDENTIALS
+from clayline_local.clients import local_session
 from clayline_local.errors import LocalCloudError
 from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.template import Resource, Stack
@@ -49,13 +49,7 @@ def create(stack: Stack, *, endpoint_url: str) -> None:
     """
     if unknown := sorted({resource.type for resource in stack.resources.values()} - set(_MAKERS) - set(NOT_CREATED)):
         raise LocalCloudError(f"the local cloud knows nothing of {', '.join(unknown)}: add a maker, or a reason, to cloud.py")
-    session = boto3.Session(
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
-        region_name=stack.place.region,
-    )
-    clients = Clients(session, endpoint_url)
+    clients = Clients(local_session(stack.place.region), endpoint_url)
     for kind, make in _MAKERS.items():
         for resource in _in_order(stack.of_type(kind)):
             made = make(resource, clients)

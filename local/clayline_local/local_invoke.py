@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
-
 from clayline.errors import ClaylineError
-from clayline_local.children import CREDENTIALS
+from clayline_local.clients import local_session
 from clayline_local.errors import LocalCloudError
 from clayline_local.expectation import Expected, Observed, differences, having
 from clayline_local.hosts import Answer, Host, choose_host
@@ -87,13 +85,7 @@ class EventRunner:
         self._cases = cases
         self.done: dict[str, Outcome] = {}
         """In the order in which they ran."""
-        self._dynamodb = boto3.resource(
-            "dynamodb",
-            endpoint_url=session.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+        self._dynamodb = local_session(REGION).resource("dynamodb", endpoint_url=session.url)
 
     def run(self, name: str) -> Outcome:
         """Run an event, unless it has run. Raises LocalCloudError."""

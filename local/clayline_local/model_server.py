@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from clayline_local.children import child_environment, end_process, start_child
 from clayline_local.errors import LocalCloudError
@@ -18,6 +18,7 @@ from clayline_local.model_folder import ModelFolder
 from clayline_local.stopping import check
 from clayline_local.template import TEMPLATE
 
+_NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _NOTICE_EVERY = 5.0
 """Seconds."""
 
@@ -84,7 +85,7 @@ class ModelServer:
         if self._port is None:
             return False
         try:
-            with urllib.request.urlopen(f"{self.url}/ping", timeout=5) as answer:  # noqa: S310 - our own http URL
+            with _NO_PROXY.open(f"{self.url}/ping", timeout=5) as answer:
                 return bool(answer.status == HTTPStatus.OK)
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return False  # it is loading: 503

@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-import boto3
-
 from clayline_local.children import CREDENTIALS, child_environment, end_process, start_child
+from clayline_local.clients import local_client
 from clayline_local.errors import LocalCloudError
 from clayline_local.stopping import stoppable
 from clayline_local.template import REGION
@@ -49,14 +48,7 @@ class MotoServer:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
         """Give a boto3 client on this server."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # any of the services that moto has
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
-        )
+        return local_client(service, url=self.url, region=REGION)
 
     def __enter__(self) -> Self:
         """Start and wait until it listens. Raises LocalCloudError if it does not within START_SECONDS."""

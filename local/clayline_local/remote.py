@@ -1,6 +1,6 @@
 """The real S3: what is fetched from there, and a sentence for each way in which that fails."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "IllegalLocationConstraintException": "the bucket is in another region. Set AWS_REGION to the bucket's",
     "SlowDown": "S3 is busy. Try again later",
 }
+_START: Final = 64
 _DENIED: Final = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled"}
 _MISSING: Final = {"NoSuchKey", "404", "NotFound"}
 
@@ -43,6 +44,25 @@ class Remote:
 
     def fetch(self, bucket: str, key: str, target: Path) -> None:
         """Write an object to ``target``, piece by piece. Raises NoObjectError, LocalCloudError."""
+        self._ask(bucket, key, target, lambda: self._s3().download_file(bucket, key, str(target), ExtraArgs=dict(self._payer)))
+
+    def fetch_start(self, bucket: str, key: str, target: Path) -> None:
+        """Write the first bytes of an object to ``target``, enough for a look at it. Raises as ``fetch``."""
+        self._ask(bucket, key, target, lambda: target.write_bytes(self._start(bucket, key)))
+
+    def _start(self, bucket: str, key: str) -> bytes:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - a second of imports that only S3 needs
+
+        try:
+            answer = self._s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{_START - 1}", **self._payer)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                return b""  # of nothing, there is no first byte
+            raise
+        return answer["Body"].read()
+
+    def _ask(self, bucket: str, key: str, target: Path, get: Callable[[], object]) -> None:
+        """Say in a sentence what S3 refuses."""
         from boto3.exceptions import Boto3Error  # noqa: PLC0415 - a second of imports that only S3 needs
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError  # noqa: PLC0415
         from botocore.exceptions import ConnectionError as NoConnectionError  # noqa: PLC0415
@@ -50,7 +70,7 @@ class Remote:
 
         uri = f"s3://{bucket}/{key}"
         try:
-            self._s3().download_file(bucket, key, str(target), ExtraArgs=dict(self._payer))
+            get()
         except ClientError as error:
             self._refuse(self._reason(bucket, key, error), uri, error)
         except (NoCredentialsError, PartialCredentialsError) as error:

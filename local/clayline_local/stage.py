@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, override
 from urllib.parse import unquote
 
 from clayline.run.keys import parse_s3_uri
@@ -97,7 +97,20 @@ def stage(
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
         fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
-        yield (fetcher.from_s3(target, metadata or {}) if _is_uri(target) else fetcher.from_file(_path(target), metadata or {}))
+        yield fetcher.scene(target, metadata or {})
+
+
+def look_at(
+    target: str,
+    *,
+    staging: Staging = Staging(),
+    metadata: Mapping[str, str] | None = None,
+    remote: "S3Client | None" = None,
+) -> None:
+    """Find a scene's files as ``stage`` does, and raise what it raises, but fetch no imagery: of each object its first bytes."""
+    with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
+        looker = _Look(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
+        looker.scene(target, metadata or {})
 
 
 def parse(uri: str) -> tuple[str, str]:
@@ -124,6 +137,9 @@ class _Stage:
         if staging.assets is not None and not staging.assets.is_dir():
             msg = f"--assets {staging.assets} is no folder. Give the folder in which the Item's files are."
             raise LocalCloudError(msg)
+
+    def scene(self, target: str, metadata: Mapping[str, str]) -> StagedScene:
+        return self.from_s3(target, metadata) if _is_uri(target) else self.from_file(_path(target), metadata)
 
     def from_file(self, path: Path, metadata: Mapping[str, str]) -> StagedScene:
         content, key = look(path), file_key(path)
@@ -187,9 +203,21 @@ class _Stage:
         """Fetch under a number: a key may hold names that a file cannot have."""
         suffix = Path(key).suffix.lower()
         target = self._folder / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
-        self._remote.fetch(bucket, key, target)
+        self._get(bucket, key, target)
         self._fetched[object_key(bucket, key)] = target
         return target
+
+    def _get(self, bucket: str, key: str, target: Path) -> None:
+        self._remote.fetch(bucket, key, target)
+
+
+class _Look(_Stage):
+    """A scene's staging in which what is not JSON has only a beginning."""
+
+    @override
+    def _get(self, bucket: str, key: str, target: Path) -> None:
+        get = self._remote.fetch if is_json(target) else self._remote.fetch_start
+        get(bucket, key, target)
 
 
 def _is_uri(target: str) -> bool:

@@ -54,6 +54,12 @@ def catching() -> Iterator[None]:
             signal.signal(number, found)
 
 
+def ignore() -> None:
+    """Let nothing interrupt what the interpreter itself puts away as it ends."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let a signal raise Stopped in here, and one that came before, at once. Nothing changes where nobody is ``catching``."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from clayline_local import parameters as stack_parameters
+from clayline_local.clients import local_session
 from clayline_local.errors import LocalCloudError
 from clayline_local.function import FunctionSpec, QueueSource
 from clayline_local.intrinsics import NO_VALUE, Intrinsics
@@ -161,7 +161,7 @@ def _translate(raw: Mapping[str, Any], values: Mapping[str, stack_parameters.Val
         if name := _CODE.get(body["Type"]):
             body["Properties"][name] = f"s3://local/{body['Properties'][name]}"
     # A role is written out for every function, so no managed policy is ever looked up.
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
+    translator = Translator({}, Parser(), boto_session=local_session(region))
     translated = translator.translate(
         template, {name: value if isinstance(value, str) else ",".join(value) for name, value in values.items()}
     )

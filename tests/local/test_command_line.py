@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from PIL import Image
 from tests.pipeline.scenes import landsat
 
@@ -268,3 +270,42 @@ def test_a_pipe_that_closes_is_no_traceback(tmp_path: Path, monkeypatch: pytest.
     finally:
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def test_a_mistake_of_ours_is_no_failed_chip(
+    tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An uncaught error would exit with 1, which says that chips failed."""
+    item = _write(tmp_path / "scene", landsat(sample, height=64, width=64))
+
+    def fail(*_: Any) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(Kept, "logs", fail)
+    assert main(["embed", str(item), "--out", str(tmp_path / "out")]) == 2
+    assert "a mistake in Clayline, not yours" in caplog.text
+    assert "oops" in caplog.text
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+        ClientError({"Error": {"Code": "500"}}, "PutObject"),
+        S3UploadFailedError("no"),
+    ],
+)
+def test_a_local_cloud_that_does_not_answer_is_a_sentence(
+    tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    item = _write(tmp_path / "scene", landsat(sample, height=64, width=64))
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Session, "__enter__", fail)
+    assert main(["embed", str(item), "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    told = capsys.readouterr().err
+    assert "the local cloud does not answer" in told
+    assert told.count("\n") == 1

@@ -40,7 +40,7 @@ def call(tmp_path: Path, sample: Path, request: pytest.FixtureRequest) -> Iterat
     temporary.mkdir()
     mark = f"{os.getpid()}-{request.node.name}"
     path = os.pathsep.join(str(ROOT / part) for part in ("local", "layers/clayline"))
-    program = "import sys; from clayline_local.cli import main; sys.exit(main())"
+    program = "import sys; from clayline_local.cli import command; command()"
     command = [sys.executable, "-c", program, "embed", str(tmp_path / "item.json"), "--out", str(tmp_path / "out"), "--batch-chips", "1"]
     environment = {**os.environ, MARK: mark, "TMPDIR": str(temporary), "PYTHONPATH": path}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

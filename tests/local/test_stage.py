@@ -16,7 +16,7 @@ from clayline.run.names import Names
 from clayline.scene.item import DECLARED_HREF, read_item
 from clayline_local.assets import NAMES
 from clayline_local.errors import LocalCloudError
-from clayline_local.stage import StagedScene, Staging, find_scenes, stage
+from clayline_local.stage import StagedScene, Staging, find_scenes, look_at, stage
 
 BANDS = ("B2.tif", "B3.tif", "B4.tif")
 
@@ -337,6 +337,47 @@ def test_who_asks_to_pay_pays_for_each_object(folder: Path, s3: Any) -> None:
         client: Any = Recording(s3)
         with stage("s3://theirs/item.json", staging=Staging(request_payer=asked), remote=client):
             assert client.asked == [expected] * 4
+
+
+class Counting:
+    """Counts the bytes that are asked of S3."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.asked: dict[str, str] = {}
+
+    def download_file(self, bucket: str, key: str, target: str, ExtraArgs: dict[str, Any]) -> None:  # noqa: N803 - boto3's
+        self.asked[key] = "all"
+        self.client.download_file(bucket, key, target, ExtraArgs=ExtraArgs)
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str) -> Any:  # noqa: N803 - boto3's
+        self.asked[Key] = Range
+        return self.client.get_object(Bucket=Bucket, Key=Key, Range=Range)
+
+
+def test_a_look_at_what_is_in_s3_fetches_no_imagery(folder: Path, s3: Any) -> None:
+    for name in (*BANDS, "item.json"):
+        s3.upload_file(str(folder / name), "theirs", name)
+    client: Any = Counting(s3)
+    look_at("s3://theirs/item.json", remote=client)
+    assert client.asked == {"item.json": "all", **dict.fromkeys(BANDS, "bytes=0-63")}
+    client.asked.clear()
+    look_at("s3://theirs/B2.tif", remote=client)
+    assert client.asked == {"B2.tif": "bytes=0-63"}
+
+
+def test_a_look_says_what_staging_would_say(s3: Any) -> None:
+    s3.put_object(Bucket="theirs", Key="empty.tif", Body=b"")
+    s3.put_object(Bucket="theirs", Key="page.tif", Body=b"<html>" + b" " * 100)
+    for uri, said in (
+        ("s3://theirs/empty.tif", "is empty"),
+        ("s3://theirs/page.tif", "no TIFF but HTML"),
+        ("s3://theirs/none.tif", "no such object. Check the key"),
+        ("s3://nobodys/x.tif", "no such bucket. Check the bucket's name"),
+    ):
+        for way in (look_at, lambda uri, remote: stage(uri, remote=remote).__enter__()):
+            with pytest.raises(LocalCloudError, match=said):
+                way(uri, remote=s3)
 
 
 class Failing:

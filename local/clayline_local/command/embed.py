@@ -3,17 +3,19 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import ClaylineError
 from clayline.outputs.provenance import untrained_note
 from clayline_local.command.options import EmbedOptions
 from clayline_local.command.progress import Console
-from clayline_local.command.scenes import Scene, stage_scene
+from clayline_local.command.scenes import stage_scene
 from clayline_local.command.summary import Outcome, as_json, exit_status, paragraph, table
 from clayline_local.errors import LocalCloudError
 from clayline_local.keep import Kept
@@ -21,13 +23,14 @@ from clayline_local.model_folder import ModelFolder
 from clayline_local.picture import draw
 from clayline_local.session import Session
 from clayline_local.stage import StagedScene
-from clayline_local.stopping import stoppable
+from clayline_local.stopping import check, stoppable
 
 
-def embed(options: EmbedOptions, scenes: Sequence[Scene], console: Console) -> int:
+def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int:
     """Embed every scene and tell what came out; gives the exit status. Raises ClaylineError, Stopped."""
     begun = time.monotonic()
     with ExitStack() as keep:
+        keep.enter_context(_answering())
         with stoppable():
             model = ModelFolder.read(options.model)
             kept = Kept(options.out)
@@ -51,7 +54,18 @@ def embed(options: EmbedOptions, scenes: Sequence[Scene], console: Console) -> i
         print(f"\n{table(outcomes)}", flush=True)
     if note:
         console.warn(note)
+    check()  # a signal that came as everything ended
     return exit_status(outcomes)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Say in a sentence that the local cloud does not do what it is there for: boto3's errors have no base class in common."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        msg = f"the local cloud does not answer ({str(error).rstrip('.')}). Run again; why it ended is in OUT/logs."
+        raise LocalCloudError(msg) from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,29 +79,25 @@ class _Embedding:
     lost: list[str] = field(default_factory=list)
     """Why the local cloud can do no more, if it cannot."""
 
-    def run(self, scenes: Sequence[Scene]) -> Iterator[Outcome]:
+    def run(self, scenes: Sequence[str]) -> Iterator[Outcome]:
         """Embed one after the other. A scene that cannot be tried does not keep the others from it, unless the cloud is lost."""
         for number, scene in enumerate(scenes, start=1):
             begun = time.monotonic()
             try:
                 if self.lost:
                     raise LocalCloudError(f"not tried: {self.lost[0]}")
-                yield self._one(scene, f"{number} of {len(scenes)}" if len(scenes) > 1 else Path(scene.target).name)
+                yield self._one(scene, f"{number} of {len(scenes)}" if len(scenes) > 1 else Path(scene).name)
             except ClaylineError as error:
                 self.console.end()
-                yield Outcome(scene=scene.target, error=str(error), seconds=time.monotonic() - begun)
+                yield Outcome(scene=scene, error=str(error), seconds=time.monotonic() - begun)
 
-    def _one(self, scene: Scene, label: str) -> Outcome:
+    def _one(self, scene: str, label: str) -> Outcome:
         begun = time.monotonic()
         with ExitStack() as keep:
             with stoppable():
-                staged = scene.staged or keep.enter_context(stage_scene(scene.target, self.options))
+                staged = keep.enter_context(stage_scene(scene, self.options))
                 self.console.begin(label)
-                try:
-                    detail = self.session.wait(self.session.drop(staged), progress=self.console.progress)
-                except (LocalCloudError, BotoCoreError, ClientError) as error:
-                    self.lost.append(str(error))
-                    raise LocalCloudError(f"the local cloud does not go on: {error}") from error
+                detail = self._answer(staged)
                 self.console.end()
             files = self.kept.fetch(self.session, detail)
             self.kept.save(self.session)
@@ -95,11 +105,27 @@ class _Embedding:
             with stoppable():
                 picture = self._picture(files, staged) if self.options.picture and "parquet" in files else None
         files |= {"picture": picture} if picture else {}
-        return Outcome(scene=scene.target, detail=detail, files=files, seconds=seconds)
+        return Outcome(scene=scene, detail=detail, files=files, seconds=seconds)
 
-    @staticmethod
-    def _picture(files: dict[str, Path], scene: StagedScene) -> Path | None:
-        """Draw, if the scene has red, green and blue; a picture that is there stays."""
+    def _answer(self, scene: StagedScene) -> dict[str, Any]:
+        """Give the event's detail. Whatever goes wrong from the landing on, the cloud is not to be asked again."""
+        try:
+            with _answering():
+                return self.session.wait(self._drop(scene), progress=self.console.progress)
+        except LocalCloudError as error:
+            self.lost.append(str(error))
+            raise
+
+    def _drop(self, scene: StagedScene) -> str:
+        try:
+            return self.session.drop(scene)
+        except OSError as error:
+            what = error.filename or scene.name
+            msg = f"{what} cannot be read or copied ({error.strerror or error}). Check its permissions, and TMPDIR's space."
+            raise LocalCloudError(msg) from error
+
+    def _picture(self, files: dict[str, Path], scene: StagedScene) -> Path | None:
+        """Draw, if the scene has red, green and blue; a picture that is there stays, and one that cannot be drawn takes nothing away."""
         target = files["parquet"].with_suffix(".png")
         if target.exists():
             return target
@@ -108,5 +134,10 @@ class _Embedding:
         found = {asset["band"]: (scene.files[asset["uri"]], asset["file_band"]) for asset in assets if asset["uri"] in scene.files}
         if not {"red", "green", "blue"} <= found.keys():
             return None
-        draw(files["parquet"], provenance, [found[name] for name in ("red", "green", "blue")], target, mask=found.get("scl"))
+        bands = [found[name] for name in ("red", "green", "blue")]
+        try:
+            draw(files["parquet"], provenance, bands, target, mask=found.get("scl"))
+        except (OSError, ClaylineError) as error:
+            self.console.warn(f"no picture of {scene.name} ({error}). Everything else is there.")
+            return None
         return target

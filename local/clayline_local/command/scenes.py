@@ -1,33 +1,19 @@
-"""The scenes of a call, looked at before anything heavy is loaded or started."""
+"""The scenes of a call, looked at before anything heavy is loaded or started, and made ready one at a time."""
 
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
 from clayline_local.command.options import EmbedOptions
-from clayline_local.stage import StagedScene, find_scenes, stage
+from clayline_local.stage import StagedScene, find_scenes, look_at, stage
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
-    """A scene as the user named it, and what was found of it."""
-
-    target: str
-    staged: StagedScene | None
-    """None for one in S3, which is fetched when its turn comes."""
-
-
-def look_at(options: EmbedOptions, keep: ExitStack) -> list[Scene]:
-    """Find every scene of the call, and the files of each; of those in S3 only the first's. Raises LocalCloudError.
-
-    What is fetched for it is there until ``keep`` is closed.
-    """
-    found: list[Scene] = []
-    for target in find_scenes(options.scenes):
-        later = target.startswith("s3://") and any(scene.target.startswith("s3://") for scene in found)
-        found.append(Scene(target=target, staged=None if later else keep.enter_context(stage_scene(target, options))))
+def find(options: EmbedOptions) -> list[str]:
+    """Find every scene of the call and look at the files of each. Raises LocalCloudError for the first that cannot be begun with."""
+    found = find_scenes(options.scenes)
+    for target in found:
+        look_at(target, staging=options.staging, metadata=options.metadata)
     return found
 
 
 def stage_scene(target: str, options: EmbedOptions) -> AbstractContextManager[StagedScene]:
-    """Find a scene's files as the options say."""
+    """Make a scene ready as the options say; what is fetched is there for as long as this lasts."""
     return stage(target, staging=options.staging, metadata=options.metadata)

@@ -1,0 +1,113 @@
+"""What every scene of a call goes through, and what one that fails on the way leaves of it."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipeline.scenes import BANDS, landsat
+
+import clayline_local.command.embed
+from clayline.errors import TransientError
+from clayline_local.command.embed import _Embedding
+from clayline_local.command.options import parse
+from clayline_local.command.progress import Console
+from clayline_local.command.summary import exit_status
+from clayline_local.errors import LocalCloudError
+from clayline_local.stage import StagedScene
+
+
+@pytest.fixture
+def item(tmp_path: Path, sample: Path) -> Path:
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    for key, body in landsat(sample, height=64, width=64).items():
+        (folder / Path(key).name).write_bytes(body)
+    return folder / "item.json"
+
+
+class Answering:
+    """A session that has embedded whatever is dropped."""
+
+    def __init__(self, parquet: Path) -> None:
+        self.detail: dict[str, Any] = {
+            "status": "SceneEmbedded",
+            "scene": "a",
+            "reason": None,
+            "message": None,
+            "source_model": "m",
+            "untrained": False,
+        }
+        self.detail |= {"counts": {"planned": 1, "written": 1, "skipped": {}, "failed": {}}}
+        self.files = {"parquet": parquet, "metadata": parquet.with_suffix(".json")}
+        self.waits: list[str] = []
+
+    def drop(self, scene: StagedScene) -> str:
+        return scene.name
+
+    def wait(self, uri: str, **_: Any) -> dict[str, Any]:
+        self.waits.append(uri)
+        return self.detail
+
+    def fetch(self, *_: Any) -> dict[str, Path]:
+        return dict(self.files)
+
+    def save(self, *_: Any) -> None:
+        """Keep nothing."""
+
+
+def _embedding(tmp_path: Path, session: Any, *arguments: str) -> _Embedding:
+    options = parse(["embed", "x.json", "--out", str(tmp_path / "out"), *arguments])
+    return _Embedding(options=options, console=Console(quiet=True), kept=session, session=session)
+
+
+def _drawable(tmp_path: Path, item: Path) -> Answering:
+    """What a run would leave, with the bands of the scene in it."""
+    session = Answering(tmp_path / "x.parquet")
+    assets = [{"band": band, "uri": (item.parent / f"{file}.tif").as_uri(), "file_band": 1} for band, file in BANDS.items()]
+    session.files["metadata"].write_text(json.dumps({"clayline": {"source": {"assets": assets}}}))
+    return session
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TransientError("B2.tif cannot be read")])
+def test_a_picture_that_cannot_be_drawn_takes_nothing_away(
+    tmp_path: Path, item: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    session = _drawable(tmp_path, item)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(clayline_local.command.embed, "draw", fail)
+    [outcome] = _embedding(tmp_path, session).run([str(item)])
+    assert (outcome.exit_status, outcome.status, dict(outcome.files)) == (0, "SceneEmbedded", session.files)
+    assert "WARNING: no picture of" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_there_is_left(tmp_path: Path, item: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = _drawable(tmp_path, item)
+    session.files["parquet"].with_suffix(".png").write_text("mine")
+    monkeypatch.setattr(clayline_local.command.embed, "draw", lambda *_, **__: pytest.fail("drawn"))
+    [outcome] = _embedding(tmp_path, session).run([str(item)])
+    assert outcome.files["picture"].read_text() == "mine"
+    [outcome] = _embedding(tmp_path, session, "--no-picture").run([str(item)])
+    assert "picture" not in outcome.files
+
+
+def test_a_scene_that_cannot_be_made_ready_keeps_no_other_from_it_and_a_lost_cloud_keeps_all(tmp_path: Path, item: Path) -> None:
+    session = _drawable(tmp_path, item)
+    gone, there = _embedding(tmp_path, session).run([str(tmp_path / "gone.tif"), str(item)])
+    assert (gone.status, gone.exit_status, there.exit_status, exit_status([gone, there])) == ("NotRun", 2, 0, 2)
+    assert "is no file" in str(gone.error)
+
+    def lost(*_: Any, **__: Any) -> None:
+        session.waits.append("lost")
+        raise LocalCloudError("nothing moved")
+
+    session.waits.clear()
+    session.wait = lost  # type: ignore[method-assign,assignment]
+    first, second = _embedding(tmp_path, session).run([str(item), str(item)])
+    assert (first.error, second.error) == ("nothing moved", "not tried: nothing moved")
+    assert session.waits == ["lost"]
