@@ -192,7 +192,7 @@ def server(run: Run) -> None:
         not_done("server", f"missing packages: {', '.join(lacking)}")
         return
     from benchmarks import clay_server  # noqa: PLC0415 - it needs them
-    from clayline.manifest import read_manifest  # noqa: PLC0415 - the same
+    from clayline.model.manifest import read_manifest  # noqa: PLC0415 - the same
 
     folder = run.workshop.model_folder(run.folder / "out", "fp16")
     manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))

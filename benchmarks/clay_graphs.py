@@ -27,7 +27,7 @@ from clay.stem import Stem, declare_inputs
 from clay.transformer import Precision
 from clay.trunk import FILE, add_trunk, write_trunk
 from clay.weights import Source
-from clayline.manifest import Checkpoint
+from clayline.model.manifest import Checkpoint
 
 CHIP = 256
 PRECISIONS = {**export.PRECISIONS, "fp16-wide": Precision(matrices="float16", residual="float32")}

@@ -36,8 +36,8 @@ from benchmarks.clay_graphs import Workshop
 from benchmarks.clay_worker import load_chips
 from tests.server.container import Container, listening_port, start_process
 
-from clayline.manifest import Manifest, ModelEntry, read_manifest
-from clayline.wire import BatchHeader, Request, Response
+from clayline.model.manifest import Manifest, ModelEntry, read_manifest
+from clayline.model.wire import BatchHeader, Request, Response
 from server.sessions import CUDA_PROVIDER
 
 TARGET = 0.95

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "layers" / "clayline"))
 
-from clayline.embedding import EmbeddingRows, SceneColumns
-from clayline.encoding import VectorEncoding
-from clayline.spool import VectorSpool
+from clayline.outputs.embedding import EmbeddingRows, SceneColumns
+from clayline.outputs.spool import VectorSpool
+from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import ROW_GROUP_ROWS, write_geoparquet
 
 DIMENSIONS = 1024

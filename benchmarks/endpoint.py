@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "layers" / "clayline"))
 
 from tests.server.container import Container, running_container
 
-from clayline.manifest import Manifest, ModelEntry, read_manifest
-from clayline.wire import BatchHeader, Request, Response
+from clayline.model.manifest import Manifest, ModelEntry, read_manifest
+from clayline.model.wire import BatchHeader, Request, Response
 from server.sessions import session_options
 
 ROOT = Path(__file__).parents[1]

@@ -27,24 +27,25 @@ sys.path[:0] = [str(ROOT), str(ROOT / "layers" / "clayline")]
 from tests.server.model_folders import build_model_folder  # noqa: E402
 
 from clayline.aws.ledger import DynamoLedger  # noqa: E402 - run as a script: the path comes first
-from clayline.cog import CogSource  # noqa: E402
-from clayline.collecting import Collecting  # noqa: E402
-from clayline.encoding import VectorEncoding  # noqa: E402
-from clayline.intake import Landing, Mode  # noqa: E402
-from clayline.manifest import read_manifest  # noqa: E402
-from clayline.options import PlanOptions  # noqa: E402
-from clayline.plan import Plan, Thresholds  # noqa: E402
-from clayline.planning import Planning, load_plan  # noqa: E402
+from clayline.chips.cog import CogSource  # noqa: E402
+from clayline.model.manifest import read_manifest  # noqa: E402
+from clayline.model.wire import BatchHeader, Response  # noqa: E402
 from clayline.ports import ObjectHead, ObjectMissingError  # noqa: E402
-from clayline.radiometry import BoaOverride  # noqa: E402
 from clayline.raster.headers import GdalHeaders  # noqa: E402
-from clayline.receipt import BatchOutcomes  # noqa: E402
-from clayline.result import BatchResult  # noqa: E402
-from clayline.run import WorkObjects  # noqa: E402
-from clayline.settling import Settling  # noqa: E402
+from clayline.run.encoding import VectorEncoding  # noqa: E402
+from clayline.run.keys import WorkObjects  # noqa: E402
+from clayline.run.plan import Plan, Thresholds  # noqa: E402
+from clayline.run.receipt import BatchOutcomes  # noqa: E402
+from clayline.run.result import BatchResult  # noqa: E402
+from clayline.run.stored_plan import load_plan  # noqa: E402
+from clayline.scene.intake import Landing, Mode  # noqa: E402
+from clayline.scene.radiometry import BoaOverride  # noqa: E402
+from clayline.steps.collecting import Collecting  # noqa: E402
+from clayline.steps.options import PlanOptions  # noqa: E402
+from clayline.steps.planning import Planning  # noqa: E402
+from clayline.steps.settling import Settling  # noqa: E402
 from clayline.table.geoparquet import write_geoparquet  # noqa: E402
 from clayline.table.header import read_header  # noqa: E402
-from clayline.wire import BatchHeader, Response  # noqa: E402
 
 SIDE, CHIP, DIMENSIONS = 390 * 64, 64, 1024
 MOST_ITEM_BYTES = 400_000

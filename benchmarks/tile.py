@@ -24,15 +24,15 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from clayline.batch import block_grid, lay_batches, lay_jobs
-from clayline.chip import cut, fractions, is_cloud, prepare, valid_mask
-from clayline.cog import CogSource
-from clayline.grid import ChipGrid
+from clayline.chips.batch import block_grid, lay_batches, lay_jobs
+from clayline.chips.chip import cut, fractions, is_cloud, prepare, valid_mask
+from clayline.chips.cog import CogSource
+from clayline.chips.grid import ChipGrid
+from clayline.model.wire import BatchHeader, Request
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import read_header
 from clayline.raster.part import BandSource
 from clayline.raster.tile import read_job
-from clayline.wire import BatchHeader, Request
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("CLAYLINE_SHARED", ROOT.parent / "shared")) / "data"

@@ -20,7 +20,7 @@ from typing import Any
 import rasterio
 from rasterio.windows import Window
 
-from clayline.run import inference_id
+from clayline.run.keys import inference_id
 from clayline_local.errors import LocalCloudError
 from clayline_local.expectation import Observed
 from clayline_local.hosts import EmulatorHost

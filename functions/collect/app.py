@@ -16,7 +16,7 @@ from clayline.aws.ledger import DynamoLedger
 from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.settings import CollectSettings, load
-from clayline.collecting import Collecting, SettledRun
+from clayline.steps.collecting import Collecting, SettledRun
 from clayline.table.geoparquet import write_geoparquet
 from clayline.table.header import read_header
 

@@ -16,12 +16,12 @@ from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
-from clayline.intake import Landing, ObjectCreated, classify
-from clayline.manifest import read_manifest
-from clayline.options import PlanOptions
-from clayline.plan import Thresholds
-from clayline.planning import Planned, Planning, PlanOutcome
+from clayline.model.manifest import read_manifest
 from clayline.raster.headers import GdalHeaders
+from clayline.run.plan import Thresholds
+from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.steps.options import PlanOptions
+from clayline.steps.planning import Planned, Planning, PlanOutcome
 
 logger = Logger()
 metrics = Metrics()

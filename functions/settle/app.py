@@ -14,8 +14,8 @@ from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import SettleSettings, load
-from clayline.result import UnknownResultError, parse_result
-from clayline.settling import Settled, Settling
+from clayline.run.result import UnknownResultError, parse_result
+from clayline.steps.settling import Settled, Settling
 
 logger = Logger()
 metrics = Metrics()

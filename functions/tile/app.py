@@ -16,7 +16,7 @@ from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import TileSettings, load
 from clayline.raster.pixels import GdalPixels
-from clayline.tiling import TileJob, Tiling
+from clayline.steps.tiling import TileJob, Tiling
 
 logger = Logger()
 metrics = Metrics()

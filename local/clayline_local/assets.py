@@ -9,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
-from clayline.item import DECLARED_HREF, located, read_item
-from clayline.names import Names
+from clayline.run.names import Names
+from clayline.scene.item import DECLARED_HREF, located, read_item
 from clayline_local.errors import LocalCloudError
 
 MAX_KEY_BYTES: Final = 1024 - len("cog/")
@@ -83,7 +83,7 @@ def relink(content: dict[str, Any], assets: Sequence[Asset], *, own: str) -> dic
 
 
 def relative(own: str, key: str) -> str:
-    """Give the href that leads from an Item's key to another key, as clayline.item reads it: raw."""
+    """Give the href that leads from an Item's key to another key, as clayline.scene.item reads it: raw."""
     base, target = own.split("/")[:-1], key.split("/")
     shared = 0
     while shared < min(len(base), len(target) - 1) and base[shared] == target[shared]:

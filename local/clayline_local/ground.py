@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from clayline.cog import Affine
+from clayline.chips.cog import Affine
 from clayline.raster.projection import to_lonlat
 
 _WGS84 = Geod(ellps="WGS84")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from clayline.item import MAX_ITEM_BYTES, is_item
+from clayline.scene.item import MAX_ITEM_BYTES, is_item
 from clayline_local.errors import LocalCloudError
 
 ITEMS: Final = {".json", ".geojson"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from clayline.manifest import MANIFEST_FILE, Manifest, read_manifest
+from clayline.model.manifest import MANIFEST_FILE, Manifest, read_manifest
 from clayline_local.errors import LocalCloudError
 
 _PIXELS_A_BATCH = 64 * 64**2

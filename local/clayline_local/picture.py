@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from clayline.grid import ChipGrid
+from clayline.chips.grid import ChipGrid
 from clayline_local.ground import Graticule, Ground, length_text
 from clayline_local.rendering import Layer, picture_shape, see, stretch, zero_of
 

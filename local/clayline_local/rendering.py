@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from clayline.chip import is_cloud, valid_mask
-from clayline.cog import CogSource
+from clayline.chips.chip import is_cloud, valid_mask
+from clayline.chips.cog import CogSource
 from clayline.raster.cog import ReadSettings, open_cog
 
 _SIDE = 900

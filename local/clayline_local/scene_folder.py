@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from clayline.item import MAX_ITEM_BYTES
-from clayline.sensor import of_file_name
+from clayline.scene.item import MAX_ITEM_BYTES
+from clayline.scene.sensor import of_file_name
 from clayline_local.assets import referred
 from clayline_local.errors import LocalCloudError
 from clayline_local.look import WANTED, is_json, is_tiff, read

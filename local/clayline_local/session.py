@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
-from clayline.ledger import Stage
-from clayline.manifest import MANIFEST_FILE
-from clayline.names import AS_THEY_LIE, Names
+from clayline.model.manifest import MANIFEST_FILE
+from clayline.run.ledger import Stage
+from clayline.run.names import AS_THEY_LIE, Names
 from clayline_local.assets import NAMES, absolute
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.children import end_process

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, override
 from urllib.parse import unquote
 
-from clayline.run import parse_s3_uri
+from clayline.run.keys import parse_s3_uri
 from clayline_local.assets import NAMES, Asset, file_key, locate, named, object_key, relink
 from clayline_local.errors import LocalCloudError
 from clayline_local.look import WANTED, is_json, is_tiff, look

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clayline.manifest import Manifest, ModelEntry
+    from clayline.model.manifest import Manifest, ModelEntry
 
 _WHAT = (
     "Clay v1.5 (Clay-foundation/model) as ONNX, for Clayline: a chip of satellite pixels in, its class token out ({dimensions} numbers). "

@@ -11,7 +11,7 @@ import torch
 
 from clay.architecture import ARCHITECTURES, Architecture
 from clayline.errors import ModelError
-from clayline.manifest import digest_of
+from clayline.model.manifest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from clayline.acquisition import place_vector, time_vector
+from clayline.scene.acquisition import place_vector, time_vector
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clay.sensor import BandSet
-    from clayline.manifest import Manifest
+    from clayline.model.manifest import Manifest
 
 _FLAGS: Final = {
     "chip_size": "--chip",

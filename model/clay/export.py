@@ -22,7 +22,7 @@ from clay.hyper_network import write_hyper_network
 from clay.magnitude import check_tokens
 from clay.transformer import Precision
 from clayline.errors import ModelError
-from clayline.manifest import UNTRAINED
+from clayline.model.manifest import UNTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from clay.trial import Trial
     from clay.weights import Source
-    from clayline.manifest import Checkpoint, Manifest
+    from clayline.model.manifest import Checkpoint, Manifest
 
 PRECISIONS: Final = {
     "fp32": Precision(matrices="float32", residual="float32"),

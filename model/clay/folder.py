@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from clayline.errors import ModelError
-from clayline.manifest import MANIFEST_FILE, Manifest, ModelEntry, digest_of, entry_digest, read_manifest
+from clayline.model.manifest import MANIFEST_FILE, Manifest, ModelEntry, digest_of, entry_digest, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from clayline.manifest import Checkpoint
+    from clayline.model.manifest import Checkpoint
 
 CARD: Final = "card.md"
 METRICS: Final = "metrics.json"

@@ -7,8 +7,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from clayline.errors import ModelError
-from clayline.manifest import BandName
-from clayline.sensor import sensors
+from clayline.model.manifest import BandName
+from clayline.scene.sensor import sensors
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=16)]
 

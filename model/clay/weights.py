@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clay.architecture import ARCHITECTURES, Architecture
 from clay.seeded import seeded_weights
 from clayline.errors import ModelError
-from clayline.manifest import UNTRAINED, Checkpoint
+from clayline.model.manifest import UNTRAINED, Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

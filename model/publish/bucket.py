@@ -10,7 +10,7 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from clayline.manifest import MANIFEST_FILE, Manifest, read_manifest
+from clayline.model.manifest import MANIFEST_FILE, Manifest, read_manifest
 from publish.errors import PublishError
 from publish.folder import FolderFile, ModelFolder
 from publish.tokens import refuse_lost_tokens, refuse_second_digests

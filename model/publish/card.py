@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clayline.manifest import Manifest
+from clayline.model.manifest import Manifest
 from publish.errors import PublishError
 from publish.folder import ModelFolder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clayline.errors import ModelError
-from clayline.manifest import MANIFEST_FILE, Manifest, digest_of, read_manifest
+from clayline.model.manifest import MANIFEST_FILE, Manifest, digest_of, read_manifest
 
 METRICS: Final = "metrics.json"
 MAX_METRICS_BYTES: Final = 1_000_000

@@ -19,7 +19,7 @@ from sagemaker.core.shapes.shapes import (
 )
 from sagemaker.core.utils.utils import Unassigned, serialize
 
-from clayline.wire import CONTENT_TYPE
+from clayline.model.wire import CONTENT_TYPE
 from publish.bucket import MODELS, ModelBucket
 from publish.card import Package, card_content, description, properties
 from publish.errors import PublishError

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from sagemaker.core.resources import Endpoint
 from sagemaker.core.utils.utils import Unassigned
 
-from clayline.run import parse_s3_uri
-from clayline.wire import CONTENT_TYPE, Response
+from clayline.model.wire import CONTENT_TYPE, Response
+from clayline.run.keys import parse_s3_uri
 from publish.errors import SmokeTestError
 from publish.trial import Trial
 

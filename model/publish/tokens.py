@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from clayline.errors import ModelError
-from clayline.manifest import Manifest
+from clayline.model.manifest import Manifest
 
 
 def refuse_second_digests(new: Manifest, published: Mapping[str, Manifest]) -> None:

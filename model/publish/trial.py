@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.acquisition import place_vector, time_vector
 from clayline.errors import WireError
-from clayline.manifest import Manifest, ModelEntry
-from clayline.run import WorkObjects, inference_id
-from clayline.wire import STATUS_GOOD, BatchHeader, Request, Response
+from clayline.model.manifest import Manifest, ModelEntry
+from clayline.model.wire import STATUS_GOOD, BatchHeader, Request, Response
+from clayline.run.keys import WorkObjects, inference_id
+from clayline.scene.acquisition import place_vector, time_vector
 from publish.errors import SmokeTestError
 
 CHIPS: Final = 3

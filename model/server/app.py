@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from clayline.errors import BatchError, WireError
-from clayline.wire import CONTENT_TYPE, Request
+from clayline.model.wire import CONTENT_TYPE, Request
 from server.folders import LoadedEntry, ModelFolders
 from server.health import Health
 from server.inference import check_inputs, embed, warm_up

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnxruntime import NodeArg, OrtValue
 
 from clayline.errors import ModelError
-from clayline.manifest import ModelEntry
+from clayline.model.manifest import ModelEntry
 from server.sessions import CPU, Device, device_of
 
 _GRAPH_TYPE: Final = {"uint8": "tensor(uint8)", "uint16": "tensor(uint16)", "float32": "tensor(float)"}

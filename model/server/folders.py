@@ -10,7 +10,7 @@ from typing import Final
 import onnxruntime
 
 from clayline.errors import BatchError, ModelError
-from clayline.manifest import MANIFEST_FILE, Manifest, ModelEntry, digest_of, read_manifest
+from clayline.model.manifest import MANIFEST_FILE, Manifest, ModelEntry, digest_of, read_manifest
 from server.chain import Chain, link
 from server.memory import ChipLimit
 from server.sessions import cuda_is_built_in, load_cuda_libraries, open_session

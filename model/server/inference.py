@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.errors import BatchError, ModelError
-from clayline.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
+from clayline.model.wire import STATUS_GOOD, STATUS_NON_FINITE, Request, Response
 from server.chain import Chain
 from server.folders import LoadedEntry
 from server.memory import out_of_memory

@@ -5,7 +5,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any, override
 
-from clayline.wire import BatchHeader
+from clayline.model.wire import BatchHeader
 
 type Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 """Where lines go that may be about a request."""

@@ -1,7 +1,7 @@
 """The sources that the tests here look at."""
 
 import pytest
-from tests.architecture.sources import PACKAGE, Source, sources
+from tests.architecture.sources import ADAPTER_ROOMS, PACKAGE, Source, sources
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +25,5 @@ def package(every: tuple[Source, ...]) -> tuple[Source, ...]:
 
 @pytest.fixture(scope="session")
 def domain(package: tuple[Source, ...]) -> tuple[Source, ...]:
-    """The package's top level: domain and use cases."""
-    return tuple(source for source in package if source.path.parent == PACKAGE)
+    """Every room but the adapters', and what lies beside them."""
+    return tuple(source for source in package if source.path.parent.name not in ADAPTER_ROOMS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "layers" / "clayline" / "clayline"
+ADAPTER_ROOMS = frozenset({"aws", "raster", "table"})
 
 
 @dataclass(frozen=True, kw_only=True)

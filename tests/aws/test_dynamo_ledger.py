@@ -17,8 +17,8 @@ from tests.aws.conftest import REGION, Cloud, moto_examples
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.errors import TransientError
-from clayline.ledger import BatchRow, Claim, LandingRow, Outcome, Stage
-from clayline.result import BatchResult
+from clayline.run.ledger import BatchRow, Claim, LandingRow, Outcome, Stage
+from clayline.run.result import BatchResult
 
 RUN = "0123456789abcdef" * 2
 RUNS = (f"{number:032x}" for number in count(1))

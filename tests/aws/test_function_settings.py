@@ -7,9 +7,9 @@ import pytest
 
 from clayline.aws.settings import CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
 from clayline.errors import SettingsError
-from clayline.names import Names
 from clayline.place import Place
-from clayline.radiometry import BoaOverride
+from clayline.run.names import Names
+from clayline.scene.radiometry import BoaOverride
 
 GIVEN = {
     "CLAYLINE_LEDGER_TABLE": "ledger",

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.aws.conftest import Cloud, moto_examples
 from tests.domain.notifications import identity, notification, raw
 
-from clayline.ledger import Stage
-from clayline.receipt import Settlement
-from clayline.result import BatchResult, NothingSent, parse_result
-from clayline.settling import Settled, Settling
+from clayline.run.ledger import Stage
+from clayline.run.receipt import Settlement
+from clayline.run.result import BatchResult, NothingSent, parse_result
+from clayline.steps.settling import Settled, Settling
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RUNS = (f"{number:032x}" for number in itertools.count(1))

@@ -17,8 +17,8 @@ from tests.container.registry import fetch
 from tests.container.test_dockerfile import lock
 from tests.server.container import Container, listening_port
 
-from clayline.manifest import read_manifest
-from clayline.wire import CONTENT_TYPE, BatchHeader, Request, Response
+from clayline.model.manifest import read_manifest
+from clayline.model.wire import CONTENT_TYPE, BatchHeader, Request, Response
 
 STARTER: Final = ROOT / "model" / "starter" / "starter-v1.0"
 TOKEN: Final = "starter-v1.0-s2-rgb"
@@ -121,7 +121,7 @@ def test_exactly_the_lock_is_installed(installed: Path) -> None:
 def test_of_ours_only_the_server_and_the_domain_are_there_and_compiled(installed: Path) -> None:
     sources = [path for part in ("model", "layers") for path in (installed / part).rglob("*.py")]
     names = {path.relative_to(installed).as_posix() for path in sources}
-    assert {"model/server/__main__.py", "layers/clayline/clayline/wire.py"} <= names
+    assert {"model/server/__main__.py", "layers/clayline/clayline/model/wire.py"} <= names
     assert {name.rsplit("/", 1)[0] for name in names} <= {"model/server", "layers/clayline/clayline"}
     for source in sources:
         assert list((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")), source

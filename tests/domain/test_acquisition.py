@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.acquisition import Acquisition, from_cog, from_item, place_vector, time_vector
 from clayline.errors import SceneError
+from clayline.scene.acquisition import Acquisition, from_cog, from_item, place_vector, time_vector
 
 MOMENT = datetime(2024, 6, 1, 10, 30, 31, tzinfo=UTC)
 LAST_SECOND = timedelta(hours=23, minutes=59, seconds=59)

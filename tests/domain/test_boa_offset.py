@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.acquisition import from_item
 from clayline.errors import SceneError
-from clayline.radiometry import BoaDecision, BoaOverride, decide_boa
+from clayline.scene.acquisition import from_item
+from clayline.scene.radiometry import BoaDecision, BoaOverride, decide_boa
 
 BEFORE = datetime(2022, 1, 24, 23, 59, 59, tzinfo=UTC)
 AFTER = datetime(2022, 1, 25, tzinfo=UTC)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.grid import ChipGrid
+from clayline.chips.grid import ChipGrid
 
 sides = st.integers(1, 90)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.domain.stac import ALLOWED, BASE, asset, item
 
 from clayline.errors import SceneError
-from clayline.item import read_item
+from clayline.scene.item import read_item
 
 
 def resolve(href: str, *, base: str = BASE, allowed: frozenset[str] = ALLOWED) -> str:

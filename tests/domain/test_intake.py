@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clayline.intake import Landing, Mode, ObjectCreated, classify
-from clayline.item import is_item
-from clayline.lookalike import lookalike
-from clayline.run import parse_s3_uri
+from clayline.run.keys import parse_s3_uri
+from clayline.scene.intake import Landing, Mode, ObjectCreated, classify
+from clayline.scene.item import is_item
+from clayline.scene.lookalike import lookalike
 
 
 def event(key: str, *, bucket: str = "scenes", **changes: Any) -> dict[str, Any]:

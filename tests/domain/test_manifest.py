@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clayline.errors import ModelError, SceneError
-from clayline.manifest import Manifest, read_manifest
+from clayline.model.manifest import Manifest, read_manifest
 
 FILES = {
     "rgb.onnx": "sha256:" + "1" * 64,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded
-from clayline.item import load_json, read_item
-from clayline.receipt import failed_receipt
+from clayline.run.receipt import failed_receipt
+from clayline.scene.item import load_json, read_item
 
 MOST_OF_AN_EVENT = 256 * 1024
 """EventBridge's limit for an entry, in bytes."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rasterio.errors import RasterioIOError
 from tests.pipeline import scenes
 
-from clayline.names import Names
+from clayline.run.names import Names
 
 LOCAL = {
     "s3://scenes/file/": "file:///",

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from tests.domain.wire_objects import file_of
 
 from clayline.errors import WireError
-from clayline.plan import PlannedChips, duplicates
+from clayline.run.plan import PlannedChips, duplicates
 
 identifiers = st.text("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-", min_size=1, max_size=128)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clayline.receipt import (
+from clayline.run.receipt import (
     BatchOutcomes,
     ChipOutcome,
     Counts,

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.domain.notifications import BUCKET, RUN, envelope, identity, notification, raw
 
-from clayline.result import BatchResult, NothingSent, UnknownResultError, parse_result
-from clayline.run import inference_id
+from clayline.run.keys import inference_id
+from clayline.run.result import BatchResult, NothingSent, UnknownResultError, parse_result
 
 both = pytest.mark.parametrize("deliver", [raw, envelope])
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.run import (
+from clayline.run.keys import (
     OutputObjects,
     WorkObjects,
     failed_run_id,

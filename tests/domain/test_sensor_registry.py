@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clayline import sensor
-from clayline.sensor import PRODUCTS, Product
+from clayline.scene import sensor
+from clayline.scene.sensor import PRODUCTS, Product
 
 
 def test_the_registry_is_clays_metadata(shared_data: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.domain.stac import ALLOWED, BASE, NEW_NAMES, asset, item
 
 from clayline.errors import SceneError
-from clayline.item import Item, is_item, load_json, read_item
+from clayline.scene.item import Item, is_item, load_json, read_item
 
 LANDSAT = {"SR_B2": "blue", "SR_B3": "green", "SR_B4": "red", "SR_B5": "nir08", "SR_B6": "swir16", "SR_B7": "swir22"}
 

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 from tests.domain.wire_objects import HEADER, RUN, file_of, request, response, split
 
 from clayline.errors import WireError
-from clayline.wire import MAX_HEADER_BYTES, BatchHeader, Request, Response
+from clayline.model.wire import MAX_HEADER_BYTES, BatchHeader, Request, Response
 
 BODIES = {"request": request().to_bytes(), "response": response().to_bytes()}
 readers = st.sampled_from([Request, Response])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clayline.errors import SceneError
-from clayline.wkb import footprints
+from clayline.outputs.wkb import footprints
 
 type Corner = tuple[float, float]
 

@@ -14,10 +14,10 @@ from pyproj import Geod, Transformer
 from shapely.geometry import Point as Place
 from shapely.geometry import Polygon
 
-from clayline import mgrs, uci, utm
+from clayline.chips.grid import ChipGrid
 from clayline.errors import InvalidIdentifierError
-from clayline.grid import ChipGrid
-from clayline.uci import Footprint, Interval, Point, Uci, Window
+from clayline.identity import mgrs, uci, utm
+from clayline.identity.uci import Footprint, Interval, Point, Uci, Window
 
 SHARED = Path(os.environ.get("CLAYLINE_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 IRELAND = SHARED / "s2_29UNU_ireland_2022_60m" / "B04.tif"

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from clayline import mgrs, utm
 from clayline.errors import InvalidIdentifierError
-from clayline.utm import Utm
+from clayline.identity import mgrs, utm
+from clayline.identity.utm import Utm
 
 HERE = Path(__file__).parent
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clayline import mgrs, uci, utm
 from clayline.errors import InvalidIdentifierError
-from clayline.uci import Instant, Interval, Uci, Window
-from clayline.utm import Utm
+from clayline.identity import mgrs, uci, utm
+from clayline.identity.uci import Instant, Interval, Uci, Window
+from clayline.identity.utm import Utm
 
 DOC = (Path(__file__).parents[2] / "docs" / "uci.md").read_text()
 EXAMPLE = "32UQD-r00000c00256s256g10000_20240601T103031_s2a-msi-l2a_clay-v1.5-cls"

@@ -8,9 +8,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
-from clayline import utm
 from clayline.errors import InvalidIdentifierError
-from clayline.utm import Utm
+from clayline.identity import utm
+from clayline.identity.utm import Utm
 
 MICROMETRE = 1e-6
 GEOD = Geod(ellps="WGS84")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.pipeline.scenes import landsat
 
-from clayline import ledger
+from clayline.run import ledger
 from clayline_local.dropped import Progress
 from clayline_local.keep import Kept
 from clayline_local.session import Session

@@ -18,7 +18,7 @@ from moto import mock_aws
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
-from clayline.ledger import Claim, Stage
+from clayline.run.ledger import Claim, Stage
 from clayline_local.errors import LocalCloudError
 from clayline_local.keep import Kept
 from clayline_local.session import Session

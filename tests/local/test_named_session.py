@@ -11,8 +11,8 @@ import pytest
 import rasterio
 from tests.pipeline.scenes import BANDS, crop, geotiff, landsat
 
-from clayline.item import DECLARED_HREF
-from clayline.ledger import Stage
+from clayline.run.ledger import Stage
+from clayline.scene.item import DECLARED_HREF
 from clayline_local.dropped import Progress
 from clayline_local.keep import Kept
 from clayline_local.session import Session

@@ -14,8 +14,8 @@ import rasterio
 from moto import mock_aws
 from tests.pipeline.scenes import landsat
 
-from clayline.item import DECLARED_HREF, read_item
-from clayline.names import Names
+from clayline.run.names import Names
+from clayline.scene.item import DECLARED_HREF, read_item
 from clayline_local.assets import NAMES
 from clayline_local.errors import LocalCloudError
 from clayline_local.stage import StagedScene, Staging, find_scenes, look_at, stage

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clay.__main__ import main
-from clayline.manifest import Manifest, ModelEntry, read_manifest
+from clayline.model.manifest import Manifest, ModelEntry, read_manifest
 
 FOLDER = "untrained-tiny-loss-v1.5"
 LINE = "linz: as the folder's other entries: --chip 64 --coordinate-order latlon --hour acquisition --mask-ratio 0.5 --mask-seed 3"

@@ -15,7 +15,7 @@ from clay.export import export
 from clay.mask import Mask
 from clay.sensor import find_sensor
 from clay.weights import seeded_source
-from clayline.manifest import read_manifest
+from clayline.model.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-model" / "bin" / "python"

@@ -19,7 +19,7 @@ from clay.mask import Mask
 from clay.sensor import find_sensor
 from clay.weights import seeded_source
 from clayline.errors import ModelError
-from clayline.manifest import Manifest, read_manifest
+from clayline.model.manifest import Manifest, read_manifest
 from publish.folder import read_folder
 from server.folders import load_folders
 

@@ -19,7 +19,7 @@ from clay.mask import Mask
 from clay.sensor import find_sensor, known_sensors
 from clay.weights import Source, seeded_source
 from clayline.errors import ModelError
-from clayline.manifest import ModelEntry
+from clayline.model.manifest import ModelEntry
 
 CHIP = 64
 LARGEST = 65504.0  # of float16

@@ -18,9 +18,9 @@ from clay.export import export
 from clay.mask import Mask
 from clay.sensor import find_sensor
 from clay.weights import seeded_source
-from clayline.manifest import read_manifest
-from clayline.wire import BatchHeader, Response
-from clayline.wire import Request as WireRequest
+from clayline.model.manifest import read_manifest
+from clayline.model.wire import BatchHeader, Response
+from clayline.model.wire import Request as WireRequest
 from server.folders import load_folders
 from server.inference import embed
 

@@ -15,7 +15,7 @@ from clay.export import PRECISIONS, folder_name
 from clay.mask import Mask
 from clay.sensor import known_sensors
 from clay.weights import Source
-from clayline.manifest import Checkpoint, Token
+from clayline.model.manifest import Checkpoint, Token
 
 FILE = {"file": "clay.ckpt", "digest": "sha256:" + "0" * 64}
 

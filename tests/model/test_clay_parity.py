@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tests.model.trials import cosines
 
 from clay.sensor import known_sensors
-from clayline.acquisition import place_vector
-from clayline.manifest import Manifest, read_manifest
-from clayline.wire import BatchHeader, Request
+from clayline.model.manifest import Manifest, read_manifest
+from clayline.model.wire import BatchHeader, Request
+from clayline.scene.acquisition import place_vector
 from server.folders import load_folders
 from server.inference import embed
 

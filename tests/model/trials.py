@@ -11,7 +11,7 @@ from clay.entry import Request
 from clay.export import export
 from clay.trial import Trial
 from clay.weights import Source
-from clayline.manifest import Manifest, read_manifest
+from clayline.model.manifest import Manifest, read_manifest
 
 
 def read(folder: Path) -> Manifest:

@@ -20,26 +20,26 @@ from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
-from clayline.cog import CogSource
-from clayline.collecting import Collecting, SettledRun
-from clayline.encoding import VectorEncoding
+from clayline.chips.cog import CogSource
 from clayline.errors import BatchError, TransientError
-from clayline.intake import Landing, ObjectCreated, classify
-from clayline.manifest import Manifest, read_manifest
-from clayline.options import PlanOptions
-from clayline.plan import Thresholds
-from clayline.planning import Planning, PlanOutcome
+from clayline.model.manifest import Manifest, read_manifest
+from clayline.model.wire import Request
 from clayline.ports import ObjectHead, Objects
-from clayline.radiometry import BoaOverride
 from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
-from clayline.result import UnknownResultError, parse_result
-from clayline.run import parse_s3_uri
-from clayline.settling import Settling
+from clayline.run.encoding import VectorEncoding
+from clayline.run.keys import parse_s3_uri
+from clayline.run.plan import Thresholds
+from clayline.run.result import UnknownResultError, parse_result
+from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.scene.radiometry import BoaOverride
+from clayline.steps.collecting import Collecting, SettledRun
+from clayline.steps.options import PlanOptions
+from clayline.steps.planning import Planning, PlanOutcome
+from clayline.steps.settling import Settling
+from clayline.steps.tiling import TileJob, Tiling
 from clayline.table.geoparquet import write_geoparquet
 from clayline.table.header import read_header
-from clayline.tiling import TileJob, Tiling
-from clayline.wire import Request
 from server.app import refusal
 from server.folders import load_folders
 from server.inference import embed

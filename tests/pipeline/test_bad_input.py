@@ -15,9 +15,9 @@ from tests.domain.test_place import FOREIGN
 from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
 
-from clayline.intake import Landing, Mode
 from clayline.place import Place
-from clayline.planning import Planned
+from clayline.scene.intake import Landing, Mode
+from clayline.steps.planning import Planned
 
 VRT = b'<VRTDataset rasterXSize="64" rasterYSize="64"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
 
@@ -211,6 +211,6 @@ def test_more_batches_than_the_ledger_holds_are_refused(make_pipeline: Callable[
     pipeline = make_pipeline(chips_per_batch=1)
     _land(pipeline, scenes.landsat(sample))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clayline.planning.MAX_BATCHES", 11)
+        patch.setattr("clayline.steps.planning.MAX_BATCHES", 11)
         assert pipeline.plan("scene/item.json").kind is Planned.FAILED
     assert pipeline.receipt()["reason"] == "too-many-batches"

@@ -57,11 +57,14 @@ class Told:
         return content
 
 
-def run(*command: str, **environment: str) -> str:
-    """Run a command in the repository as a user does; gives what it printed."""
+def run(*command: str, progress: bool = False, **environment: str) -> str:
+    """Run a command in the repository as a user does; gives what it printed, on a terminal with its ``progress``."""
     around = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}}
-    done = subprocess.run(command, cwd=ROOT, env=around | environment, capture_output=True, text=True, check=False, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
+    error = subprocess.STDOUT if progress else subprocess.PIPE
+    done = subprocess.run(
+        command, cwd=ROOT, env=around | environment, stdout=subprocess.PIPE, stderr=error, text=True, check=False, timeout=900
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     return done.stdout
 
 
@@ -71,7 +74,7 @@ def by_make(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
     make = ("make", "--old-file=.venv/.ready")
     said = run(*make, "clay", "SIZE=tiny", "SENSOR=landsat-c2l1", "BANDS=red,green,blue", "LOSS=1", f"MODELS={models}")
     model = Path(said.splitlines()[-1])
-    return model, run(*make, "demo", f"MODEL={model}", f"SCENE={scene}", f"OUT={out}")
+    return model, run(*make, "demo", f"MODEL={model}", f"SCENE={scene}", f"OUT={out}", progress=True)
 
 
 def by_python(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
@@ -80,7 +83,7 @@ def by_python(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
     command = ("clay", "export", "--size", "tiny", "--seed", "1", "--sensor", "landsat-c2l1", "--bands", "red,green,blue")
     model = Path(run(sys.executable, "-m", *command, "--out", str(models), PYTHONPATH=path).splitlines()[-1])
     embed = ("clayline_local.cli", "embed", str(scene), "--model", str(model), "--out", str(out))
-    return model, run(sys.executable, "-m", *embed, PYTHONPATH=path)
+    return model, run(sys.executable, "-m", *embed, progress=True, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")
@@ -183,9 +186,10 @@ def test_everything_says_that_the_weights_are_random(embedded: Told) -> None:
     properties = embedded.read("item")["properties"]
     assert SAYS in properties["description"]
     assert properties["emb:runtime_parameters"]["untrained"] is True
-    text = (embedded.files["parquet"].parents[2] / "logs" / "endpoint.log").read_text()
-    log = [json.loads(line) for line in text.splitlines() if line.startswith("{")]  # ONNX Runtime's own warnings go there as well
-    assert any("untrained" in line["message"] for line in log)
+    logs = (embedded.files["parquet"].parents[2] / "logs").glob("*/endpoint.log")  # a folder for each call
+    lines = [line for log in logs for line in log.read_text().splitlines()]
+    log = [json.loads(line) for line in lines if line.startswith("{")]  # ONNX Runtime's own warnings go there as well
+    assert any("untrained" in line["message"] and line.get("folder") == embedded.model.name for line in log)
 
 
 def test_a_batch_is_small_enough_to_show_progress(embedded: Told) -> None:

@@ -28,8 +28,8 @@ from rasterio.windows import Window
 from tests.conftest import ROOT, SHARED
 from tests.pipeline.remapping import remapped
 
-from clayline import mgrs, uci, utm
-from clayline.plan import Plan, PlannedChips
+from clayline.identity import mgrs, uci, utm
+from clayline.run.plan import Plan, PlannedChips
 from clayline_local.repository import STARTER
 from clayline_local.session import Session
 from clayline_local.stage import stage

@@ -12,9 +12,9 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import Faults, Pipeline, failed
 
 from clayline.aws.ledger import DynamoLedger
-from clayline.plan import Plan
-from clayline.planning import Planned
-from clayline.tiling import TileJob
+from clayline.run.plan import Plan
+from clayline.steps.planning import Planned
+from clayline.steps.tiling import TileJob
 
 ITEM, COPY = "scene/item.json", "copies/item.json"
 URI, COPY_URI = f"s3://scenes/{ITEM}", f"s3://scenes/{COPY}"
@@ -262,7 +262,7 @@ def test_two_new_landings_at_once_are_one_new_run(landed: Pipeline) -> None:
 
 def test_a_scene_whose_chips_fail_each_time_is_refused_in_the_end(landed: Pipeline) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clayline.succession.MAX_RUNS", 2)
+        patch.setattr("clayline.steps.succession.MAX_RUNS", 2)
         for _ in range(2):
             landed.run(ITEM, change=fail_first)
             landed.land_again(ITEM)
@@ -303,7 +303,7 @@ def test_a_refusal_does_not_close_the_scenes_run(make_pipeline: Maker, sample: P
     for key, body in scenes.landsat(sample).items():
         pipeline.put(key, body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clayline.planning.MAX_BATCHES", 1)
+        patch.setattr("clayline.steps.planning.MAX_BATCHES", 1)
         assert pipeline.plan(ITEM).kind is Planned.FAILED
     pipeline.now += timedelta(days=3)
     pipeline.land_again(ITEM)

@@ -11,8 +11,8 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import Killed, Pipeline, failed
 
 from clayline.errors import LeaseHeldError
-from clayline.planning import Planned
-from clayline.tiling import TileJob
+from clayline.steps.planning import Planned
+from clayline.steps.tiling import TileJob
 
 
 @pytest.fixture

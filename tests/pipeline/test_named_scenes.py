@@ -15,11 +15,11 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import OUT, SCENES, WORK, Pipeline, failed
 from tests.pipeline.test_bad_input import CASES
 
-from clayline.names import Names
 from clayline.place import Place
-from clayline.plan import Plan, Thresholds
-from clayline.planning import Planned
-from clayline.run import scene_hash
+from clayline.run.keys import scene_hash
+from clayline.run.names import Names
+from clayline.run.plan import Plan, Thresholds
+from clayline.steps.planning import Planned
 
 COG = "LC08_L1TP_001002_20200518_x.tif"
 

@@ -15,7 +15,7 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import WORK, Pipeline
 from tests.server.model_folders import TRUNK, TRUNK_WEIGHTS, build_chained_folder, write_manifest
 
-from clayline.plan import Plan
+from clayline.run.plan import Plan
 
 SENSORS = {"landsat-c2l1": ("red", "green", "blue")}
 TOKENS = {"chained-v1.0-landsat-c2l1", "other-v2.0-landsat-c2l1"}

@@ -13,7 +13,7 @@ from moto import mock_aws
 from tests.server.model_folders import build_model_folder
 
 from clayline.errors import ModelError
-from clayline.manifest import ModelEntry, entry_digest
+from clayline.model.manifest import ModelEntry, entry_digest
 from publish import bucket as bucket_module
 from publish.bucket import ModelBucket
 from publish.errors import PublishError

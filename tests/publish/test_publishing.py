@@ -17,7 +17,7 @@ from tests.publish.publisher import PYTHON, Publisher, running_publisher
 from tests.server.container import running_container
 from tests.server.model_folders import LOSS_METRIC, build_model_folder
 
-from clayline.wire import Request, Response
+from clayline.model.wire import Request, Response
 from clayline_local.moto_process import MotoServer
 
 STARTER = Path(__file__).parents[2] / "model" / "starter" / "starter-v1.0"

@@ -15,9 +15,9 @@ from clay.export import export
 from clay.sensor import BandSet, find_sensor, known_sensors
 from clay.weights import seeded_source
 from clayline.errors import ModelError
-from clayline.manifest import Manifest, read_manifest
-from clayline.result import parse_result
-from clayline.wire import Request, Response
+from clayline.model.manifest import Manifest, read_manifest
+from clayline.model.wire import Request, Response
+from clayline.run.result import parse_result
 from publish.errors import SmokeTestError
 from publish.trial import Trial, make_trial
 from server.folders import ModelFolders, load_folders

@@ -7,7 +7,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from clayline.cog import Affine, CogHeader, CogSource
+from clayline.chips.cog import Affine, CogHeader, CogSource
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import read_header
 from clayline.raster.part import BandSource

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clayline.batch import BlockGrid, Job, block_grid, lay_batches, lay_jobs, repeated_fraction
-from clayline.cog import CogHeader
-from clayline.grid import ChipGrid
+from clayline.chips.batch import BlockGrid, Job, block_grid, lay_batches, lay_jobs, repeated_fraction
+from clayline.chips.cog import CogHeader
+from clayline.chips.grid import ChipGrid
 
 BYTES = 2
 COUNTED = settings(deadline=None, max_examples=60)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from clayline.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
-from clayline.grid import ChipGrid
+from clayline.chips.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
+from clayline.chips.grid import ChipGrid
 
 INTEGERS = ("uint8", "int16", "uint16", "int32")
 STACKS = st.sampled_from(INTEGERS).flatmap(lambda dtype: hnp.arrays(dtype, (2, 3, 5)))

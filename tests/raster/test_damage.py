@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from tests.raster.geotiffs import SETTINGS, TEN_METRES, bands_of, spoil, texture, write
 
-from clayline.chip import cut, touched
+from clayline.chips.chip import cut, touched
+from clayline.chips.grid import ChipGrid
 from clayline.errors import BatchError
-from clayline.grid import ChipGrid
 from clayline.raster.cog import open_cog
 from clayline.raster.part import Area, BandSource, FilePart
 from clayline.raster.tile import TilePixels, read_job

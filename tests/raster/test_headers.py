@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from rasterio.shutil import copy
 from tests.raster.geotiffs import SETTINGS, TEN_METRES, bands_of, header_of, local, texture, write
 
-from clayline.cog import CogHeader, CogSource
+from clayline.chips.cog import CogHeader, CogSource
 from clayline.errors import BatchError, SceneError
 from clayline.raster.headers import read_header
 from clayline.raster.tile import read_job

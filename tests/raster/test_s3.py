@@ -15,18 +15,18 @@ import pytest
 from moto.server import ThreadedMotoServer
 from tests.raster.geotiffs import TEN_METRES, texture, write
 
-from clayline.batch import Job
-from clayline.cog import CogHeader
+from clayline.chips.batch import Job
+from clayline.chips.cog import CogHeader
+from clayline.chips.grid import ChipGrid
 from clayline.errors import BatchError, SceneError, TransientError
-from clayline.grid import ChipGrid
-from clayline.names import Names
-from clayline.plan import Plan, PlannedBand
 from clayline.ports import ObjectHead
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders, read_header, s3_source
 from clayline.raster.part import BandSource
 from clayline.raster.pixels import GdalPixels
 from clayline.raster.tile import TilePixels, read_job
+from clayline.run.names import Names
+from clayline.run.plan import Plan, PlannedBand
 
 SETTINGS = ReadSettings(retries=1)
 

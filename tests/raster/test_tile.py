@@ -13,9 +13,9 @@ from rasterio.shutil import copy
 from rasterio.windows import Window
 from tests.raster.geotiffs import SETTINGS, TEN_METRES, bands_of, header_of, texture, write
 
-from clayline.batch import block_grid, lay_jobs
-from clayline.chip import cut
-from clayline.grid import ChipGrid
+from clayline.chips.batch import block_grid, lay_jobs
+from clayline.chips.chip import cut
+from clayline.chips.grid import ChipGrid
 from clayline.raster.part import BandSource
 from clayline.raster.tile import read_job
 

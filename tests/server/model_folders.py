@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from tests.server.tiny_graphs import SCALE, WIDTH, stem_graph, tail_graph, tiny_graph, tiny_weights, trunk_graph
 
-from clayline.manifest import ModelEntry, entry_digest
+from clayline.model.manifest import ModelEntry, entry_digest
 
 LOSS_METRIC: Final = "mean-std"
 GRAPH: Final = "tiny.onnx"

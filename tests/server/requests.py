@@ -1,4 +1,4 @@
-"""Request objects for the server's tests, written as docs/wire.md says, without clayline.wire."""
+"""Request objects for the server's tests, written as docs/wire.md says, without clayline.model.wire."""
 
 import json
 from pathlib import Path

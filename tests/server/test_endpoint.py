@@ -59,7 +59,7 @@ def request_body(
     tensors: dict[str, NDArray[Any]] | None = None,
     **metadata: str,
 ) -> bytes:
-    """Write a request as docs/wire.md says, without clayline.wire."""
+    """Write a request as docs/wire.md says, without clayline.model.wire."""
     entry = entry_of(models, folder)
     header = {"clayline": "request/1", "run": "0a" * 16, "batch": "b00042", "attempt": "2", "folder": folder}
     header |= {"token": entry["token"], "digest": entry["digest"]} | metadata

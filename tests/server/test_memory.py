@@ -18,7 +18,7 @@ from tests.server.scripted_chains import Gated
 from tests.server.serving import log_of, serving
 
 from clayline.errors import ModelError
-from clayline.wire import Request
+from clayline.model.wire import Request
 from server.folders import LoadedEntry, load_folders
 from server.inference import embed, warm_up
 from server.memory import ChipLimit, out_of_memory

@@ -24,7 +24,7 @@ from tests.server.model_folders import GRAPH, build_model_folder, tiny_oracle
 from tests.server.scripted_chains import SECONDS, Gated
 from tests.server.serving import serving
 
-from clayline.manifest import ModelEntry, entry_digest
+from clayline.model.manifest import ModelEntry, entry_digest
 
 
 def refusal_of(models: Path, log: Path, *flags: str) -> str:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import numpy as np
 
-from clayline.embedding import EmbeddingRows, SceneColumns
+from clayline.outputs.embedding import EmbeddingRows, SceneColumns
 
 SIDE = 0.02
 WIDE = 50

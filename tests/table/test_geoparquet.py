@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
 from benchmarks import collect
-from clayline.embedding import EmbeddingRows, SceneColumns
-from clayline.encoding import VectorEncoding
 from clayline.errors import SceneError
+from clayline.outputs.embedding import EmbeddingRows, SceneColumns
+from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 
 

@@ -14,8 +14,8 @@ import pyarrow.dataset as ds
 import pytest
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
-from clayline.embedding import EmbeddingRows
-from clayline.encoding import VectorEncoding
+from clayline.outputs.embedding import EmbeddingRows
+from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +48,8 @@ import daft
 frame = daft.read_parquet(path)
 row = frame.where(daft.col("uci") == uci).to_pylist()[0]
 tell(frame.count_rows(), row["uci"], row["embeddings"], row["geometry"][:1] == bytes([1]))
+sys.stdout.flush()
+os._exit(0)  # its threads may crash the interpreter as it ends, when all is read and told
 """,
     "datafusion": """
 import datafusion
@@ -86,7 +88,7 @@ tell(frame.count(), row["uci"], row["embeddings"], bytes(row["geometry"])[:1] ==
 session.stop()
 """
 TELL = """
-import json, sys
+import json, os, sys
 path, uci = sys.argv[1:]
 def tell(count, name, vector, geometry):
     told = {"count": int(count), "uci": name, "sum": float(sum(map(float, vector))), "length": len(vector), "geometry": bool(geometry)}

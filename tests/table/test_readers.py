@@ -17,8 +17,8 @@ import shapely
 from duckdb_extensions import import_extension  # type: ignore[import-untyped] # has none
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
-from clayline.embedding import EmbeddingRows
-from clayline.encoding import VectorEncoding
+from clayline.outputs.embedding import EmbeddingRows
+from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 
 GPIO = Path(__file__).parents[2] / ".venv-gpio" / "bin"

@@ -19,7 +19,7 @@ sys.path[:0] = sys.argv[1:4]
 from pathlib import Path
 import numpy, pyarrow
 assert all(module.__file__.startswith(sys.argv[1]) for module in (numpy, pyarrow)), pyarrow.__file__
-from clayline.encoding import VectorEncoding
+from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 from tests.table.rows import embedding_rows, scene_columns
 rows = [embedding_rows(3000)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.spool import VectorSpool
+from clayline.outputs.spool import VectorSpool
 
 
 @given(st.data(), st.integers(1, 60), st.integers(1, 9))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clayline.aws.settings import CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
+from clayline.aws.settings import OF_THE_LOCAL_CLOUD, CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
 from clayline_local.errors import LocalCloudError
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack, expand
 
@@ -256,7 +256,8 @@ def test_environment_is_what_the_settings_read(
 ) -> None:
     environment = stack.functions()[function].environment
     given = {name.removeprefix("CLAYLINE_").lower() for name in environment if name.startswith("CLAYLINE_")}
-    assert given == set(settings.model_fields)
+    local = {name.removeprefix("CLAYLINE_").lower() for name in OF_THE_LOCAL_CLOUD}
+    assert given == set(settings.model_fields) - local
     assert {name for name in environment if not name.startswith("CLAYLINE_")} == {
         "POWERTOOLS_SERVICE_NAME",
         "POWERTOOLS_METRICS_NAMESPACE",

@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its
 
     from numpy.typing import NDArray
 
-    from clayline.batch import Job
-    from clayline.cog import CogHeader, CogSource
-    from clayline.plan import Plan
+    from clayline.chips.batch import Job
+    from clayline.chips.cog import CogHeader, CogSource
+    from clayline.run.plan import Plan
 
 
 class ObjectMissingError(ClaylineError):

@@ -12,7 +12,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import ClaylineError
-from clayline.provenance import untrained_note
+from clayline.outputs.provenance import untrained_note
 from clayline_local.command.options import EmbedOptions
 from clayline_local.command.progress import Console
 from clayline_local.command.scenes import stage_scene

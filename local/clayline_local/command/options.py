@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, override
 
 from clayline import __version__
-from clayline.sensor import PRODUCTS, of_sensor
+from clayline.scene.sensor import PRODUCTS, of_sensor
 from clayline_local.command.help import DESCRIPTION, EPILOG
 from clayline_local.repository import STARTER
 from clayline_local.stage import Staging

@@ -32,7 +32,7 @@ from clay.proof.reference import Published
 from clay.proof.scenes import SCENES, real_chips
 from clay.sensor import find_sensor, known_sensors
 from clay.weights import Source, checkpoint_source, seeded_source
-from clayline.manifest import MANIFEST_FILE, ModelEntry, read_manifest
+from clayline.model.manifest import MANIFEST_FILE, ModelEntry, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from clay.chips import Chips
 from clay.scene import BUNDLED, ROOT, Scene
-from clayline.acquisition import place_vector, time_vector
+from clayline.scene.acquisition import place_vector, time_vector
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clayline.aws.failures import retryable
-from clayline.wire import CONTENT_TYPE
+from clayline.model.wire import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient

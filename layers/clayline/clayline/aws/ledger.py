@@ -9,8 +9,8 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
-from clayline.ledger import BatchRow, Claim, LandingRow, Outcome, RunRow, Stage
-from clayline.result import BatchResult
+from clayline.run.ledger import BatchRow, Claim, LandingRow, Outcome, RunRow, Stage
+from clayline.run.result import BatchResult
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from clayline.aws.failures import code_of, retryable
 from clayline.errors import OutputConflictError, TransientError
 from clayline.ports import ObjectHead, ObjectMissingError
-from clayline.run import parse_s3_uri
+from clayline.run.keys import parse_s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 from pydantic import Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from clayline.encoding import VectorEncoding
 from clayline.errors import SettingsError
-from clayline.names import AS_THEY_LIE, Names
 from clayline.place import Place
-from clayline.radiometry import BoaOverride
+from clayline.run.encoding import VectorEncoding
+from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.radiometry import BoaOverride
 
 OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
 """Set by the local cloud alone, by no parameter of template.yaml: on AWS, buckets are the places that people know."""

@@ -21,7 +21,7 @@ from rasterio.env import Env
 from rasterio.errors import RasterioIOError
 from rasterio.session import DummySession
 
-from clayline.cog import CogSource
+from clayline.chips.cog import CogSource
 from clayline.errors import SceneError, TransientError
 
 _REMOTE = "/vsis3/"

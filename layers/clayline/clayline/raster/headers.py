@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
-from clayline.cog import CogHeader, CogSource
+from clayline.chips.cog import CogHeader, CogSource
 from clayline.errors import SceneError
-from clayline.names import AS_THEY_LIE, Names
 from clayline.ports import ObjectHead
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
-from clayline.run import parse_s3_uri
+from clayline.run.keys import parse_s3_uri
+from clayline.run.names import AS_THEY_LIE, Names
 
 MAX_SIDE = 200_000
 """Pixels."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.batch import CENTRE_TOLERANCE
+from clayline.chips.batch import CENTRE_TOLERANCE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

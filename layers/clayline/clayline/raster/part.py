@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from clayline.cog import CogHeader, CogSource
+from clayline.chips.cog import CogHeader, CogSource
 from clayline.raster.nearest import Span
 
 _STRIPE_BYTES = 64 * 2**20

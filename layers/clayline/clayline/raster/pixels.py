@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from clayline.batch import Job
-from clayline.cog import CogSource
-from clayline.plan import Plan, PlannedBand
+from clayline.chips.batch import Job
+from clayline.chips.cog import CogSource
 from clayline.ports import JobPixels
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import s3_source
 from clayline.raster.part import BandSource
 from clayline.raster.tile import read_job
+from clayline.run.plan import Plan, PlannedBand
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as project
 
-from clayline.cog import Affine
+from clayline.chips.cog import Affine
 from clayline.errors import SceneError
 
 _WGS84 = CRS.from_epsg(4326)

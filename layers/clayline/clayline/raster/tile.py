@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 
-from clayline.cog import Affine
+from clayline.chips.cog import Affine
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
 from clayline.raster.nearest import find_span
 from clayline.raster.part import Area, BandSource, Block, FilePart
-from clayline.receipt import UNREADABLE
+from clayline.run.receipt import UNREADABLE
 
 PixelWindow = tuple[int, int, int, int]
 """row0, row1, col0, col1: pixels, half open."""

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clayline.embedding import EmbeddingRows, SceneColumns
-from clayline.encoding import VectorEncoding
+from clayline.outputs.embedding import EmbeddingRows, SceneColumns
+from clayline.outputs.wkb import Footprints, footprints
+from clayline.run.encoding import VectorEncoding
 from clayline.table.extent import Extent
-from clayline.wkb import Footprints, footprints
 
 ROW_GROUP_ROWS = 2048
 """Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in docs/schema.md."""

@@ -14,8 +14,8 @@ from math import ceil, lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.cog import Affine, CogHeader
-from clayline.grid import ChipGrid, ChipWindow
+from clayline.chips.cog import Affine, CogHeader
+from clayline.chips.grid import ChipGrid, ChipWindow
 
 CENTRE_TOLERANCE = 1e-6
 """Pixels. A centre this close before a border between source pixels is there by rounding: it counts as the pixel after the border."""

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from clayline import mgrs, utm
 from clayline.errors import InvalidIdentifierError
-from clayline.mgrs import Cell
-from clayline.utm import Utm
+from clayline.identity import mgrs, utm
+from clayline.identity.mgrs import Cell
+from clayline.identity.utm import Utm
 
 _MAX_GSD_MM = 100_000_000
 _MAX_SIZE = 99_999

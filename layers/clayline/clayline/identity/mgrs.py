@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor
 
-from clayline import utm
 from clayline.errors import InvalidIdentifierError
-from clayline.utm import UPS_ZONE, Utm
+from clayline.identity import utm
+from clayline.identity.utm import UPS_ZONE, Utm
 
 MAX_DIGITS = 11
 """Digits per coordinate of the finest reference: cells of one micrometre."""

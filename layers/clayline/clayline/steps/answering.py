@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clayline.intake import Landing
-from clayline.ledger import Ledger, Outcome, RunRow, Stage
-from clayline.names import AS_THEY_LIE, Names
 from clayline.ports import Announcer, ObjectMissingError, Objects
-from clayline.receipt import Receipt, failed_receipt
-from clayline.run import JSON, OutputObjects, failed_run_id
+from clayline.run.keys import JSON, OutputObjects, failed_run_id
+from clayline.run.ledger import Ledger, Outcome, RunRow, Stage
+from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.receipt import Receipt, failed_receipt
+from clayline.scene.intake import Landing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

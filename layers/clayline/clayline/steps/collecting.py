@@ -9,20 +9,20 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from clayline.answering import Answering
-from clayline.embedding import EmbeddingRows, SceneColumns
-from clayline.encoding import VectorEncoding
 from clayline.errors import TransientError
-from clayline.gathering import Gathered, Gathering, sent_order, spool_path
-from clayline.ledger import Ledger, Stage
+from clayline.outputs.embedding import EmbeddingRows, SceneColumns
+from clayline.outputs.provenance import columns, file_metadata, metadata_json, stac_item
+from clayline.outputs.spool import VectorSpool
 from clayline.place import Option, words
-from clayline.plan import Plan, PlannedChips
-from clayline.planning import load_plan
 from clayline.ports import Announcer, ObjectMissingError, Objects
-from clayline.provenance import columns, file_metadata, metadata_json, stac_item
-from clayline.receipt import Counts, Receipt, Settlement, count, scene_reason, status_of
-from clayline.run import JSON, WorkObjects
-from clayline.spool import VectorSpool
+from clayline.run.encoding import VectorEncoding
+from clayline.run.keys import JSON, WorkObjects
+from clayline.run.ledger import Ledger, Stage
+from clayline.run.plan import Plan, PlannedChips
+from clayline.run.receipt import Counts, Receipt, Settlement, count, scene_reason, status_of
+from clayline.run.stored_plan import load_plan
+from clayline.steps.answering import Answering
+from clayline.steps.gathering import Gathered, Gathering, sent_order, spool_path
 
 PARQUET = "application/vnd.apache.parquet"
 GEOJSON = "application/geo+json"

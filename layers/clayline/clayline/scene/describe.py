@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clayline import mgrs, uci
-from clayline.cog import CogHeader
+from clayline.chips.cog import CogHeader
 from clayline.errors import InvalidIdentifierError, SceneError
-from clayline.item import BandAsset
-from clayline.manifest import ModelEntry
+from clayline.identity import mgrs, uci
+from clayline.model.manifest import ModelEntry
 from clayline.place import Option
-from clayline.plan import PlannedBand, PlannedScene, PlannedTime
 from clayline.ports import Headers, ObjectHead
-from clayline.radiometry import BoaDecision
-from clayline.source import SceneSource
+from clayline.run.plan import PlannedBand, PlannedScene, PlannedTime
+from clayline.scene.item import BandAsset
+from clayline.scene.radiometry import BoaDecision
+from clayline.scene.source import SceneSource
 
 GSD_TOLERANCE = 0.1
 """Share by which a scene's GSD may differ from the model entry's unless any GSD is allowed."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import remainder
 
-from clayline import utm
-from clayline.utm import Utm
+from clayline.identity import utm
+from clayline.identity.utm import Utm
 
 _ANTIMERIDIAN = 180.0
 _POLE = 90.0

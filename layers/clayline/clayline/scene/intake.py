@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from clayline.run import landing_id
+from clayline.run.keys import landing_id
 
 _IGNORE = ConfigDict(frozen=True, extra="ignore")
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from clayline.encoding import VectorEncoding
-from clayline.names import AS_THEY_LIE, Names
 from clayline.place import Place
-from clayline.plan import Thresholds
-from clayline.radiometry import BoaOverride
-from clayline.source import SceneSource
+from clayline.run.encoding import VectorEncoding
+from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.plan import Thresholds
+from clayline.scene.radiometry import BoaOverride
+from clayline.scene.source import SceneSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

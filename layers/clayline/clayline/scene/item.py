@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
-from clayline.names import AS_THEY_LIE, Names
 from clayline.place import Option
-from clayline.sensor import Product, known, of_collection
+from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.sensor import Product, known, of_collection
 
 MAX_ITEM_BYTES = 5_000_000
 _MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")

@@ -4,23 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from clayline.answering import Answering, Refusal
-from clayline.batch import Job, block_grid, lay_batches, lay_jobs
+from clayline.chips.batch import Job, block_grid, lay_batches, lay_jobs
 from clayline.errors import LeaseHeldError, SceneError, TransientError
-from clayline.intake import Landing
-from clayline.item import BandAsset
-from clayline.ledger import Claim, Ledger, RunRow, Stage
-from clayline.manifest import Manifest, ModelEntry
-from clayline.options import PlanOptions
+from clayline.model.manifest import Manifest, ModelEntry
 from clayline.place import Option
-from clayline.placement import place
-from clayline.plan import Plan, PlannedBand, PlannedModel
 from clayline.ports import Announcer, Clock, Headers, ObjectHead, ObjectMissingError, Objects, Queue
-from clayline.radiometry import BoaDecision, decide_boa
-from clayline.run import JSON, WorkObjects, scene_hash
-from clayline.scene import OpenedBand, check_bands, describe, finest
-from clayline.source import LandedScene, SceneSource, read_source
-from clayline.succession import Standing, Succession
+from clayline.run.keys import JSON, WorkObjects, scene_hash
+from clayline.run.ledger import Claim, Ledger, RunRow, Stage
+from clayline.run.plan import Plan, PlannedBand, PlannedModel
+from clayline.run.stored_plan import load_plan
+from clayline.scene.describe import OpenedBand, check_bands, describe, finest
+from clayline.scene.intake import Landing
+from clayline.scene.item import BandAsset
+from clayline.scene.radiometry import BoaDecision, decide_boa
+from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.steps.answering import Answering, Refusal
+from clayline.steps.options import PlanOptions
+from clayline.steps.placement import place
+from clayline.steps.succession import Standing, Succession
 
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
@@ -262,8 +263,3 @@ class Planning:
         )
         run, told = self._answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
         return PlanOutcome(kind=Planned.FAILED if told else Planned.DUPLICATE, run=run, message=refusal.message)
-
-
-def load_plan(objects: Objects, work: WorkObjects) -> Plan:
-    """Read a stored plan. Raises ObjectMissingError, TransientError."""
-    return Plan.model_validate_json(objects.get(work.plan))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clayline.run import inference_id, parse_s3_uri
+from clayline.run.keys import inference_id, parse_s3_uri
 
 _RUN = "[0-9a-f]{32}"
 _BATCH = "b(?:[0-9]{5}|[1-9][0-9]{5,8})"  # one spelling a number: b000042 beside b00042 would settle one batch twice

@@ -11,15 +11,15 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from clayline.batch import Batch, Job
-from clayline.cog import CogHeader
-from clayline.encoding import VectorEncoding
+from clayline.chips.batch import Batch, Job
+from clayline.chips.cog import CogHeader
+from clayline.chips.grid import ChipGrid
 from clayline.errors import WireError
-from clayline.grid import ChipGrid
-from clayline.manifest import Checkpoint, ModelEntry
-from clayline.names import AS_THEY_LIE, Names
+from clayline.model.manifest import Checkpoint, ModelEntry
 from clayline.place import Place
-from clayline.run import OutputObjects
+from clayline.run.encoding import VectorEncoding
+from clayline.run.keys import OutputObjects
+from clayline.run.names import AS_THEY_LIE, Names
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
 _UCI_BYTES = 128

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.grid import ChipWindow
+from clayline.chips.grid import ChipWindow
 
 CLOUD_CLASSES = (1, 3, 8, 9, 10)
 """Classes of Sentinel-2's scene classification (SCL) that hide the ground: saturated or defective, cloud shadow, cloud of medium

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clayline import acquisition, item, sensor
-from clayline.acquisition import Acquisition
-from clayline.cog import CogHeader
+from clayline.chips.cog import CogHeader
 from clayline.errors import SceneError
-from clayline.intake import Landing, Mode
-from clayline.item import BandAsset
-from clayline.lookalike import lookalike
-from clayline.manifest import ModelEntry
-from clayline.names import Names
+from clayline.model.manifest import ModelEntry
 from clayline.place import Option
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
-from clayline.run import parse_s3_uri, run_id, scene_hash
-from clayline.sensor import Product
+from clayline.run.keys import parse_s3_uri, run_id, scene_hash
+from clayline.run.names import Names
+from clayline.scene import acquisition, item, sensor
+from clayline.scene.acquisition import Acquisition
+from clayline.scene.intake import Landing, Mode
+from clayline.scene.item import BandAsset
+from clayline.scene.lookalike import lookalike
+from clayline.scene.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
 

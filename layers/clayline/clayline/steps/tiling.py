@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from clayline.acquisition import place_vector, time_vector
-from clayline.batch import Batch, Job
-from clayline.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
+from clayline.chips.batch import Batch, Job
+from clayline.chips.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
+from clayline.chips.grid import ChipWindow
 from clayline.errors import BatchError, TransientError
-from clayline.grid import ChipWindow
-from clayline.ledger import Ledger
-from clayline.plan import Plan, PlannedChips, Thresholds
-from clayline.planning import load_plan
+from clayline.model.wire import CONTENT_TYPE, BatchHeader, Request
 from clayline.ports import Endpoint, ObjectMissingError, Objects, Pixels, Queue
-from clayline.receipt import NODATA, UNREADABLE, BatchOutcomes, State
-from clayline.result import NothingSent
-from clayline.run import ATTEMPT_ONE, JSON, WorkObjects, inference_id
-from clayline.wire import CONTENT_TYPE, BatchHeader, Request
+from clayline.run.keys import ATTEMPT_ONE, JSON, WorkObjects, inference_id
+from clayline.run.ledger import Ledger
+from clayline.run.plan import Plan, PlannedChips, Thresholds
+from clayline.run.receipt import NODATA, UNREADABLE, BatchOutcomes, State
+from clayline.run.result import NothingSent
+from clayline.run.stored_plan import load_plan
+from clayline.scene.acquisition import place_vector, time_vector
 
 
 class TileJob(BaseModel):

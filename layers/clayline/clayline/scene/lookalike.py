@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clayline.item import is_item
+from clayline.scene.item import is_item
 
 _MEANT_TYPES = {"feature", "featurecollection", "collection", "catalog"}
 """In small letters: of GeoJSON what holds properties, of STAC everything."""

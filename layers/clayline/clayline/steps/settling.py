@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from clayline.ledger import BatchRow, Ledger, RunRow, Stage
 from clayline.ports import Objects, Queue
-from clayline.receipt import BatchSettlement, Settlement
-from clayline.result import BatchResult
-from clayline.run import WorkObjects
+from clayline.run.keys import WorkObjects
+from clayline.run.ledger import BatchRow, Ledger, RunRow, Stage
+from clayline.run.receipt import BatchSettlement, Settlement
+from clayline.run.result import BatchResult
 
 
 class Settled(Enum):

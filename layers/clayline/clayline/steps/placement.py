@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline import uci, utm
+from clayline.chips.grid import ChipGrid
 from clayline.errors import InvalidIdentifierError, SceneError
-from clayline.grid import ChipGrid
-from clayline.plan import PlannedChips, PlannedScene, duplicates
+from clayline.identity import uci, utm
+from clayline.identity.uci import Instant, Interval, Uci
+from clayline.outputs.wkb import footprints
 from clayline.ports import Headers
-from clayline.uci import Instant, Interval, Uci
-from clayline.wkb import footprints
+from clayline.run.plan import PlannedChips, PlannedScene, duplicates
 
 _MM = 1000
 _BLOCK = 65_536

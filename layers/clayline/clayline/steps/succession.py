@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from clayline.answering import Answering
 from clayline.errors import SceneError
-from clayline.ledger import Ledger, RunRow, Stage
-from clayline.source import LandedScene
+from clayline.run.ledger import Ledger, RunRow, Stage
+from clayline.scene.source import LandedScene
+from clayline.steps.answering import Answering
 
 MAX_RUNS = 100
 """Of one scene in a row: a landing walks along them, two reads each."""

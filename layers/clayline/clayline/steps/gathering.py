@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.batch import Batch
-from clayline.embedding import EmbeddingRows
+from clayline.chips.batch import Batch
 from clayline.errors import BatchError, TransientError, WireError
-from clayline.plan import Plan, PlannedChips
+from clayline.model.wire import STATUS_GOOD, Response
+from clayline.outputs.embedding import EmbeddingRows
+from clayline.outputs.spool import VectorSpool
 from clayline.ports import ObjectMissingError, Objects
-from clayline.receipt import BatchOutcomes, BatchSettlement, ChipOutcome, Settlement, State
-from clayline.run import WorkObjects
-from clayline.spool import VectorSpool
-from clayline.wire import STATUS_GOOD, Response
+from clayline.run.keys import WorkObjects
+from clayline.run.plan import Plan, PlannedChips
+from clayline.run.receipt import BatchOutcomes, BatchSettlement, ChipOutcome, Settlement, State
 
 ROWS_A_CHUNK = 1024
 _AT_ONCE = 8

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Protocol
 
-from clayline.result import BatchResult
+from clayline.run.result import BatchResult
 
 
 class Stage(IntEnum):

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline import __version__
-from clayline.embedding import SceneColumns
-from clayline.manifest import Checkpoint
-from clayline.plan import Plan
-from clayline.receipt import Counts
+from clayline.model.manifest import Checkpoint
+from clayline.outputs.embedding import SceneColumns
+from clayline.run.plan import Plan
+from clayline.run.receipt import Counts
 
 _EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Self
 
-from clayline import mgrs
 from clayline.errors import InvalidIdentifierError
-from clayline.footprint import Footprint, quadrilateral
-from clayline.location import Point, Window, fits_tile, point_digits, point_from_lonlat, point_from_utm
+from clayline.identity import mgrs
+from clayline.identity.footprint import Footprint, quadrilateral
+from clayline.identity.location import Point, Window, fits_tile, point_digits, point_from_lonlat, point_from_utm
 
 __all__ = [
     "MAX_LENGTH", "Footprint", "Instant", "Interval", "ModelParts", "Point", "Uci", "Window", "cell", "fits_tile", "footprint",

@@ -1,0 +1,1 @@
+"""What comes out: rows, footprints as WKB, provenance, and the vectors' spool on the way there."""

@@ -1,0 +1,1 @@
+"""The steps: one use case a Lambda, over ports."""
