@@ -179,6 +179,20 @@ def test_an_out_that_is_a_file_is_a_usage_error(tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "out").read_text() == "mine"
 
 
+def test_an_out_that_cannot_be_written_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, nothing_starts: None
+) -> None:
+    del nothing_starts
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != shut)  # to root, no permissions are shut
+    with pytest.raises(SystemExit) as caught:
+        main(["embed", "x.tif", "--out", str(shut / "out" / "below")])
+    assert caught.value.code == 2
+    assert f"{shut} cannot be written by you. Give another folder" in capsys.readouterr().err
+    assert list(shut.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["embed", "--help"], ["--version"], ["embed", "x.tif", "--out", "o", "--boa", "maybe"], ["embed", "x.tif", "--out", "o"]],
