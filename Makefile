@@ -39,7 +39,10 @@ setup: .venv/.ready
 setup-sam: .venv-sam/.ready
 setup-gpio: .venv-gpio/.ready
 setup-readers: .venv-readers/.ready
-setup-spark: .venv-spark35/.ready .venv-spark4/.ready
+# Not in one environment: both are called pyspark. Without a Java their tests skip, so then their 0.8 GB need not come.
+JAVA := $(shell command -v java)
+setup-spark: $(if $(JAVA),.venv-spark35/.ready .venv-spark4/.ready)
+	@$(if $(JAVA),,echo "no java on the PATH: the tests of Spark will skip")
 setup-publish: .venv-publish/.ready
 .venv-%/.ready: requirements/%.txt .venv/.ready
 	$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
