@@ -156,6 +156,7 @@ def test_what_cannot_be_read_exits_2_before_anything_starts(
         (["--allow-bucket", "s3://bucket"], "no bucket's name"),
         (["--assets", "nowhere"], "nowhere is no folder"),
         (["--creator", " "], "give a name"),
+        (["--out", ""], "is empty: give a folder"),
         (["--any"], "unrecognized arguments: --any"),
     ],
 )

@@ -231,6 +231,8 @@ def _model(text: str) -> Path:
 
 def _out(text: str) -> Path:
     """Take a folder that can be written, or made: told before anything starts. What is true later is for the lock to say."""
+    if not text.strip():
+        _refuse("is empty: give a folder")
     path = Path(text)
     there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists() or part.is_symlink())
     if not there.is_dir():
