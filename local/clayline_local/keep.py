@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,7 +97,8 @@ class Kept:
         """Keep the runs whose outputs were fetched, and every revision that was given. Raises LocalCloudError."""
         kept = KeptLedger.read(self._ledger)
         finished = session.finished()
-        for run, outputs in self._delivered(session).items():
+        known = {entry.outputs["receipt"] for entry in kept.runs.values()}
+        for run, outputs in self._delivered(session, known=known).items():
             if run not in finished:
                 continue
             row = {name: value for name, value in finished[run].items() if name != "settled"}  # of no use to the finished
@@ -153,11 +155,15 @@ class Kept:
             body.close()
         _sync(target.parent)
 
-    def _delivered(self, session: "Session") -> dict[str, dict[str, str]]:
-        """Give the keys of the outputs of each run of this session's cloud whose receipt is in its place under OUT."""
+    def _delivered(self, session: "Session", *, known: AbstractSet[str]) -> dict[str, dict[str, str]]:
+        """Give the keys of the outputs of each run of this session's cloud whose receipt is in its place under OUT.
+
+        Receipts whose keys are ``known`` are kept already: each scene of a long call asks about its own, not about all before it.
+        """
         found = {}
         pages = session.s3.get_paginator("list_objects_v2").paginate(Bucket=session.embeddings_bucket)
-        for key in (entry["Key"] for page in pages for entry in page.get("Contents", ()) if entry["Key"].endswith("_receipt.json")):
+        keys_there = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
+        for key in (key for key in keys_there if key.endswith("_receipt.json") and key not in known):
             run = session.s3.head_object(Bucket=session.embeddings_bucket, Key=key)["Metadata"][RUN_ID]
             with suppress(OSError, ValueError):
                 outputs = json.loads(inside(self.out, key).read_bytes())["outputs"]
