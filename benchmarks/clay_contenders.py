@@ -35,11 +35,24 @@ class Contender:
     Raises ContenderError where it cannot start: a missing library, no GPU.
     """
 
-    def __init__(self, program: str, order: Mapping[str, Any], *, folder: Path, python: str = sys.executable, seconds: float = 600) -> None:
+    def __init__(
+        self,
+        program: str,
+        order: Mapping[str, Any],
+        *,
+        folder: Path,
+        python: str = sys.executable,
+        seconds: float = 600,
+    ) -> None:
         self._deadline = time.monotonic() + seconds
         with tempfile.NamedTemporaryFile("w", suffix=".json", dir=folder, delete=False) as file:
             json.dump(order, file)
-        paths = [ROOT, ROOT / "model", ROOT / "layers/clayline", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        paths = [
+            ROOT,
+            ROOT / "model",
+            ROOT / "layers/clayline",
+            *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+        ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self._log = Path(file.name).with_suffix(".log")
         command = [python, "-m", program, file.name]
@@ -149,7 +162,10 @@ def compare(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, f
     count = min(len(ours), len(theirs))
     ours, theirs = ours[:count], theirs[:count]
     ratios = sorted(other["seconds"] / one["seconds"] for one, other in zip(ours, theirs, strict=True))
-    line: dict[str, Any] = {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
+    line: dict[str, Any] = {
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+    }
     if all("cpu_seconds" in each for each in (*ours, *theirs)):
         cpu = [statistics.median(each["cpu_seconds"] for each in side) for side in (ours, theirs)]
         line["ratio_by_cpu_time"] = round(cpu[1] / max(cpu[0], 1e-9), 3)

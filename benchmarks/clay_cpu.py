@@ -81,7 +81,9 @@ class Run:
         order |= {"threads": self.options.threads, "chips": self.chips, "sensor": self.workshop.sensor()}
         python = str(self.options.torch_python)
         try:
-            return self._keep(Contender("clay.proof.contender", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS))
+            return self._keep(
+                Contender("clay.proof.contender", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS)
+            )
         except ContenderError as error:
             report({"name": "clay_cpu", "not_done": "everything against torch", "why": str(error)})
             self.missed = True
@@ -149,7 +151,14 @@ def compare(run: Run) -> None:
         contender.ask("embed", chips=count, micro_batch=micro_batch.get(name, count), to=str(vectors[name]))
     for name in ("fp32", "int8"):
         reference = "fp32" if published is None else "torch"
-        report({"name": "clay_cpu_vectors", "of": name, "against": reference, **similarity(vectors[name], vectors[reference])})
+        report(
+            {
+                "name": "clay_cpu_vectors",
+                "of": name,
+                "against": reference,
+                **similarity(vectors[name], vectors[reference]),
+            }
+        )
     found = run.measure(work, chips=dict.fromkeys(work, count), rounds=rounds, part="compare")
     run.judge("fp32_vs_torch_as_shipped", found, "fp32", "torch-as-shipped", TARGET_FP32)
     run.judge("int8_vs_torch_as_shipped", found, "int8", "torch-as-shipped", TARGET_INT8)
@@ -166,7 +175,14 @@ def stages(run: Run) -> None:
         share = measure_stages(contender, rounds=run.options.stage_rounds, chips=1, by="cpu_seconds", name=name)
         if (precision, with_loss) == ("fp32", False):  # what was compared with the folded graph
             met = share < LARGEST_SHARE
-            report({"name": "clay_cpu_flexibility_costs_less_than", "share": round(share, 5), "target": LARGEST_SHARE, "met": met})
+            report(
+                {
+                    "name": "clay_cpu_flexibility_costs_less_than",
+                    "share": round(share, 5),
+                    "target": LARGEST_SHARE,
+                    "met": met,
+                }
+            )
             run.missed |= not met
         run.end()
     (place := run.folder / "stems").mkdir()
@@ -183,18 +199,33 @@ def micro_batches(run: Run) -> None:
         chips[name] = TORCH_MICRO_BATCH
         work[name] = run.time(published, chips=TORCH_MICRO_BATCH, micro_batch=TORCH_MICRO_BATCH)
     found = run.measure(work, chips=chips, rounds=run.options.micro_batch_rounds, part="micro_batches")
-    speeds = {chips[name]: statistics.median(rates(of, chips=chips[name])) for name, of in found.items() if name.startswith("fp32")}
+    speeds = {
+        chips[name]: statistics.median(rates(of, chips=chips[name]))
+        for name, of in found.items()
+        if name.startswith("fp32")
+    }
     if speeds:
-        report({"name": "clay_cpu_best_micro_batch", "precision": "fp32", "micro_batch": max(speeds, key=lambda size: speeds[size])})
+        report(
+            {
+                "name": "clay_cpu_best_micro_batch",
+                "precision": "fp32",
+                "micro_batch": max(speeds, key=lambda size: speeds[size]),
+            }
+        )
 
 
 def loss(run: Run) -> None:
     """Measure the chain with its loss against the one without."""
-    ours = {"without-loss": run.graphs(run.workshop.chain("fp32")), "with-loss": run.graphs(run.workshop.chain("fp32", loss=True))}
+    ours = {
+        "without-loss": run.graphs(run.workshop.chain("fp32")),
+        "with-loss": run.graphs(run.workshop.chain("fp32", loss=True)),
+    }
     work = {name: run.time(each, chips=1, micro_batch=1) for name, each in ours.items()}
     found = run.measure(work, chips=dict.fromkeys(work, 1), rounds=run.options.loss_rounds, part="loss")
     bands = len(run.workshop.bands.mean)
-    counts = [chip_operations(run.workshop.architecture, bands=bands, chip_size=256, loss=each) for each in (False, True)]
+    counts = [
+        chip_operations(run.workshop.architecture, bands=bands, chip_size=256, loss=each) for each in (False, True)
+    ]
     report({"name": "clay_cpu_loss_operations", "ratio_of_counts": round(counts[0] / counts[1], 3)})
     run.judge("with_loss_vs_without", found, "with-loss", "without-loss")
 
@@ -212,7 +243,9 @@ def main() -> None:
     parser.add_argument("--stage-rounds", type=int, default=5)
     parser.add_argument("--micro-batch-rounds", type=int, default=2)
     parser.add_argument("--loss-rounds", type=int, default=4)
-    parser.add_argument("--torch-python", type=Path, default=ROOT / ".venv-model/bin/python", help="a Python that has torch")
+    parser.add_argument(
+        "--torch-python", type=Path, default=ROOT / ".venv-model/bin/python", help="a Python that has torch"
+    )
     options = parser.parse_args()
     parts = {"compare": compare, "stages": stages, "micro-batches": micro_batches, "loss": loss}
     chosen = options.parts.split(",")

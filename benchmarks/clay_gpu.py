@@ -45,7 +45,13 @@ from benchmarks.clay_contenders import ContenderError, report
 
 NEEDED = ("numpy", "onnx", "yaml", "pydantic", "pydantic_core", "annotated_types", "typing_inspection", "onnxruntime")
 PART_NAMES = ("products", "batches", "stages", "contenders", "parity", "server")
-GOALS = {"share_of_matmul_rate", "fp16_vs_claymodel-compiled-bf16", "fp16_vs_claymodel-as-shipped", "server_vs_bare", "fp16_cosine"}
+GOALS = {
+    "share_of_matmul_rate",
+    "fp16_vs_claymodel-compiled-bf16",
+    "fp16_vs_claymodel-as-shipped",
+    "server_vs_bare",
+    "fp16_cosine",
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -59,12 +65,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=570, help="seconds after which no part is begun")
     parser.add_argument("--largest-batch", type=int, default=128)
     parser.add_argument(
-        "--torch-batches", type=int, nargs="+", default=[64, 32, 16], help="tried for claymodel; compiled: the first that fits"
+        "--torch-batches",
+        type=int,
+        nargs="+",
+        default=[64, 32, 16],
+        help="tried for claymodel; compiled: the first that fits",
     )
     parser.add_argument("--request-chips", type=int, default=64)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--claymodel", type=Path, help="a directory with claymodel 1.5.0's `src`; the Python's own")
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="with onnxruntime-gpu, for our graphs")
+    parser.add_argument(
+        "--python", type=Path, default=Path(sys.executable), help="with onnxruntime-gpu, for our graphs"
+    )
     parser.add_argument("--torch-python", type=Path, help="with torch; the same")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
@@ -111,7 +123,14 @@ def main() -> None:
                 ) as error:
                     not_done(name, f"{type(error).__name__}: {error}")
                 run.end()
-                report({"name": "clay_gpu_part", "part": name, "seconds": round(time.monotonic() - started, 1), **state(options.device)})
+                report(
+                    {
+                        "name": "clay_gpu_part",
+                        "part": name,
+                        "seconds": round(time.monotonic() - started, 1),
+                        **state(options.device),
+                    }
+                )
         finally:
             run.end()
             measured = options.device == "cuda" and options.size == "large"

@@ -24,7 +24,10 @@ def products(run: Run) -> None:
     trying = run.options.device == "cpu"  # the program, not the processor
     side, tokens = (64, 64) if trying else (8192, run.best * 1025)
     shapes = {"square": (side, side, side)}
-    shapes |= {"x".join(map(str, shape)): shape for shape in dict.fromkeys(block_products(run.workshop.architecture.encoder, tokens))}
+    shapes |= {
+        "x".join(map(str, shape)): shape
+        for shape in dict.fromkeys(block_products(run.workshop.architecture.encoder, tokens))
+    }
     kinds: tuple[str, ...] = ("float16", "bfloat16")
     try:
         contender, library = run.torch(), "torch"
@@ -40,7 +43,13 @@ def products(run: Run) -> None:
     for key, values in found.items():
         name, kind = key.split()
         report(
-            {"name": "clay_gpu_product", "shape": name, "dtype": kind, "library": library, "tflops": round(statistics.median(values), 2)}
+            {
+                "name": "clay_gpu_product",
+                "shape": name,
+                "dtype": kind,
+                "library": library,
+                "tflops": round(statistics.median(values), 2),
+            }
         )
     run.matmul_tflops = statistics.median(found["square float16"])
 
@@ -68,12 +77,23 @@ def batches(run: Run) -> None:
     repeat = {size: 1 if run.options.device == "cpu" else max(2, 256 // size) for size in memory}
     for size in memory:
         ours.ask("run", chips=size, micro_batch=size, resident=True)
-        work[str(size)] = lambda size=size: ours.ask("run", chips=size, micro_batch=size, resident=True, repeat=repeat[size])  # type: ignore[misc]
+        work[str(size)] = lambda size=size: ours.ask(
+            "run", chips=size, micro_batch=size, resident=True, repeat=repeat[size]
+        )  # type: ignore[misc]
     found = run.take_turns(work)
-    speeds = {size: statistics.median(rates(found[str(size)], chips=size * repeat[size])) for size in memory if str(size) in found}
+    speeds = {
+        size: statistics.median(rates(found[str(size)], chips=size * repeat[size]))
+        for size in memory
+        if str(size) in found
+    }
     for size, speed in speeds.items():
         portion = share(run, speed)
-        line = {"name": "clay_gpu_batch", "chips": size, "chips_per_second": round(speed, 2), "gpu_memory_mb": memory[size]}
+        line = {
+            "name": "clay_gpu_batch",
+            "chips": size,
+            "chips_per_second": round(speed, 2),
+            "gpu_memory_mb": memory[size],
+        }
         report(line | {"share_of_matmul_rate": None if portion is None else round(portion, 4)})
     run.resident_speed = max(speeds.values())
     run.best = min(size for size, speed in speeds.items() if speed >= CLOSE_TO_BEST * max(speeds.values()))
@@ -123,7 +143,12 @@ def contenders(run: Run) -> None:
     for name, results in by_chip.items():
         speed = 1 / statistics.median(one["seconds"] for one in results)
         portion = share(run, speed)
-        line = {"name": "clay_gpu_contender_speed", "contender": name, "batch": chips[name] // more, "chips_per_second": round(speed, 2)}
+        line = {
+            "name": "clay_gpu_contender_speed",
+            "contender": name,
+            "batch": chips[name] // more,
+            "chips_per_second": round(speed, 2),
+        }
         line |= {"rounds": len(results)}
         report(line | {"share_of_matmul_rate": None if portion is None else round(portion, 4)})
     if "fp16" not in by_chip:
@@ -158,7 +183,9 @@ def _fastest(contender: Contender, candidates: list[int], *, compiled: bool, nam
 def _paths(run: Run, precision: str) -> list[str]:
     """Give the graphs of a chain, written before or now."""
     place = run.folder / "graphs" / precision
-    return [str(place / name) for name in ("stem.onnx", "trunk.onnx")] if place.exists() else run.workshop.chain(precision)
+    return (
+        [str(place / name) for name in ("stem.onnx", "trunk.onnx")] if place.exists() else run.workshop.chain(precision)
+    )
 
 
 def parity(run: Run) -> None:
@@ -206,14 +233,21 @@ def server(run: Run) -> None:
         deadline=run.deadline,
     )
     load = clay_server.Load(chips=run.options.request_chips, in_flight=4, each=3 if cuda else 1)
-    line = clay_server.measure(folder, manifest.entries[0], manifest, setting=setting, load=load, rounds=run.options.rounds, target=None)
+    line = clay_server.measure(
+        folder, manifest.entries[0], manifest, setting=setting, load=load, rounds=run.options.rounds, target=None
+    )
     if run.resident_speed is None:
         not_done("server against the best of `batches`", "`batches` was not measured in this run")
         return
     speed = line["http_chips_per_second"]
     ratio = speed / run.resident_speed
     report(
-        {"name": "clay_gpu_server_vs_resident", "chips_per_second": speed, "best": round(run.resident_speed, 2), "ratio": round(ratio, 4)}
+        {
+            "name": "clay_gpu_server_vs_resident",
+            "chips_per_second": speed,
+            "best": round(run.resident_speed, 2),
+            "ratio": round(ratio, 4),
+        }
     )
     run.goal("server_vs_bare", ratio, TARGET_SERVER)
 

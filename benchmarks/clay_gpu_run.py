@@ -82,7 +82,9 @@ class Run:
         self.batches = [size for size in (QUICK_BATCHES if options.quick else BATCHES) if size <= options.largest_batch]
         self.workshop = Workshop.open(folder / "graphs", size=options.size, sensor="sentinel-2-l2a", seed=0)
         self.chips = self.workshop.chips(max(self.batches))
-        self.operations = chip_operations(self.workshop.architecture, bands=len(self.workshop.bands.mean), chip_size=256)
+        self.operations = chip_operations(
+            self.workshop.architecture, bands=len(self.workshop.bands.mean), chip_size=256
+        )
         self.matmul_tflops: float | None = None
         self.best = min(self.batches[-1], 32)
         self.resident_speed: float | None = None
@@ -100,7 +102,13 @@ class Run:
 
     def published(self, *, compiled: bool) -> Contender:
         """Start claymodel. Raises ContenderError."""
-        order = {"size": self.options.size, "seed": 0, "compiled": compiled, "chips": self.chips, "sensor": self.workshop.sensor()}
+        order = {
+            "size": self.options.size,
+            "seed": 0,
+            "compiled": compiled,
+            "chips": self.chips,
+            "sensor": self.workshop.sensor(),
+        }
         return self.torch(**order, claymodel=str(self.options.claymodel.resolve()) if self.options.claymodel else None)
 
     def _start(self, program: str, python: Path, order: Mapping[str, Any]) -> Contender:

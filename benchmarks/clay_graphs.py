@@ -92,10 +92,16 @@ class Workshop:
         place = self.folder / "chips"
         place.mkdir()
         shape = (count, len(self.bands.mean), CHIP, CHIP)
-        np.save(place / "pixels.npy", random.integers(1, 255 if self.bands.dtype == "uint8" else 4000, shape).astype(self.bands.dtype))
+        np.save(
+            place / "pixels.npy",
+            random.integers(1, 255 if self.bands.dtype == "uint8" else 4000, shape).astype(self.bands.dtype),
+        )
         for name in ("time", "latlon"):
             angles = random.uniform(0, 2 * np.pi, (count, 2))
-            np.save(place / f"{name}.npy", np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(count, 4).astype(np.float32))
+            np.save(
+                place / f"{name}.npy",
+                np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(count, 4).astype(np.float32),
+            )
         return str(place)
 
     def sensor(self) -> dict[str, Any]:
@@ -123,4 +129,7 @@ def similarity(path: Path, reference: Path) -> dict[str, float]:
     """Compare vectors [N, D]: the smallest cosine of a chip's two vectors, and the largest difference."""
     one, other = (np.load(each).astype(np.float64) for each in (path, reference))
     cosine = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
-    return {"least_cosine": round(float(cosine.min()), 7), "largest_difference": float(f"{np.abs(one - other).max():.2e}")}
+    return {
+        "least_cosine": round(float(cosine.min()), 7),
+        "largest_difference": float(f"{np.abs(one - other).max():.2e}"),
+    }

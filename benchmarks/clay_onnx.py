@@ -71,10 +71,13 @@ class Graphs:
 
     def _inputs(self, start: int, stop: int, place: str) -> dict[str, onnxruntime.OrtValue]:
         if place == "cpu":
-            return {name: onnxruntime.OrtValue.ortvalue_from_numpy(array[start:stop]) for name, array in self._chips.items()}
+            return {
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(array[start:stop]) for name, array in self._chips.items()
+            }
         if (start, stop) not in self._resident:
             self._resident[start, stop] = {
-                name: onnxruntime.OrtValue.ortvalue_from_numpy(array[start:stop], place, 0) for name, array in self._chips.items()
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(array[start:stop], place, 0)
+                for name, array in self._chips.items()
             }
         return self._resident[start, stop]
 
@@ -143,9 +146,13 @@ def _session(model: Path | bytes, *, device: str, threads: int) -> onnxruntime.I
     if device != CUDA:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        raise ImportError(f"onnxruntime {onnxruntime.__version__} here is a build without CUDA: install onnxruntime-gpu")
+        raise ImportError(
+            f"onnxruntime {onnxruntime.__version__} here is a build without CUDA: install onnxruntime-gpu"
+        )
     load_cuda_libraries()
-    session = onnxruntime.InferenceSession(source, options, providers=[(CUDA_PROVIDER, dict(CUDA_OPTIONS)), "CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        source, options, providers=[(CUDA_PROVIDER, dict(CUDA_OPTIONS)), "CPUExecutionProvider"]
+    )
     if CUDA_PROVIDER not in session.get_providers():
         raise RuntimeError(f"ONNX Runtime fell back to the CPU: {cuda_fault()}")
     return session
@@ -162,7 +169,13 @@ def make(order: Order) -> Mapping[str, Handler]:
         _session_possible(order)
         return {"versions": versions, "product": lambda asked: product_rate({**order, **asked})}
     graphs = Graphs(order)
-    return {"versions": versions, "run": graphs.run, "stages": graphs.stages, "embed": graphs.embed, "reopen": graphs.reopen}
+    return {
+        "versions": versions,
+        "run": graphs.run,
+        "stages": graphs.stages,
+        "embed": graphs.embed,
+        "reopen": graphs.reopen,
+    }
 
 
 def _session_possible(order: Order) -> None:

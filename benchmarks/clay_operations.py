@@ -14,7 +14,9 @@ VISIBLE_SHARE = 0.25
 """Of the patches, in the pass that measures the loss."""
 
 
-def chip_operations(architecture: Architecture, *, bands: int, chip_size: int, as_shipped: bool = False, loss: bool = False) -> int:
+def chip_operations(
+    architecture: Architecture, *, bands: int, chip_size: int, as_shipped: bool = False, loss: bool = False
+) -> int:
     """Count the operations of one chip.
 
     ``as_shipped``: claymodel computes every token in the last block, our graphs only the class token. ``loss``: with the second, masked
@@ -23,7 +25,9 @@ def chip_operations(architecture: Architecture, *, bands: int, chip_size: int, a
     patches = (chip_size // PATCH) ** 2
     encoder, decoder = architecture.encoder, architecture.decoder
     total = 2 * patches * encoder.dim * bands * PATCH**2
-    total += encoder.depth * _block(encoder, patches + 1) if as_shipped else _stack_for_class_token(encoder, patches + 1)
+    total += (
+        encoder.depth * _block(encoder, patches + 1) if as_shipped else _stack_for_class_token(encoder, patches + 1)
+    )
     if loss:
         visible = patches - int((1 - VISIBLE_SHARE) * patches) + 1
         total += encoder.depth * _block(encoder, visible) + 2 * visible * encoder.dim * decoder.dim
@@ -35,7 +39,12 @@ def chip_operations(architecture: Architecture, *, bands: int, chip_size: int, a
 def block_products(stack: Transformer, tokens: int) -> list[tuple[int, int, int]]:
     """Give rows, inner and columns of the matrix products with weights in one block over ``tokens`` tokens (of all chips)."""
     projections = [(tokens, stack.dim, stack.inner)] * 3
-    return [*projections, (tokens, stack.inner, stack.dim), (tokens, stack.dim, stack.hidden), (tokens, stack.hidden, stack.dim)]
+    return [
+        *projections,
+        (tokens, stack.inner, stack.dim),
+        (tokens, stack.dim, stack.hidden),
+        (tokens, stack.hidden, stack.dim),
+    ]
 
 
 def _block(stack: Transformer, tokens: int) -> int:

@@ -88,7 +88,9 @@ def write_chips(place: Path, entry: ModelEntry, count: int) -> Path:
     place.mkdir()
     random = np.random.default_rng(5)
     shape = (count, len(entry.bands), entry.chip_size, entry.chip_size)
-    np.save(place / "pixels.npy", random.integers(1, 255 if entry.dtype == "uint8" else 4000, shape).astype(entry.dtype))
+    np.save(
+        place / "pixels.npy", random.integers(1, 255 if entry.dtype == "uint8" else 4000, shape).astype(entry.dtype)
+    )
     for name in ("time", "latlon"):
         np.save(place / f"{name}.npy", random.uniform(-1, 1, (count, 4)).astype(np.float32))
     return place
@@ -97,7 +99,14 @@ def write_chips(place: Path, entry: ModelEntry, count: int) -> Path:
 @contextmanager
 def running_server(models: Path, log: Path, setting: Setting) -> Iterator[Container]:
     """Start the container's program and wait until it is ready. Raises AssertionError with its log where it is not in time."""
-    flags = ["--micro-batch", str(setting.micro_batch), "--cpu-threads", str(setting.threads), "--concurrency", str(setting.concurrency)]
+    flags = [
+        "--micro-batch",
+        str(setting.micro_batch),
+        "--cpu-threads",
+        str(setting.threads),
+        "--concurrency",
+        str(setting.concurrency),
+    ]
     process = start_process(models, log, *flags, program=(setting.python, str(PROGRAM)))
     seconds = min(START_SECONDS[setting.device], setting.left)
     try:
@@ -119,7 +128,9 @@ def check_device(container: Container, token: str, device: str) -> None:
     container.wait_for("ready")
     graphs = next(line["tokens"][token] for line in container.lines() if line["message"] == "ready")
     if not graphs or any((CUDA_PROVIDER in providers) is not (device == "cuda") for providers in graphs):
-        raise ContenderError(f"the server does not run on {device}, its graphs have {graphs}; its log ends: {last_lines(container.log)}")
+        raise ContenderError(
+            f"the server does not run on {device}, its graphs have {graphs}; its log ends: {last_lines(container.log)}"
+        )
 
 
 def send(container: Container, body: bytes, count: int, *, seconds: float = ANSWER_SECONDS) -> bytes:
@@ -134,14 +145,23 @@ def send(container: Container, body: bytes, count: int, *, seconds: float = ANSW
             if response.status != http.HTTPStatus.OK:
                 raise ContenderError(f"the server answers {response.status}: {answer[:500].decode(errors='replace')}")
     except (OSError, http.client.HTTPException) as error:
-        raise ContenderError(f"the server gives no answer: {error!r}; its log ends: {last_lines(container.log)}") from error
+        raise ContenderError(
+            f"the server gives no answer: {error!r}; its log ends: {last_lines(container.log)}"
+        ) from error
     finally:
         connection.close()
     return answer
 
 
 def measure(
-    folder: Path, entry: ModelEntry, manifest: Manifest, *, setting: Setting, load: Load, rounds: int, target: float | None = TARGET
+    folder: Path,
+    entry: ModelEntry,
+    manifest: Manifest,
+    *,
+    setting: Setting,
+    load: Load,
+    rounds: int,
+    target: float | None = TARGET,
 ) -> dict[str, Any]:
     """Print and give chips a second of both, and their ratio.
 
@@ -150,12 +170,18 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="clayline-bench-") as name:
         place = Path(name)
         chips = write_chips(place / "chips", entry, load.chips)
-        header = BatchHeader(run="0" * 32, batch="b00000", attempt=1, folder=manifest.folder, token=entry.token, digest=entry.digest)
+        header = BatchHeader(
+            run="0" * 32, batch="b00000", attempt=1, folder=manifest.folder, token=entry.token, digest=entry.digest
+        )
         inputs = load_chips(chips)
-        body = Request(header=header, index=np.arange(load.chips), inputs={key: inputs[key] for key in entry.inputs}).to_bytes()
+        body = Request(
+            header=header, index=np.arange(load.chips), inputs={key: inputs[key] for key in entry.inputs}
+        ).to_bytes()
         order: dict[str, Any] = {"device": setting.device, "threads": setting.threads, "chips": str(chips)}
         order["stages"] = [str(folder / graph) for graph in entry.graphs]
-        bare = Contender("benchmarks.clay_onnx", order, folder=place, python=setting.python, seconds=min(3600.0, setting.left))
+        bare = Contender(
+            "benchmarks.clay_onnx", order, folder=place, python=setting.python, seconds=min(3600.0, setting.left)
+        )
         try:
             (place / "models").mkdir()
             (place / "models" / manifest.folder).symlink_to(folder.resolve(), target_is_directory=True)
@@ -169,7 +195,11 @@ def measure(
 
                     def over_http() -> Mapping[str, float]:
                         started = time.perf_counter()
-                        list(pool.map(lambda _: send(container, body, load.each, seconds=setting.left), range(load.in_flight)))
+                        list(
+                            pool.map(
+                                lambda _: send(container, body, load.each, seconds=setting.left), range(load.in_flight)
+                            )
+                        )
                         return {"seconds": time.perf_counter() - started}
 
                     work = {"http": over_http, "bare": lambda: bare.ask("run", **same, repeat=load.requests)}
@@ -179,7 +209,9 @@ def measure(
     if without := sorted(work.keys() - found.keys()):
         raise ContenderError(f"no round was completed by: {', '.join(without)}")
     speeds = {
-        f"{name}_chips_per_second": round(load.requests * load.chips / statistics.median(one["seconds"] for one in results), 3)
+        f"{name}_chips_per_second": round(
+            load.requests * load.chips / statistics.median(one["seconds"] for one in results), 3
+        )
         for name, results in found.items()
     }
     more = {
@@ -202,7 +234,9 @@ def lose(side: str, error: ContenderError) -> None:
 
 def agree(one: Any, other: Any, *, exactly: bool) -> None:  # noqa: ANN401 - arrays
     """Raise AssertionError unless both are the same vectors; on a GPU but for the order in which sums are made."""
-    assert np.array_equal(one, other) if exactly else np.allclose(one, other, atol=1e-2), "the server and the bare sessions disagree"
+    assert np.array_equal(one, other) if exactly else np.allclose(one, other, atol=1e-2), (
+        "the server and the bare sessions disagree"
+    )
 
 
 def main() -> None:

@@ -32,7 +32,13 @@ def measure_stages(contender: Contender, *, rounds: int, chips: int, by: str, na
     found = [contender.ask("stages", chips=chips, micro_batch=chips, **order)["stages"] for _ in range(rounds)]
     shares = {stage: [one[stage][by] / sum(each[by] for each in one.values()) for one in found] for stage in found[0]}
     for stage, of_runs in shares.items():
-        line = {"name": name, "stage": stage, "share": round(statistics.median(of_runs), 5), "share_by": by, "chips": chips}
+        line = {
+            "name": name,
+            "stage": stage,
+            "share": round(statistics.median(of_runs), 5),
+            "share_by": by,
+            "chips": chips,
+        }
         line |= {
             f"{kind}_per_chip": float(f"{statistics.median(one[stage][kind] for one in found) / chips / repeat:.4g}")
             for kind in ("seconds", "cpu_seconds")

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 def peak_memory_mb() -> float:
     """Read this process's largest resident size so far."""
-    line = next(line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) * 1024 / 1e6
 
 
@@ -53,7 +55,15 @@ def serve(make: Callable[[Order], Mapping[str, Handler]], *, errors: tuple[type[
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    caught: tuple[type[Exception], ...] = (ImportError, RuntimeError, MemoryError, OSError, ValueError, AssertionError, *errors)
+    caught: tuple[type[Exception], ...] = (
+        ImportError,
+        RuntimeError,
+        MemoryError,
+        OSError,
+        ValueError,
+        AssertionError,
+        *errors,
+    )
 
     def answer(give: Callable[[], dict[str, Any]]) -> bool:
         try:

@@ -65,7 +65,8 @@ def vectors(start: int, count: int, *, isotropic: bool = False) -> NDArray[np.fl
 def identifiers(start: int, stop: int) -> list[str]:
     """Give identifiers of a wide scene's chips, ascending."""
     return [
-        f"14TPT-r{at // WIDE * 250:05d}c{at % WIDE * 250:05d}s250g1000_20260601T173031_naip-rgbir_bench-v1-cls" for at in range(start, stop)
+        f"14TPT-r{at // WIDE * 250:05d}c{at % WIDE * 250:05d}s250g1000_20260601T173031_naip-rgbir_bench-v1-cls"
+        for at in range(start, stop)
     ]
 
 
@@ -130,7 +131,9 @@ def fill(spool: VectorSpool, rows: int, *, isotropic: bool = False) -> None:
 
 def resident(key: str) -> float:
     """Read this process's ``VmRSS`` or ``VmHWM`` in MB."""
-    line = next(line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith(key))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith(key)
+    )
     return int(line.split()[1]) * 1024 / 1e6
 
 
@@ -143,7 +146,12 @@ def measured_from_here() -> float:
 
 
 def ours(
-    folder: Path, rows: int, row_group_rows: int, *, isotropic: bool = False, encoding: VectorEncoding = VectorEncoding.PORTABLE
+    folder: Path,
+    rows: int,
+    row_group_rows: int,
+    *,
+    isotropic: bool = False,
+    encoding: VectorEncoding = VectorEncoding.PORTABLE,
 ) -> dict[str, float]:
     """Write from the spool, reading included. A few rows go first: pyarrow imports pandas at its first array, where there is one."""
     path = folder / "ours.parquet"
@@ -157,14 +165,26 @@ def ours(
         before = measured_from_here()
         start, cpu = time.perf_counter(), time.process_time()
         count = write_geoparquet(
-            path, columns=scene(), chunks=chunks(spool, planned), metadata={}, row_group_rows=row_group_rows, encoding=encoding
+            path,
+            columns=scene(),
+            chunks=chunks(spool, planned),
+            metadata={},
+            row_group_rows=row_group_rows,
+            encoding=encoding,
         )
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         peak = resident("VmHWM")
     assert count == rows
     size = path.stat().st_size
     window = window_bytes(path)
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak - before, "process_mb": peak, "bytes": size, "window_bytes": window}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "peak_mb": peak - before,
+        "process_mb": peak,
+        "bytes": size,
+        "window_bytes": window,
+    }
 
 
 def geopandas_writer(folder: Path, rows: int) -> dict[str, float]:
@@ -183,7 +203,10 @@ def geopandas_writer(folder: Path, rows: int) -> dict[str, float]:
             "datetime": common.datetime,
             "source_model": common.source_model,
             "loss": np.concatenate(
-                [np.linspace(0, 1, min(ROW_GROUP_ROWS, rows - at), dtype=np.float32) for at in range(0, rows, ROW_GROUP_ROWS)]
+                [
+                    np.linspace(0, 1, min(ROW_GROUP_ROWS, rows - at), dtype=np.float32)
+                    for at in range(0, rows, ROW_GROUP_ROWS)
+                ]
             ),
             "loss_metric": common.loss_metric,
             "source_creator": common.source_creator,
@@ -210,7 +233,13 @@ def geopandas_writer(folder: Path, rows: int) -> dict[str, float]:
     frame.to_parquet(path, **options)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resident("VmHWM")
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak - before, "process_mb": peak, "bytes": path.stat().st_size}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "peak_mb": peak - before,
+        "process_mb": peak,
+        "bytes": path.stat().st_size,
+    }
 
 
 def window_bytes(path: Path) -> int:
@@ -228,16 +257,26 @@ def window_bytes(path: Path) -> int:
             statistics = group.column(names.index(f"bbox.{side}")).statistics
             assert statistics is not None
             ranges[side] = (float(statistics.min or 0), float(statistics.max or 0))
-        if ranges["xmin"][0] < east and ranges["xmax"][1] > west and ranges["ymin"][0] < north and ranges["ymax"][1] > south:
+        if (
+            ranges["xmin"][0] < east
+            and ranges["xmax"][1] > west
+            and ranges["ymin"][0] < north
+            and ranges["ymax"][1] > south
+        ):
             total += group.column(names.index("embeddings.list.element")).total_compressed_size
     return total
 
 
 def same_rows(ours_path: Path, theirs_path: Path) -> bool:
     """Compare the two files' identifiers and embeddings, a batch at a time: a benchmark of two different files would say nothing."""
-    first, second = (pq.ParquetFile(path).iter_batches(batch_size=4096, columns=["uci", "embeddings"]) for path in (ours_path, theirs_path))
+    first, second = (
+        pq.ParquetFile(path).iter_batches(batch_size=4096, columns=["uci", "embeddings"])
+        for path in (ours_path, theirs_path)
+    )
     for a, b in zip(first, second, strict=True):
-        if a["uci"].to_pylist() != b["uci"].to_pylist() or not pc.list_flatten(a["embeddings"]).equals(pc.list_flatten(b["embeddings"])):
+        if a["uci"].to_pylist() != b["uci"].to_pylist() or not pc.list_flatten(a["embeddings"]).equals(
+            pc.list_flatten(b["embeddings"])
+        ):
             return False
     return True
 
@@ -265,7 +304,9 @@ def compare(folder: Path) -> list[dict[str, object]]:
     """Measure and give one entry a number, with its target where there is one."""
     raw = ROWS * DIMENSIONS * 4
     rounds = [{what: in_process(folder, what, ROWS) for what in ("ours", "geopandas")} for _ in range(ROUNDS)]
-    mine, theirs = (min((one[what] for one in rounds), key=lambda one: one["seconds"]) for what in ("ours", "geopandas"))
+    mine, theirs = (
+        min((one[what] for one in rounds), key=lambda one: one["seconds"]) for what in ("ours", "geopandas")
+    )
     assert same_rows(folder / "ours.parquet", folder / "geopandas.parquet")
     ratio, size = theirs["seconds"] / mine["seconds"], mine["bytes"] / raw
     (folder / "geopandas.parquet").unlink()
@@ -277,11 +318,21 @@ def compare(folder: Path) -> list[dict[str, object]]:
     return [
         {"name": "collect.seconds", "value": round(mine["seconds"], 2)},
         {"name": "collect.geopandas_seconds", "value": round(theirs["seconds"], 2)},
-        {"name": "collect.times_geopandas", "value": round(ratio, 2), "target": f">= {TARGET_RATIO}", "met": ratio >= TARGET_RATIO},
+        {
+            "name": "collect.times_geopandas",
+            "value": round(ratio, 2),
+            "target": f">= {TARGET_RATIO}",
+            "met": ratio >= TARGET_RATIO,
+        },
         {"name": "collect.cpu_seconds", "value": round(mine["cpu_seconds"], 2)},
         {"name": "collect.times_geopandas_cpu", "value": round(theirs["cpu_seconds"] / mine["cpu_seconds"], 2)},
         {"name": "collect.size_of_raw", "value": round(size, 4), "target": f"<= {most}", "met": size <= most},
-        {"name": "collect.compact_size_of_raw", "value": round(small, 4), "target": f"<= {least}", "met": small <= least},
+        {
+            "name": "collect.compact_size_of_raw",
+            "value": round(small, 4),
+            "target": f"<= {least}",
+            "met": small <= least,
+        },
         {"name": "collect.compact_seconds", "value": round(compact["seconds"], 2)},
         {"name": "collect.size_of_raw_isotropic", "value": round(worst["bytes"] / raw, 4)},
         {"name": "collect.geopandas_size_of_raw", "value": round(theirs["bytes"] / raw, 4)},
@@ -339,7 +390,9 @@ def main() -> None:
         else:
             encoding = VectorEncoding.COMPACT if arguments.one == "compact" else VectorEncoding.PORTABLE
             isotropic = arguments.one == "isotropic"
-            one = ours(arguments.folder, arguments.rows, arguments.row_group_rows, isotropic=isotropic, encoding=encoding)
+            one = ours(
+                arguments.folder, arguments.rows, arguments.row_group_rows, isotropic=isotropic, encoding=encoding
+            )
         print(json.dumps(one))
         return
     folder = Path(tempfile.mkdtemp(prefix="clayline-bench-"))

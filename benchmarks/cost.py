@@ -58,7 +58,15 @@ class Instance:
 
 NVIDIA = "https://www.nvidia.com/en-us/data-center/"
 INSTANCES = (
-    Instance(name="ml.g4dn.xlarge", price=0.7364, lists="several", vcpus=4, gpu="T4", peak_tflops=65, datasheet=f"{NVIDIA}tesla-t4/"),
+    Instance(
+        name="ml.g4dn.xlarge",
+        price=0.7364,
+        lists="several",
+        vcpus=4,
+        gpu="T4",
+        peak_tflops=65,
+        datasheet=f"{NVIDIA}tesla-t4/",
+    ),
     Instance(
         name="ml.g5.xlarge",
         price=1.408,
@@ -68,9 +76,27 @@ INSTANCES = (
         peak_tflops=70,
         datasheet="https://d1.awsstatic.com/product-marketing/ec2/NVIDIA_AWS_A10G_DataSheet_FINAL_02_17_2022.pdf",
     ),
-    Instance(name="ml.g6.xlarge", price=1.127, lists="several", vcpus=4, gpu="L4", peak_tflops=121, datasheet=f"{NVIDIA}l4/"),
-    Instance(name="ml.g6e.xlarge", price=2.61, lists="several", vcpus=4, gpu="L40S", peak_tflops=362, datasheet=f"{NVIDIA}l40s/"),
-    Instance(name="ml.p5.4xlarge", price=7.912, lists="one", vcpus=16, gpu="H100", peak_tflops=989, datasheet=f"{NVIDIA}h100/"),
+    Instance(
+        name="ml.g6.xlarge", price=1.127, lists="several", vcpus=4, gpu="L4", peak_tflops=121, datasheet=f"{NVIDIA}l4/"
+    ),
+    Instance(
+        name="ml.g6e.xlarge",
+        price=2.61,
+        lists="several",
+        vcpus=4,
+        gpu="L40S",
+        peak_tflops=362,
+        datasheet=f"{NVIDIA}l40s/",
+    ),
+    Instance(
+        name="ml.p5.4xlarge",
+        price=7.912,
+        lists="one",
+        vcpus=16,
+        gpu="H100",
+        peak_tflops=989,
+        datasheet=f"{NVIDIA}h100/",
+    ),
     Instance(name="ml.c6i.4xlarge", price=0.816, lists="one", vcpus=16),
     Instance(name="ml.c7i.4xlarge", price=0.857, lists="one", vcpus=16),
 )
@@ -160,7 +186,11 @@ _Loader.add_constructor("!Ref", lambda _, node: node.value)
 def memory_sizes() -> dict[str, int]:
     """Give each function's memory in MB, from the template; where that is a parameter, its default."""
     template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
-    functions = {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == "AWS::Serverless::Function"}
+    functions = {
+        name: each["Properties"]
+        for name, each in template["Resources"].items()
+        if each["Type"] == "AWS::Serverless::Function"
+    }
     parameters = template["Parameters"]
     sizes = {name.removesuffix("Function").lower(): properties["MemorySize"] for name, properties in functions.items()}
     return {name: size if isinstance(size, int) else parameters[size]["Default"] for name, size in sizes.items()}
@@ -180,7 +210,9 @@ def beside() -> dict[str, float]:
         "settle": (SETTLE_SECONDS * batches + CALL_OVERHEAD, batches),
         "collect": (COLLECT_SECONDS * SCENE_CHIPS + CALL_OVERHEAD, 1),
     }
-    functions = sum(time * memory[name] / 1024 * GB_SECOND + calls * LAMBDA_REQUEST for name, (time, calls) in seconds.items())
+    functions = sum(
+        time * memory[name] / 1024 * GB_SECOND + calls * LAMBDA_REQUEST for name, (time, calls) in seconds.items()
+    )
     # A batch: request, outcome, response; a scene: plan, chips, settlement, four files. Read: the blocks of ten bands, and all that again.
     writes, reads = 3 * batches + 7, 121 * BANDS + 3 * batches + 4 * jobs
     messages = 3 * (1 + jobs + batches + 1)  # each is sent, received, deleted
@@ -243,7 +275,11 @@ def main() -> None:
         rows: list[dict[str, Any]] = [{"name": "cost", **asdict(row)} for row in costs()]
         rows += [{"name": "cost_beside", **beside()}]
         for row in rows:
-            print(json.dumps({name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}))
+            print(
+                json.dumps(
+                    {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+                )
+            )
 
 
 if __name__ == "__main__":

@@ -46,7 +46,10 @@ def sample_pixels(entry: ModelEntry, count: int) -> NDArray[Any]:
 
 def run_bare(session: onnxruntime.InferenceSession, pixels: NDArray[Any], *, micro_batch: int) -> NDArray[np.float32]:
     """Give the embeddings of ``pixels``."""
-    parts = [session.run(None, {"pixels": pixels[start : start + micro_batch]})[0] for start in range(0, len(pixels), micro_batch)]
+    parts = [
+        session.run(None, {"pixels": pixels[start : start + micro_batch]})[0]
+        for start in range(0, len(pixels), micro_batch)
+    ]
     return np.concatenate(parts)
 
 
@@ -70,18 +73,34 @@ class Sender:
         return answer
 
 
-def measure(models: Path, manifest: Manifest, entry: ModelEntry, options: argparse.Namespace, concurrency: int) -> dict[str, Any]:
+def measure(
+    models: Path, manifest: Manifest, entry: ModelEntry, options: argparse.Namespace, concurrency: int
+) -> dict[str, Any]:
     """Give chips a second of both, and their ratio, each the median over the rounds."""
     pixels = sample_pixels(entry, CHIPS)
-    header = BatchHeader(run="0" * 32, batch="b00000", attempt=1, folder=manifest.folder, token=entry.token, digest=entry.digest)
+    header = BatchHeader(
+        run="0" * 32, batch="b00000", attempt=1, folder=manifest.folder, token=entry.token, digest=entry.digest
+    )
     body = Request(header=header, index=np.arange(CHIPS), inputs={"pixels": pixels}).to_bytes()
     session = onnxruntime.InferenceSession(
-        str(models / manifest.folder / entry.graph), session_options(threads=options.cpu_threads), providers=["CPUExecutionProvider"]
+        str(models / manifest.folder / entry.graph),
+        session_options(threads=options.cpu_threads),
+        providers=["CPUExecutionProvider"],
     )
-    flags = ["--micro-batch", str(options.micro_batch), "--cpu-threads", str(options.cpu_threads), "--concurrency", str(concurrency)]
+    flags = [
+        "--micro-batch",
+        str(options.micro_batch),
+        "--cpu-threads",
+        str(options.cpu_threads),
+        "--concurrency",
+        str(concurrency),
+    ]
     bare: list[float] = []
     over_http: list[float] = []
-    with running_container(models, models.parent / "server.log", *flags) as container, ThreadPoolExecutor(options.in_flight) as pool:
+    with (
+        running_container(models, models.parent / "server.log", *flags) as container,
+        ThreadPoolExecutor(options.in_flight) as pool,
+    ):
         sender = Sender(container, body)
         expected = run_bare(session, pixels, micro_batch=options.micro_batch)
         assert np.array_equal(Response.from_bytes(sender.send(1)).embeddings, expected)
@@ -107,7 +126,9 @@ def measure(models: Path, manifest: Manifest, entry: ModelEntry, options: argpar
 def micro_batches(graph: Path, entry: ModelEntry, options: argparse.Namespace) -> None:
     """Print the bare session's chips a second by micro-batch, rounds alternating."""
     pixels = sample_pixels(entry, CHIPS)
-    session = onnxruntime.InferenceSession(str(graph), session_options(threads=options.cpu_threads), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(graph), session_options(threads=options.cpu_threads), providers=["CPUExecutionProvider"]
+    )
     sizes = [1, 2, 4, 8, 16, 32, 64]
     speeds: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(options.rounds):
@@ -117,7 +138,15 @@ def micro_batches(graph: Path, entry: ModelEntry, options: argparse.Namespace) -
                 run_bare(session, pixels, micro_batch=size)
             speeds[size].append(4 * CHIPS / (time.perf_counter() - started))
     for size in sizes:
-        print(json.dumps({"micro_batch": size, "token": entry.token, "bare_chips_per_second": round(statistics.median(speeds[size]))}))
+        print(
+            json.dumps(
+                {
+                    "micro_batch": size,
+                    "token": entry.token,
+                    "bare_chips_per_second": round(statistics.median(speeds[size])),
+                }
+            )
+        )
 
 
 def main() -> None:
@@ -142,10 +171,16 @@ def main() -> None:
             micro_batches(models / manifest.folder / entry.graph, entry, options)
         if options.options:
             for concurrency in (1, 2):
-                print(json.dumps({"concurrency": concurrency, **measure(models, manifest, entry, options, concurrency)}))
+                print(
+                    json.dumps({"concurrency": concurrency, **measure(models, manifest, entry, options, concurrency)})
+                )
         result = measure(models, manifest, entry, options, concurrency=1)
     met = result["ratio"] >= TARGET_RATIO
-    print(json.dumps({"name": "endpoint_http_vs_bare", "token": entry.token, **result, "target": TARGET_RATIO, "met": met}))
+    print(
+        json.dumps(
+            {"name": "endpoint_http_vs_bare", "token": entry.token, **result, "target": TARGET_RATIO, "met": met}
+        )
+    )
     if not met:
         sys.exit("a target was missed")
 

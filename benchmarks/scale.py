@@ -92,7 +92,9 @@ class FolderHeaders(GdalHeaders):
 
     def source(self, head: ObjectHead) -> CogSource:
         """Say where the file is."""
-        return CogSource(path=str(Path(os.environ["SCALE_FOLDER"]) / head.uri.removeprefix("s3://")), uri=head.uri, size=head.size)
+        return CogSource(
+            path=str(Path(os.environ["SCALE_FOLDER"]) / head.uri.removeprefix("s3://")), uri=head.uri, size=head.size
+        )
 
 
 class Told:
@@ -163,7 +165,13 @@ def prepare(root: Path) -> None:
         landing = Landing(mode=Mode.COG, bucket="scenes", key=key, size=1, etag="e", landing="0" * 32)
         before, begun = peak_mb(), time.perf_counter()
         outcome = planning.plan(landing)
-        tell("scale_plan", seconds=time.perf_counter() - begun, mb=peak_mb() - before, chips=outcome.chips, batches=outcome.batches)
+        tell(
+            "scale_plan",
+            seconds=time.perf_counter() - begun,
+            mb=peak_mb() - before,
+            chips=outcome.chips,
+            batches=outcome.batches,
+        )
         work = WorkObjects(bucket="work", run=str(outcome.run))
         plan = load_plan(objects, work)
         answers(objects, plan, work)
@@ -184,10 +192,26 @@ def prepare(root: Path) -> None:
 def scene(path: Path) -> None:
     """Write a sparse GeoTIFF."""
     path.parent.mkdir(parents=True)
-    options = {"driver": "GTiff", "tiled": True, "blockxsize": 512, "blockysize": 512, "SPARSE_OK": True, "compress": "deflate"}
+    options = {
+        "driver": "GTiff",
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "SPARSE_OK": True,
+        "compress": "deflate",
+    }
     grid = rasterio.Affine(30, 0, 300_000, 0, -30, 5_000_000)
     with rasterio.open(
-        path, "w", width=SIDE, height=SIDE, count=3, dtype="uint16", crs="EPSG:32621", transform=grid, nodata=0, **options
+        path,
+        "w",
+        width=SIDE,
+        height=SIDE,
+        count=3,
+        dtype="uint16",
+        crs="EPSG:32621",
+        transform=grid,
+        nodata=0,
+        **options,
     ) as dataset:
         for number, name in enumerate(("red", "green", "blue"), start=1):
             dataset.set_band_description(number, name)
@@ -198,7 +222,10 @@ def table() -> Any:  # noqa: ANN401 - boto3's resources are generated
     return boto3.resource("dynamodb", region_name="eu-central-1").create_table(
         TableName="ledger",
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     )
 
@@ -221,7 +248,9 @@ def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
             cloud_fraction=(None,) * count,
         )
         objects.put_new(work.outcomes(batch.name), outcomes.model_dump_json().encode(), run=plan.run, content_type="")
-        header = BatchHeader(run=plan.run, batch=batch.name, attempt=1, folder=plan.model.folder, token=entry.token, digest=entry.digest)
+        header = BatchHeader(
+            run=plan.run, batch=batch.name, attempt=1, folder=plan.model.folder, token=entry.token, digest=entry.digest
+        )
         response = Response(
             header=header,
             index=np.array(index),

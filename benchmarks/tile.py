@@ -62,10 +62,31 @@ def mirror(length: int, size: int) -> NDArray[np.int64]:
 def write_scene(path: Path, scene: NDArray[np.uint16], side: int, interleave: str) -> Path:
     """Write the mirrored scene as tiled GeoTIFF, one block row at a time."""
     rows, cols = mirror(scene.shape[1], side), mirror(scene.shape[2], side)
-    profile: dict[str, Any] = {"count": BANDS, "dtype": "uint16", "crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
-    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate", "predictor": 2, "zlevel": 6}
+    profile: dict[str, Any] = {
+        "count": BANDS,
+        "dtype": "uint16",
+        "crs": "EPSG:32633",
+        "transform": rasterio.Affine(10, 0, 0, 0, -10, 0),
+    }
+    profile |= {
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "compress": "deflate",
+        "predictor": 2,
+        "zlevel": 6,
+    }
     with rasterio.open(
-        path, "w", driver="GTiff", width=side, height=side, interleave=interleave, num_threads=2, nodata=0, BIGTIFF="YES", **profile
+        path,
+        "w",
+        driver="GTiff",
+        width=side,
+        height=side,
+        interleave=interleave,
+        num_threads=2,
+        nodata=0,
+        BIGTIFF="YES",
+        **profile,
     ) as dataset:
         for top in range(0, side, BLOCK):
             part = scene[:, rows[top : top + BLOCK]][:, :, cols]
@@ -77,9 +98,23 @@ def write_classes(path: Path, scene: NDArray[np.uint16], side: int) -> Path:
     """Write twelve classes at 20 m, as SCL has them, made of the scene's first band."""
     half = -(-side // 2)
     classes = (scene[0][mirror(scene.shape[1], half)][:, mirror(scene.shape[2], half)] % 12).astype(np.uint8)
-    profile: dict[str, Any] = {"crs": "EPSG:32633", "transform": rasterio.Affine(20, 0, 0, 0, -20, 0), "tiled": True, "compress": "deflate"}
+    profile: dict[str, Any] = {
+        "crs": "EPSG:32633",
+        "transform": rasterio.Affine(20, 0, 0, 0, -20, 0),
+        "tiled": True,
+        "compress": "deflate",
+    }
     with rasterio.open(
-        path, "w", driver="GTiff", width=half, height=half, count=1, dtype="uint8", blockxsize=BLOCK, blockysize=BLOCK, **profile
+        path,
+        "w",
+        driver="GTiff",
+        width=half,
+        height=half,
+        count=1,
+        dtype="uint8",
+        blockxsize=BLOCK,
+        blockysize=BLOCK,
+        **profile,
     ) as dataset:
         dataset.write(classes, 1)
     return path
@@ -108,7 +143,9 @@ def jobs_along_blocks(path: Path, classes: Path | None) -> dict[str, float]:
     mask, header = None if classes is None else band(classes, 1), bands[0].header
     grid = ChipGrid(height=header.height, width=header.width, size=CHIP)
     blocks = [block_grid(each.header, finest=header.transform) for each in (bands[0], mask) if each]
-    jobs = lay_jobs(grid, blocks, bytes_per_pixel=2 * BANDS, memory_budget=MEMORY_BUDGET, chips_per_batch=CHIPS_PER_BATCH)
+    jobs = lay_jobs(
+        grid, blocks, bytes_per_pixel=2 * BANDS, memory_budget=MEMORY_BUDGET, chips_per_batch=CHIPS_PER_BATCH
+    )
     batches = lay_batches(jobs, CHIPS_PER_BATCH)
     before, start, decoded, sent = bytes_read(), time.perf_counter(), 0, 0
     for job in jobs:
@@ -129,7 +166,9 @@ def jobs_along_blocks(path: Path, classes: Path | None) -> dict[str, float]:
                 sent += cut(pixels, part, origin=origin, fill=0).nbytes
         del read, pixels
     seconds = time.perf_counter() - start
-    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    peak = next(
+        int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    )
     assert sent >= len(grid) * BANDS * CHIP * CHIP * 2
     return {
         "chips_per_second": len(grid) / seconds,
@@ -143,7 +182,9 @@ def jobs_along_blocks(path: Path, classes: Path | None) -> dict[str, float]:
 def band(path: Path, number: int) -> BandSource:
     """Name one band of a local file."""
     source = CogSource(path=str(path), uri=str(path), size=path.stat().st_size)
-    return BandSource(name=f"b{number}", source=source, header=read_header(source, ReadSettings()), band=number, nodata=0)
+    return BandSource(
+        name=f"b{number}", source=source, header=read_header(source, ReadSettings()), band=number, nodata=0
+    )
 
 
 def request(chips: NDArray[Any]) -> bytes:
@@ -154,7 +195,9 @@ def request(chips: NDArray[Any]) -> bytes:
 
 def measure(way: str, *paths: Path) -> dict[str, float]:
     """Run one way in a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--way", way, *map(str, paths)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--way", way, *map(str, paths)], check=True, capture_output=True, text=True
+    )
     result: dict[str, float] = json.loads(done.stdout)
     return result
 
@@ -164,7 +207,12 @@ def block_bytes(path: Path) -> tuple[int, int]:
     with rasterio.open(path) as dataset:
         planes = [1] if dataset.profile["interleave"] == "pixel" else range(1, BANDS + 1)
         side = range(-(-dataset.width // BLOCK))
-        sizes = [int(dataset.get_tag_item(f"BLOCK_SIZE_{x}_{y}", "TIFF", bidx=band)) for band in planes for y in side for x in side]
+        sizes = [
+            int(dataset.get_tag_item(f"BLOCK_SIZE_{x}_{y}", "TIFF", bidx=band))
+            for band in planes
+            for y in side
+            for x in side
+        ]
     return len(sizes), sum(sizes)
 
 
@@ -215,12 +263,24 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.way:
         path, *classes = chosen.paths
-        print(json.dumps(one_read_a_chip(path) if chosen.way == "chip" else jobs_along_blocks(path, classes[0] if classes else None)))
+        print(
+            json.dumps(
+                one_read_a_chip(path)
+                if chosen.way == "chip"
+                else jobs_along_blocks(path, classes[0] if classes else None)
+            )
+        )
         return
     scene, says = real_scene()
     for interleave in ("pixel", "band"):
         with tempfile.TemporaryDirectory() as folder:
-            compare(write_scene(Path(folder) / "scene.tif", scene, chosen.side, interleave), interleave, chosen.side, chosen.repeats, says)
+            compare(
+                write_scene(Path(folder) / "scene.tif", scene, chosen.side, interleave),
+                interleave,
+                chosen.side,
+                chosen.repeats,
+                says,
+            )
         with tempfile.TemporaryDirectory() as folder:
             large = write_scene(Path(folder) / "large.tif", scene, chosen.memory_side, interleave)
             run = measure("jobs", large, write_classes(Path(folder) / "classes.tif", scene, chosen.memory_side))

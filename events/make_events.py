@@ -161,7 +161,9 @@ def _failed(success: dict[str, Any], *, failure: str) -> str:
 def _expired(success: dict[str, Any]) -> str:
     """Give the notification had the request waited for too long: there is no response."""
     rest = {name: value for name, value in success.items() if name != "responseParameters"}
-    return json.dumps({**rest, "invocationStatus": "Expired", "failureReason": "The request waited longer than 21600 seconds."})
+    return json.dumps(
+        {**rest, "invocationStatus": "Expired", "failureReason": "The request waited longer than 21600 seconds."}
+    )
 
 
 def _unknown(success: dict[str, Any]) -> str:
@@ -169,7 +171,9 @@ def _unknown(success: dict[str, Any]) -> str:
     location = success["requestParameters"]["inputLocation"]
     prefix, _, rest = location.partition("/requests/")
     request = {**success["requestParameters"], "inputLocation": f"{prefix}/requests/{NOBODY}/{rest.partition('/')[2]}"}
-    return json.dumps({**success, "requestParameters": request, "inferenceId": inference_id(run=NOBODY, batch="b00000", attempt=1)})
+    return json.dumps(
+        {**success, "requestParameters": request, "inferenceId": inference_id(run=NOBODY, batch="b00000", attempt=1)}
+    )
 
 
 def _envelope(topic: str, message: dict[str, Any]) -> str:
@@ -200,13 +204,17 @@ def make(maker: Maker) -> None:
     maker.event("plan-feature-collection", "PlanFunction", [landed(session, COLLECTION_KEY)])
     maker.event("tile-without-plan", "TileFunction", [json.dumps({"job": 0, "run": NOBODY})])
     told = _notifications(maker.run("tile-scene", "TileFunction", jobs).messages["ResultQueue"])
-    failure = f"s3://{session.stack.outputs['WorkBucket']}/failures/{uuid.uuid5(uuid.NAMESPACE_URL, 'failure')}-error.out"
+    failure = (
+        f"s3://{session.stack.outputs['WorkBucket']}/failures/{uuid.uuid5(uuid.NAMESPACE_URL, 'failure')}-error.out"
+    )
     maker.event("settle-failure", "SettleFunction", [_failed(told[0], failure=failure)])
     maker.event("settle-expired", "SettleFunction", [_expired(told[1])])
     maker.event("settle-envelope", "SettleFunction", [_envelope(session.stack.outputs["SuccessTopic"], told[2])])
     maker.event("settle-unknown-run", "SettleFunction", [_unknown(told[0])])
     maker.run("settle-success", "SettleFunction", [json.dumps(one) for one in told[:10]])
-    settled = maker.run("settle-last", "SettleFunction", [json.dumps(one) for one in told[10:]]).messages["SettledQueue"]
+    settled = maker.run("settle-last", "SettleFunction", [json.dumps(one) for one in told[10:]]).messages[
+        "SettledQueue"
+    ]
     maker.event("collect-scene", "CollectFunction", settled)
     maker.event("plan-twice", "PlanFunction", [scene])
     maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])

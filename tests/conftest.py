@@ -18,7 +18,9 @@ settings.load_profile("shared-cores")
 
 
 def pytest_configure() -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:  # a profile or an address of the machine's own
+    for name in [
+        name for name in os.environ if name.startswith("AWS_")
+    ]:  # a profile or an address of the machine's own
         del os.environ[name]
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
     os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}

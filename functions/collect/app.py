@@ -48,7 +48,10 @@ def take(record: SQSRecord) -> None:
         if receipt is None:
             logger.info("collected before")
             return
-        logger.info(receipt.status, extra={"scene": receipt.scene, "reason": receipt.reason, "counts": receipt.counts.model_dump()})
+        logger.info(
+            receipt.status,
+            extra={"scene": receipt.scene, "reason": receipt.reason, "counts": receipt.counts.model_dump()},
+        )
         metrics.add_metric(name=receipt.status, unit=MetricUnit.Count, value=1)
         metrics.add_metric(name="ChipsWritten", unit=MetricUnit.Count, value=receipt.counts.written)
 

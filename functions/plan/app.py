@@ -54,7 +54,9 @@ def planning() -> Planning:
             boa=chosen.boa,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
-            thresholds=Thresholds(min_valid_fraction=chosen.min_valid_fraction, max_cloud_fraction=chosen.max_cloud_fraction),
+            thresholds=Thresholds(
+                min_valid_fraction=chosen.min_valid_fraction, max_cloud_fraction=chosen.max_cloud_fraction
+            ),
             retry_failed=chosen.retry_failed,
             encoding=chosen.vector_encoding,
             lease=timedelta(seconds=chosen.lease_seconds),

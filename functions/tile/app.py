@@ -47,7 +47,10 @@ def take(record: SQSRecord) -> None:
     job = TileJob.model_validate_json(record.body)
     with logger.append_context_keys(run=job.run, job=job.job):
         tiled = tiling().tile(job)
-        logger.info("tiled", extra={"batches": tiled.batches, "sent": tiled.sent, "skipped": tiled.skipped, "failed": tiled.failed})
+        logger.info(
+            "tiled",
+            extra={"batches": tiled.batches, "sent": tiled.sent, "skipped": tiled.skipped, "failed": tiled.failed},
+        )
         metrics.add_metric(name="ChipsSent", unit=MetricUnit.Count, value=tiled.sent)
         metrics.add_metric(name="ChipsSkipped", unit=MetricUnit.Count, value=tiled.skipped)
         metrics.add_metric(name="ChipsFailed", unit=MetricUnit.Count, value=tiled.failed)

@@ -45,7 +45,9 @@ def of_bands(content: Mapping[str, Any]) -> list[str]:
         if isinstance(asset, dict) and isinstance(asset.get("href"), str):
             assets[name] = {**asset, "href": f"{number}{_tiff_suffix(asset['href'])}"}
     try:
-        item = read_item({**content, "assets": assets}, uri=f"s3://{_PROBE}/item.json", allowed_buckets=frozenset({_PROBE}))
+        item = read_item(
+            {**content, "assets": assets}, uri=f"s3://{_PROBE}/item.json", allowed_buckets=frozenset({_PROBE})
+        )
     except SceneError:
         return []
     used = {band.uri.rpartition("/")[2] for band in (*item.bands, *((item.mask,) if item.mask else ()))}
@@ -76,7 +78,11 @@ def relink(content: dict[str, Any], assets: Sequence[Asset], *, own: str) -> dic
     for asset in assets:
         declared = content["assets"][asset.name]
         href = relative(own, asset.key)
-        if not asset.by_name and declared["href"] in {href, href.removeprefix("./")} and not _SCHEME.match(declared["href"]):
+        if (
+            not asset.by_name
+            and declared["href"] in {href, href.removeprefix("./")}
+            and not _SCHEME.match(declared["href"])
+        ):
             continue
         changed[asset.name] = {**declared, "href": href, **({DECLARED_HREF: declared["href"]} if asset.by_name else {})}
     return {**content, "assets": {**content["assets"], **changed}} if changed else None
@@ -103,7 +109,9 @@ def object_key(bucket: str, key: str) -> str:
 
 def named(key: str) -> str:
     """Give the name that people know of what lies under a key of the local scenes bucket."""
-    return Names(prefixes=tuple((f"s3://{_PROBE}/{prefix}", name) for prefix, name in NAMES.items())).of(f"s3://{_PROBE}/{key}")
+    return Names(prefixes=tuple((f"s3://{_PROBE}/{prefix}", name) for prefix, name in NAMES.items())).of(
+        f"s3://{_PROBE}/{key}"
+    )
 
 
 def referred(content: Mapping[str, Any], folder: Path) -> Iterator[Path]:
@@ -133,7 +141,9 @@ def absolute(path: Path) -> Path:
         return lexical
 
 
-def _locate(name: str, href: str, *, own: str, item: Path | None, folders: Sequence[Path], allowed_buckets: frozenset[str]) -> Asset | None:
+def _locate(
+    name: str, href: str, *, own: str, item: Path | None, folders: Sequence[Path], allowed_buckets: frozenset[str]
+) -> Asset | None:
     homes = [absolute(item).parent, item.resolve().parent] if item else []
     if file := _on_this_machine(href, homes):
         return Asset(name=name, key=file_key(file), file=_readable(file))
@@ -198,7 +208,9 @@ def _check_distinct(found: Sequence[Asset], content: Mapping[str, Any]) -> None:
     """Refuse a file that stands for assets with different hrefs: for one of them, it is the wrong one."""
     for asset in found:
         href = content["assets"][asset.name]["href"]
-        same = [other.name for other in found if other.key == asset.key and content["assets"][other.name]["href"] != href]
+        same = [
+            other.name for other in found if other.key == asset.key and content["assets"][other.name]["href"] != href
+        ]
         if asset.by_name and same:
             msg = (
                 f"assets {', '.join(map(repr, (asset.name, *same)))} have different hrefs, and "

@@ -91,7 +91,9 @@ class AsyncEndpoint:
 
     def start(self) -> None:
         """Begin to accept calls."""
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="async-endpoint-http", daemon=True).start()
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="async-endpoint-http", daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Accept nothing more, finish what is being computed, forget what is queued and what is delayed."""
@@ -150,9 +152,15 @@ class AsyncEndpoint:
             content_type, body = self._compute(accepted)
             self._put(accepted.output, body, content_type)
         except _FailureError as error:
-            self._notify(accepted, "Failed", failure_reason=str(error), response_parameters=self._put_failure(accepted, error))
+            self._notify(
+                accepted, "Failed", failure_reason=str(error), response_parameters=self._put_failure(accepted, error)
+            )
         else:
-            self._notify(accepted, "Completed", response_parameters={"contentType": content_type, "outputLocation": accepted.output})
+            self._notify(
+                accepted,
+                "Completed",
+                response_parameters={"contentType": content_type, "outputLocation": accepted.output},
+            )
 
     def _notify(
         self,
@@ -184,13 +192,17 @@ class AsyncEndpoint:
             if name in invocation.texts:
                 headers[header] = invocation.texts[name]
         address = urllib.parse.urlsplit(self._container_url)
-        connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=invocation.timeout_seconds)
+        connection = http.client.HTTPConnection(
+            address.hostname or "127.0.0.1", address.port, timeout=invocation.timeout_seconds
+        )
         try:
             connection.request("POST", "/invocations", body, headers)
             response = connection.getresponse()
             answer = response.read()
         except TimeoutError as error:
-            raise _FailureError(f"The model container did not answer within {invocation.timeout_seconds} seconds.") from error
+            raise _FailureError(
+                f"The model container did not answer within {invocation.timeout_seconds} seconds."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise _FailureError(f"The connection to the model container failed: {error!r}") from error
         finally:
@@ -252,7 +264,9 @@ class _Handler(BaseHTTPRequestHandler):
         route = _ROUTE.fullmatch(urllib.parse.urlsplit(self.path).path)
         if not route:
             self._reply(
-                HTTPStatus.NOT_FOUND, {"Message": f"{self.path} is no operation of this emulator"}, {"x-amzn-ErrorType": "UnknownOperation"}
+                HTTPStatus.NOT_FOUND,
+                {"Message": f"{self.path} is no operation of this emulator"},
+                {"x-amzn-ErrorType": "UnknownOperation"},
             )
             return
         try:
@@ -269,7 +283,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self, status: HTTPStatus, content: dict[str, str], headers: dict[str, str]) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "x-amzn-RequestId": str(uuid.uuid4()), **headers}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            "x-amzn-RequestId": str(uuid.uuid4()),
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

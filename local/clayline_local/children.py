@@ -10,7 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
-CREDENTIALS: Final[Mapping[str, str]] = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
+CREDENTIALS: Final[Mapping[str, str]] = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_SESSION_TOKEN": "local",
+}
 _PROGRAM: Final = Path(__file__).with_name("lifeline.py")
 
 

@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return embed(options, scenes, console)
         except Stopped as stopped:
             console.end()
-            console.error(f"stopped by {stopped.signal.name}. What was finished stays in {options.out}; run again to go on.")
+            console.error(
+                f"stopped by {stopped.signal.name}. What was finished stays in {options.out}; run again to go on."
+            )
             return stopped.exit_status
         except ClaylineError as error:
             console.end()
@@ -40,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _PIPE_CLOSED
         except OSError as error:
             console.end()
-            console.error(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}. {_remedy(error)}")
+            console.error(
+                f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}. {_remedy(error)}"
+            )
             return 2
         except Exception:
             console.end()

@@ -48,20 +48,26 @@ def create(stack: Stack, *, endpoint_url: str) -> None:
     is checked. Raises LocalCloudError for a type that is neither made here nor named in NOT_CREATED, before anything is created.
     """
     if unknown := sorted({resource.type for resource in stack.resources.values()} - set(_MAKERS) - set(NOT_CREATED)):
-        raise LocalCloudError(f"the local cloud knows nothing of {', '.join(unknown)}: add a maker, or a reason, to cloud.py")
+        raise LocalCloudError(
+            f"the local cloud knows nothing of {', '.join(unknown)}: add a maker, or a reason, to cloud.py"
+        )
     clients = Clients(local_session(stack.place.region), endpoint_url)
     for kind, make in _MAKERS.items():
         for resource in _in_order(stack.of_type(kind)):
             made = make(resource, clients)
             if made != resource.physical.ref:
-                raise LocalCloudError(f"{resource.logical_id} became {made} in moto, and the stack takes it for {resource.physical.ref}")
+                raise LocalCloudError(
+                    f"{resource.logical_id} became {made} in moto, and the stack takes it for {resource.physical.ref}"
+                )
 
 
 def endpoint_config(stack: Stack) -> AsyncEndpointConfig:
     """Give the asynchronous endpoint's configuration, for the emulator. Raises LocalCloudError if the stack creates none."""
     endpoints, configs = stack.of_type("AWS::SageMaker::Endpoint"), stack.of_type("AWS::SageMaker::EndpointConfig")
     if len(endpoints) != 1 or len(configs) != 1:
-        raise LocalCloudError("the stack creates no endpoint; expand the template with LOCAL_PARAMETERS (EndpointMode create)")
+        raise LocalCloudError(
+            "the stack creates no endpoint; expand the template with LOCAL_PARAMETERS (EndpointMode create)"
+        )
     settings = configs[0].properties["AsyncInferenceConfig"]
     output = settings["OutputConfig"]
     return AsyncEndpointConfig(
@@ -83,13 +89,17 @@ def startup_seconds(stack: Stack) -> float:
 
 def _in_order(resources: Sequence[Resource]) -> list[Resource]:
     """Queues without a dead-letter queue first: they are the dead-letter queues, which must exist before they are named."""
-    return sorted(resources, key=lambda resource: resource.type == "AWS::SQS::Queue" and "RedrivePolicy" in resource.properties)
+    return sorted(
+        resources, key=lambda resource: resource.type == "AWS::SQS::Queue" and "RedrivePolicy" in resource.properties
+    )
 
 
 def _only(resource: Resource, *understood: str) -> Mapping[str, Any]:
     """Give the properties, all of which must be understood: a new one in the template is never silently dropped."""
     if unknown := sorted(set(resource.properties) - set(understood)):
-        raise LocalCloudError(f"{resource.logical_id}: the local cloud does not understand {', '.join(unknown)} of {resource.type}")
+        raise LocalCloudError(
+            f"{resource.logical_id}: the local cloud does not understand {', '.join(unknown)} of {resource.type}"
+        )
     return resource.properties
 
 
@@ -107,15 +117,21 @@ def _bucket(resource: Resource, clients: Clients) -> str:
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": clients.session.region_name})
     notification = content.get("NotificationConfiguration", {})
     if other := sorted(set(notification) - {"EventBridgeConfiguration"}):
-        raise LocalCloudError(f"{resource.logical_id}: notifications of the kind {', '.join(other)} are not understood by the local cloud")
+        raise LocalCloudError(
+            f"{resource.logical_id}: notifications of the kind {', '.join(other)} are not understood by the local cloud"
+        )
     if notification.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled"):
-        s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+        s3.put_bucket_notification_configuration(
+            Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
     return name
 
 
 def _queue(resource: Resource, clients: Clients) -> str:
     content = _only(resource, "SqsManagedSseEnabled", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy")
-    attributes = {name: str(content[name]) for name in ("MessageRetentionPeriod", "VisibilityTimeout") if name in content}
+    attributes = {
+        name: str(content[name]) for name in ("MessageRetentionPeriod", "VisibilityTimeout") if name in content
+    }
     if redrive := content.get("RedrivePolicy"):
         attributes["RedrivePolicy"] = json.dumps({**redrive, "maxReceiveCount": int(redrive["maxReceiveCount"])})
     name = resource.physical.attributes["QueueName"]
@@ -144,7 +160,9 @@ def _rule(resource: Resource, clients: Clients) -> str:
     events.put_rule(Name=name, EventPattern=json.dumps(content["EventPattern"]))
     for target in content["Targets"]:
         if other := sorted(set(target) - {"Id", "Arn", "DeadLetterConfig"}):
-            raise LocalCloudError(f"{resource.logical_id}: {', '.join(other)} of a target is not understood by the local cloud")
+            raise LocalCloudError(
+                f"{resource.logical_id}: {', '.join(other)} of a target is not understood by the local cloud"
+            )
     answer = events.put_targets(Rule=name, Targets=content["Targets"])
     if answer["FailedEntryCount"]:
         raise LocalCloudError(f"{resource.logical_id}: moto refused targets: {answer['FailedEntries']}")
@@ -153,7 +171,14 @@ def _rule(resource: Resource, clients: Clients) -> str:
 
 def _table(resource: Resource, clients: Clients) -> str:
     # Recovery and encryption are AWS's matter.
-    content = _only(resource, "BillingMode", "AttributeDefinitions", "KeySchema", "PointInTimeRecoverySpecification", "SSESpecification")
+    content = _only(
+        resource,
+        "BillingMode",
+        "AttributeDefinitions",
+        "KeySchema",
+        "PointInTimeRecoverySpecification",
+        "SSESpecification",
+    )
     answer = clients.client("dynamodb").create_table(
         TableName=resource.physical.ref,
         **{name: content[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")},

@@ -123,7 +123,9 @@ def _messages(expected: Expected, observed: Observed, bodies: Mapping[str, Seque
             next_hop = [body for name in wanted.same_as for body in bodies[name]]
             if sorted(map(comparable, sent)) != sorted(map(comparable, next_hop)):
                 names = ", ".join(wanted.same_as)
-                found.append(f"what {queue} got is not what the events {names} hold: these are stale; `{REGENERATE}` makes them again")
+                found.append(
+                    f"what {queue} got is not what the events {names} hold: these are stale; `{REGENERATE}` makes them again"
+                )
     return found
 
 
@@ -166,7 +168,9 @@ def _each(what: str, wanted: Iterable[Mapping[str, Any]], there: Iterable[Mappin
 def is_part(wanted: object, found: object) -> bool:
     """Tell whether ``found`` has everything that ``wanted`` has."""
     if isinstance(wanted, dict):
-        return isinstance(found, Mapping) and all(name in found and is_part(value, found[name]) for name, value in wanted.items())
+        return isinstance(found, Mapping) and all(
+            name in found and is_part(value, found[name]) for name, value in wanted.items()
+        )
     if isinstance(wanted, str) and "*" in wanted:
         return isinstance(found, str) and fnmatchcase(found, wanted)
     return wanted == found

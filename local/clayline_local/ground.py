@@ -59,7 +59,9 @@ class Ground:
     height: int
     width: int
 
-    def lonlat(self, cols: NDArray[np.float64], rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def lonlat(
+        self, cols: NDArray[np.float64], rows: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give longitude and latitude, degrees WGS84, of places in pixels [N]; (0, 0) is the upper-left corner of the first pixel.
 
         Raises SceneError (``crs-unusable``) where PROJ has no answer.
@@ -112,7 +114,9 @@ class Ground:
         else:
             below = _ticks(cols, lon[-1], meridians, lon_decimals, "EW")
             left = _ticks(rows, lat[:, 0], parallels, lat_decimals, "NS")
-        return Graticule(cols=cols, rows=rows, lon=lon, lat=lat, meridians=meridians, parallels=parallels, below=below, left=left)
+        return Graticule(
+            cols=cols, rows=rows, lon=lon, lat=lat, meridians=meridians, parallels=parallels, below=below, left=left
+        )
 
 
 def length_text(metres: float) -> str:
@@ -122,21 +126,32 @@ def length_text(metres: float) -> str:
 
 def _round(side: NDArray[np.float64], count: int, field: NDArray[np.float64]) -> tuple[tuple[float, ...], int]:
     """Give all round values in ``field`` [n, n], spaced so that about ``count`` lie along ``side`` [n], and the decimals they need."""
-    values = MaxNLocator(nbins=max(1, count), steps=[1, 2, 5, 10], min_n_ticks=1).tick_values(float(side.min()), float(side.max()))
+    values = MaxNLocator(nbins=max(1, count), steps=[1, 2, 5, 10], min_n_ticks=1).tick_values(
+        float(side.min()), float(side.max())
+    )
     step = float(values[1] - values[0])
     first, last = np.ceil(field.min() / step - 1e-9), np.floor(field.max() / step + 1e-9)
     return tuple(float(number * step) for number in np.arange(first, last + 1)), max(0, -floor(log10(step) + 1e-9))
 
 
-def _ticks(places: NDArray[np.float64], side: NDArray[np.float64], levels: Sequence[float], decimals: int, names: str) -> Ticks:
+def _ticks(
+    places: NDArray[np.float64], side: NDArray[np.float64], levels: Sequence[float], decimals: int, names: str
+) -> Ticks:
     """Find where ``side`` [n], the degrees at ``places`` [n] pixels, passes each level."""
     found = []
     for level in levels:
         over = side - level
         for number in np.flatnonzero((over[:-1] <= 0) & (over[1:] > 0) | (over[:-1] >= 0) & (over[1:] < 0)):
-            if abs(side[number + 1] - side[number]) < _HALF_TURN:  # no jump from one side of the antimeridian to the other
+            if (
+                abs(side[number + 1] - side[number]) < _HALF_TURN
+            ):  # no jump from one side of the antimeridian to the other
                 part = over[number] / (over[number] - over[number + 1])
-                found.append((float(places[number] + part * (places[number + 1] - places[number])), _degrees(level, decimals, names)))
+                found.append(
+                    (
+                        float(places[number] + part * (places[number + 1] - places[number])),
+                        _degrees(level, decimals, names),
+                    )
+                )
         if over[-1] == 0:
             found.append((float(places[-1]), _degrees(level, decimals, names)))
     found.sort()

@@ -61,7 +61,9 @@ class Intrinsics:
                 return self._functions[name](argument)
         for name in node:
             if str(name).startswith("Fn::") or name == "Ref":
-                raise LocalCloudError(f"the intrinsic {name} in {node!r} is not understood by the local cloud: add it to intrinsics.py")
+                raise LocalCloudError(
+                    f"the intrinsic {name} in {node!r} is not understood by the local cloud: add it to intrinsics.py"
+                )
         resolved = {name: self.resolve(value) for name, value in node.items()}
         return {name: value for name, value in resolved.items() if value is not NO_VALUE}
 
@@ -90,7 +92,9 @@ class Intrinsics:
             return all(self.decide(inner) for inner in argument)
         if name == "Fn::Or":
             return any(self.decide(inner) for inner in argument)
-        raise LocalCloudError(f"the condition function {name} is not understood by the local cloud: add it to intrinsics.py")
+        raise LocalCloudError(
+            f"the condition function {name} is not understood by the local cloud: add it to intrinsics.py"
+        )
 
     def _resolve_ref(self, name: str) -> Any:  # noqa: ANN401 -- a parameter is a text or a list
         return self._values[name] if name in self._values else self._ref(name)
@@ -139,4 +143,6 @@ class Intrinsics:
         try:
             return self._mappings[name][first][second]
         except KeyError as error:
-            raise LocalCloudError(f"Fn::FindInMap: the template's Mappings have no {name}, {first}, {second}") from error
+            raise LocalCloudError(
+                f"Fn::FindInMap: the template's Mappings have no {name}, {first}, {second}"
+            ) from error

@@ -53,11 +53,17 @@ LIMITS: Final = {
     "S3OutputPathExtension": Limit(
         header="X-Amzn-SageMaker-S3OutputPathExtension", pattern=r"(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+", longest=512
     ),
-    "Filename": Limit(header="X-Amzn-SageMaker-Filename", pattern=r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*", longest=32),
+    "Filename": Limit(
+        header="X-Amzn-SageMaker-Filename", pattern=r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*", longest=32
+    ),
 }
 NUMBER_LIMITS: Final = {
-    "RequestTTLSeconds": NumberLimit(header="X-Amzn-SageMaker-RequestTTLSeconds", lowest=60, highest=21_600, default=21_600),
-    "InvocationTimeoutSeconds": NumberLimit(header="X-Amzn-SageMaker-InvocationTimeoutSeconds", lowest=1, highest=3_600, default=900),
+    "RequestTTLSeconds": NumberLimit(
+        header="X-Amzn-SageMaker-RequestTTLSeconds", lowest=60, highest=21_600, default=21_600
+    ),
+    "InvocationTimeoutSeconds": NumberLimit(
+        header="X-Amzn-SageMaker-InvocationTimeoutSeconds", lowest=1, highest=3_600, default=900
+    ),
 }
 
 

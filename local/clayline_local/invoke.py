@@ -53,7 +53,9 @@ def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
     machine = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
     for path in sorted(sam.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")):
         return path
-    raise LocalCloudError(f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line with it")
+    raise LocalCloudError(
+        f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line with it"
+    )
 
 
 def invoke(
@@ -85,13 +87,19 @@ def runtime(
     ``under`` is a command that becomes the one it is given, such as one that leaves the machine's mounts first.
     Raises LocalCloudError if the emulator does not come up.
     """
-    with tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder, reserved_port() as address, reserved_port() as runtime:
+    with (
+        tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder,
+        reserved_port() as address,
+        reserved_port() as runtime,
+    ):
         search_path = [str(path.resolve()) for path in spec.search_path]
         python = sys.executable
         if isolated:
             link_runtime(Path(folder))
             search_path.append(folder)
-            python = str(Path(sys.executable).resolve())  # the interpreter that the environment was made from, without its packages
+            python = str(
+                Path(sys.executable).resolve()
+            )  # the interpreter that the environment was made from, without its packages
         command = [
             *under,
             str(emulator()),
@@ -120,16 +128,22 @@ def link_runtime(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], port: int, log: IO[bytes] | None) -> Iterator[None]:
+def _running(
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], port: int, log: IO[bytes] | None
+) -> Iterator[None]:
     """Run the emulator in a process group of its own, since it starts the runtime, and end the group."""
     output = log or sys.stderr
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+    )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 where = f"in {log.name}" if log else "above"
-                raise LocalCloudError(f"the Lambda Runtime Interface Emulator did not come up on port {port}; its output is {where}")
+                raise LocalCloudError(
+                    f"the Lambda Runtime Interface Emulator did not come up on port {port}; its output is {where}"
+                )
             time.sleep(0.05)
         yield
     finally:
@@ -162,7 +176,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--function", required=True, help="logical id in template.yaml, such as PlanFunction")
     parser.add_argument("--event", required=True, type=Path, help="the event, JSON")
     parser.add_argument("--built", action="store_true", help="what `sam build` made, instead of the sources")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable over the template's; may be repeated")
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable over the template's; may be repeated",
+    )
     options = parser.parse_args(arguments)
     # Without an endpoint named, the user's own account would answer. Then nobody does.
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
@@ -170,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     aws = named if endpoint else {**CREDENTIALS, "AWS_ENDPOINT_URL": NOBODY}
     stack = expand(BUILT_TEMPLATE if options.built else TEMPLATE, LOCAL_PARAMETERS, sqs_endpoint=endpoint)
     spec = stack.functions()[options.function]
-    spec = spec.model_copy(update={"environment": {**spec.environment, **dict(pair.split("=", 1) for pair in options.env)}})
+    spec = spec.model_copy(
+        update={"environment": {**spec.environment, **dict(pair.split("=", 1) for pair in options.env)}}
+    )
     event = json.loads(options.event.read_text(encoding="utf-8"))
     reply = invoke(spec, event, environment=aws, isolated=options.built)
     print(json.dumps(reply.payload, indent=1))

@@ -101,7 +101,9 @@ class Kept:
         for run, outputs in self._delivered(session, known=known).items():
             if run not in finished:
                 continue
-            row = {name: value for name, value in finished[run].items() if name != "settled"}  # of no use to the finished
+            row = {
+                name: value for name, value in finished[run].items() if name != "settled"
+            }  # of no use to the finished
             entry = KeptRun(row=row, outputs=outputs)
             if entry.is_whole(self.out, run):
                 kept.runs[run] = entry
@@ -225,9 +227,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = (
-                f"{path} cannot be written: the disk is full. Free some space, or give --out on another disk. What is there already stays."
-            )
+            msg = f"{path} cannot be written: the disk is full. Free some space, or give --out on another disk. What is there already stays."
         elif isinstance(error, FileExistsError | NotADirectoryError):
             there = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path)
             msg = f"{path} cannot be made: {there} is a file. Give a folder as --out."

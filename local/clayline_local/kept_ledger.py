@@ -32,7 +32,11 @@ class KeptRun:
             receipt = json.loads((out / self.outputs["receipt"]).read_bytes())
         except (OSError, ValueError, KeyError):
             return False
-        return isinstance(receipt, dict) and receipt.get("run") == run and all((out / key).is_file() for key in self.outputs.values())
+        return (
+            isinstance(receipt, dict)
+            and receipt.get("run") == run
+            and all((out / key).is_file() for key in self.outputs.values())
+        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,7 +73,10 @@ class KeptLedger:
         if content["format"] != FORMAT:
             msg = f"format {content['format']!r}"
             raise ValueError(msg)
-        runs = {run: KeptRun(row=dict(entry["row"]), outputs=dict(entry["outputs"])) for run, entry in content["runs"].items()}
+        runs = {
+            run: KeptRun(row=dict(entry["row"]), outputs=dict(entry["outputs"]))
+            for run, entry in content["runs"].items()
+        }
         for run, entry in runs.items():
             if entry.row["pk"] != {"S": f"run#{run}"} or entry.row["sk"] != {"S": "scene"}:
                 msg = f"the row of run {run} is another's"

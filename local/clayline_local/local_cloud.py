@@ -43,7 +43,9 @@ def seed(session: Session) -> None:
     for file in (*sorted(SCENE.parent.glob("*.tif")), SCENE):
         session.s3.upload_file(str(file), session.scenes_bucket, f"{SCENE.stem}/{file.name}")
     for file in sorted(path for path in OBJECTS.rglob("*") if path.is_file()):
-        session.s3.put_object(Bucket=session.scenes_bucket, Key=file.relative_to(OBJECTS).as_posix(), Body=file.read_bytes())
+        session.s3.put_object(
+            Bucket=session.scenes_bucket, Key=file.relative_to(OBJECTS).as_posix(), Body=file.read_bytes()
+        )
     session.sqs.purge_queue(QueueUrl=session.stack.resources["SceneQueue"].physical.ref)
 
 
@@ -54,7 +56,9 @@ def exports(environment: Mapping[str, str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep the cloud up until SIGINT or SIGTERM; 2 if it does not come up."""
-    parser = argparse.ArgumentParser(description="The local cloud without workers, with the objects that events/ point at.")
+    parser = argparse.ArgumentParser(
+        description="The local cloud without workers, with the objects that events/ point at."
+    )
     parser.add_argument("--logs", type=Path, default=LOGS, help="folder for logs")
     options = parser.parse_args(arguments)
     ended = threading.Event()
@@ -63,8 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with local_cloud(logs=options.logs) as session:
             print(exports(session.environment))
-            print("# With these, in another shell: `aws s3 ls`, and any function on any event, in the order of events/README.md:")
-            print("#   .venv/bin/python -m clayline_local.invoke --function PlanFunction --event events/plan-scene.json")
+            print(
+                "# With these, in another shell: `aws s3 ls`, and any function on any event, in the order of events/README.md:"
+            )
+            print(
+                "#   .venv/bin/python -m clayline_local.invoke --function PlanFunction --event events/plan-scene.json"
+            )
             print(f"# Logs are in {options.logs}. Ctrl-C ends it.", flush=True)
             ended.wait()
     except ClaylineError as error:

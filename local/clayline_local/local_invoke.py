@@ -63,7 +63,10 @@ def read_cases(folder: Path = EVENTS) -> dict[str, Case]:
             raise LocalCloudError(f"{path} has no expected outcome beside it, {beside.name}")
         found[path.stem] = Case(name=path.stem, event=event, expected=Expected.read(beside, event=event))
     steps = {name: len(_before(found, name, ())) for name in found}
-    return {name: found[name] for name in sorted(found, key=lambda name: (steps[name], _HOPS.index(found[name].expected.function), name))}
+    return {
+        name: found[name]
+        for name in sorted(found, key=lambda name: (steps[name], _HOPS.index(found[name].expected.function), name))
+    }
 
 
 def _before(cases: dict[str, Case], name: str, after: tuple[str, ...]) -> set[str]:
@@ -97,7 +100,9 @@ class EventRunner:
             observed = self.observe(case.expected.function, case.event, documents=tuple(case.expected.documents))
             bodies = {other.name: other.bodies for other in self._cases.values()}
             found = differences(case.expected, observed, bodies=bodies)
-            self.done[name] = Outcome(name=name, function=case.expected.function, differences=found, seconds=time.monotonic() - begun)
+            self.done[name] = Outcome(
+                name=name, function=case.expected.function, differences=found, seconds=time.monotonic() - begun
+            )
         return self.done[name]
 
     def observe(self, function: str, event: dict[str, Any], *, documents: Sequence[str] = ()) -> Observed:
@@ -123,7 +128,9 @@ class EventRunner:
 
     def _drain(self, queue: str) -> list[str]:
         url, found = self._session.stack.resources[queue].physical.ref, []
-        while messages := self._session.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages", []):
+        while messages := self._session.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0
+        ).get("Messages", []):
             for message in messages:
                 found.append(message["Body"])
                 self._session.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -141,7 +148,9 @@ class EventRunner:
 
     def _ledger(self) -> list[dict[str, Any]]:
         table = self._dynamodb.Table(self._session.stack.outputs["Ledger"])
-        return [{name: _plain(value) for name, value in item.items()} for item in table.scan(ConsistentRead=True)["Items"]]
+        return [
+            {name: _plain(value) for name, value in item.items()} for item in table.scan(ConsistentRead=True)["Items"]
+        ]
 
     def _document(self, pattern: str, objects: Sequence[str]) -> Any:  # noqa: ANN401 - any JSON
         found = having(pattern, objects)

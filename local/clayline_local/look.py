@@ -47,10 +47,14 @@ def look(path: Path, *, called: str | None = None) -> dict[str, Any] | None:
         _check_tiff(body, called)
         return None
     if not is_json(path):
-        msg = f"{called} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give {WANTED}."
+        msg = (
+            f"{called} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give {WANTED}."
+        )
         raise LocalCloudError(msg)
     if size > MAX_ITEM_BYTES:
-        msg = f"{called} has {size} bytes of JSON; a STAC Item has at most {MAX_ITEM_BYTES} here. Give one scene's Item."
+        msg = (
+            f"{called} has {size} bytes of JSON; a STAC Item has at most {MAX_ITEM_BYTES} here. Give one scene's Item."
+        )
         raise LocalCloudError(msg)
     return read(body, called)
 
@@ -81,7 +85,9 @@ def read(body: bytes, called: str) -> dict[str, Any]:
 def _check_tiff(body: bytes, called: str) -> None:
     if body.startswith(_TIFF):
         return
-    found = next((what for start, what in _OTHERS.items() if body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(start)), None)
+    found = next(
+        (what for start, what in _OTHERS.items() if body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(start)), None
+    )
     found = found or next((what for start, what in _OTHERS.items() if body.startswith(start)), None)
     msg = f"{called} is no TIFF but {found or 'something else. Download it again'}."
     raise LocalCloudError(msg)

@@ -55,7 +55,9 @@ class ModelServer:
             self.process = start_child("server", self._arguments, environment=self._environment, log=log)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End it, once it has finished what it computes."""
         end_process(self.process, seconds=30)
 

@@ -12,7 +12,9 @@ type Value = str | list[str]
 def effective(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Value]:
     """Give every parameter's value: a text, or a list of them. Raises LocalCloudError for one that is unknown, missing or not allowed."""
     if unknown := sorted(set(given) - set(declared)):
-        raise LocalCloudError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}")
+        raise LocalCloudError(
+            f"the template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
+        )
     return {name: _value(name, declaration, given.get(name)) for name, declaration in declared.items()}
 
 
@@ -42,4 +44,6 @@ def _check(name: str, declaration: Mapping[str, Any], text: str) -> None:
     except ValueError as error:
         raise LocalCloudError(f"the parameter {name} is {text!r}, which is no number") from error
     if not float(declaration.get("MinValue", "-inf")) <= number <= float(declaration.get("MaxValue", "inf")):
-        raise LocalCloudError(f"the parameter {name} is {text}, outside {declaration.get('MinValue')} to {declaration.get('MaxValue')}")
+        raise LocalCloudError(
+            f"the parameter {name} is {text}, outside {declaration.get('MinValue')} to {declaration.get('MaxValue')}"
+        )

@@ -61,7 +61,9 @@ def identify(kind: str, logical_id: str, properties: Mapping[str, Any], place: P
 
 def _bucket(name: str, place: Place) -> Physical:
     name = name.lower()
-    return Physical(ref=name, attributes={"Arn": f"arn:aws:s3:::{name}", "DomainName": f"{name}.s3.{place.region}.amazonaws.com"})
+    return Physical(
+        ref=name, attributes={"Arn": f"arn:aws:s3:::{name}", "DomainName": f"{name}.s3.{place.region}.amazonaws.com"}
+    )
 
 
 def _queue(name: str, place: Place) -> Physical:
@@ -94,7 +96,9 @@ def _log_group(name: str, place: Place) -> Physical:
 
 def _sagemaker(resource: str, attribute: str) -> Callable[[str, Place], Physical]:
     """Ref is the ARN, with the name in lower case as SageMaker writes it."""
-    return lambda name, place: Physical(ref=place.arn("sagemaker", f"{resource}/{name.lower()}"), attributes={attribute: name})
+    return lambda name, place: Physical(
+        ref=place.arn("sagemaker", f"{resource}/{name.lower()}"), attributes={attribute: name}
+    )
 
 
 _IDENTITIES: Final[Mapping[str, Callable[[str, Place], Physical]]] = {

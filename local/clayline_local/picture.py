@@ -183,7 +183,9 @@ def _components(axes: Axes, place: _Place, vectors: NDArray[np.float64], index: 
     _, strength, axes_of = np.linalg.svd(centred, full_matrices=False)
     count = min(3, len(strength))
     scores = centred @ axes_of[:count].T
-    scores *= np.where(np.abs(scores.min(axis=0)) > scores.max(axis=0), -1, 1)  # a component's sign is arbitrary: settle it
+    scores *= np.where(
+        np.abs(scores.min(axis=0)) > scores.max(axis=0), -1, 1
+    )  # a component's sign is arbitrary: settle it
     low, high = np.percentile(scores, (2, 98), axis=0)
     colours = np.zeros((len(index), 3))
     colours[:, :count] = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
@@ -192,11 +194,15 @@ def _components(axes: Axes, place: _Place, vectors: NDArray[np.float64], index: 
     _finish(axes, place, f"Embeddings: three principal components\n({share:.0%} of their variance; {place.chip_text})")
 
 
-def _losses(figure: Figure, axes: Axes, place: _Place, losses: NDArray[np.float64], index: NDArray[np.int64], name: str) -> None:
+def _losses(
+    figure: Figure, axes: Axes, place: _Place, losses: NDArray[np.float64], index: NDArray[np.int64], name: str
+) -> None:
     low, high = np.percentile(losses, (1, 99))
     colours = mpl.colormaps["viridis"](np.clip((losses - low) / max(high - low, 1e-12), 0, 1))[:, :3]
     _chips(axes, place, colours, index)
-    figure.colorbar(ScalarMappable(norm=Normalize(low, high), cmap="viridis"), ax=axes, shrink=0.7, pad=0.02).outline.set_visible(False)
+    figure.colorbar(
+        ScalarMappable(norm=Normalize(low, high), cmap="viridis"), ax=axes, shrink=0.7, pad=0.02
+    ).outline.set_visible(False)
     _finish(axes, place, f"Loss, {name}\n(confounded with texture: smooth is low)")
 
 
@@ -219,7 +225,14 @@ def _finish(axes: Axes, place: _Place, title: str, *, degrees_left: bool = False
     for field, levels in ((net.lon, net.meridians), (net.lat, net.parallels)):
         if levels:
             axes.contour(
-                net.cols, net.rows, _without_jump(field), levels=levels, colors="white", linewidths=0.6, linestyles="solid", alpha=0.55
+                net.cols,
+                net.rows,
+                _without_jump(field),
+                levels=levels,
+                colors="white",
+                linewidths=0.6,
+                linestyles="solid",
+                alpha=0.55,
             )
     axes.set_title(title, fontsize=11)
     axes.set_xlim(0, place.grid.width)
@@ -247,8 +260,12 @@ def _scale_bar(axes: Axes, ground: Ground) -> None:
     metres, columns = ground.scale_bar()
     thick, margin = ground.height * 0.012, 0.04
     right, lower = ground.width * (1 - margin), ground.height * (1 - margin)
-    bar = Rectangle((right - columns, lower - thick), columns, thick, facecolor="white", edgecolor=_INK, linewidth=0.8, zorder=5)
+    bar = Rectangle(
+        (right - columns, lower - thick), columns, thick, facecolor="white", edgecolor=_INK, linewidth=0.8, zorder=5
+    )
     axes.add_patch(bar)
     halo = [patheffects.withStroke(linewidth=2.5, foreground=_INK)]
     place = (right - columns / 2, lower - 1.6 * thick)
-    axes.text(*place, length_text(metres), ha="center", va="bottom", color="white", fontsize=9.5, path_effects=halo, zorder=5)
+    axes.text(
+        *place, length_text(metres), ha="center", va="bottom", color="white", fontsize=9.5, path_effects=halo, zorder=5
+    )

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
 
-_CREDENTIALS: Final = "Give AWS credentials: `aws configure`, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_CREDENTIALS: Final = (
+    "Give AWS credentials: `aws configure`, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
 _REFUSED: Final[Mapping[str, str]] = {
     "NoSuchBucket": "there is no such bucket. Check the bucket's name",
     "InvalidBucketName": "that is no bucket's name. Check it",
@@ -44,7 +46,9 @@ class Remote:
 
     def fetch(self, bucket: str, key: str, target: Path) -> None:
         """Write an object to ``target``, piece by piece. Raises NoObjectError, LocalCloudError."""
-        self._ask(bucket, key, target, lambda: self._s3().download_file(bucket, key, str(target), ExtraArgs=dict(self._payer)))
+        self._ask(
+            bucket, key, target, lambda: self._s3().download_file(bucket, key, str(target), ExtraArgs=dict(self._payer))
+        )
 
     def fetch_start(self, bucket: str, key: str, target: Path) -> None:
         """Write the first bytes of an object to ``target``, enough for a look at it. Raises as ``fetch``."""
@@ -111,5 +115,7 @@ class Remote:
             payer = "" if self._payer else "; if its owner has readers pay, add --request-payer"
             msg = f"{uri}: access is denied. Use credentials that may read it (s3:GetObject){payer}."
         else:
-            msg = f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."
+            msg = (
+                f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."
+            )
         raise LocalCloudError(msg) from error

@@ -66,7 +66,10 @@ def see(
     pixels = np.stack([_read(layer, shape) for layer in layers])
     valid = valid_mask(pixels, [layer.nodata for layer in layers])
     weights = _blocks(valid, shape).sum(axis=(1, 3), dtype=np.float32)
-    means = [_blocks(np.where(valid, band, 0), shape).sum(axis=(1, 3), dtype=np.float64) / np.maximum(weights, 1) for band in pixels]
+    means = [
+        _blocks(np.where(valid, band, 0), shape).sum(axis=(1, 3), dtype=np.float64) / np.maximum(weights, 1)
+        for band in pixels
+    ]
     cloudy = _blocks(is_cloud(_read(mask, shape)), shape).any(axis=(1, 3)) if mask else np.zeros(shape, np.bool_)
     return np.stack(means, axis=-1).astype(np.float32), weights > 0, cloudy
 
@@ -82,7 +85,9 @@ def _blocks(samples: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     return samples.reshape(shape[0], _SAMPLES, shape[1], _SAMPLES)
 
 
-def stretch(seen: NDArray[np.float32], valid: NDArray[np.bool_], cloudy: NDArray[np.bool_], zeros: Sequence[float]) -> NDArray[np.float64]:
+def stretch(
+    seen: NDArray[np.float32], valid: NDArray[np.bool_], cloudy: NDArray[np.bool_], zeros: Sequence[float]
+) -> NDArray[np.float64]:
     """Give red, green and blue [h, w, 3] from 0 to 1, such that the ground has contrast, whatever share of it clouds hide.
 
     Black and white are percentiles of the ground by band. Ground is what is ``valid``, not ``cloudy``, and no bright mode (``no_cloud``).

@@ -17,7 +17,9 @@ from clayline_local.errors import LocalCloudError
 from clayline_local.invoke import SAM_ENVIRONMENT
 from clayline_local.template import REGION, Stack
 
-_RESERVED: Final = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"})
+_RESERVED: Final = frozenset(
+    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"}
+)
 """What Lambda sets itself, and no template may."""
 _DOCKER_ANSWERS_IN: Final = 30.0
 
@@ -44,7 +46,10 @@ def sam_template(stack: Stack, environment: Mapping[str, str], *, replaced: Mapp
     folders = sorted({layer for spec in functions.values() for layer in spec.layers})
     names = {folder: f"Layer{number}" for number, folder in enumerate(folders)}
     resources: dict[str, Any] = {
-        name: {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": os.path.relpath(folder, stack.root)}}
+        name: {
+            "Type": "AWS::Serverless::LayerVersion",
+            "Properties": {"ContentUri": os.path.relpath(folder, stack.root)},
+        }
         for folder, name in names.items()
     }
     for name, spec in functions.items():
@@ -68,11 +73,22 @@ def sam_template(stack: Stack, environment: Mapping[str, str], *, replaced: Mapp
 
 def run_sam(template: Path, function: str, event: Path) -> tuple[str, str]:
     """Run `sam local invoke`; gives what it wrote to standard output and error. Raises LocalCloudError."""
-    command = [str(SAM_ENVIRONMENT / "bin" / "sam"), "local", "invoke", function, "--template", str(template), "--event", str(event)]
+    command = [
+        str(SAM_ENVIRONMENT / "bin" / "sam"),
+        "local",
+        "invoke",
+        function,
+        "--template",
+        str(template),
+        "--event",
+        str(event),
+    ]
     environment = child_environment(CREDENTIALS, {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"})
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if not answer.stdout.strip():
-        raise LocalCloudError(f"{' '.join(command)} gave no reply (status {answer.returncode}): {answer.stderr[-2000:]}")
+        raise LocalCloudError(
+            f"{' '.join(command)} gave no reply (status {answer.returncode}): {answer.stderr[-2000:]}"
+        )
     return answer.stdout, answer.stderr
 
 

@@ -78,14 +78,14 @@ class Session:
         except BaseException as error:
             self._leave()
             if isinstance(error, OSError):
-                msg = (
-                    f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for temporary files (TMPDIR)."
-                )
+                msg = f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for temporary files (TMPDIR)."
                 raise LocalCloudError(msg) from error
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End every process that was started: each after what it has in hand, unless an error has made that worthless."""
         if error is None:
             self._stack_of.close()
@@ -109,7 +109,9 @@ class Session:
         self.url = moto.url
         self.environment = moto.environment() | {"TMPDIR": str(self.scratch)}  # what functions leave there goes with it
         with stoppable():
-            self.stack: Stack = expand(TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url)
+            self.stack: Stack = expand(
+                TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url
+            )
             create(self.stack, endpoint_url=moto.url)
             self.names = self._names()
             if self._out is not None:
@@ -119,7 +121,9 @@ class Session:
             self._watch_events()
             container.wait(seconds=startup_seconds(self.stack), notice=self._notice)
         config = endpoint_config(self.stack)
-        self.endpoint = AsyncEndpoint(config, container.url, s3=self.s3, sns=self.client("sns"), name_output=self._name_output)
+        self.endpoint = AsyncEndpoint(
+            config, container.url, s3=self.s3, sns=self.client("sns"), name_output=self._name_output
+        )
         self.endpoint.start()
         keep.callback(self.endpoint.stop)
         self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
@@ -185,10 +189,14 @@ class Session:
         uri = f"s3://{self.scenes_bucket}/{key}"
         named = self.names.of(uri)
         self._ended = [detail for detail in self._ended if not answers(detail, {named, uri})]  # an earlier landing's
-        self._dropped[named] = Dropped(uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished()))
+        self._dropped[named] = Dropped(
+            uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished())
+        )
         for asset, path in scene.assets:
             self.s3.upload_file(str(path), self.scenes_bucket, asset)
-        with file.open("rb") as body:  # in one PUT, however large: moto tells of parts that became a whole twice, as of two landings
+        with file.open(
+            "rb"
+        ) as body:  # in one PUT, however large: moto tells of parts that became a whole twice, as of two landings
             self.s3.put_object(Bucket=self.scenes_bucket, Key=key, Body=body, Metadata=dict(scene.metadata))
         return named
 
@@ -198,7 +206,9 @@ class Session:
         while True:
             check()
             ended = self._end_of(uri)
-            found = self._progress(uri)  # also when it has ended: the last batches may have settled since it was last told
+            found = self._progress(
+                uri
+            )  # also when it has ended: the last batches may have settled since it was last told
             if found != last:
                 last, moved = found, time.monotonic()
             progress(found)
@@ -211,7 +221,9 @@ class Session:
                 msg = f"{uri}: {', '.join(gone)} ended in mid-scene. The logs are in {self._logs}."
                 raise LocalCloudError(msg)
             if self.endpoint.open_requests:
-                moved = time.monotonic()  # a batch of a large model may take its time, which the invocation's own limit bounds
+                moved = (
+                    time.monotonic()
+                )  # a batch of a large model may take its time, which the invocation's own limit bounds
             if time.monotonic() - moved > _NO_PROGRESS:
                 msg = f"{uri}: nothing moved for {_NO_PROGRESS:.0f} s. The logs are in {self._logs}."
                 raise LocalCloudError(msg)
@@ -229,7 +241,9 @@ class Session:
 
     def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
         """Give at most ten of Clayline's events, whole as EventBridge delivers them; each is gone once it was given."""
-        messages = self.sqs.receive_message(QueueUrl=self._watch, WaitTimeSeconds=wait_seconds, MaxNumberOfMessages=10).get("Messages", [])
+        messages = self.sqs.receive_message(
+            QueueUrl=self._watch, WaitTimeSeconds=wait_seconds, MaxNumberOfMessages=10
+        ).get("Messages", [])
         for message in messages:
             self.sqs.delete_message(QueueUrl=self._watch, ReceiptHandle=message["ReceiptHandle"])
             yield json.loads(message["Body"])
@@ -238,12 +252,18 @@ class Session:
         """Give the ledger's rows with this sort key, as DynamoDB types them, page by page."""
         values = {":s": {"S": sort_key}}
         pages = self.client("dynamodb").get_paginator("scan")
-        for page in pages.paginate(TableName=self.ledger_table, FilterExpression="sk = :s", ExpressionAttributeValues=values):
+        for page in pages.paginate(
+            TableName=self.ledger_table, FilterExpression="sk = :s", ExpressionAttributeValues=values
+        ):
             yield from page["Items"]
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Give the ledger's row of each run that was announced, those of earlier calls among them."""
-        return {row["pk"]["S"].removeprefix("run#"): row for row in self.ledger_rows("scene") if int(row["stage"]["N"]) >= Stage.ANNOUNCED}
+        return {
+            row["pk"]["S"].removeprefix("run#"): row
+            for row in self.ledger_rows("scene")
+            if int(row["stage"]["N"]) >= Stage.ANNOUNCED
+        }
 
     def _progress(self, uri: str) -> Progress:
         """Count the batches of the run that the landing at ``uri`` started: of that scene, and not finished before it landed."""
@@ -251,7 +271,8 @@ class Session:
         rows = [
             row
             for row in self.ledger_rows("scene")
-            if dropped is None or (row["pk"]["S"].removeprefix("run#") not in dropped.before and row["scene"]["S"] in dropped.called)
+            if dropped is None
+            or (row["pk"]["S"].removeprefix("run#") not in dropped.before and row["scene"]["S"] in dropped.called)
         ]
         batches = [int(row["batches"]["N"]) for row in rows if "batches" in row]
         settled = sum(len(row.get("settled", {}).get("SS", [])) for row in rows)
@@ -261,7 +282,9 @@ class Session:
         found = {}
         for queue in self.stack.of_type("AWS::SQS::Queue"):
             if "RedrivePolicy" not in queue.properties:
-                answer = self.sqs.get_queue_attributes(QueueUrl=queue.physical.ref, AttributeNames=["ApproximateNumberOfMessages"])
+                answer = self.sqs.get_queue_attributes(
+                    QueueUrl=queue.physical.ref, AttributeNames=["ApproximateNumberOfMessages"]
+                )
                 if count := int(answer["Attributes"]["ApproximateNumberOfMessages"]):
                     found[queue.logical_id] = count
         return found

@@ -64,7 +64,9 @@ class StagedScene:
         return {named(key): file for key, file in (*self.assets, self.landing)}
 
 
-def find_scenes(targets: Sequence[str], *, sensor_said: bool = False, notice: Callable[[str], None] = lambda _: None) -> list[str]:
+def find_scenes(
+    targets: Sequence[str], *, sensor_said: bool = False, notice: Callable[[str], None] = lambda _: None
+) -> list[str]:
     """Give every scene once: of a folder those that ``scenes_of`` gives; other targets as they are.
 
     ``sensor_said``: whether the user says the sensor of every GeoTIFF. ``notice`` is told what is left out. Raises
@@ -122,7 +124,9 @@ def parse(uri: str) -> tuple[str, str]:
         msg = f"{uri} is no file and no s3://BUCKET/KEY URI. Give {WANTED}; what lies elsewhere, download first."
         raise LocalCloudError(msg) from error
     if not (is_json(Path(key)) or is_tiff(Path(key))):
-        msg = f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
+        msg = (
+            f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
+        )
         raise LocalCloudError(msg)
     return bucket, key
 
@@ -189,7 +193,9 @@ class _Stage:
             file.write_text(json.dumps(relinked, separators=(",", ":")), encoding="ascii")
         files = {asset.key: asset.file for asset in assets if asset.file is not None}
         identity = content.get("id")
-        return StagedScene(assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None)
+        return StagedScene(
+            assets=tuple(files.items()), landing=(key, file), item=identity if isinstance(identity, str) else None
+        )
 
     def _have(self, asset: Asset) -> Asset:
         """Fetch it if it is in S3. What S3 does not have is left to plan to name."""
@@ -203,7 +209,10 @@ class _Stage:
     def _fetch(self, bucket: str, key: str) -> Path:
         """Fetch under a number: a key may hold names that a file cannot have."""
         suffix = Path(key).suffix.lower()
-        target = self._folder / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
+        target = (
+            self._folder
+            / f"{len(self._fetched):04d}{suffix if suffix in {'.tif', '.tiff', '.json', '.geojson'} else ''}"
+        )
         self._get(bucket, key, target)
         self._fetched[object_key(bucket, key)] = target
         return target

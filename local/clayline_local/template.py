@@ -67,7 +67,9 @@ class Stack:
             handler=content["Handler"],
             code=self.root / content["Code"]["S3Key"],
             layers=tuple(self._layers[arn] for arn in content.get("Layers", [])),
-            environment={name: _text(value) for name, value in content.get("Environment", {}).get("Variables", {}).items()},
+            environment={
+                name: _text(value) for name, value in content.get("Environment", {}).get("Variables", {}).items()
+            },
             timeout=int(content.get("Timeout", 3)),
             memory=int(content.get("MemorySize", 128)),
             region=self.place.region,
@@ -81,25 +83,38 @@ class Stack:
             if mapping.properties["FunctionName"] == function.physical.ref
         ]
         if len(mappings) > 1:
-            raise LocalCloudError(f"{function.logical_id} is mapped to {len(mappings)} sources; a local worker polls one queue")
+            raise LocalCloudError(
+                f"{function.logical_id} is mapped to {len(mappings)} sources; a local worker polls one queue"
+            )
         for mapping in mappings:
             arn = mapping["EventSourceArn"]
             if arn.split(":")[2] != "sqs":
                 raise LocalCloudError(f"{function.logical_id} is mapped to {arn}, which is no queue")
-            return QueueSource(arn=arn, batch_size=int(mapping.get("BatchSize", 10)), enabled=_text(mapping.get("Enabled", True)) == "true")
+            return QueueSource(
+                arn=arn,
+                batch_size=int(mapping.get("BatchSize", 10)),
+                enabled=_text(mapping.get("Enabled", True)) == "true",
+            )
         return None
 
 
-def expand(path: Path, parameters: Mapping[str, str], *, sqs_endpoint: str | None = None, stack: str = "clayline") -> Stack:
+def expand(
+    path: Path, parameters: Mapping[str, str], *, sqs_endpoint: str | None = None, stack: str = "clayline"
+) -> Stack:
     """Expand ``path`` for ``parameters``, offline.
 
     ``sqs_endpoint`` is what queue URLs begin with, such as ``http://127.0.0.1:5000``. Give the path of `.aws-sam/build/template.yaml` to
     get what was built. Raises LocalCloudError for parameters or intrinsics that do not hold.
     """
-    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it reports each resource, and that its own metrics go nowhere
+    logging.getLogger("samtranslator").setLevel(
+        logging.ERROR
+    )  # it reports each resource, and that its own metrics go nowhere
     raw = yaml_parse(path.read_text(encoding="utf-8"))
     place = Place(
-        stack=stack, account=ACCOUNT, region=REGION, sqs_endpoint=(sqs_endpoint or f"https://sqs.{REGION}.amazonaws.com").rstrip("/")
+        stack=stack,
+        account=ACCOUNT,
+        region=REGION,
+        sqs_endpoint=(sqs_endpoint or f"https://sqs.{REGION}.amazonaws.com").rstrip("/"),
     )
     values = stack_parameters.effective(raw.get("Parameters", {}), parameters)
     template = _translate(raw, values, place.region)
@@ -116,7 +131,9 @@ def expand(path: Path, parameters: Mapping[str, str], *, sqs_endpoint: str | Non
 
     def find(name: str) -> Physical:
         if name not in physical:
-            raise LocalCloudError(f"{name} is neither a parameter nor a resource of this stack (or its condition does not hold)")
+            raise LocalCloudError(
+                f"{name} is neither a parameter nor a resource of this stack (or its condition does not hold)"
+            )
         return physical[name]
 
     def get_att(name: str, attribute: str) -> str:
@@ -139,12 +156,17 @@ def expand(path: Path, parameters: Mapping[str, str], *, sqs_endpoint: str | Non
     physical |= {name: identify(body["Type"], name, body.get("Properties", {}), place) for name, body in chosen.items()}
     resources = {
         name: Resource(
-            logical_id=name, type=body["Type"], properties=intrinsics.resolve(body.get("Properties", {})), physical=physical[name]
+            logical_id=name,
+            type=body["Type"],
+            properties=intrinsics.resolve(body.get("Properties", {})),
+            physical=physical[name],
         )
         for name, body in chosen.items()
     }
     outputs = {
-        name: _text(intrinsics.resolve(body["Value"])) for name, body in template.get("Outputs", {}).items() if _is_wanted(body, intrinsics)
+        name: _text(intrinsics.resolve(body["Value"]))
+        for name, body in template.get("Outputs", {}).items()
+        if _is_wanted(body, intrinsics)
     }
     layers = {
         resource.physical.ref: path.parent / resource.properties["Content"]["S3Key"]

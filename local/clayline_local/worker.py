@@ -72,7 +72,9 @@ def start_worker(
     ``spec_folder``. ``log`` takes its standard output and error. Raises LocalCloudError if the function has no queue or its mapping is off.
     """
     if spec.source is None or not spec.source.enabled:
-        raise LocalCloudError(f"{spec.name} has no queue to poll, or its event source mapping is off (EndpointMode none)")
+        raise LocalCloudError(
+            f"{spec.name} has no queue to poll, or its event source mapping is off (EndpointMode none)"
+        )
     path = spec_folder / f"{spec.name}.json"
     path.write_text(spec.model_dump_json(), encoding="utf-8")
     arguments = ["--spec", str(path)]
@@ -136,7 +138,11 @@ class Worker:
             return known
         failed = {failure.get("itemIdentifier") for failure in (answer or {}).get("batchItemFailures") or []}
         if failed - known:
-            LOG.error("%s named failures that are no messages of its batch: %s", self._spec.name, sorted(map(str, failed - known)))
+            LOG.error(
+                "%s named failures that are no messages of its batch: %s",
+                self._spec.name,
+                sorted(map(str, failed - known)),
+            )
             return known
         return failed & known
 
@@ -145,7 +151,9 @@ class Worker:
         if not failed:
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=receipt)
         elif self._retry.failed is not None:
-            self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=self._retry.failed)
+            self._sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=self._retry.failed
+            )
 
     def _context(self) -> LambdaContext:
         deadline = int(time.time() * 1000) + self._spec.timeout * 1000
@@ -200,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="One function's worker of the local cloud.")
     parser.add_argument("--spec", type=Path, required=True, help="the function's specification, JSON")
     parser.add_argument("--retry-seconds", type=int, help="when a message comes again that the function failed on")
-    parser.add_argument("--visibility-seconds", type=int, help="when a message comes again that a killed worker had in hand")
+    parser.add_argument(
+        "--visibility-seconds", type=int, help="when a message comes again that a killed worker had in hand"
+    )
     options = parser.parse_args(arguments)
     spec = FunctionSpec.model_validate(json.loads(options.spec.read_text(encoding="utf-8")))
     stopping = False

@@ -106,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--size", help="tiny, small, base or large (default: the checkpoint's; large for random weights)")
     one.add_argument("--precision", choices=PRECISIONS, default="fp32")
     one.add_argument("--loss", action="store_true", help="also the masked reconstruction loss")
-    one.add_argument("--name", help="of the folder, before precision and version (default: clay, clay-SIZE, untrained-SIZE)")
+    one.add_argument(
+        "--name", help="of the folder, before precision and version (default: clay, clay-SIZE, untrained-SIZE)"
+    )
     one.add_argument("--version", default="1.5")
     probe = "GeoTIFF of real pixels, bands in an entry's order, to measure fp16 or int8 on; repeatable: each goes to the first it fits"
     one.add_argument("--probe", type=Path, action="append", default=[], help=probe)
@@ -114,16 +116,24 @@ def _parser() -> argparse.ArgumentParser:
     another = commands.add_parser("add", help="another sensor, bands or chip size for a folder that is there; no torch")
     another.add_argument("folder", type=Path)
     for command in (one, another):
-        command.add_argument("--sensor", action="append", required=True, help="one of Clay's, `all`, or a YAML file; repeatable")
+        command.add_argument(
+            "--sensor", action="append", required=True, help="one of Clay's, `all`, or a YAML file; repeatable"
+        )
         command.add_argument("--bands", help="comma-separated, in this order (default: all of the sensor's)")
         entries = ", or the entries'" if command is another else ""
-        command.add_argument("--chip", type=int, help=f"side in pixels, a multiple of 8 (default: {CHIP_SIZE}{entries})")
+        command.add_argument(
+            "--chip", type=int, help=f"side in pixels, a multiple of 8 (default: {CHIP_SIZE}{entries})"
+        )
         command.add_argument("--gsd", type=float, help=f"metres (default: the sensor's{entries})")
-        command.add_argument("--coordinate-order", choices=COORDINATE_ORDERS, help=f"of the input latlon (default: lonlat{entries})")
+        command.add_argument(
+            "--coordinate-order", choices=COORDINATE_ORDERS, help=f"of the input latlon (default: lonlat{entries})"
+        )
         command.add_argument("--hour", choices=HOURS, help=f"in the input time (default: noon{entries})")
         hidden = f"share of patches hidden for the loss (default: {Mask().ratio}{entries})"
         command.add_argument("--mask-ratio", type=float, help=hidden)
-        command.add_argument("--mask-seed", type=int, help=f"of the draw of these patches (default: {Mask().seed}{entries})")
+        command.add_argument(
+            "--mask-seed", type=int, help=f"of the draw of these patches (default: {Mask().seed}{entries})"
+        )
     return parser
 
 

@@ -54,14 +54,23 @@ class Runner:
             last = min(first + together, len(chips.pixels))
             start = time.monotonic()
             found.append(self._run(entry, {name: value[first:last] for name, value in chips.feed.items()}))
-            self.progress(f"{entry['token']}: {what}, chip {last} of {len(chips.pixels)}, {time.monotonic() - start:.1f} s")
+            self.progress(
+                f"{entry['token']}: {what}, chip {last} of {len(chips.pixels)}, {time.monotonic() - start:.1f} s"
+            )
         answer = Answer(
             embeddings=np.concatenate([values["embeddings"] for values in found]).astype(np.float64),
-            losses=np.concatenate([values["loss"] for values in found]).astype(np.float64) if "loss" in found[0] else None,
+            losses=np.concatenate([values["loss"] for values in found]).astype(np.float64)
+            if "loss" in found[0]
+            else None,
             magnitudes=_magnitudes(found) if RESIDUAL in found[0] else None,
         )
-        if not np.isfinite(answer.embeddings).all() or not np.isfinite(0 if answer.losses is None else answer.losses).all():
-            raise ModelError(f"{entry['token']}: {what} chips give embeddings or losses that are not finite; nothing was written")
+        if (
+            not np.isfinite(answer.embeddings).all()
+            or not np.isfinite(0 if answer.losses is None else answer.losses).all()
+        ):
+            raise ModelError(
+                f"{entry['token']}: {what} chips give embeddings or losses that are not finite; nothing was written"
+            )
         return answer
 
     def largest_token(self, entry: Mapping[str, Any], chips: Chips) -> float:

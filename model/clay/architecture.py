@@ -79,9 +79,14 @@ def _blocks(name: str, stack: Transformer) -> dict[str, tuple[int, ...]]:
     for layer in range(stack.depth):
         attention, feed_forward = f"{name}.layers.{layer}.0", f"{name}.layers.{layer}.1.net"
         shapes |= _norm(f"{attention}.norm", stack.dim)
-        shapes |= {f"{attention}.to_qkv.weight": (3 * stack.inner, stack.dim), f"{attention}.to_out.weight": (stack.dim, stack.inner)}
+        shapes |= {
+            f"{attention}.to_qkv.weight": (3 * stack.inner, stack.dim),
+            f"{attention}.to_out.weight": (stack.dim, stack.inner),
+        }
         shapes |= _norm(f"{feed_forward}.0", stack.dim)
-        shapes |= _linear(f"{feed_forward}.1", stack.hidden, stack.dim) | _linear(f"{feed_forward}.3", stack.dim, stack.hidden)
+        shapes |= _linear(f"{feed_forward}.1", stack.hidden, stack.dim) | _linear(
+            f"{feed_forward}.3", stack.dim, stack.hidden
+        )
     return shapes
 
 

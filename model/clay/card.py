@@ -60,7 +60,14 @@ def card_text(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
         "## Weights\n",
         f"{_weights(manifest)}\n",
         "## Entries\n",
-        "\n".join(["| token | sensor | bands | pixels | chip | GSD |", "|---|---|---|---|---|---|", *map(_row, manifest.entries)]) + "\n",
+        "\n".join(
+            [
+                "| token | sensor | bands | pixels | chip | GSD |",
+                "|---|---|---|---|---|---|",
+                *map(_row, manifest.entries),
+            ]
+        )
+        + "\n",
         "## Inputs\n",
         "\n".join(_inputs(manifest)) + "\n",
         "## Outputs\n",
@@ -88,7 +95,9 @@ def _weights(manifest: Manifest) -> str:
     if checkpoint is None:
         return "Of unknown origin."
     if checkpoint.seed is not None:
-        return f"{checkpoint.architecture}: random numbers from seed {checkpoint.seed}, drawn by `model/clay/seeded.py`."
+        return (
+            f"{checkpoint.architecture}: random numbers from seed {checkpoint.seed}, drawn by `model/clay/seeded.py`."
+        )
     return f"{checkpoint.architecture}: `{checkpoint.file}`, {checkpoint.digest}."
 
 
@@ -100,15 +109,21 @@ def _row(entry: ModelEntry) -> str:
 def _inputs(manifest: Manifest) -> Iterator[str]:
     yield "* `pixels` [N, bands, chip, chip]: raw digital numbers, bands as above; the graph normalises them (manifest: `normalisation`)."
     yield from dict.fromkeys(
-        f"* `latlon` [N, 4]: {_ORDERS[order]}." for entry in manifest.entries if (order := entry.options.coordinate_order) is not None
+        f"* `latlon` [N, 4]: {_ORDERS[order]}."
+        for entry in manifest.entries
+        if (order := entry.options.coordinate_order) is not None
     )
     yield from dict.fromkeys(
-        f"* `time` [N, 4], sines and cosines: {_HOURS[hour]}." for entry in manifest.entries if (hour := entry.options.hour) is not None
+        f"* `time` [N, 4], sines and cosines: {_HOURS[hour]}."
+        for entry in manifest.entries
+        if (hour := entry.options.hour) is not None
     )
 
 
 def _outputs(manifest: Manifest) -> str:
-    said = "Embeddings [N, dimensions] float32: the class token after the last normalisation, not scaled to unit length."
+    said = (
+        "Embeddings [N, dimensions] float32: the class token after the last normalisation, not scaled to unit length."
+    )
     metrics = sorted({entry.loss_metric for entry in manifest.entries if entry.loss_metric})
     if not metrics:
         return f"{said} No loss."
@@ -120,7 +135,10 @@ def _outputs(manifest: Manifest) -> str:
 
 
 def _measured(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
-    head = ["| entry | chips | number | cosine, least | cosine, mean | largest difference |", "|---|---|---|---|---|---|"]
+    head = [
+        "| entry | chips | number | cosine, least | cosine, mean | largest difference |",
+        "|---|---|---|---|---|---|",
+    ]
     rows = [
         f"| `{token}` | {kind} | {found['chips']} | {found['cosine_min']:.8f} | {found['cosine_mean']:.8f} | {found['max_abs']:.2g} |"
         for token, kinds in sorted(metrics.get("accuracy", {}).items())

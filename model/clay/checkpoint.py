@@ -67,7 +67,9 @@ def _tensors(file: Path) -> dict[str, Any]:
     content = _load(file)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ModelError(f"checkpoint {file} holds no state_dict: give a Lightning checkpoint, or a file of tensors by name")
+        raise ModelError(
+            f"checkpoint {file} holds no state_dict: give a Lightning checkpoint, or a file of tensors by name"
+        )
     prefix = PREFIX if PREFIX + MARK in state else ""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
@@ -82,14 +84,18 @@ def _load(file: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     if not all(re.fullmatch(r"[\w.<>]+", name) for name in unsafe):
         raise ModelError(_UNREADABLE.format(file=file, why="it names what no Python has"))
     names = ", ".join(sorted(unsafe)[:SHOWN])
-    raise ModelError(f"checkpoint {file} wants to run {names} when it is read. That is refused. If you trust its publisher, {RESAVE}")
+    raise ModelError(
+        f"checkpoint {file} wants to run {names} when it is read. That is refused. If you trust its publisher, {RESAVE}"
+    )
 
 
 def _architecture(file: Path, tensors: Mapping[str, Any]) -> Architecture:
     mark = tensors.get(MARK)
     if not isinstance(mark, torch.Tensor):
         held = ", ".join(list(tensors)[:SHOWN]) or "nothing"
-        raise ModelError(f"checkpoint {file} has no tensor {MARK}, so it is no Clay v1.5; it holds {held} ({len(tensors)} names)")
+        raise ModelError(
+            f"checkpoint {file} has no tensor {MARK}, so it is no Clay v1.5; it holds {held} ({len(tensors)} names)"
+        )
     for architecture in ARCHITECTURES.values():
         if tuple(mark.shape) == (1, 1, architecture.encoder.dim):
             return architecture
@@ -101,7 +107,9 @@ def _check(file: Path, tensors: Mapping[str, Any], expected: Mapping[str, tuple[
     broken = [f"{name} {why}" for name, shape in expected.items() if (why := _fault(tensors.get(name), shape))]
     if broken:
         more = f", and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        raise ModelError(f"checkpoint {file}, {len(broken)} of {len(expected)} tensors: {'; '.join(broken[:SHOWN])}{more}")
+        raise ModelError(
+            f"checkpoint {file}, {len(broken)} of {len(expected)} tensors: {'; '.join(broken[:SHOWN])}{more}"
+        )
 
 
 def _fault(tensor: Any, shape: tuple[int, ...]) -> str | None:  # noqa: ANN401 - whatever lies under the name

@@ -46,7 +46,10 @@ def random_chips(bands: BandSet, *, chip_size: int, count: int, generator: np.ra
     """Draw chips that are, in turn, plausible (the training statistics, structured) and extreme (the whole range, flat parts)."""
     shape = (len(bands.bands), chip_size, chip_size)
     pixels = np.stack([(_extreme if chip % 2 else _plausible)(bands, shape, generator) for chip in range(count)])
-    moments = [datetime.fromisoformat(f"20{generator.integers(13, 26)}-{generator.integers(1, 13):02}-15T12:00Z") for _ in range(count)]
+    moments = [
+        datetime.fromisoformat(f"20{generator.integers(13, 26)}-{generator.integers(1, 13):02}-15T12:00Z")
+        for _ in range(count)
+    ]
     places = [(generator.uniform(-180, 180), generator.uniform(-85, 85)) for _ in range(count)]
     return Chips(
         pixels=pixels,
@@ -67,7 +70,10 @@ def checkerboard(request: Request) -> Chips:
 def synthetic(request: Request) -> Chips:
     """Give four chips: as in training, all nodata, all at the range's upper end, the checkerboard."""
     bands, size = request.selected, request.chip_size
-    base, board = random_chips(bands, chip_size=size, count=1, generator=np.random.default_rng(SEED)), checkerboard(request)
+    base, board = (
+        random_chips(bands, chip_size=size, count=1, generator=np.random.default_rng(SEED)),
+        checkerboard(request),
+    )
     shape = board.pixels.shape
     nodata = np.full(shape, bands.nodata_fill, bands.dtype)
     full = np.broadcast_to(_ends(bands)[1], shape).astype(bands.dtype)

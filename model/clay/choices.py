@@ -42,7 +42,9 @@ class Choices:
         """Ask for an entry, with what is usual where nothing was said. Raises ModelError for a mask without a loss."""
         usual = Mask()
         if not loss and (self.mask_ratio, self.mask_seed) != (None, None):
-            raise ModelError("a mask is the loss's, and there is none: leave --mask-ratio and --mask-seed out, or export with --loss")
+            raise ModelError(
+                "a mask is the loss's, and there is none: leave --mask-ratio and --mask-seed out, or export with --loss"
+            )
         mask = Mask(
             ratio=usual.ratio if self.mask_ratio is None else self.mask_ratio,
             seed=usual.seed if self.mask_seed is None else self.mask_seed,
@@ -75,9 +77,13 @@ class Choices:
             "mask_seed": {token: mask.seed for token, mask in masks.items()},
         }
         taken: dict[str, Any] = {
-            name: _agreed(_FLAGS[name], values) for name, values in theirs.items() if values and getattr(self, name) is None
+            name: _agreed(_FLAGS[name], values)
+            for name, values in theirs.items()
+            if values and getattr(self, name) is None
         }
-        said = " ".join(f"{_FLAGS[name]} {f'{value:g}' if isinstance(value, float) else value}" for name, value in taken.items())
+        said = " ".join(
+            f"{_FLAGS[name]} {f'{value:g}' if isinstance(value, float) else value}" for name, value in taken.items()
+        )
         return replace(self, **taken).request(sensor, loss=bool(masks)), said
 
 

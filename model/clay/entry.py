@@ -53,14 +53,20 @@ class Request:
     def __post_init__(self) -> None:
         """Refuse what no graph can be made for. Raises ModelError."""
         if self.chip_size % PATCH or not PATCH <= self.chip_size <= LARGEST_CHIP:
-            raise ModelError(f"chips of {self.chip_size} px: the side must be a multiple of {PATCH}, at most {LARGEST_CHIP}")
+            raise ModelError(
+                f"chips of {self.chip_size} px: the side must be a multiple of {PATCH}, at most {LARGEST_CHIP}"
+            )
         if self.gsd is not None and not 0 < self.gsd < 10**6:
             raise ModelError(f"a ground sampling distance of {self.gsd} m cannot be: give metres")
         if self.mask is not None and not all(map(len, self.mask.split((self.chip_size // PATCH) ** 2))):
-            raise ModelError(f"a mask ratio of {self.mask.ratio} hides all of a chip's patches or none: give one between 0 and 1")
+            raise ModelError(
+                f"a mask ratio of {self.mask.ratio} hides all of a chip's patches or none: give one between 0 and 1"
+            )
         for known in known_sensors().values():
             if known.slug == self.sensor.slug and known != self.sensor:
-                raise ModelError(f"the slug {known.slug} in tokens means {known.name} as Clay knows it: give your sensor another slug")
+                raise ModelError(
+                    f"the slug {known.slug} in tokens means {known.name} as Clay knows it: give your sensor another slug"
+                )
 
     @property
     def selected(self) -> BandSet:
@@ -89,7 +95,9 @@ class Request:
         if len(token) > TOKEN_LIMIT and choices:
             token = f"{folder}-{self.sensor.slug}-{hashlib.sha256(choices.encode()).hexdigest()[:6]}"
         if len(token) > TOKEN_LIMIT:
-            raise ModelError(f"the token {token} has {len(token)} characters, {TOKEN_LIMIT} are allowed: export with a shorter --name")
+            raise ModelError(
+                f"the token {token} has {len(token)} characters, {TOKEN_LIMIT} are allowed: export with a shorter --name"
+            )
         return token
 
 
@@ -117,7 +125,9 @@ def write_entry(path: Path, hyper: Path, base: Base, request: Request) -> dict[s
     bands, token = request.selected, request.token(base.folder)
     embedding = embedding_of(hyper, bands.wavelengths)
     if (embedding.pixels_out is None) != (request.mask is None):
-        raise ModelError(f"entries of {base.folder} have {'no' if embedding.pixels_out is None else 'a'} loss: ask for the same")
+        raise ModelError(
+            f"entries of {base.folder} have {'no' if embedding.pixels_out is None else 'a'} loss: ask for the same"
+        )
     stem = Stem(
         architecture=base.architecture,
         bands=bands,
@@ -181,7 +191,9 @@ def _code(name: str) -> str:
     if numbered := re.search(r"_([a-z])0*([0-9]+)\Z", name):
         return numbered[1] + numbered[2]
     letters = name.rstrip("0123456789")
-    return _LETTERS.get(name) or "".join(part[0] for part in letters.split("_") if part) + name[len(letters) :].lstrip("0")
+    return _LETTERS.get(name) or "".join(part[0] for part in letters.split("_") if part) + name[len(letters) :].lstrip(
+        "0"
+    )
 
 
 def _digits(number: float) -> str:

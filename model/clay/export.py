@@ -69,7 +69,9 @@ def folder_name(source: Source, *, precision: str, loss: bool, name: str | None,
     parts = [base_name(source, name), "" if precision == "fp32" else precision, "loss" if loss else ""]
     full = "-".join(part for part in parts if part)
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", full) or len(full) > NAME_LIMIT:
-        raise ModelError(f"the name {full} must be lower-case letters, digits, single hyphens, at most {NAME_LIMIT}: give another --name")
+        raise ModelError(
+            f"the name {full} must be lower-case letters, digits, single hyphens, at most {NAME_LIMIT}: give another --name"
+        )
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", version):
         raise ModelError(f"the version {version} must be numbers with dots between them")
     return f"{full}-v{version}"
@@ -146,7 +148,9 @@ def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], 
             for entry, request in zip(entries, requests, strict=True):
                 if entry["token"] not in present:
                     check_tokens(
-                        entry["token"], runner.largest_token(entry, synthetic(request)), folders.read_metrics(folder).get("range", {})
+                        entry["token"],
+                        runner.largest_token(entry, synthetic(request)),
+                        folders.read_metrics(folder).get("range", {}),
                     )
         if progress is not None:
             for entry, request in zip(entries, requests, strict=True):
@@ -157,30 +161,51 @@ def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], 
 def _base(folder: Path, manifest: Manifest) -> Base:
     """Give what a folder's entries share. Raises ModelError where this exporter did not make it, or its hyper-network is not as it was."""
     architectures = {each.name: each for each in ARCHITECTURES.values()}
-    if manifest.checkpoint is None or manifest.checkpoint.architecture not in architectures or HYPER_FILE not in manifest.files:
-        raise ModelError(f"{folder} is not what `python -m clay export` makes: that names a size of Clay v1.5 and has a {HYPER_FILE}")
+    if (
+        manifest.checkpoint is None
+        or manifest.checkpoint.architecture not in architectures
+        or HYPER_FILE not in manifest.files
+    ):
+        raise ModelError(
+            f"{folder} is not what `python -m clay export` makes: that names a size of Clay v1.5 and has a {HYPER_FILE}"
+        )
     if folders.digests(folder, [HYPER_FILE])[HYPER_FILE] != manifest.files[HYPER_FILE]:
-        raise ModelError(f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again")
+        raise ModelError(
+            f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again"
+        )
     precision = manifest.entries[0].options.precision
-    return Base(folder=manifest.folder, architecture=architectures[manifest.checkpoint.architecture], precision=precision)
+    return Base(
+        folder=manifest.folder, architecture=architectures[manifest.checkpoint.architecture], precision=precision
+    )
 
 
 def licence(checkpoint: Checkpoint) -> str:
     """Name the licence of a folder's content."""
-    return "Apache-2.0" if checkpoint.seed is not None else "Apache-2.0 (graphs); the checkpoint's own (weights): see the card"
+    return (
+        "Apache-2.0"
+        if checkpoint.seed is not None
+        else "Apache-2.0 (graphs); the checkpoint's own (weights): see the card"
+    )
 
 
 def _finish(path: Path, folder: Path, old: Manifest | None, new: Manifest, metrics: dict[str, Any]) -> Outcome:
     before = {entry.token for entry in old.entries} if old is not None else set()
     manifest = folders.merged(old, new) if old is not None else new
-    added, present = (tuple(entry.token for entry in new.entries if (entry.token in before) is there) for there in (False, True))
+    added, present = (
+        tuple(entry.token for entry in new.entries if (entry.token in before) is there) for there in (False, True)
+    )
     known = folders.read_metrics(folder) if old is not None else None
     if known is not None:
         metrics = folders.merged_metrics(known, metrics)
     if added or metrics != known:  # an entry that is there may have been measured on other pixels
         folders.put(path, folder, manifest, old, card=card_text(manifest, metrics), metrics=metrics)
     missing = unmeasured(manifest, metrics)
-    return Outcome(folder=folder, added=added, present=present, unmeasured=tuple(token for token in missing if token in (*added, *present)))
+    return Outcome(
+        folder=folder,
+        added=added,
+        present=present,
+        unmeasured=tuple(token for token in missing if token in (*added, *present)),
+    )
 
 
 def _refuse_twice(tokens: list[str]) -> None:

@@ -85,7 +85,9 @@ def manifest_of(header: Mapping[str, Any], entries: Iterable[Mapping[str, Any]],
 def _signed(fields: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
     """Give an entry with its digest; spelt by the manifest's reader, to which 0 and 0.0 are one number, though not one digest."""
     entry = ModelEntry.model_validate({**fields, "digest": _UNSET})
-    return entry.model_copy(update={"digest": entry_digest(entry, dict(files))}).model_dump(mode="json", exclude_unset=True)
+    return entry.model_copy(update={"digest": entry_digest(entry, dict(files))}).model_dump(
+        mode="json", exclude_unset=True
+    )
 
 
 def existing_manifest(folder: Path) -> Manifest | None:
@@ -152,7 +154,9 @@ def merged_metrics(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
     if before or now:
         real = {token: {"real": kinds["real"]} for token, kinds in now.items() if "real" in kinds}
         tokens = dict.fromkeys([*before, *now])
-        merged["accuracy"] = {token: {**now.get(token, {}), **before.get(token, {}), **real.get(token, {})} for token in tokens}
+        merged["accuracy"] = {
+            token: {**now.get(token, {}), **before.get(token, {}), **real.get(token, {})} for token in tokens
+        }
     return merged
 
 
@@ -161,7 +165,9 @@ def metrics_bytes(metrics: Mapping[str, Any]) -> bytes:
     return (json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
 
 
-def put(path: Path, folder: Path, manifest: Manifest, old: Manifest | None, *, card: str, metrics: Mapping[str, Any]) -> None:
+def put(
+    path: Path, folder: Path, manifest: Manifest, old: Manifest | None, *, card: str, metrics: Mapping[str, Any]
+) -> None:
     """Move what was built at ``path`` to ``folder``: all at once, or into the folder of the manifest ``old``, the new manifest last."""
     (path / CARD).write_text(card, "utf-8")
     (path / METRICS).write_bytes(metrics_bytes(metrics))
@@ -169,7 +175,9 @@ def put(path: Path, folder: Path, manifest: Manifest, old: Manifest | None, *, c
     if old is None:
         path.rename(folder)
         return
-    new = manifest.files.keys() - old.files.keys()  # such a file may be there, from an addition that was killed before its last step
+    new = (
+        manifest.files.keys() - old.files.keys()
+    )  # such a file may be there, from an addition that was killed before its last step
     for name in (*sorted(new), CARD, METRICS, MANIFEST_FILE):
         (path / name).replace(folder / name)
 

@@ -65,7 +65,9 @@ class Graph:
         """Add a node with one output, which names it."""
         return self.nodes_of(operator, inputs, [output], **attributes)[0]
 
-    def nodes_of(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> Sequence[str]:  # noqa: ANN401
+    def nodes_of(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> Sequence[str]:  # noqa: ANN401
         """Add a node with several outputs, of which an empty name is one that nobody wants."""
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
         return outputs
@@ -80,7 +82,9 @@ class Graph:
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, initializer=initialisers)
         domains = {node.domain for node in self.nodes} | {""}
         opsets = [helper.make_opsetid(domain, 1 if domain else OPSET) for domain in sorted(domains)]
-        model: ModelProto = helper.make_model(graph, opset_imports=opsets, producer_name="clayline", ir_version=IR_VERSION)
+        model: ModelProto = helper.make_model(
+            graph, opset_imports=opsets, producer_name="clayline", ir_version=IR_VERSION
+        )
         (folder / file).write_bytes(model.SerializeToString(deterministic=True))
         return written
 
@@ -95,7 +99,10 @@ def _write_weights(path: Path, tensors: Iterable[tuple[str, npt.NDArray[Any]]]) 
             array = np.ascontiguousarray(value)
             file.write(array.data)
             pointer = TensorProto(
-                name=name, data_type=helper.np_dtype_to_tensor_dtype(array.dtype), dims=array.shape, data_location=TensorProto.EXTERNAL
+                name=name,
+                data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
+                dims=array.shape,
+                data_location=TensorProto.EXTERNAL,
             )
             for key, text in (("location", path.name), ("offset", offset), ("length", array.nbytes)):
                 pointer.external_data.add(key=key, value=str(text))

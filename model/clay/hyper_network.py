@@ -76,7 +76,11 @@ def embedding_of(file: Path, wavelengths: Sequence[float]) -> Embedding:
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_outputs()]
     found = dict(zip(names, session.run(names, {"wavelengths": np.array(wavelengths, np.float32)}), strict=True))
-    shared = {name: found[_output_of(name)] for name in ("encoder.cls_token", "decoder.mask_patch") if _output_of(name) in found}
+    shared = {
+        name: found[_output_of(name)]
+        for name in ("encoder.cls_token", "decoder.mask_patch")
+        if _output_of(name) in found
+    }
     return Embedding(kernel=found["kernel"], bias=found["bias"], pixels_out=found.get("pixels_out"), shared=shared)
 
 
@@ -102,14 +106,19 @@ class _Generator:
         """Tokens before and after the transformer layer, both [128 + C + 1, 128]."""
         graph, generator = self.graph, f"{self.name}.weight_generator"
         frequencies = graph.constant("wave.frequencies", wave_frequencies(WAVE)[np.newaxis])
-        column = graph.node("Unsqueeze", ["wavelengths", graph.constant("axis.1", [1], np.int64)], f"{self.name}.column")
+        column = graph.node(
+            "Unsqueeze", ["wavelengths", graph.constant("axis.1", [1], np.int64)], f"{self.name}.column"
+        )
         angles = graph.node("Mul", [column, frequencies], f"{self.name}.angles")
         sines = [graph.node(operator, [angles], f"{self.name}.{operator}") for operator in ("Sin", "Cos")]
         waves = graph.node("Concat", sines, f"{self.name}.waves", axis=1)
         hidden = self._gelu(self.linear(waves, f"{self.name}.fclayer.l1", f"{self.name}.l1"))
         hidden = self._gelu(self.linear(hidden, f"{self.name}.fclayer.l2", f"{self.name}.l2"))
         waves = graph.node("Add", [waves, hidden], f"{self.name}.waves.encoded")
-        learnt = [graph.weight(f"{generator}.{each}", self.weights[f"{generator}.{each}"]) for each in ("weight_tokens", "bias_token")]
+        learnt = [
+            graph.weight(f"{generator}.{each}", self.weights[f"{generator}.{each}"])
+            for each in ("weight_tokens", "bias_token")
+        ]
         tokens = graph.node("Concat", [learnt[0], waves, learnt[1]], f"{self.name}.tokens", axis=0)
         return tokens, self._layer(tokens, f"{generator}.encoder.layers.0")
 
@@ -117,14 +126,18 @@ class _Generator:
         """[C, *shape]: each wave's token after the layer plus before it, mapped and scaled."""
         end = np.iinfo(np.int64).max
         # All but the learnt tokens and the bias token: [128:-1].
-        parts = [self.slice(self.slice(each, WAVE, end, f"{each}.tail"), 0, -1, f"{each}.waves") for each in (out, tokens)]
+        parts = [
+            self.slice(self.slice(each, WAVE, end, f"{each}.tail"), 0, -1, f"{each}.waves") for each in (out, tokens)
+        ]
         mixed = self.graph.node("Add", parts, f"{self.name}.mixed")
         flat = self.linear(mixed, f"{self.name}.weight_generator.fc_weight", f"{self.name}.kernels.flat")
         scaled = self.graph.node(
             "Mul", [flat, self.graph.constant("kernel.scale", KERNEL_SCALE, np.float32)], f"{self.name}.kernels.scaled"
         )
         return self.graph.node(
-            "Reshape", [scaled, self.graph.constant(f"{self.name}.shape", [-1, *shape], np.int64)], f"{self.name}.kernels"
+            "Reshape",
+            [scaled, self.graph.constant(f"{self.name}.shape", [-1, *shape], np.int64)],
+            f"{self.name}.kernels",
         )
 
     def slice(self, value: str, start: int, end: int, output: str) -> str:
@@ -132,10 +145,14 @@ class _Generator:
         bounds = [self.graph.constant(f"row.{number}", [number], np.int64) for number in (start, end)]
         return self.graph.node("Slice", [value, *bounds, self.graph.constant("row.0", [0], np.int64)], output)
 
-    def linear(self, value: str, layer: str, output: str, *, weight: str = "weight", bias: str = "bias", separator: str = ".") -> str:
+    def linear(
+        self, value: str, layer: str, output: str, *, weight: str = "weight", bias: str = "bias", separator: str = "."
+    ) -> str:
         """Multiply with a linear layer's matrix [out, in] and add its bias."""
         names = [f"{layer}{separator}{part}" for part in (weight, bias)]
-        return self.graph.node("Gemm", [value, *(self.graph.weight(name, self.weights[name]) for name in names)], output, transB=1)
+        return self.graph.node(
+            "Gemm", [value, *(self.graph.weight(name, self.weights[name]) for name in names)], output, transB=1
+        )
 
     def _gelu(self, value: str) -> str:
         return self.graph.node("Gelu", [value], f"{value}.gelu")
@@ -145,19 +162,34 @@ class _Generator:
         graph, head = self.graph, WAVE // WAVE_HEADS
         joined = self.linear(tokens, f"{layer}.self_attn", f"{layer}.qkv", weight="in_proj_weight", bias="in_proj_bias")
         shape = graph.constant("heads.shape", [-1, 3, WAVE_HEADS, head], np.int64)
-        split = graph.node("Transpose", [graph.node("Reshape", [joined, shape], f"{layer}.split")], f"{layer}.heads", perm=[1, 2, 0, 3])
-        query, key, value = graph.nodes_of("Split", [split], [f"{layer}.{each}" for each in "qkv"], axis=0, num_outputs=3)
-        scores = graph.node("MatMul", [query, graph.node("Transpose", [key], f"{layer}.kt", perm=[0, 1, 3, 2])], f"{layer}.scores")
+        split = graph.node(
+            "Transpose", [graph.node("Reshape", [joined, shape], f"{layer}.split")], f"{layer}.heads", perm=[1, 2, 0, 3]
+        )
+        query, key, value = graph.nodes_of(
+            "Split", [split], [f"{layer}.{each}" for each in "qkv"], axis=0, num_outputs=3
+        )
+        scores = graph.node(
+            "MatMul", [query, graph.node("Transpose", [key], f"{layer}.kt", perm=[0, 1, 3, 2])], f"{layer}.scores"
+        )
         scaled = graph.node("Mul", [scores, graph.constant("heads.scale", head**-0.5, np.float32)], f"{layer}.scaled")
-        mixed = graph.node("MatMul", [graph.node("Softmax", [scaled], f"{layer}.attention", axis=-1), value], f"{layer}.mixed")
+        mixed = graph.node(
+            "MatMul", [graph.node("Softmax", [scaled], f"{layer}.attention", axis=-1), value], f"{layer}.mixed"
+        )
         rows = graph.node("Transpose", [mixed], f"{layer}.rows", perm=[0, 2, 1, 3])
         rows = graph.node("Reshape", [rows, graph.constant("rows.shape", [-1, WAVE], np.int64)], f"{layer}.joined")
         attended = self._norm(
-            graph.node("Add", [tokens, self.linear(rows, f"{layer}.self_attn.out_proj", f"{layer}.out")], f"{layer}.sum1"), f"{layer}.norm1"
+            graph.node(
+                "Add", [tokens, self.linear(rows, f"{layer}.self_attn.out_proj", f"{layer}.out")], f"{layer}.sum1"
+            ),
+            f"{layer}.norm1",
         )
-        hidden = self.linear(self._gelu(self.linear(attended, f"{layer}.linear1", f"{layer}.up")), f"{layer}.linear2", f"{layer}.down")
+        hidden = self.linear(
+            self._gelu(self.linear(attended, f"{layer}.linear1", f"{layer}.up")), f"{layer}.linear2", f"{layer}.down"
+        )
         return self._norm(graph.node("Add", [attended, hidden], f"{layer}.sum2"), f"{layer}.norm2")
 
     def _norm(self, value: str, layer: str) -> str:
-        parameters = [self.graph.weight(f"{layer}.{part}", self.weights[f"{layer}.{part}"]) for part in ("weight", "bias")]
+        parameters = [
+            self.graph.weight(f"{layer}.{part}", self.weights[f"{layer}.{part}"]) for part in ("weight", "bias")
+        ]
         return self.graph.node("LayerNormalization", [value, *parameters], f"{layer}.out", axis=-1, epsilon=EPSILON)

@@ -63,7 +63,9 @@ def check_weights(graph: Graph) -> None:
 def fp16_precision(found: Magnitudes) -> Precision:
     """Choose what is float16: the matrices, and the residual where it stays small. Raises ModelError where the matrices overflow."""
     if not found.matrices <= SAFE:
-        raise ModelError(f"inside the trunk numbers reach {found.matrices:.4g}, fp16 is safe up to {SAFE:.4g}: use --precision fp32")
+        raise ModelError(
+            f"inside the trunk numbers reach {found.matrices:.4g}, fp16 is safe up to {SAFE:.4g}: use --precision fp32"
+        )
     return Precision(matrices="float16", residual="float16" if found.residual <= SAFE else "float32")
 
 
@@ -87,8 +89,13 @@ def check_tokens(token: str, largest: float, recorded: Mapping[str, Any]) -> Non
     """
     advice = "export the folder with this entry instead of adding it"
     if "largest_in_tokens" not in recorded:
-        raise ModelError(f"{token}: the folder's report does not say how large fp16's numbers were when it was exported: {advice}")
-    narrow = [recorded["largest_elsewhere"], *([recorded["largest_in_residual"]] if recorded["residual"] == "float16" else [])]
+        raise ModelError(
+            f"{token}: the folder's report does not say how large fp16's numbers were when it was exported: {advice}"
+        )
+    narrow = [
+        recorded["largest_elsewhere"],
+        *([recorded["largest_in_residual"]] if recorded["residual"] == "float16" else []),
+    ]
     room = recorded["largest_in_tokens"] * recorded["safe"] / max(narrow)
     if not largest <= room:
         tried = f"the folder's fp16 was tried with {recorded['largest_in_tokens']:.4g} and has room for {room:.4g}"
@@ -97,6 +104,9 @@ def check_tokens(token: str, largest: float, recorded: Mapping[str, Any]) -> Non
 
 def _add_largest(graph: Graph, values: list[str], output: str) -> None:
     """Add the largest magnitude of ``values``, which are of rank 3."""
-    parts = [graph.node("ReduceMax", [graph.node("Abs", [value], f"{value}.{output}.abs")], f"{value}.{output}") for value in values]
+    parts = [
+        graph.node("ReduceMax", [graph.node("Abs", [value], f"{value}.{output}.abs")], f"{value}.{output}")
+        for value in values
+    ]
     graph.node("ReduceMax", [graph.node("Concat", parts, f"{output}.parts", axis=0)], output)
     graph.output(output, "float32", [1, 1, 1])

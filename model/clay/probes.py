@@ -28,11 +28,16 @@ def probe_chips(requests: Sequence[Request], probes: Sequence[Path] = ()) -> lis
     request's bands in its order, each of which goes to the first request that it fits and that has none; else from the bundled scene,
     where its sensor and bands fit. A request that none of them fits has no ``real``. Raises ModelError for a probe that fits none.
     """
-    found = [[("synthetic", checkerboard(request) if number else synthetic(request))] for number, request in enumerate(requests)]
+    found = [
+        [("synthetic", checkerboard(request) if number else synthetic(request))]
+        for number, request in enumerate(requests)
+    ]
     scenes = {number: files for number, request in enumerate(requests) if (files := _bundled(request))}
     probed: dict[int, list[tuple[Path, int]]] = {}
     for probe in probes:
-        number, bands = _fitting({number: request for number, request in enumerate(requests) if number not in probed}, probe)
+        number, bands = _fitting(
+            {number: request for number, request in enumerate(requests) if number not in probed}, probe
+        )
         probed[number] = [(probe, band) for band in range(1, bands + 1)]
     for number, files in (scenes | probed).items():
         found[number].append(("real", _real(files, requests[number])))
@@ -56,7 +61,10 @@ def _fitting(requests: Mapping[int, Request], probe: Path) -> tuple[int, int]:
     for number, request in requests.items():
         if count == len(request.selected.bands) and np.can_cast(kind, request.selected.dtype):
             return number, count
-    takes = [f"{request.sensor.name} takes {len(request.selected.bands)} of {request.selected.dtype}" for request in requests.values()]
+    takes = [
+        f"{request.sensor.name} takes {len(request.selected.bands)} of {request.selected.dtype}"
+        for request in requests.values()
+    ]
     kinds = "; ".join(takes) or "each has its probe"
     raise ModelError(f"the probe {probe} has {count} bands of {kind}, none of the entries does: {kinds}")
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from clay.architecture import Architecture
 
 
-def seeded_weights(architecture: Architecture, seed: int, *, decoder: bool = True) -> dict[str, npt.NDArray[np.float32]]:
+def seeded_weights(
+    architecture: Architecture, seed: int, *, decoder: bool = True
+) -> dict[str, npt.NDArray[np.float32]]:
     """Draw each tensor by itself, from the seed and its name, so that one more tensor changes none of the others.
 
     Matrices are uniform with a variance of 1 / (number of inputs), so that numbers stay of one magnitude through the depth;

@@ -120,7 +120,8 @@ def known_sensors() -> dict[str, BandSet]:
                 "decibel": decibel,
                 "loss_scale": scale,
                 "bands": [
-                    {"name": band.name, "mean": band.mean, "std": band.std, "wavelength": band.wavelength} for band in sensors()[name].bands
+                    {"name": band.name, "mean": band.mean, "std": band.std, "wavelength": band.wavelength}
+                    for band in sensors()[name].bands
                 ],
             }
         )

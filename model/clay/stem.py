@@ -81,7 +81,9 @@ class Stem:
         rows = graph.node("Gather", ["rows", graph.constant("mask.hidden", hidden)], "rows.hidden", axis=1)
         truth = self._normalised(graph, self._physical(graph, rows, "truth"))
         distance = graph.node("Abs", [graph.node("Sub", [truth, guess], "difference")], "distance")
-        loss = graph.node("ReduceMean", [distance, graph.constant("loss.axes", [1, 2], np.int64)], "loss.mean", keepdims=0)
+        loss = graph.node(
+            "ReduceMean", [distance, graph.constant("loss.axes", [1, 2], np.int64)], "loss.mean", keepdims=0
+        )
         graph.node("Mul", [loss, graph.constant("loss.scale", self.bands.loss_scale, np.float32)], "loss")
 
     def write_loss(self, mask: Mask, pixels_out: npt.NDArray[np.float32]) -> Graph:
@@ -109,8 +111,12 @@ class Stem:
             return value
         floor = graph.constant("power.floor", 1e-10, np.float32)
         broken = graph.node("LessOrEqual", [value, graph.constant("power.zero", 0, np.float32)], f"{prefix}.broken")
-        logarithm = graph.node("Log", [graph.node("Where", [broken, floor, value], f"{prefix}.power")], f"{prefix}.logarithm")
-        return graph.node("Mul", [logarithm, graph.constant("power.decibels", 10 / np.log(10), np.float32)], f"{prefix}.decibels")
+        logarithm = graph.node(
+            "Log", [graph.node("Where", [broken, floor, value], f"{prefix}.power")], f"{prefix}.logarithm"
+        )
+        return graph.node(
+            "Mul", [logarithm, graph.constant("power.decibels", 10 / np.log(10), np.float32)], f"{prefix}.decibels"
+        )
 
     def _patches(self, graph: Graph) -> str:
         """[N, L, dim] with their positions. Unnormalised numbers will do: K' = K / std, b' = b - sum(K * mean / std), folded in float64.
@@ -165,7 +171,9 @@ class Stem:
         encoding = graph.node("Add", [places, self._metadata(graph, metadata, dim)], "decoder.encoding")
         visible = graph.node("Gather", [encoding, graph.constant("mask.seen", seen)], "decoder.visible", axis=1)
         none = self._for_each(graph, graph.constant("decoder.cls", np.zeros((1, 1, dim)), np.float32), (1, dim))
-        visible = graph.node("Concat", [none, visible], "decoder.visible.all", axis=1)  # the class token gets no encoding
+        visible = graph.node(
+            "Concat", [none, visible], "decoder.visible.all", axis=1
+        )  # the class token gets no encoding
         queries = graph.node("Gather", [encoding, graph.constant("mask.hidden", hidden)], "decoder.hidden", axis=1)
         patch = graph.constant("mask_patch", self.embedding.shared["decoder.mask_patch"], np.float32)
         queries = graph.node("Add", [queries, patch], "decoder.queries")

@@ -71,7 +71,13 @@ class Stack:
             self._project(source, f"{name}.0.to_qkv.weight", part, f"{prefix}.0.{what}")
             for part, (what, source) in enumerate((("query", asking), ("key", normal), ("value", normal)))
         )
-        mixed = graph.node("MultiHeadAttention", [query, key, value], f"{prefix}.0.attention", domain=MICROSOFT, num_heads=self.shape.heads)
+        mixed = graph.node(
+            "MultiHeadAttention",
+            [query, key, value],
+            f"{prefix}.0.attention",
+            domain=MICROSOFT,
+            num_heads=self.shape.heads,
+        )
         mixed = self._matmul(mixed, f"{name}.0.to_out.weight", f"{prefix}.0.to_out")
         feed = f"{name}.1.net"
         normal, residual = self._add_and_norm(mixed, residual, f"{feed}.0", None, f"{prefix}.0")
@@ -89,7 +95,11 @@ class Stack:
         if bias is not None:
             inputs.append(self.graph.weight(bias, self._as(self.precision.residual, self.weights[bias])))
         normal, _, _, total = self.graph.nodes_of(
-            "SkipLayerNormalization", inputs, [f"{prefix}.normal", "", "", f"{prefix}.sum"], domain=MICROSOFT, epsilon=EPSILON
+            "SkipLayerNormalization",
+            inputs,
+            [f"{prefix}.normal", "", "", f"{prefix}.sum"],
+            domain=MICROSOFT,
+            epsilon=EPSILON,
         )
         return self._to_matrices(normal), total
 
@@ -112,7 +122,8 @@ class Stack:
 
     def _first(self, tokens: str, output: str) -> str:
         start, end, axis = (
-            self.graph.constant(f"first.{what}", [number], np.int64) for what, number in (("start", 0), ("end", 1), ("axis", 1))
+            self.graph.constant(f"first.{what}", [number], np.int64)
+            for what, number in (("start", 0), ("end", 1), ("axis", 1))
         )
         return self.graph.node("Slice", [tokens, start, end, axis], output)
 
@@ -135,7 +146,9 @@ def entering(prefix: str) -> str:
 def multiply(graph: Graph, source: str, name: str, matrix: npt.NDArray[Any], output: str, precision: Precision) -> str:
     """Add ``source`` [..., in] times ``matrix`` [out, in], transposed, in the trunk's precision."""
     if not precision.quantised:
-        return graph.node("MatMul", [source, graph.weight(name, matrix.T.astype(precision.matrices, copy=False))], output)
+        return graph.node(
+            "MatMul", [source, graph.weight(name, matrix.T.astype(precision.matrices, copy=False))], output
+        )
     # 7 of the 8 bits: without VNNI, ONNX Runtime adds two products in int16, which 8 bits overflow, without
     # a word and far from float32's vectors. With 7 every machine gives the same.
     largest = np.abs(matrix).max(axis=1)

@@ -88,6 +88,8 @@ class Trial:
             matrices=max(each.matrices for each in seen),
         )
         chosen = fp16_precision(found)
-        self.metrics["range"] = summary(found, chosen, sum(len(chips.pixels) for each in self.chips for _, chips in each))
+        self.metrics["range"] = summary(
+            found, chosen, sum(len(chips.pixels) for each in self.chips for _, chips in each)
+        )
         self.progress(f"largest numbers within: {self.metrics['range']}")
         return chosen

@@ -39,11 +39,17 @@ def write_trunk(architecture: Architecture, weights: Weights, precision: Precisi
 
 def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precision: Precision, *, loss: bool) -> None:
     """Add the trunk's nodes to a graph that has its inputs as values."""
-    encoder = Stack(graph=graph, name="encoder.transformer", shape=architecture.encoder, weights=weights, precision=precision)
+    encoder = Stack(
+        graph=graph, name="encoder.transformer", shape=architecture.encoder, weights=weights, precision=precision
+    )
     first = encoder.apply("tokens", "whole", only_first=True)
     if precision.quantised:
         first = _carried(graph, first, "whole")
-    row = graph.node("Reshape", [first, graph.constant("embeddings.shape", [0, architecture.encoder.dim], np.int64)], "embeddings.row")
+    row = graph.node(
+        "Reshape",
+        [first, graph.constant("embeddings.shape", [0, architecture.encoder.dim], np.int64)],
+        "embeddings.row",
+    )
     graph.node("Cast", [row], "embeddings", to=ELEMENTS["float32"])
     if not loss:
         return
@@ -54,7 +60,9 @@ def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precis
     narrow = graph.node("Add", [narrow, addend], "decoder.in")
     placed = graph.node("Add", [narrow, "visible_encoding"], "decoder.in.placed")
     tokens = graph.node("Concat", [placed, "masked_queries"], "decoder.tokens", axis=1)
-    decoder = Stack(graph=graph, name="decoder.transformer", shape=architecture.decoder, weights=weights, precision=precision)
+    decoder = Stack(
+        graph=graph, name="decoder.transformer", shape=architecture.decoder, weights=weights, precision=precision
+    )
     decoded = decoder.apply(tokens, "decoder", only_first=False)
     if precision.quantised:
         decoded = _carried(graph, _carried(graph, decoded, "masked"), "decoder")

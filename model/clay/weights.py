@@ -46,7 +46,12 @@ def seeded_source(size: str, seed: int, *, loss: bool) -> Source:
         raise ModelError(f"there is no size {size}: Clay v1.5 has {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[size]
     weights = seeded_weights(architecture, seed, decoder=loss)
-    return Source(architecture=architecture, weights=weights, checkpoint=Checkpoint(architecture=architecture.name, seed=seed), packages=())
+    return Source(
+        architecture=architecture,
+        weights=weights,
+        checkpoint=Checkpoint(architecture=architecture.name, seed=seed),
+        packages=(),
+    )
 
 
 def checkpoint_source(file: Path, size: str | None, *, loss: bool) -> Source:
@@ -54,9 +59,13 @@ def checkpoint_source(file: Path, size: str | None, *, loss: bool) -> Source:
     try:
         from clay.checkpoint import read_checkpoint  # noqa: PLC0415 - torch is needed for checkpoints alone
     except ModuleNotFoundError as error:
-        raise ModelError(f"a checkpoint needs {error.name}, which this Python lacks: `make setup-model`, `make clay`") from error
+        raise ModelError(
+            f"a checkpoint needs {error.name}, which this Python lacks: `make setup-model`, `make clay`"
+        ) from error
     found = read_checkpoint(file, decoder=loss)
     if size not in {None, found.architecture.size}:
-        raise ModelError(f"checkpoint {file} is of size {found.architecture.size}, not {size}: leave --size out, or name another file")
+        raise ModelError(
+            f"checkpoint {file} is of size {found.architecture.size}, not {size}: leave --size out, or name another file"
+        )
     record = Checkpoint(architecture=found.architecture.name, file=file.name, digest=found.digest)
     return Source(architecture=found.architecture, weights=found.weights, checkpoint=record, packages=("torch",))

@@ -58,13 +58,17 @@ class ModelBucket:
         """Give every manifest under ``models/``, by URI. Raises ModelError for one that cannot be read."""
         folders = [
             prefix["Prefix"]
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=MODELS, Delimiter="/")
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._name, Prefix=MODELS, Delimiter="/"
+            )
             for prefix in page.get("CommonPrefixes", [])
         ]
         found = {}
         for folder in folders:
             if stored := self._get(folder + MANIFEST_FILE):
-                found[self.uri(folder + MANIFEST_FILE)] = read_manifest(stored[0], source=self.uri(folder + MANIFEST_FILE))
+                found[self.uri(folder + MANIFEST_FILE)] = read_manifest(
+                    stored[0], source=self.uri(folder + MANIFEST_FILE)
+                )
         return found
 
     def check_tokens(self, folder: ModelFolder) -> None:
@@ -132,7 +136,9 @@ class ModelBucket:
         progress(file, 0)
         config = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=4)
         try:
-            self._client.upload_file(str(file.path), self._name, key, ExtraArgs=arguments, Callback=count, Config=config)
+            self._client.upload_file(
+                str(file.path), self._name, key, ExtraArgs=arguments, Callback=count, Config=config
+            )
         except S3UploadFailedError as error:
             msg = f"{file.path} could not be sent: {error}. Run the command again: files that are there are not sent twice."
             raise PublishError(msg) from error
@@ -150,7 +156,12 @@ class ModelBucket:
         condition: dict[str, Any] = {"IfMatch": stored[1]} if stored else {"IfNoneMatch": "*"}
         try:
             self._client.put_object(
-                Bucket=self._name, Key=key, Body=body, ChecksumAlgorithm="SHA256", **_arguments(folder.manifest_file), **condition
+                Bucket=self._name,
+                Key=key,
+                Body=body,
+                ChecksumAlgorithm="SHA256",
+                **_arguments(folder.manifest_file),
+                **condition,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}:

@@ -96,7 +96,9 @@ def card_content(folder: ModelFolder, package: Package) -> str:
         "training_details": {"training_observations": _shorten(weights(manifest), _MAX_DETAIL)},
         "evaluation_details": list(_evaluation(folder)),
         "additional_information": {
-            "caveats_and_recommendations": _shorten(folder.card, _MAX_TEXT, whole=f"{package.model_uri}{manifest.card}"),
+            "caveats_and_recommendations": _shorten(
+                folder.card, _MAX_TEXT, whole=f"{package.model_uri}{manifest.card}"
+            ),
             "custom_details": _details(manifest),
         },
         "model_package_details": {
@@ -117,7 +119,10 @@ def _intended_uses(manifest: Manifest) -> dict[str, str]:
     purpose = "Vectors by which chips of satellite scenes are searched, compared and clustered; further models are trained on them."
     uses = "Run by Clayline's endpoint on the sensors and bands of its entries, at about their ground sample distance."
     if manifest.untrained:
-        purpose, uses = f"{UNTRAINED} It tries out the system.", "Tests of speed and of the pipeline, with embeddings that nobody keeps."
+        purpose, uses = (
+            f"{UNTRAINED} It tries out the system.",
+            "Tests of speed and of the pipeline, with embeddings that nobody keeps.",
+        )
     return {
         "purpose_of_model": purpose,
         "intended_uses": uses,
@@ -135,7 +140,9 @@ def _details(manifest: Manifest) -> dict[str, str]:
         for entry in manifest.entries
     }
     lines["licence"] = manifest.licence
-    lines["producer"] = " ".join(f"{name} {version}" for name, version in (manifest.producer or {}).items()) or "not stated"
+    lines["producer"] = (
+        " ".join(f"{name} {version}" for name, version in (manifest.producer or {}).items()) or "not stated"
+    )
     return {re.sub(r"[^a-zA-Z0-9_]", "_", name): _shorten(line, _MAX_DETAIL) for name, line in lines.items()}
 
 

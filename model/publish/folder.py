@@ -87,14 +87,21 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
         msg = f"the card {path / manifest.card} is not UTF-8 text: {error}"
         raise ModelError(msg) from error
     return ModelFolder(
-        path=path, manifest=manifest, files=files, manifest_file=manifest_file, card=card, metrics=_read_metrics(path, metrics)
+        path=path,
+        manifest=manifest,
+        files=files,
+        manifest_file=manifest_file,
+        card=card,
+        metrics=_read_metrics(path, metrics),
     )
 
 
 def _refuse_strangers(path: Path, manifest: Manifest) -> None:
     """Raise ModelError for what the manifest does not know: a graph may read a file beside it, which no digest would then cover."""
     known = {*manifest.files, manifest.card, MANIFEST_FILE, METRICS}
-    strangers = [file.name for file in sorted(path.iterdir()) if file.name not in known and not _LEGAL.fullmatch(file.name)]
+    strangers = [
+        file.name for file in sorted(path.iterdir()) if file.name not in known and not _LEGAL.fullmatch(file.name)
+    ]
     if strangers:
         held = ", ".join(strangers)
         msg = f"model folder {path} holds {held}, which its manifest does not list: move that away, or export the folder again"

@@ -67,16 +67,23 @@ def register(folder: ModelFolder, *, bucket: ModelBucket, model_uri: str, image:
     if is_new := found is None:
         found = _create(folder, bucket=bucket, image=image, approval=approval, wanted=wanted)
     package = Package(
-        arn=str(found.model_package_arn), group=group, version=int(found.model_package_version), image=image, model_uri=model_uri
+        arn=str(found.model_package_arn),
+        group=group,
+        version=int(found.model_package_version),
+        image=image,
+        model_uri=model_uri,
     )
     card, change = _put_card(folder, package)
-    return Registered(package=package, is_new=is_new, card=card, card_change=change, approval=str(found.model_approval_status))
+    return Registered(
+        package=package, is_new=is_new, card=card, card_change=change, approval=str(found.model_approval_status)
+    )
 
 
 def _ensure_group(name: str) -> None:
     if not any(group.model_package_group_name == name for group in ModelPackageGroup.get_all(name_contains=name)):
         ModelPackageGroup.create(
-            model_package_group_name=name, model_package_group_description=f"Model folders of {name} that Clayline's endpoint can serve."
+            model_package_group_name=name,
+            model_package_group_description=f"Model folders of {name} that Clayline's endpoint can serve.",
         )
 
 
@@ -84,12 +91,16 @@ def _find(group: str, wanted: dict[str, str]) -> ModelPackage | None:
     """Give the package with this manifest and this image. Metadata is in no listing, so every package is asked for."""
     for package in ModelPackage.get_all(model_package_group_name=group, model_package_type="Versioned"):
         has = package.customer_metadata_properties
-        if not isinstance(has, Unassigned) and all((has or {}).get(name) == wanted[name] for name in ("manifest", "image")):
+        if not isinstance(has, Unassigned) and all(
+            (has or {}).get(name) == wanted[name] for name in ("manifest", "image")
+        ):
             return package
     return None
 
 
-def _create(folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: str, wanted: dict[str, str]) -> ModelPackage:
+def _create(
+    folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: str, wanted: dict[str, str]
+) -> ModelPackage:
     source = S3ModelDataSource(s3_uri=bucket.uri(MODELS), s3_data_type="S3Prefix", compression_type="None")
     # The whole of models/, as in template.yaml: the container looks for /opt/ml/model/{folder}/, and SageMaker copies what lies below a
     # prefix without the prefix. Which folder this package is about stands in its environment and metadata.
@@ -118,7 +129,9 @@ def _create(folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: s
             model_quality=ModelQuality(statistics=MetricsSource(content_type="application/json", s3_uri=uri))
         )
     request = serialize(arguments)
-    request["InferenceSpecification"]["SupportedResponseMIMETypes"] = [CONTENT_TYPE]  # the SDK's shape spells it ...MimeTypes
+    request["InferenceSpecification"]["SupportedResponseMIMETypes"] = [
+        CONTENT_TYPE
+    ]  # the SDK's shape spells it ...MimeTypes
     # ModelPackage.create of sagemaker-core 2.27 registers the package and then fails: it looks for ModelPackageName in the answer, which
     # has only the ARN. So the call goes through the SDK's client and shapes.
     answer = ModelPackage.get_sagemaker_client().create_model_package(**request)

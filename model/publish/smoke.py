@@ -64,7 +64,12 @@ class SmokeTest:
                 invocation_timeout_seconds=_COMPUTE_SECONDS,
             )
             self.say(f"invoked   {self.endpoint}, InferenceId {trial.inference_id}")
-            output = self._wait(endpoint, output=_location(answer.output_location), failure=_location(answer.failure_location), trial=trial)
+            output = self._wait(
+                endpoint,
+                output=_location(answer.output_location),
+                failure=_location(answer.failure_location),
+                trial=trial,
+            )
         finally:
             self.s3.delete_object(Bucket=bucket, Key=key)
         return trial.check(output)

@@ -38,7 +38,9 @@ class Stack:
             msg = f"there is no stack {name} to ask in {session.region_name} ({error}): check STACK and AWS_DEFAULT_REGION, or give BUCKET"
             raise PublishError(msg) from error
         outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
-        parameters = {parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in found.get("Parameters", [])}
+        parameters = {
+            parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in found.get("Parameters", [])
+        }
         try:
             repository, digest = parameters["ImageRepository"], parameters["ImageDigest"]
             _, partition, _, region, account, _ = found["StackId"].split(":", 5)
@@ -48,7 +50,9 @@ class Stack:
                 work_bucket=outputs["WorkBucket"],
                 endpoint=None if outputs["EndpointName"] == NO_ENDPOINT else outputs["EndpointName"],
                 model_folder=parameters["ModelFolder"],
-                image=f"{account}.dkr.ecr.{region}.{_SUFFIXES.get(partition, 'amazonaws.com')}/{repository}@{digest}" if digest else None,
+                image=f"{account}.dkr.ecr.{region}.{_SUFFIXES.get(partition, 'amazonaws.com')}/{repository}@{digest}"
+                if digest
+                else None,
             )
         except KeyError as error:
             msg = f"stack {name} has no {error}: it is none of Clayline's template.yaml, or not deployed to the end; give BUCKET instead"

@@ -60,10 +60,14 @@ class Trial:
             f"its embeddings are {response.embeddings.shape}, the entry's have {self.entry.dimensions} dimensions": (
                 response.embeddings.shape != (len(self.request.index), self.entry.dimensions)
             ),
-            f"its status is {response.status.tolist()}: vectors that are not finite": bool((response.status != STATUS_GOOD).any()),
+            f"its status is {response.status.tolist()}: vectors that are not finite": bool(
+                (response.status != STATUS_GOOD).any()
+            ),
             "it holds numbers that are not finite": not _finite(response.embeddings, response.loss),
-            "different chips have one and the same vector": len(np.unique(response.embeddings, axis=0)) < len(response.embeddings),
-            f"its loss is {response.loss_metric}, the entry's {self.entry.loss_metric}": response.loss_metric != self.entry.loss_metric,
+            "different chips have one and the same vector": len(np.unique(response.embeddings, axis=0))
+            < len(response.embeddings),
+            f"its loss is {response.loss_metric}, the entry's {self.entry.loss_metric}": response.loss_metric
+            != self.entry.loss_metric,
         }
         if wrong := [problem for problem, is_so in problems.items() if is_so]:
             found = "; ".join(wrong)
@@ -78,7 +82,8 @@ def make_trial(manifest: Manifest, token: str | None) -> Trial:
     header = BatchHeader(
         run=NO_RUN,
         batch=_BATCH,
-        attempt=1 + secrets.randbelow(_MOST_ATTEMPTS),  # so that two smoke tests at a time have keys and ids of their own
+        attempt=1
+        + secrets.randbelow(_MOST_ATTEMPTS),  # so that two smoke tests at a time have keys and ids of their own
         folder=manifest.folder,
         token=entry.token,
         digest=entry.digest,

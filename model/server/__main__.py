@@ -22,7 +22,9 @@ def arguments() -> argparse.Namespace:
     environ = os.environ
     parser = argparse.ArgumentParser(prog="serve", description="Embeds chips by the contract of docs/wire.md.")
     parser.add_argument("--host", default=environ.get("CLAYLINE_HOST", "127.0.0.1"), help="[CLAYLINE_HOST, 127.0.0.1]")
-    parser.add_argument("--port", type=int, default=environ.get("CLAYLINE_PORT", "8080"), help="0: any free one [CLAYLINE_PORT, 8080]")
+    parser.add_argument(
+        "--port", type=int, default=environ.get("CLAYLINE_PORT", "8080"), help="0: any free one [CLAYLINE_PORT, 8080]"
+    )
     parser.add_argument(
         "--models",
         type=Path,
@@ -82,7 +84,9 @@ def arguments() -> argparse.Namespace:
         default=environ.get("CLAYLINE_GRACE", "25"),
         help="seconds to finish in after SIGTERM [CLAYLINE_GRACE, 25]",
     )
-    parser.add_argument("--log-level", default=environ.get("CLAYLINE_LOG_LEVEL", "INFO"), help="[CLAYLINE_LOG_LEVEL, INFO]")
+    parser.add_argument(
+        "--log-level", default=environ.get("CLAYLINE_LOG_LEVEL", "INFO"), help="[CLAYLINE_LOG_LEVEL, INFO]"
+    )
     options = parser.parse_args()
     for name in ("micro_batch", "concurrency", "threads", "cpu_threads", "body_limit", "body_memory", "connections"):
         if (value := getattr(options, name)) is not None and value < 1:
@@ -121,7 +125,9 @@ def main() -> int:
     def load() -> None:
         # Beside the listener: /ping has to answer 503, not to refuse the connection, while a large model is read.
         try:
-            folders = load_folders(options.models, threads=options.cpu_threads, required=options.model_folder, warm_up=app.warm_up)
+            folders = load_folders(
+                options.models, threads=options.cpu_threads, required=options.model_folder, warm_up=app.warm_up
+            )
         except Exception as error:
             logger.critical("refusing to start: %s", error, exc_info=not isinstance(error, ModelError))
             give_up()

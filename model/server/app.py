@@ -89,7 +89,9 @@ class EndpointApp:
     def _answer(self, environ: "WSGIEnvironment") -> tuple[HTTPStatus, str, bytes]:
         route = (environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if route not in {("GET", "/ping"), ("POST", "/invocations")}:
-            return refusal(HTTPStatus.NOT_FOUND, "not-found", f"{route[0]} {route[1]} is neither GET /ping nor POST /invocations")
+            return refusal(
+                HTTPStatus.NOT_FOUND, "not-found", f"{route[0]} {route[1]} is neither GET /ping nor POST /invocations"
+            )
         if self._folders is None:
             return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "starting", "the model folders are still being loaded")
         if route[1] == "/ping" and self._health.failing:
@@ -112,7 +114,9 @@ class EndpointApp:
         except Exception as error:  # one request must not end the server; the log and the failure object tell
             log.exception("inference failed")
             self._health.failed(error, log)
-            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", f"{type(error).__name__}: {error}", log)
+            return refusal(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "inference-failed", f"{type(error).__name__}: {error}", log
+            )
         self._health.succeeded()
         return HTTPStatus.OK, CONTENT_TYPE, answer
 

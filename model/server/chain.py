@@ -51,7 +51,9 @@ class Chain:
 
         What passes between stages is never copied through numpy. Raises RuntimeError where ONNX Runtime fails, MemoryError.
         """
-        values = {name: OrtValue.ortvalue_from_numpy(array) for name, array in feed.items()}  # no copy: it is the array's memory
+        values = {
+            name: OrtValue.ortvalue_from_numpy(array) for name, array in feed.items()
+        }  # no copy: it is the array's memory
         results: list[NDArray[np.float32]] = []
         for stage in self.stages:
             binding = stage.session.io_binding()
@@ -76,7 +78,9 @@ def link(entry: ModelEntry, sessions: Mapping[str, onnxruntime.InferenceSession]
     if entry.trunk is None:
         wanted = 1 if entry.loss_metric is None else 2
         if len(stem.get_outputs()) < wanted:
-            raise ModelError(f"{where}: the graph has no second output for the loss {entry.loss_metric}; export the folder again")
+            raise ModelError(
+                f"{where}: the graph has no second output for the loss {entry.loss_metric}; export the folder again"
+            )
         results = tuple(_result(node, entry.graph, where=where) for node in stem.get_outputs()[:wanted])
         return Chain(stages=(Stage(session=stem, inputs=entry.inputs, passed=(), results=results),))
     trunk = sessions[entry.trunk]
@@ -93,7 +97,9 @@ def link(entry: ModelEntry, sessions: Mapping[str, onnxruntime.InferenceSession]
     tail = sessions[entry.tail]
     from_trunk = {node.name: node for node in trunk.get_outputs()}
     if both := sorted(offered.keys() & from_trunk.keys()):
-        raise ModelError(f"{where}: {entry.graph} and {entry.trunk} both give {both}, so what {entry.tail} takes is not clear; rename one")
+        raise ModelError(
+            f"{where}: {entry.graph} and {entry.trunk} both give {both}, so what {entry.tail} takes is not clear; rename one"
+        )
     pixels = {node.name: node for node in stem.get_inputs() if node.name == "pixels"}
     tail_inputs = _linked(tail, offered | from_trunk | pixels, graph=entry.tail, where=where)
     loss = _result(tail.get_outputs()[0], entry.tail, where=where)
@@ -115,11 +121,15 @@ def _check_entry_inputs(entry: ModelEntry, stem: onnxruntime.InferenceSession, *
     if found.keys() != expected.keys() or not all(
         found[name][0] == kind and _agree(found[name][1], shape) for name, (kind, shape) in expected.items()
     ):
-        raise ModelError(f"{where}: the graph's inputs (without N) are {found}, the manifest's are {expected}; export the folder again")
+        raise ModelError(
+            f"{where}: the graph's inputs (without N) are {found}, the manifest's are {expected}; export the folder again"
+        )
     _check_open(stem.get_inputs(), graph=entry.graph, where=where)
 
 
-def _linked(session: onnxruntime.InferenceSession, offered: Mapping[str, NodeArg], *, graph: str, where: str) -> tuple[str, ...]:
+def _linked(
+    session: onnxruntime.InferenceSession, offered: Mapping[str, NodeArg], *, graph: str, where: str
+) -> tuple[str, ...]:
     """Names of a later stage's inputs, each of which must be ``offered`` with its type and, where both say it, its shape."""
     for node in session.get_inputs():
         other = offered.get(node.name)
@@ -150,5 +160,7 @@ def _agree(found: list[int | str | None], expected: list[int | str | None] | lis
     """Compare dimensions; one that a graph leaves open (a name or None) agrees with every number."""
     same_rank = len(found) == len(expected)
     return same_rank and all(
-        one == other for one, other in zip(found, expected, strict=True) if isinstance(one, int) and isinstance(other, int)
+        one == other
+        for one, other in zip(found, expected, strict=True)
+        if isinstance(one, int) and isinstance(other, int)
     )

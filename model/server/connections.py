@@ -36,7 +36,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc] # waitress is untyped
         """Take what belongs to this request and give its length, as waitress asks."""
         taken: int = super().received(data)
         self.ended = time.perf_counter()
-        if self.chunked and not self.completed and len(self.body_rcv.control_line) + len(self.body_rcv.trailer) > LONGEST_CHUNK_HEAD:
+        if (
+            self.chunked
+            and not self.completed
+            and len(self.body_rcv.control_line) + len(self.body_rcv.trailer) > LONGEST_CHUNK_HEAD
+        ):
             self.fail(BadRequest(f"a chunk's head or the trailer is over {LONGEST_CHUNK_HEAD} bytes long"))
         if self.error is None:
             return taken
@@ -171,6 +175,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         """Close. A request that nobody is left to be told about is at least in the log."""
         request, self.request = self.request, None
         if request is not None and request.begun:
-            logger.warning("%s, and the connection is gone: %s", request.extent, self.cause, extra={"reason": "disconnected"})
+            logger.warning(
+                "%s, and the connection is gone: %s", request.extent, self.cause, extra={"reason": "disconnected"}
+            )
             request.close()
         super().handle_close()

@@ -87,7 +87,9 @@ def load_folders(
         else:
             logger.warning("passed over: no manifest, so not yet published whole", extra={"folder": path.name})
     if required is not None and required not in [path.name for path in folders]:
-        msg = f"{root} lacks the model folder {required}, which this endpoint was made for: publish it, then deploy again"
+        msg = (
+            f"{root} lacks the model folder {required}, which this endpoint was made for: publish it, then deploy again"
+        )
         raise ModelError(msg)
     if not folders:
         msg = f"{root} holds no model folder: put one there, or name another path with --models"
@@ -133,7 +135,10 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
     # ONNX Runtime's CUDA provider has no DynamicQuantizeMatMul: the graph's every multiplication would go down to the CPU and up again.
     int8 = [entry.token for entry in manifest.entries if entry.options.precision == "int8"]
     if int8 and cuda_is_built_in():
-        logger.warning("int8 runs on the CPU alone: ONNX Runtime has no CUDA kernel for it", extra={"folder": path.name, "tokens": int8})
+        logger.warning(
+            "int8 runs on the CPU alone: ONNX Runtime has no CUDA kernel for it",
+            extra={"folder": path.name, "tokens": int8},
+        )
     # By file: a trunk is loaded once, however many entries share it.
     on_any: dict[str, onnxruntime.InferenceSession] = {}
     on_cpu: dict[str, onnxruntime.InferenceSession] = {}
@@ -147,7 +152,9 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
                 sessions[name] = _load_graph(path / name, where=where, threads=threads, cpu_only=cpu_only)
         chain = link(entry, sessions, where=where)
         advised = (manifest.micro_batch or {}).get(chain.device)
-        loaded[entry.token] = LoadedEntry(folder=path.name, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained)
+        loaded[entry.token] = LoadedEntry(
+            folder=path.name, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained
+        )
     return loaded
 
 

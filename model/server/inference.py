@@ -86,7 +86,9 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int, turns: Turns) -> None:
     def nodata(chips: slice) -> dict[str, NDArray[Any]]:
         count = chips.stop - chips.start
         feed: dict[str, NDArray[Any]] = {name: np.zeros((count, 4), np.float32) for name in entry.inputs}
-        feed["pixels"] = np.full((count, len(entry.bands), entry.chip_size, entry.chip_size), entry.nodata_fill, entry.dtype)
+        feed["pixels"] = np.full(
+            (count, len(entry.bands), entry.chip_size, entry.chip_size), entry.nodata_fill, entry.dtype
+        )
         return feed
 
     def run() -> None:
@@ -101,7 +103,9 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int, turns: Turns) -> None:
             done.result()
 
 
-def _in_micro_batches(loaded: LoadedEntry, feed: Feed, *, count: int, micro_batch: int, turn: Turn) -> list[NDArray[np.float32]]:
+def _in_micro_batches(
+    loaded: LoadedEntry, feed: Feed, *, count: int, micro_batch: int, turn: Turn
+) -> list[NDArray[np.float32]]:
     """Give the results of ``count`` chips. A micro-batch that memory does not hold is halved and the same chips are computed again.
 
     What is left after whole micro-batches is computed in falling powers of two, 20 chips as 16 and 4: each number of chips is a plan of its

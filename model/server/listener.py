@@ -19,7 +19,15 @@ class Listener:
     """The socket and the loop that serves it. Bound when made; ``run`` returns after ``stop``."""
 
     def __init__(
-        self, app: EndpointApp, *, host: str, port: int, threads: int, body_limit: int, body_memory: int, connections: int
+        self,
+        app: EndpointApp,
+        *,
+        host: str,
+        port: int,
+        threads: int,
+        body_limit: int,
+        body_memory: int,
+        connections: int,
     ) -> None:
         """Bind. ``threads`` must exceed the requests sent at once, else ``/ping`` waits behind them.
 
@@ -62,7 +70,9 @@ class Listener:
         self._server.accepting = False
         waitress.wasyncore.dispatcher.close(self._server)  # the listening socket alone: threads and connections go on
         deadline = time.monotonic() + grace
-        while (busy := [channel for channel in self._connections() if not self._close_if_idle(channel)]) and time.monotonic() < deadline:
+        while (
+            busy := [channel for channel in self._connections() if not self._close_if_idle(channel)]
+        ) and time.monotonic() < deadline:
             self._turn()
         self._server.task_dispatcher.shutdown(timeout=1)
         waitress.wasyncore.close_all(self._channels)

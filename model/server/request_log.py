@@ -40,7 +40,13 @@ class RequestLog(FieldLog):
 
     def concerns(self, header: BatchHeader, *, chips: int) -> None:
         """Name the batch in every line from now on."""
-        self._fields = {"run": header.run, "batch": header.batch, "attempt": header.attempt, "token": header.token, "chips": chips}
+        self._fields = {
+            "run": header.run,
+            "batch": header.batch,
+            "attempt": header.attempt,
+            "token": header.token,
+            "chips": chips,
+        }
 
     @override
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:

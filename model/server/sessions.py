@@ -67,7 +67,10 @@ def load_cuda_libraries() -> None:
         return
     said = StringIO()
     with redirect_stdout(said):
-        for name, part in (("cuda", f"cu{onnxruntime.cuda_version.split('.')[0]}"), ("cudnn", "cudnn")):  # cuDNN needs CUDA's
+        for name, part in (
+            ("cuda", f"cu{onnxruntime.cuda_version.split('.')[0]}"),
+            ("cudnn", "cudnn"),
+        ):  # cuDNN needs CUDA's
             onnxruntime.preload_dlls(cuda=name == "cuda", cudnn=name == "cudnn", directory=_nvidia_libraries(part))
     if text := said.getvalue().strip():
         logger.warning("CUDA's libraries did not all load", extra={"cause": text})
@@ -84,7 +87,9 @@ def cuda_fault() -> str:
     """Say why the CUDA provider does not come up, by loading its library as ONNX Runtime does, which tells nobody but its own log."""
     folder = Path(onnxruntime.__file__).parent / "capi"
     try:
-        ctypes.CDLL(os.fspath(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)  # gives the other its symbols
+        ctypes.CDLL(
+            os.fspath(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL
+        )  # gives the other its symbols
         ctypes.CDLL(os.fspath(folder / "libonnxruntime_providers_cuda.so"))
     except OSError as error:
         return str(error)

@@ -62,7 +62,8 @@ class Turns:
         self._entrance = Lock()
         # As many as ``_free`` has left, or more. One thread each: whoever has a turn keeps its thread, which the warm-up counts on.
         self._idle = deque(
-            ThreadPoolExecutor(1, thread_name_prefix=f"compute-{number}") if own_threads else None for number in range(count)
+            ThreadPoolExecutor(1, thread_name_prefix=f"compute-{number}") if own_threads else None
+            for number in range(count)
         )
         self._holders: set[Turn] = set()
         self._noting = Lock()

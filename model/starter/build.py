@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the package `starter` lies one folder up
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # run as a script: the package `starter` lies one folder up
 
 from starter import backbone, decoder, graph, inference, scenes
 from starter.entries import ENTRIES, LOSS_METRIC, VERSION, Entry
@@ -76,7 +78,9 @@ def fit(entry: Entry, weights: graph.Weights, shared: Path) -> decoder.Decoder |
     embeddings: list[npt.NDArray[np.float32]] = []
     targets: list[npt.NDArray[np.float64]] = []
     for name in entry.fit:
-        source = next(other for other in ENTRIES if other.bands == entry.bands and other.sensor == scenes.SCENES[name].sensor)
+        source = next(
+            other for other in ENTRIES if other.bands == entry.bands and other.sensor == scenes.SCENES[name].sensor
+        )
         chips, _ = scenes.chips(name, source.bands, size=source.chip_size, stride=FIT_STRIDE, shared=shared)
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / weights.file).write_bytes(weights.data)
@@ -118,7 +122,11 @@ def refuse_changed(manifest: dict[str, Any], released: Path) -> list[str]:
     if not released.exists():
         return []
     before = {entry["token"]: entry["digest"] for entry in json.loads(released.read_text())["entries"]}
-    return [entry["token"] for entry in manifest["entries"] if before.get(entry["token"], entry["digest"]) != entry["digest"]]
+    return [
+        entry["token"]
+        for entry in manifest["entries"]
+        if before.get(entry["token"], entry["digest"]) != entry["digest"]
+    ]
 
 
 def build(shared: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -162,7 +170,10 @@ def main() -> int:
     files, manifest = build(scenes.SHARED)
     changed = refuse_changed(manifest, FOLDER / "manifest.json")
     if changed and not options.force_unreleased:
-        print(f"refused: {', '.join(changed)} already name another digest. Raise VERSION in model/starter/entries.py.", file=sys.stderr)
+        print(
+            f"refused: {', '.join(changed)} already name another digest. Raise VERSION in model/starter/entries.py.",
+            file=sys.stderr,
+        )
         return 1
     card = FOLDER / "MODEL_CARD.md"
     total = sum(map(len, files.values())) + (card.stat().st_size if card.exists() else 0)

@@ -45,7 +45,9 @@ def fit(embeddings: npt.NDArray[np.float32], targets: npt.NDArray[np.float64], r
     return Decoder(matrix=matrix.astype(np.float32), bias=(mean_y - mean_x @ matrix).astype(np.float32))
 
 
-def losses(decoder: Decoder, embeddings: npt.NDArray[np.float32], targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def losses(
+    decoder: Decoder, embeddings: npt.NDArray[np.float32], targets: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Mean absolute error of each chip: [N]."""
     guess = embeddings.astype(np.float64) @ decoder.matrix.astype(np.float64) + decoder.bias
     gaps: npt.NDArray[np.float64] = np.abs(guess - targets).mean(axis=1)

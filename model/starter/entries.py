@@ -13,7 +13,13 @@ TRUE_COLOUR = ("red", "green", "blue")
 FALSE_COLOUR = ("swir16", "nir08", "red")
 
 STRETCH: dict[str, dict[str, tuple[int, int]]] = {
-    "sentinel-2-l2a": {"red": (0, 4200), "green": (0, 3200), "blue": (0, 2400), "nir08": (0, 5400), "swir16": (0, 5800)},
+    "sentinel-2-l2a": {
+        "red": (0, 4200),
+        "green": (0, 3200),
+        "blue": (0, 2400),
+        "nir08": (0, 5400),
+        "swir16": (0, 5800),
+    },
     "landsat-c2l2-sr": {
         "red": (7273, 22545),
         "green": (7273, 18909),
@@ -21,7 +27,13 @@ STRETCH: dict[str, dict[str, tuple[int, int]]] = {
         "nir08": (7273, 26909),
         "swir16": (7273, 28364),
     },
-    "landsat-c2l1": {"red": (5500, 20000), "green": (6000, 17500), "blue": (6500, 15500), "nir08": (5500, 25000), "swir16": (5000, 27500)},
+    "landsat-c2l1": {
+        "red": (5500, 20000),
+        "green": (6000, 17500),
+        "blue": (6500, 15500),
+        "nir08": (5500, 25000),
+        "swir16": (5000, 27500),
+    },
     "naip": {"red": (0, 255), "green": (0, 255), "blue": (0, 255)},
 }
 """DN shown as 0 and as 1, by sensor and band, the same for every scene.
@@ -77,7 +89,9 @@ _S2_SCENES = ("aquileia", "sahara", "ireland")
 def _entry(short: str, sensor: str, bands: tuple[str, ...], gsd: float, fit: tuple[str, ...]) -> Entry:
     suffix = "rgbns" if bands == _FIVE else "rgb"
     dtype = "uint8" if sensor == "naip" else "uint16"
-    return Entry(token=f"starter-v{VERSION}-{short}-{suffix}", sensor=sensor, bands=bands, dtype=dtype, gsd=gsd, fit=fit)
+    return Entry(
+        token=f"starter-v{VERSION}-{short}-{suffix}", sensor=sensor, bands=bands, dtype=dtype, gsd=gsd, fit=fit
+    )
 
 
 ENTRIES = (

@@ -12,7 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the package `starter` lies one folder up
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # run as a script: the package `starter` lies one folder up
 
 from starter import scenes
 from starter.measurements import FOLDER, Row, cover, losses, places
@@ -46,7 +48,10 @@ def report(shared: Path) -> str:
     """All tables as Markdown."""
     count, place_rows = places(shared)
     present, cover_rows = cover(shared)
-    loss_rows = [(f"`{short}`", name, str(chips), *(f"{value:.3f}" for value in figures)) for short, name, chips, figures in losses(shared)]
+    loss_rows = [
+        (f"`{short}`", name, str(chips), *(f"{value:.3f}" for value in figures))
+        for short, name, chips, figures in losses(shared)
+    ]
     classes = ", ".join(f"SCL {label}: {number}" for label, number in present.items())
     return "\n".join(
         [

@@ -49,7 +49,9 @@ def pack(folded: Mapping[str, npt.NDArray[np.float32]], file: str) -> Weights:
     for name, array in folded.items():
         data += bytes(-len(data) % ALIGNMENT)
         raw = np.ascontiguousarray(array, dtype="<f4").tobytes()
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL)
+        tensor = TensorProto(
+            name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL
+        )
         for key, value in (("location", file), ("offset", len(data)), ("length", len(raw))):
             tensor.external_data.add(key=key, value=str(value))
         data += raw
@@ -106,14 +108,20 @@ def _stretched(build: _Builder, entry: Entry) -> str:
 def _embedded(build: _Builder, entry: Entry, stretched: str) -> str:
     """[B, C, H, W] in [0, 1] -> [B, 112 a image]; each image's three bands as the network takes red, green, blue."""
     order = [entry.bands.index(band) for image in entry.images for band in image]
-    value = build.node("Gather", [stretched, build.constant("images.order", np.array(order, dtype=np.int64))], "images.bands", axis=1)
     value = build.node(
-        "Mul", [value, build.constant("network.scale", np.array(1.0 / backbone.NETWORK_STD, dtype=np.float32))], "images.scaled"
+        "Gather", [stretched, build.constant("images.order", np.array(order, dtype=np.int64))], "images.bands", axis=1
+    )
+    value = build.node(
+        "Mul",
+        [value, build.constant("network.scale", np.array(1.0 / backbone.NETWORK_STD, dtype=np.float32))],
+        "images.scaled",
     )
     shift = build.constant("network.offset", np.array(-backbone.NETWORK_MEAN / backbone.NETWORK_STD, dtype=np.float32))
     value = build.node("Add", [value, shift], "images.normalised")
     side = entry.chip_size
-    value = build.node("Reshape", [value, build.constant("images.shape", np.array([-1, 3, side, side], dtype=np.int64))], "images")
+    value = build.node(
+        "Reshape", [value, build.constant("images.shape", np.array([-1, 3, side, side], dtype=np.int64))], "images"
+    )
     value = build.convolution(backbone.STEM, value)
     for index, block in enumerate(backbone.blocks()):
         before = value
@@ -123,14 +131,18 @@ def _embedded(build: _Builder, entry: Entry, stretched: str) -> str:
             value = build.node("Add", [value, before], f"block{index:02d}.sum")
     value = build.node("GlobalAveragePool", [value], "pooled")
     return build.node(
-        "Reshape", [value, build.constant("embeddings.shape", np.array([-1, entry.dimensions], dtype=np.int64))], "embeddings"
+        "Reshape",
+        [value, build.constant("embeddings.shape", np.array([-1, entry.dimensions], dtype=np.int64))],
+        "embeddings",
     )
 
 
 def _loss(build: _Builder, entry: Entry, decoder: Decoder, stretched: str, embeddings: str) -> None:
     """Mean absolute difference between the chip's 8 x 8 block means (all bands) and the decoder's guess at them from the embedding."""
     block = entry.chip_size // THUMBNAIL
-    means = build.node("AveragePool", [stretched], "thumbnail.blocks", kernel_shape=[block, block], strides=[block, block])
+    means = build.node(
+        "AveragePool", [stretched], "thumbnail.blocks", kernel_shape=[block, block], strides=[block, block]
+    )
     truth = build.node("Flatten", [means], "thumbnail", axis=1)
     matrix = build.constant("decoder.matrix", decoder.matrix)
     guess = build.node("Gemm", [embeddings, matrix, build.constant("decoder.bias", decoder.bias)], "decoded")

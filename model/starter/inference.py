@@ -29,15 +29,21 @@ def session(graph: Path, threads: int = 1) -> ort.InferenceSession:
     return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def embed(opened: ort.InferenceSession, chips: npt.NDArray[np.generic], output: str = "embeddings") -> npt.NDArray[np.float32]:
+def embed(
+    opened: ort.InferenceSession, chips: npt.NDArray[np.generic], output: str = "embeddings"
+) -> npt.NDArray[np.float32]:
     """One output of the graph for [N, C, 64, 64] chips, in batches of 64."""
     parts = [opened.run([output], {"pixels": chips[start : start + BATCH]})[0] for start in range(0, len(chips), BATCH)]
     return np.concatenate(parts)
 
 
-def stretched(chips: npt.NDArray[np.generic], bands: Sequence[str], stretch: Mapping[str, Sequence[float]]) -> npt.NDArray[np.float64]:
+def stretched(
+    chips: npt.NDArray[np.generic], bands: Sequence[str], stretch: Mapping[str, Sequence[float]]
+) -> npt.NDArray[np.float64]:
     """(DN - low) / (high - low), clipped to [0, 1], of [N, C, H, W] chips."""
-    low, high = (np.array([stretch[band][side] for band in bands], dtype=np.float64).reshape(1, -1, 1, 1) for side in (0, 1))
+    low, high = (
+        np.array([stretch[band][side] for band in bands], dtype=np.float64).reshape(1, -1, 1, 1) for side in (0, 1)
+    )
     result: npt.NDArray[np.float64] = np.clip((chips.astype(np.float64) - low) / (high - low), 0.0, 1.0)
     return result
 
@@ -50,4 +56,6 @@ def targets(
     In batches: a scene's overlapping chips, all in float64 at once, take gigabytes.
     """
     starts = range(0, len(chips), BATCH)
-    return np.concatenate([decoder.thumbnails(stretched(chips[start : start + BATCH], bands, stretch)) for start in starts])
+    return np.concatenate(
+        [decoder.thumbnails(stretched(chips[start : start + BATCH], bands, stretch)) for start in starts]
+    )

@@ -78,7 +78,12 @@ def places(shared: Path) -> tuple[int, list[Row]]:
         apart = neighbours.normalised(first), neighbours.normalised(second)
         both = neighbours.normalised(np.concatenate([first, second]))
         together = both[: len(first)], both[len(first) :]
-        rows.append(Row(model=model, figures=tuple(neighbours.recall(*pair, depth) for pair in (apart, together) for depth in (1, 5))))
+        rows.append(
+            Row(
+                model=model,
+                figures=tuple(neighbours.recall(*pair, depth) for pair in (apart, together) for depth in (1, 5)),
+            )
+        )
     return len(one), rows
 
 
@@ -122,7 +127,12 @@ def cover(shared: Path) -> tuple[dict[int, int], list[Row]]:
     for model, vectors in candidates.items():
         unit = neighbours.normalised(vectors)
         votes = [neighbours.vote(unit, labels, barred) for barred in (oneself, touching)]
-        rows.append(Row(model=model, figures=tuple(figure for guesses in votes for figure in neighbours.agreement(guesses, labels))))
+        rows.append(
+            Row(
+                model=model,
+                figures=tuple(figure for guesses in votes for figure in neighbours.agreement(guesses, labels)),
+            )
+        )
     present = {int(label): int((labels == label).sum()) for label in np.unique(labels)}
     return present, rows
 

@@ -48,7 +48,9 @@ def recall(one: Floats, other: Floats, depth: int) -> float:
     return float((forward.mean() + backward.mean()) / 2)
 
 
-def vote(vectors: Floats, labels: npt.NDArray[np.int64], barred: npt.NDArray[np.bool_], count: int = 5) -> npt.NDArray[np.int64]:
+def vote(
+    vectors: Floats, labels: npt.NDArray[np.int64], barred: npt.NDArray[np.bool_], count: int = 5
+) -> npt.NDArray[np.int64]:
     """Label each row by the majority of its `count` nearest others; a tie goes to the class of the nearer.
 
     `barred` [N, N] marks the pairs that may not be used.

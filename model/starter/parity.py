@@ -68,7 +68,11 @@ def chips(entry: dict[str, Any], count: int) -> npt.NDArray[np.generic]:
     side = entry["chip_size"]
     ends = np.array([entry["stretch"][band] for band in entry["bands"]], dtype=np.float64).reshape(-1, 2, 1, 1)
     low, high = ends[:, 0][None], ends[:, 1][None]
-    coarse = random.uniform(-0.1, 1.2, (count, len(entry["bands"]), 8, 8)).repeat(side // 8, axis=2).repeat(side // 8, axis=3)
+    coarse = (
+        random.uniform(-0.1, 1.2, (count, len(entry["bands"]), 8, 8))
+        .repeat(side // 8, axis=2)
+        .repeat(side // 8, axis=3)
+    )
     level = coarse + random.normal(0, 0.1, coarse.shape)
     pixels = np.clip(np.rint(low + level * (high - low)), 0, top).astype(dtype)
     pixels[::3, :, : side // 2, : side // 3] = 0
@@ -91,7 +95,9 @@ def main() -> int:
             ours = session.run(["embeddings"], {"pixels": pixels})[0]
             theirs = reference(model, entry, pixels)
             difference = float(np.abs(ours - theirs).max())
-            print(f"{entry['token']}: max-abs {difference:.2e}, values up to {np.abs(theirs).max():.2f}, shape {ours.shape}")
+            print(
+                f"{entry['token']}: max-abs {difference:.2e}, values up to {np.abs(theirs).max():.2f}, shape {ours.shape}"
+            )
             # NaN compares false with everything, so the test is for "small", not for "large"
             worst = max(worst, difference) if difference <= TOLERANCE and ours.shape == theirs.shape else float("inf")
     print(f"worst {worst:.2e}, allowed {TOLERANCE:.0e}")

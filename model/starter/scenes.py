@@ -43,24 +43,39 @@ _L8 = {"red": "B4", "green": "B3", "blue": "B2", "nir08": "B5", "swir16": "B6"}
 SCENES = {
     "aquileia": Scene(
         sensor="sentinel-2-l2a",
-        bands={"blue": (_AQUILEIA, 1), "green": (_AQUILEIA, 2), "red": (_AQUILEIA, 3), "nir08": (_AQUILEIA, 8), "swir16": (_AQUILEIA, 9)},
+        bands={
+            "blue": (_AQUILEIA, 1),
+            "green": (_AQUILEIA, 2),
+            "red": (_AQUILEIA, 3),
+            "nir08": (_AQUILEIA, 8),
+            "swir16": (_AQUILEIA, 9),
+        },
     ),
     "sahara": Scene(sensor="sentinel-2-l2a", bands=_single("s2_29RKH_sahara_2020", _S2)),
     "ireland": Scene(sensor="sentinel-2-l2a", bands=_single("s2_29UNU_ireland_2022_60m", _S2), offset=-1000),
     "itaipu-077": Scene(
-        sensor="landsat-c2l1", bands=_single("landsat8_itaipu_2020", {band: _ITAIPU.format("224077", _L8[band]) for band in _RGB})
+        sensor="landsat-c2l1",
+        bands=_single("landsat8_itaipu_2020", {band: _ITAIPU.format("224077", _L8[band]) for band in _RGB}),
     ),
     "itaipu-078": Scene(
-        sensor="landsat-c2l1", bands=_single("landsat8_itaipu_2020", {band: _ITAIPU.format("224078", _L8[band]) for band in _RGB})
+        sensor="landsat-c2l1",
+        bands=_single("landsat8_itaipu_2020", {band: _ITAIPU.format("224078", _L8[band]) for band in _RGB}),
     ),
     "colombia": Scene(
-        sensor="landsat-c2l2-sr", bands=_single("landsat8_colombia_2019", {band: _COLOMBIA.format(_L8[band]) for band in _L8})
+        sensor="landsat-c2l2-sr",
+        bands=_single("landsat8_colombia_2019", {band: _COLOMBIA.format(_L8[band]) for band in _L8}),
     ),
     "naip-2015": Scene(
-        sensor="naip", bands={band: ("naip_north_dakota/m_4709963_se_14_1_20150926.tif", number + 1) for number, band in enumerate(_RGB)}
+        sensor="naip",
+        bands={
+            band: ("naip_north_dakota/m_4709963_se_14_1_20150926.tif", number + 1) for number, band in enumerate(_RGB)
+        },
     ),
     "naip-2020": Scene(
-        sensor="naip", bands={band: ("naip_north_dakota/m_4709963_se_14_1_20200831.tif", number + 1) for number, band in enumerate(_RGB)}
+        sensor="naip",
+        bands={
+            band: ("naip_north_dakota/m_4709963_se_14_1_20200831.tif", number + 1) for number, band in enumerate(_RGB)
+        },
     ),
 }
 
@@ -74,7 +89,9 @@ def read(name: str, bands: tuple[str, ...], shared: Path = SHARED) -> npt.NDArra
         with rasterio.open(shared / file, driver="GTiff") as source:
             layers.append(source.read(number))
     height, width = layers[0].shape
-    layers = [layer.repeat(height // layer.shape[0], axis=0).repeat(width // layer.shape[1], axis=1) for layer in layers]
+    layers = [
+        layer.repeat(height // layer.shape[0], axis=0).repeat(width // layer.shape[1], axis=1) for layer in layers
+    ]
     stack = np.stack(layers)
     if scene.offset:
         moved = np.maximum(stack.astype(np.int32) + scene.offset, 1)
@@ -84,7 +101,9 @@ def read(name: str, bands: tuple[str, ...], shared: Path = SHARED) -> npt.NDArra
 
 def windows(height: int, width: int, size: int, stride: int) -> list[tuple[int, int]]:
     """Row and column offsets of the whole chips of a grid."""
-    return [(row, column) for row in range(0, height - size + 1, stride) for column in range(0, width - size + 1, stride)]
+    return [
+        (row, column) for row in range(0, height - size + 1, stride) for column in range(0, width - size + 1, stride)
+    ]
 
 
 def chips(

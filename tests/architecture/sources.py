@@ -40,7 +40,11 @@ class Source:
 
     def imports_any(self, *packages: str) -> set[str]:
         """Give the imports that are one of ``packages`` or lie below one."""
-        return {name for name in self.imports() if any(name == package or name.startswith(f"{package}.") for package in packages)}
+        return {
+            name
+            for name in self.imports()
+            if any(name == package or name.startswith(f"{package}.") for package in packages)
+        }
 
 
 @cache
@@ -55,4 +59,6 @@ def sources() -> tuple[Source, ...]:
     ).stdout.split("\n")
     paths = [ROOT / name for name in sorted(set(listed)) if name and (ROOT / name).is_file()]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
-    return tuple(Source(path=path, tree=ast.parse(text, str(path)), lines=len(text.splitlines())) for path, text in texts.items())
+    return tuple(
+        Source(path=path, tree=ast.parse(text, str(path)), lines=len(text.splitlines())) for path, text in texts.items()
+    )

@@ -32,7 +32,9 @@ def test_every_function_bucket_and_queue_is_in_the_diagram() -> None:
     stack = _stack()
     wanted = {path.name for path in (ROOT / "functions").iterdir() if (path / "app.py").is_file()}
     wanted |= {_spoken(bucket.logical_id) for bucket in stack.of_type("AWS::S3::Bucket")}
-    wanted |= {_spoken(queue.logical_id) for queue in stack.of_type("AWS::SQS::Queue") if not queue.logical_id.endswith("Dlq")}
+    wanted |= {
+        _spoken(queue.logical_id) for queue in stack.of_type("AWS::SQS::Queue") if not queue.logical_id.endswith("Dlq")
+    }
     assert {"plan", "model bucket", "scene queue"} < wanted
     assert wanted <= set(_labels())
 
@@ -54,8 +56,22 @@ def test_arrows_lead_along_the_chain_and_from_the_model_to_both_that_read_it() -
     drawn = set()
     for path in _drawing().findall(f"{SVG}path"):
         points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+),([\d.]+)", path.attrib["d"])]
-        drawn.add(tuple(next((name for box, name in names.items() if _touches(box, point)), "") for point in (points[0], points[-1])))
-    chain = ["scenes bucket", "scene queue", "plan", "tile queue", "tile", "SageMaker endpoint", "SNS topics", "result queue"]
+        drawn.add(
+            tuple(
+                next((name for box, name in names.items() if _touches(box, point)), "")
+                for point in (points[0], points[-1])
+            )
+        )
+    chain = [
+        "scenes bucket",
+        "scene queue",
+        "plan",
+        "tile queue",
+        "tile",
+        "SageMaker endpoint",
+        "SNS topics",
+        "result queue",
+    ]
     chain += ["settle", "settled queue", "collect", "embeddings bucket"]
     assert set(pairwise(chain)) | {("model bucket", "plan"), ("model bucket", "SageMaker endpoint")} <= drawn
 

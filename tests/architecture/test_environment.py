@@ -45,7 +45,10 @@ def settings_class(function: str) -> type[settings.CommonSettings]:
     loaded = [
         node.args[0].id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load" and isinstance(node.args[0], ast.Name)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "load"
+        and isinstance(node.args[0], ast.Name)
     ]
     assert len(loaded) == 1, f"{function} loads {loaded}"
     kind: type[settings.CommonSettings] = getattr(settings, loaded[0])
@@ -68,7 +71,11 @@ def test_template_and_settings_name_the_same_variables(template: dict[str, Any],
 
 def test_what_the_container_is_told_it_reads(template: dict[str, Any]) -> None:
     server = (ROOT / "model" / "server" / "__main__.py").read_text()
-    models = [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == "AWS::SageMaker::Model"]
+    models = [
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::SageMaker::Model"
+    ]
     assert models
     for model in models:
         assert all(name in server for name in ours(model["PrimaryContainer"]["Environment"]))

@@ -43,7 +43,9 @@ def closure(start: Source, package: dict[str, Source]) -> dict[str, Source]:
     return found
 
 
-def test_the_domain_imports_no_adapters_library_however_far_round(domain: tuple[Source, ...], package: tuple[Source, ...]) -> None:
+def test_the_domain_imports_no_adapters_library_however_far_round(
+    domain: tuple[Source, ...], package: tuple[Source, ...]
+) -> None:
     by_name = {source.module: source for source in package}
     for source in domain:
         for name, reached in closure(source, by_name).items():
@@ -64,7 +66,9 @@ def test_only_apps_and_the_aws_adapters_know_aws(shipped: tuple[Source, ...], li
     The publisher is neither either: it runs on a person's machine and talks to the model bucket.
     """
     users = {
-        source.path for source in shipped if source.name.startswith(("functions/", "layers/", "model/")) and source.imports_any(library)
+        source.path
+        for source in shipped
+        if source.name.startswith(("functions/", "layers/", "model/")) and source.imports_any(library)
     }
     apps = set((ROOT / "functions").glob("*/app.py"))
     adapters = set((PACKAGE / "aws").glob("*.py"))
@@ -101,9 +105,18 @@ class Guarded(type(os.environ)):
         return super().__getitem__(name)
 os.environ.__class__ = Guarded
 """
-    environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(map(str, path)), "CLAYLINE_LEDGER_TABLE": "guarded"}
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "CLAYLINE_LEDGER_TABLE": "guarded",
+    }
     return subprocess.run(
-        [sys.executable, "-c", guard + program], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", guard + program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -133,7 +146,9 @@ def test_every_domain_module_imports_where_no_adapter_library_is(imported: dict[
     assert imported.get(module) is None, imported[module]
 
 
-@pytest.mark.parametrize("statement", ["import rasterio", "import clayline.aws.objects", "import os; os.environ['CLAYLINE_LEDGER_TABLE']"])
+@pytest.mark.parametrize(
+    "statement", ["import rasterio", "import clayline.aws.objects", "import os; os.environ['CLAYLINE_LEDGER_TABLE']"]
+)
 def test_the_guard_itself_bites(statement: str) -> None:
     done = run_guarded(statement, forbidden=(*LIBRARIES, *ADAPTERS), path=[PACKAGE.parent])
     assert done.returncode != 0
@@ -143,5 +158,7 @@ def test_the_guard_itself_bites(statement: str) -> None:
 @pytest.mark.parametrize("function", APPS)
 def test_an_app_reads_no_environment_and_makes_no_client_when_imported(function: str) -> None:
     """Wiring waits for the first message: without a region, a client made at import would raise as well."""
-    done = run_guarded("import app; assert callable(app.handler)", forbidden=(), path=[ROOT / "functions" / function, PACKAGE.parent])
+    done = run_guarded(
+        "import app; assert callable(app.handler)", forbidden=(), path=[ROOT / "functions" / function, PACKAGE.parent]
+    )
     assert done.returncode == 0, done.stderr

@@ -27,13 +27,16 @@ def catches_everything(handler: ast.ExceptHandler) -> bool:
     if isinstance(last := handler.body[-1], ast.Raise) and last.exc is None:
         return False
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}) for kind in caught)
+    return any(
+        kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}) for kind in caught
+    )
 
 
 def logs_or_raises(handler: ast.ExceptHandler) -> bool:
     logs = {"exception", "critical", "error"}
     return any(
-        isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in logs)
+        isinstance(node, ast.Raise)
+        or (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in logs)
         for node in ast.walk(handler)
     )
 
@@ -57,20 +60,32 @@ def test_no_handler_catches_everything_but_the_last_resorts(shipped: tuple[Sourc
 
 def test_the_last_resorts_log_or_raise(shipped: tuple[Source, ...]) -> None:
     for source in shipped:
-        assert all(logs_or_raises(handler) for handler in handlers(source.tree) if catches_everything(handler)), source.name
+        assert all(logs_or_raises(handler) for handler in handlers(source.tree) if catches_everything(handler)), (
+            source.name
+        )
 
 
 def test_no_handler_passes_in_silence_but_where_a_loop_asks_again(shipped: tuple[Source, ...]) -> None:
     for source in shipped:
-        repeated = {handler for loop in ast.walk(source.tree) if isinstance(loop, ast.While) for handler in handlers(loop)}
+        repeated = {
+            handler for loop in ast.walk(source.tree) if isinstance(loop, ast.While) for handler in handlers(loop)
+        }
         for handler in set(handlers(source.tree)) - repeated:
-            assert not all(isinstance(node, ast.Pass | ast.Continue) for node in handler.body), f"{source.name}:{handler.lineno}"
+            assert not all(isinstance(node, ast.Pass | ast.Continue) for node in handler.body), (
+                f"{source.name}:{handler.lineno}"
+            )
 
 
 def test_no_pickle_and_no_eval(every: tuple[Source, ...]) -> None:
     for source in every:
-        assert not source.imports_any("pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"), source.name
-        calls = {node.func.id for node in ast.walk(source.tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        assert not source.imports_any("pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"), (
+            source.name
+        )
+        calls = {
+            node.func.id
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
         assert not calls & {"eval", "exec", "compile", "__import__"}, source.name
 
 
@@ -88,6 +103,10 @@ def test_errors_of_the_package_have_one_root(package: tuple[Source, ...]) -> Non
     known = {"ClaylineError", "TransientError"}
     for source in package:
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and node.name not in {"ClaylineError", "UnknownResultError"}:
+            if (
+                isinstance(node, ast.ClassDef)
+                and node.name.endswith("Error")
+                and node.name not in {"ClaylineError", "UnknownResultError"}
+            ):
                 bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
                 assert bases & known, f"{source.name}: {node.name}"

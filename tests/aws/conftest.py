@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 REGION: Final = "eu-central-1"
 
-moto_examples: Final = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+moto_examples: Final = settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 """For property tests on moto: an example's time says nothing where cores are shared; each takes names of its own in one account."""
 
 
@@ -69,7 +71,10 @@ def cloud() -> Iterator[Cloud]:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         table = dynamodb.create_table(
             TableName="ledger",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             BillingMode="PAY_PER_REQUEST",
         )

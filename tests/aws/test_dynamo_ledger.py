@@ -49,7 +49,12 @@ def test_a_new_run_is_claimed(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(
     ("after", "answer"),
-    [(timedelta(0), Claim.HELD), (LEASE - timedelta(seconds=1), Claim.HELD), (LEASE, Claim.GRANTED), (timedelta(days=3), Claim.GRANTED)],
+    [
+        (timedelta(0), Claim.HELD),
+        (LEASE - timedelta(seconds=1), Claim.HELD),
+        (LEASE, Claim.GRANTED),
+        (timedelta(days=3), Claim.GRANTED),
+    ],
 )
 def test_a_lease_holds_until_it_runs_out(cloud: Cloud, after: timedelta, answer: Claim) -> None:
     claim(cloud.ledger, NOON)
@@ -90,7 +95,9 @@ def test_a_run_that_is_not_enqueued_can_be_resumed_and_keeps_its_stage(cloud: Cl
 
 @pytest.mark.parametrize("stage", [Stage.ENQUEUED, Stage.SETTLED, Stage.ANNOUNCED])
 @pytest.mark.parametrize("after", [timedelta(0), timedelta(days=3)])
-def test_a_run_that_is_enqueued_is_done_however_late_the_event_comes(cloud: Cloud, stage: Stage, after: timedelta) -> None:
+def test_a_run_that_is_enqueued_is_done_however_late_the_event_comes(
+    cloud: Cloud, stage: Stage, after: timedelta
+) -> None:
     claim(cloud.ledger, NOON)
     cloud.ledger.advance(RUN, stage)
     assert claim(cloud.ledger, NOON + after) is Claim.DONE
@@ -294,7 +301,9 @@ NOTHING = result("nothing-sent")
         ([NOTHING, FAILURE], NOTHING),
     ],
 )
-def test_the_first_success_holds_else_the_first_failure(cloud: Cloud, order: list[BatchResult], kept: BatchResult) -> None:
+def test_the_first_success_holds_else_the_first_failure(
+    cloud: Cloud, order: list[BatchResult], kept: BatchResult
+) -> None:
     for each in order:
         cloud.ledger.record_result(each)
     row = cloud.ledger.batch(RUN, "b00000")
@@ -329,7 +338,9 @@ def test_a_second_success_is_noted_as_late_and_the_same_one_is_not(cloud: Cloud)
 
 def test_a_result_before_tiles_row_is_kept_when_the_row_comes(cloud: Cloud) -> None:
     cloud.ledger.record_result(SUCCESS)
-    assert cloud.ledger.batch(RUN, "b00000") == BatchRow(batch="b00000", attempt=None, inference_id=None, output=None, result=SUCCESS)
+    assert cloud.ledger.batch(RUN, "b00000") == BatchRow(
+        batch="b00000", attempt=None, inference_id=None, output=None, result=SUCCESS
+    )
     cloud.ledger.record_request(RUN, "b00000", attempt=1, inference_id="f" * 40)
     cloud.ledger.record_invocation(RUN, "b00000", attempt=1, output="s3://work/responses/x.out")
     assert cloud.ledger.batch(RUN, "b00000") == BatchRow(
@@ -437,7 +448,9 @@ def test_the_run_of_152_000_chips_stays_far_below_the_limit_of_an_item(cloud: Cl
     for start in range(0, len(batches) - 1, 500):  # moto is slow at one by one; the last goes through the ledger
         part = set(batches[start : min(start + 500, len(batches) - 1)])
         cloud.table.update_item(
-            Key={"pk": f"run#{RUN}", "sk": "scene"}, UpdateExpression="ADD settled :b", ExpressionAttributeValues={":b": part}
+            Key={"pk": f"run#{RUN}", "sk": "scene"},
+            UpdateExpression="ADD settled :b",
+            ExpressionAttributeValues={":b": part},
         )
     row = cloud.ledger.settle(RUN, batches[-1])
     assert row is not None
@@ -470,7 +483,13 @@ def test_a_thousand_revisions_of_a_scene_fit(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["ProvisionedThroughputExceededException", "AccessDeniedException", "ResourceNotFoundException", "InternalServerError"]
+    "code",
+    [
+        "ProvisionedThroughputExceededException",
+        "AccessDeniedException",
+        "ResourceNotFoundException",
+        "InternalServerError",
+    ],
 )
 def test_what_dynamodb_refuses_comes_again(code: str) -> None:
     table = boto3.resource("dynamodb", region_name=REGION).Table("ledger")

@@ -15,10 +15,14 @@ DETAIL = {"run": "f" * 32, "status": "SceneEmbedded", "counts": {"planned": 3, "
 
 def test_an_event_arrives_at_a_rules_target(cloud: Cloud) -> None:
     events = boto3.client("events", region_name=REGION)
-    arn = cloud.sqs.get_queue_attributes(QueueUrl=cloud.queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = cloud.sqs.get_queue_attributes(QueueUrl=cloud.queue_url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     events.create_event_bus(Name="scenes")
     events.put_rule(
-        Name="embedded", EventBusName="scenes", EventPattern=json.dumps({"source": ["clayline"], "detail-type": ["SceneEmbedded"]})
+        Name="embedded",
+        EventBusName="scenes",
+        EventPattern=json.dumps({"source": ["clayline"], "detail-type": ["SceneEmbedded"]}),
     )
     events.put_targets(Rule="embedded", EventBusName="scenes", Targets=[{"Id": "queue", "Arn": arn}])
     announcer = EventAnnouncer(events, bus="scenes")
@@ -31,10 +35,16 @@ def test_an_event_arrives_at_a_rules_target(cloud: Cloud) -> None:
 
 def test_an_entry_that_eventbridge_does_not_take_is_an_error() -> None:
     client = boto3.client("events", region_name=REGION)
-    expected = {"Entries": [{"Source": "clayline", "DetailType": "SceneFailed", "Detail": json.dumps(DETAIL), "EventBusName": "default"}]}
+    expected = {
+        "Entries": [
+            {"Source": "clayline", "DetailType": "SceneFailed", "Detail": json.dumps(DETAIL), "EventBusName": "default"}
+        ]
+    }
     with Stubber(client) as stub:
         stub.add_response(
-            "put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "not now"}]}, expected
+            "put_events",
+            {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "not now"}]},
+            expected,
         )
         with pytest.raises(TransientError, match=f"SceneFailed of run {'f' * 32}: not now"):
             EventAnnouncer(client, bus="default").announce("SceneFailed", DETAIL)

@@ -41,7 +41,9 @@ def test_the_least_that_must_be_given(kind: type[CommonSettings]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_empty_environment_is_told_every_variable(monkeypatch: pytest.MonkeyPatch, kind: type[CommonSettings]) -> None:
+def test_an_empty_environment_is_told_every_variable(
+    monkeypatch: pytest.MonkeyPatch, kind: type[CommonSettings]
+) -> None:
     for name in GIVEN:
         monkeypatch.delenv(name)
     with pytest.raises(SettingsError) as caught:
@@ -100,7 +102,13 @@ def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("text", "buckets"),
-    [("", {"scenes"}), ("one", {"scenes", "one"}), (" one, two ,", {"scenes", "one", "two"}), (",,", {"scenes"}), ("scenes", {"scenes"})],
+    [
+        ("", {"scenes"}),
+        ("one", {"scenes", "one"}),
+        (" one, two ,", {"scenes", "one", "two"}),
+        (",,", {"scenes"}),
+        ("scenes", {"scenes"}),
+    ],
 )
 def test_allowed_buckets(monkeypatch: pytest.MonkeyPatch, text: str, buckets: set[str]) -> None:
     monkeypatch.setenv("CLAYLINE_ALLOWED_BUCKETS", text)

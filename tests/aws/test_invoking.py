@@ -43,4 +43,6 @@ def test_what_sagemaker_refuses_comes_again(code: str) -> None:
     with Stubber(client) as stub:
         stub.add_client_error("invoke_endpoint_async", code)
         with pytest.raises(TransientError, match=f"invoking clayline on {INPUT}.*{code}"):
-            AsyncEndpoint(client, name="clayline", ttl_seconds=60, timeout_seconds=1).invoke(input_uri=INPUT, inference_id="e")
+            AsyncEndpoint(client, name="clayline", ttl_seconds=60, timeout_seconds=1).invoke(
+                input_uri=INPUT, inference_id="e"
+            )

@@ -123,7 +123,13 @@ def test_any_key_names_one_object(cloud: Cloud, key: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("AccessDenied", 403), ("InternalError", 500), ("SlowDown", 503), ("ConditionalRequestConflict", 409), ("InvalidBucketState", 409)],
+    [
+        ("AccessDenied", 403),
+        ("InternalError", 500),
+        ("SlowDown", 503),
+        ("ConditionalRequestConflict", 409),
+        ("InvalidBucketState", 409),
+    ],
 )
 def test_what_else_s3_refuses_comes_again(code: str, status: int) -> None:
     """409 among it: another write of the same key is under way, and AWS says to try again."""
@@ -143,7 +149,14 @@ def test_what_else_s3_refuses_comes_again(code: str, status: int) -> None:
 
 def test_put_asks_s3_to_refuse_what_is_there() -> None:
     client = boto3.client("s3", region_name=REGION)
-    expected = {"Bucket": "b", "Key": "a b", "Body": b"x", "ContentType": "x/y", "IfNoneMatch": "*", "Metadata": {"run-id": RUN}}
+    expected = {
+        "Bucket": "b",
+        "Key": "a b",
+        "Body": b"x",
+        "ContentType": "x/y",
+        "IfNoneMatch": "*",
+        "Metadata": {"run-id": RUN},
+    }
     with Stubber(client) as stub:
         stub.add_response("put_object", {}, expected)
         assert S3Objects(client).put_new("s3://b/a b", b"x", run=RUN, content_type="x/y") is True

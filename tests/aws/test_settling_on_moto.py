@@ -55,7 +55,9 @@ class Scene:
 
     def settling(self, wrap: Callable[[Any], Any] = lambda port: port) -> Settling:
         cloud = self.cloud
-        return Settling(ledger=wrap(cloud.ledger), objects=wrap(cloud.objects), settled_queue=wrap(cloud.queue), work_bucket="work")
+        return Settling(
+            ledger=wrap(cloud.ledger), objects=wrap(cloud.objects), settled_queue=wrap(cloud.queue), work_bucket="work"
+        )
 
     def deliver(self, body: str, wrap: Callable[[Any], Any] = lambda port: port) -> Settled:
         return self.settling(wrap).settle(parse_result(body, work_bucket="work"))
@@ -284,7 +286,10 @@ def test_the_settlement_of_another_run_is_another_object(scenes: Iterator[Scene]
         one.deliver(first)
         two.deliver(second)
     assert {json.loads(body)["run"] for body in one.told()} == {one.run, two.run}
-    assert [json.loads(body)["batches"] for scene in (one, two) for body in scene.settlements()] == [one.expected, two.expected]
+    assert [json.loads(body)["batches"] for scene in (one, two) for body in scene.settlements()] == [
+        one.expected,
+        two.expected,
+    ]
 
 
 def test_a_set_that_names_a_batch_without_a_result_is_no_settlement(scenes: Iterator[Scene]) -> None:

@@ -38,7 +38,10 @@ def test_one_message_that_was_not_accepted_is_an_error() -> None:
     stub = Stubber(client)
     failed = {"Id": "1", "SenderFault": False, "Code": "InternalError", "Message": "try again"}
     stub.add_response("send_message_batch", {"Successful": [], "Failed": []}, {"QueueUrl": URL, "Entries": ANY})
-    stub.add_response("send_message_batch", {"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}], "Failed": [failed]})
+    stub.add_response(
+        "send_message_batch",
+        {"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}], "Failed": [failed]},
+    )
     with pytest.raises(TransientError, match=f"1 of 2 messages were not accepted by {URL}: try again"):
         send_to(stub, client)
     stub.assert_no_pending_responses()

@@ -89,17 +89,24 @@ def test_the_end_of_the_log_is_in_a_contenders_error(start: Start) -> None:
         start(1).ask("fall_back")
 
 
-def test_a_session_that_fell_back_to_the_cpu_is_not_measured_and_says_what_did_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_fell_back_to_the_cpu_is_not_measured_and_says_what_did_not_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: SimpleNamespace(get_providers=lambda: [CPU]))
-    with pytest.raises(RuntimeError, match=r"fell back to the CPU: .*libonnxruntime_providers_\w+\.so: cannot open shared object file"):
+    with pytest.raises(
+        RuntimeError, match=r"fell back to the CPU: .*libonnxruntime_providers_\w+\.so: cannot open shared object file"
+    ):
         clay_onnx.product_rate({"device": "cuda", "product": (8, 8, 8), "threads": 1, "repeat": 1})
 
 
 def test_no_round_but_the_first_begins_in_the_last_minute() -> None:
     def rounds(seconds: float) -> int:
         found = alternate(
-            {"one": lambda: {"seconds": 1.0}}, rounds=4, dropped=lambda _name, _error: None, deadline=time.monotonic() + seconds
+            {"one": lambda: {"seconds": 1.0}},
+            rounds=4,
+            dropped=lambda _name, _error: None,
+            deadline=time.monotonic() + seconds,
         )
         return len(found["one"])
 
@@ -121,7 +128,9 @@ def test_a_server_on_another_device_than_asked_for_is_not_measured(
     tmp_path: Path, device: str, graphs: list[list[str]], *, good: bool
 ) -> None:
     log = tmp_path / "log"
-    log.write_text("Failed to load libcudnn.so.9\n" + json.dumps({"message": "ready", "tokens": {"a-v1-b": graphs}}) + "\n")
+    log.write_text(
+        "Failed to load libcudnn.so.9\n" + json.dumps({"message": "ready", "tokens": {"a-v1-b": graphs}}) + "\n"
+    )
     running = cast("subprocess.Popen[bytes]", SimpleNamespace(poll=lambda: None))
     container = Container(process=running, log=log, port=1, libraries_print=True)
     if good:
@@ -139,7 +148,9 @@ def test_the_server_finds_what_lies_on_the_callers_path(tmp_path: Path, monkeypa
     assert [Path(path).name for path in paths] == ["model", "clayline", "one", "two"]
 
 
-def test_torchs_cuda_libraries_are_lent_to_a_python_without_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchs_cuda_libraries_are_lent_to_a_python_without_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "site/nvidia/cu13/lib").mkdir(parents=True)
     (tmp_path / "site/nvidia/cudnn/lib").mkdir(parents=True)
     torch_python = tmp_path / "python"
@@ -155,11 +166,15 @@ def test_torchs_cuda_libraries_are_lent_to_a_python_without_any(tmp_path: Path, 
 
 
 def gpu_program(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["clay_gpu.py", "--device", "cpu", "--size", "tiny", "--quick", "--largest-batch", "1", *flags])
+    monkeypatch.setattr(
+        sys, "argv", ["clay_gpu.py", "--device", "cpu", "--size", "tiny", "--quick", "--largest-batch", "1", *flags]
+    )
     clay_gpu.main()
 
 
-def test_the_summary_comes_whatever_a_part_fails_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_comes_whatever_a_part_fails_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def late(_run: Any) -> None:
         raise subprocess.TimeoutExpired(["serve"], 60)
 
@@ -172,7 +187,10 @@ def test_the_summary_comes_whatever_a_part_fails_of(monkeypatch: pytest.MonkeyPa
         gpu_program(monkeypatch, "--parts", "products,batches")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["name"] for line in lines] == ["clay_gpu", "clay_gpu_part", "clay_gpu_summary"]
-    assert (lines[0]["not_done"], lines[0]["why"]) == ("products", "TimeoutExpired: Command '['serve']' timed out after 60 seconds")
+    assert (lines[0]["not_done"], lines[0]["why"]) == (
+        "products",
+        "TimeoutExpired: Command '['serve']' timed out after 60 seconds",
+    )
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

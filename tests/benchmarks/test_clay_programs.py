@@ -38,11 +38,22 @@ def test_the_gpu_program_runs_all_its_parts_without_a_gpu() -> None:
         "/nonexistent",
     ]
     lines = run("clay_gpu.py", *flags)
-    assert [line["part"] for line in lines["clay_gpu_part"]] == ["products", "batches", "stages", "contenders", "parity", "server"]
+    assert [line["part"] for line in lines["clay_gpu_part"]] == [
+        "products",
+        "batches",
+        "stages",
+        "contenders",
+        "parity",
+        "server",
+    ]
     # What is missing is said, and everything else is measured.
     left_out = {line["not_done"] for line in lines["clay_gpu"]}
     assert left_out == {"products in torch", "claymodel-as-shipped", "claymodel-compiled-bf16", "parity of claymodel"}
-    assert {line["contender"] for line in lines["clay_gpu_contender_speed"]} == {"fp16", "fp16-folded", "fp16-wide-residual"}
+    assert {line["contender"] for line in lines["clay_gpu_contender_speed"]} == {
+        "fp16",
+        "fp16-folded",
+        "fp16-wide-residual",
+    }
     assert [line["stage"] for line in lines["clay_gpu_stages_fp16_loss"]] == ["stem", "trunk", "tail"]
     [outside], [trunk] = (
         lines["clay_gpu_stages_fp16_outside_trunk"],
@@ -65,7 +76,9 @@ def test_the_gpu_program_runs_all_its_parts_without_a_gpu() -> None:
 
 def test_the_gpu_program_says_that_there_is_no_gpu() -> None:
     command = [sys.executable, str(ROOT / "benchmarks/clay_gpu.py"), "--size", "tiny"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env={"PATH": "/nonexistent"}, timeout=280)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={"PATH": "/nonexistent"}, timeout=280
+    )
     assert done.returncode == 1
     assert "no NVIDIA GPU here" in done.stderr
 
@@ -77,10 +90,18 @@ def test_the_server_program_compares_a_folder_that_it_writes() -> None:
     assert (line["chips_per_request"], line["loss_metric"]) == (2, "masked-l1-m0.75-k1-s0")
 
 
-@pytest.mark.skipif(not (ROOT / ".venv-model/claymodel").is_dir(), reason="no torch here: make setup-model needs a Python 3.11")
+@pytest.mark.skipif(
+    not (ROOT / ".venv-model/claymodel").is_dir(), reason="no torch here: make setup-model needs a Python 3.11"
+)
 def test_the_cpu_program_measures_ours_and_the_published_model() -> None:
     lines = run("clay_cpu.py", "--parts", "compare,stages", "--rounds", "1", "--stage-rounds", "1")
-    assert {line["contender"] for line in lines["clay_cpu_compare"]} == {"fp32", "folded", "int8", "torch-as-shipped", "torch-highest"}
+    assert {line["contender"] for line in lines["clay_cpu_compare"]} == {
+        "fp32",
+        "folded",
+        "int8",
+        "torch-as-shipped",
+        "torch-highest",
+    }
     against = {(line["of"], line["against"]): line for line in lines["clay_cpu_vectors"]}
     assert against["fp32", "torch"]["largest_difference"] < 1e-4
     assert lines["clay_cpu_fp32_vs_torch_as_shipped"][0]["target"] == 1.0
@@ -92,7 +113,11 @@ def test_the_cpu_program_measures_ours_and_the_published_model() -> None:
 
 def test_a_contender_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ContenderError, match=r"FileNotFoundError.*pixels\.npy"):
-        Contender("benchmarks.clay_onnx", {"device": "cpu", "stages": ["x.onnx"], "threads": 1, "chips": str(tmp_path)}, folder=tmp_path)
+        Contender(
+            "benchmarks.clay_onnx",
+            {"device": "cpu", "stages": ["x.onnx"], "threads": 1, "chips": str(tmp_path)},
+            folder=tmp_path,
+        )
 
 
 def test_rounds_alternate_and_ratios_are_by_round() -> None:
@@ -103,6 +128,8 @@ def test_rounds_alternate_and_ratios_are_by_round() -> None:
         order.append(name)
         return {"seconds": next(seconds[name])}
 
-    found = alternate({"ours": lambda: work("ours"), "theirs": lambda: work("theirs")}, rounds=3, dropped=lambda _name, _error: None)
+    found = alternate(
+        {"ours": lambda: work("ours"), "theirs": lambda: work("theirs")}, rounds=3, dropped=lambda _name, _error: None
+    )
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     assert compare(found["ours"], found["theirs"]) == {"ratio": 2.0, "ratios": [1.0, 2.0, 3.0]}

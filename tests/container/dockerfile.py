@@ -33,14 +33,23 @@ def instructions(text: str) -> list[Instruction]:
     for line in re.sub(r"\\\n\s*", " ", "\n".join(lines)).splitlines():
         if line.strip():
             name, _, arguments = line.strip().partition(" ")
-            mounts = tuple(dict(part.split("=", 1) for part in mount.split(",")) for mount in re.findall(r"--mount=(\S+)", arguments))
-            found.append(Instruction(name=name, arguments=re.sub(r"--mount=\S+\s*", "", arguments).strip(), mounts=mounts))
+            mounts = tuple(
+                dict(part.split("=", 1) for part in mount.split(","))
+                for mount in re.findall(r"--mount=(\S+)", arguments)
+            )
+            found.append(
+                Instruction(name=name, arguments=re.sub(r"--mount=\S+\s*", "", arguments).strip(), mounts=mounts)
+            )
     return found
 
 
 def copy_context(target: Path) -> Path:
     """Copy what ``docker build`` would send: the repository less what the ignore file names."""
-    patterns = [line for line in Path(f"{DOCKERFILE}.dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    patterns = [
+        line
+        for line in Path(f"{DOCKERFILE}.dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     matcher = build.PatternMatcher(patterns)
     # Only where something can be let through: walking the environments beside them would take seconds.
     for top in {pattern[1:].split("/")[0] for pattern in patterns if pattern.startswith("!")}:
@@ -53,7 +62,12 @@ def copy_context(target: Path) -> Path:
 
 
 def carry_out(
-    run: Instruction, *, context: Path, build_directory: Path, replacements: Mapping[str, str], environment: Mapping[str, str]
+    run: Instruction,
+    *,
+    context: Path,
+    build_directory: Path,
+    replacements: Mapping[str, str],
+    environment: Mapping[str, str],
 ) -> str:
     """Carry out a RUN on this machine: bind mounts become copies under ``build_directory``, paths in the command are replaced.
 
@@ -61,7 +75,10 @@ def carry_out(
     """
     for mount in run.mounts:
         if mount["type"] == "bind":
-            source, target = context / mount.get("source", "."), build_directory / mount["target"].removeprefix(BUILD).lstrip("/")
+            source, target = (
+                context / mount.get("source", "."),
+                build_directory / mount["target"].removeprefix(BUILD).lstrip("/"),
+            )
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, target, dirs_exist_ok=True)

@@ -22,7 +22,9 @@ _WRONG: Final = re.compile(r"do not match the hashes|hash mismatch", re.IGNORECA
 def fetch(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run it, with what it writes readable for all as in an image's build, until it succeeds or fails for good, ``TRIES`` times at most."""
     for _ in range(TRIES):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False, umask=0o022)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False, umask=0o022
+        )
         printed = done.stdout + done.stderr
         if done.returncode == 0 or _WRONG.search(printed) or not _LOST.search(printed):
             break

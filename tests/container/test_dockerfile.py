@@ -39,7 +39,10 @@ def test_the_base_is_pinned_and_no_other_image_is_used() -> None:
 
 def test_everything_is_installed_by_the_script_that_the_tests_run() -> None:
     runs = of("RUN")
-    assert runs[1:] == ['/build/model/install.sh packages /opt/clayline "${FLAVOUR}"', "/build/model/install.sh program /opt/clayline"]
+    assert runs[1:] == [
+        '/build/model/install.sh packages /opt/clayline "${FLAVOUR}"',
+        "/build/model/install.sh program /opt/clayline",
+    ]
     assert not of("COPY") + of("ADD")
 
 
@@ -68,7 +71,9 @@ def test_the_context_is_small_and_holds_no_adapter(tmp_path: Path) -> None:
     names = {path.relative_to(tmp_path).as_posix() for path in copy_context(tmp_path).rglob("*") if path.is_file()}
     assert {"model/install.sh", "requirements/server.txt", "requirements/server-gpu.txt", "model/server/serve"} <= names
     assert {name.split("/")[0] for name in names} == {"model", "requirements", "layers"}
-    assert not [name for name in names if re.match(r".*\.pyc\Z|layers/clayline/clayline/(aws|raster|table)/|model/st", name)]
+    assert not [
+        name for name in names if re.match(r".*\.pyc\Z|layers/clayline/clayline/(aws|raster|table)/|model/st", name)
+    ]
     assert sum((tmp_path / name).stat().st_size for name in names) < 2_000_000
 
 
@@ -92,7 +97,15 @@ def test_a_lock_has_hashes_and_nothing_unwanted(name: str) -> None:
 def test_the_lock_with_cuda_can_be_installed() -> None:
     """Resolved against the registry with its hashes; two gigabytes are not downloaded here."""
     uv = Path(sys.executable).with_name("uv")
-    options = ["--require-hashes", "--only-binary", ":all:", "--python", sys.executable, "--python-platform", "x86_64-manylinux_2_28"]
+    options = [
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--python",
+        sys.executable,
+        "--python-platform",
+        "x86_64-manylinux_2_28",
+    ]
     command = [str(uv), "pip", "install", "--dry-run", *options, "-r", str(ROOT / "requirements" / "server-gpu.txt")]
     done = fetch(command)
     assert done.returncode == 0, done.stderr

@@ -38,11 +38,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Dockerfile's RUNs of install.sh, from the context that Docker would send, with FLAVOUR cpu and a prefix of our own."""
     place = tmp_path_factory.mktemp("image")
     prefix = place / "opt"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLAYLINE_", "PYTHON", "VIRTUAL_ENV"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CLAYLINE_", "PYTHON", "VIRTUAL_ENV"))
+    }
     # This environment's Python, which has pip, stands for the base image's; what is installed goes into an environment of its own.
     environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "FLAVOUR": "cpu"}
     context = copy_context(place / "context")
-    steps = [step for step in instructions(DOCKERFILE.read_text()) if step.name == "RUN" and "install.sh" in step.arguments]
+    steps = [
+        step for step in instructions(DOCKERFILE.read_text()) if step.name == "RUN" and "install.sh" in step.arguments
+    ]
     for number, step in enumerate(steps):
         carry_out(
             step,
@@ -69,7 +73,9 @@ def container(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "GUARD_MARK": os.fspath(guard / "mark"),
     }
     with log.open("wb") as out:
-        process = subprocess.Popen(["serve", "--port", "0"], stdout=out, stderr=subprocess.STDOUT, env=environment, cwd="/")
+        process = subprocess.Popen(
+            ["serve", "--port", "0"], stdout=out, stderr=subprocess.STDOUT, env=environment, cwd="/"
+        )
     try:
         found = Container(process=process, log=log, port=listening_port(process, log))
         found.wait_until_ready()
@@ -84,7 +90,9 @@ def container(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_the_installed_server_computes_what_the_graph_computes(container: Container) -> None:
     manifest = read_manifest((STARTER / "manifest.json").read_bytes(), source="the starter")
     [entry] = [entry for entry in manifest.entries if entry.token == TOKEN]
-    pixels = np.random.default_rng(7).integers(0, 10_000, (5, len(entry.bands), entry.chip_size, entry.chip_size), np.uint16)
+    pixels = np.random.default_rng(7).integers(
+        0, 10_000, (5, len(entry.bands), entry.chip_size, entry.chip_size), np.uint16
+    )
     header = BatchHeader(run="0" * 32, batch="b00000", attempt=1, folder=STARTER.name, token=TOKEN, digest=entry.digest)
     reply = container.invoke(Request(header=header, index=np.arange(5), inputs={"pixels": pixels}).to_bytes())
     assert reply.status == 200
@@ -99,7 +107,10 @@ def test_the_installed_server_computes_what_the_graph_computes(container: Contai
 def test_it_ends_as_sagemaker_ends_it(installed: Path, tmp_path: Path) -> None:
     """The process that SageMaker started is the one that gets the signal: no shell stays in between."""
     copytree(STARTER, tmp_path / "models" / STARTER.name)
-    environment = {"PATH": f"{installed / 'bin'}{os.pathsep}{os.defpath}", "CLAYLINE_MODELS": os.fspath(tmp_path / "models")}
+    environment = {
+        "PATH": f"{installed / 'bin'}{os.pathsep}{os.defpath}",
+        "CLAYLINE_MODELS": os.fspath(tmp_path / "models"),
+    }
     with (tmp_path / "log").open("wb") as out:
         process = subprocess.Popen(["serve", "--port", "0"], stdout=out, stderr=subprocess.STDOUT, env=environment)
     found = Container(process=process, log=tmp_path / "log", port=listening_port(process, tmp_path / "log"))
@@ -111,7 +122,8 @@ def test_it_ends_as_sagemaker_ends_it(installed: Path, tmp_path: Path) -> None:
 def test_exactly_the_lock_is_installed(installed: Path) -> None:
     [packages] = installed.glob("lib/python3.*/site-packages")
     found = {
-        distribution.name.lower().replace("_", "-"): distribution.version for distribution in distributions(path=[os.fspath(packages)])
+        distribution.name.lower().replace("_", "-"): distribution.version
+        for distribution in distributions(path=[os.fspath(packages)])
     }
     assert found == {name: version for name, (version, _) in lock("server").items()}
     for unwanted in ("torch", "boto3", "sagemaker", "pip", "pytest"):
@@ -133,12 +145,18 @@ def test_of_ours_only_the_server_and_the_domain_are_there_and_compiled(installed
 def test_every_user_can_read_what_was_installed(installed: Path) -> None:
     for path in installed.rglob("*"):
         if not path.is_symlink():
-            assert path.stat().st_mode & (0o555 if path.is_dir() else 0o444) == (0o555 if path.is_dir() else 0o444), path
+            assert path.stat().st_mode & (0o555 if path.is_dir() else 0o444) == (0o555 if path.is_dir() else 0o444), (
+                path
+            )
 
 
-@pytest.mark.parametrize("arguments", [[], ["packages"], ["packages", "/nowhere"], ["packages", "/nowhere", "tpu"], ["all", "/nowhere"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["packages"], ["packages", "/nowhere"], ["packages", "/nowhere", "tpu"], ["all", "/nowhere"]]
+)
 def test_a_wrong_step_is_refused_before_anything_is_written(arguments: list[str]) -> None:
-    done = subprocess.run([ROOT / "model/install.sh", *arguments], capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        [ROOT / "model/install.sh", *arguments], capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
     assert not Path("/nowhere").exists()
@@ -148,7 +166,9 @@ def test_a_package_with_other_bytes_than_the_lock_says_is_refused(tmp_path: Path
     (tmp_path / "model").mkdir()
     (tmp_path / "requirements").mkdir()
     (tmp_path / "model/install.sh").write_bytes((ROOT / "model/install.sh").read_bytes())
-    (tmp_path / "requirements/server.txt").write_text(f"waitress=={lock('server')['waitress'][0]} --hash=sha256:{'0' * 64}\n")
+    (tmp_path / "requirements/server.txt").write_text(
+        f"waitress=={lock('server')['waitress'][0]} --hash=sha256:{'0' * 64}\n"
+    )
     environment = os.environ | {"PYTHON": sys.executable}
     command = ["sh", str(tmp_path / "model/install.sh"), "packages", str(tmp_path / "prefix"), "cpu"]
     done = fetch(command, environment=environment)

@@ -17,7 +17,10 @@ LOST = "WARNING: Retrying (Retry(total=0)) after connection broken by 'ReadTimeo
 def counted(tmp_path: Path, command: str) -> tuple[subprocess.CompletedProcess[str], int]:
     """What came of a shell command, in which $TRY is the number of the try, and how often it was run."""
     log = tmp_path / "tries"
-    environment = {**{name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}, "LOG": str(log)}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))},
+        "LOG": str(log),
+    }
     done = fetch(["sh", "-c", f'echo >>"$LOG"; TRY=$(wc -l <"$LOG"); {command}'], environment=environment)
     return done, len(log.read_text())
 

@@ -42,7 +42,9 @@ def prefix() -> Iterator[Path]:
 
 def told(prefix: Path, **environment: str) -> list[str]:
     variables = {"PATH": f"{prefix}/bin:{os.defpath}", "CLAYLINE_MODELS": str(prefix / "models"), **environment}
-    done = subprocess.run(["serve", "--port", "0"], env=variables, capture_output=True, text=True, timeout=280, check=True)
+    done = subprocess.run(
+        ["serve", "--port", "0"], env=variables, capture_output=True, text=True, timeout=280, check=True
+    )
     assert done.stderr == ""
     return done.stdout.splitlines()
 
@@ -74,7 +76,9 @@ def test_it_stays_root_where_the_user_could_not_read_the_models_and_says_so(pref
 
 @as_root
 def test_it_stays_root_and_says_so_where_it_may_not_become_another(prefix: Path) -> None:
-    (prefix / "bin/setpriv").write_text("#!/bin/sh\necho 'setpriv: setresuid failed: Operation not permitted' >&2\nexit 1\n")
+    (prefix / "bin/setpriv").write_text(
+        "#!/bin/sh\necho 'setpriv: setresuid failed: Operation not permitted' >&2\nexit 1\n"
+    )
     (prefix / "bin/setpriv").chmod(0o755)
     lines = told(prefix, CLAYLINE_USER=USER)
     assert "Operation not permitted" in json.loads(lines[0])["message"]

@@ -14,7 +14,9 @@ def identity(batch: str, attempt: int, run: str = RUN) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:40]
 
 
-def notification(status: str = "Completed", *, batch: str = "b00042", attempt: int = 1, run: str = RUN, **changes: Any) -> dict[str, Any]:
+def notification(
+    status: str = "Completed", *, batch: str = "b00042", attempt: int = 1, run: str = RUN, **changes: Any
+) -> dict[str, Any]:
     """Give the notification of an attempt; ``changes`` replace top-level fields, None removes one."""
     content: dict[str, Any] = {
         "awsRegion": "eu-central-1",
@@ -38,7 +40,9 @@ def notification(status: str = "Completed", *, batch: str = "b00042", attempt: i
         }
     else:
         content["failureReason"] = "ClientError: 400, model-changed"
-        content["responseParameters"] = {"failureLocation": f"s3://{BUCKET}/failures/{identity(batch, attempt, run)}-error.out"}
+        content["responseParameters"] = {
+            "failureLocation": f"s3://{BUCKET}/failures/{identity(batch, attempt, run)}-error.out"
+        }
     return {name: value for name, value in (content | changes).items() if value is not None}
 
 

@@ -19,7 +19,11 @@ def asset(href: str, /, **changes: Any) -> dict[str, Any]:
 
 
 def item(
-    assets: dict[str, Any], *, collection: str | None = "sentinel-2-l2a", identity: str = "S2A_32UQD_20240601_0_L2A", **properties: Any
+    assets: dict[str, Any],
+    *,
+    collection: str | None = "sentinel-2-l2a",
+    identity: str = "S2A_32UQD_20240601_0_L2A",
+    **properties: Any,
 ) -> dict[str, Any]:
     """Give an Item with these assets and properties."""
     return {

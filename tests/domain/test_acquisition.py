@@ -49,7 +49,9 @@ def test_the_tag_counts_only_when_asked_for() -> None:
     assert refused(caught)
 
 
-@pytest.mark.parametrize("tags", [{}, {"TIFFTAG_DATETIME": ""}, {"TIFFTAG_DATETIME": "yesterday"}, {"TIFFTAG_DATETIME": "2023:03:03"}])
+@pytest.mark.parametrize(
+    "tags", [{}, {"TIFFTAG_DATETIME": ""}, {"TIFFTAG_DATETIME": "yesterday"}, {"TIFFTAG_DATETIME": "2023:03:03"}]
+)
 def test_a_tag_that_says_nothing_is_none(tags: dict[str, str]) -> None:
     with pytest.raises(SceneError) as caught:
         cog(metadata={}, file_name="scene.tif", tags=tags)
@@ -75,7 +77,16 @@ def test_file_names(name: str, start: datetime, *, is_instant: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["scene.tif", "224078.tif", "x_18991231.tif", "20201301.tif", "1202005181.tif", "123_20200518123.tif", "20200532.tif"]
+    "name",
+    [
+        "scene.tif",
+        "224078.tif",
+        "x_18991231.tif",
+        "20201301.tif",
+        "1202005181.tif",
+        "123_20200518123.tif",
+        "20200532.tif",
+    ],
 )
 def test_file_names_that_hold_no_date(name: str) -> None:
     with pytest.raises(SceneError) as caught:
@@ -188,7 +199,10 @@ def iso_week(moment: date) -> int:
     return (thursday - date(thursday.year, 1, 1)).days // 7 + 1
 
 
-@given(st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)), st.sampled_from(["noon", "acquisition"]))
+@given(
+    st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
+    st.sampled_from(["noon", "acquisition"]),
+)
 def test_the_time_vector(moment: datetime, hour: str) -> None:
     sine, cosine, hour_sine, hour_cosine = time_vector(moment, hour=hour)
     week = 2 * math.pi * iso_week(moment.date()) / 52

@@ -16,7 +16,9 @@ AFTER = datetime(2022, 1, 25, tzinfo=UTC)
 FLAG, DECLARED, BASELINE = "earthsearch:boa_offset_applied", "s2:boa_add_offset", "s2:processing_baseline"
 
 
-def decide(properties: dict[str, Any], *, acquired: datetime = AFTER, override: BoaOverride = BoaOverride.AUTO) -> BoaDecision:
+def decide(
+    properties: dict[str, Any], *, acquired: datetime = AFTER, override: BoaOverride = BoaOverride.AUTO
+) -> BoaDecision:
     return decide_boa(scene="S2A", properties=properties, acquired=acquired, override=override)
 
 
@@ -56,7 +58,16 @@ def test_the_order_of_words(properties: dict[str, Any], acquired: datetime, offs
 
 
 @pytest.mark.parametrize(
-    "properties", [{}, {FLAG: False}, {FLAG: None, DECLARED: None}, {BASELINE: ""}, {BASELINE: "N0400"}, {BASELINE: "04"}, {BASELINE: 5}]
+    "properties",
+    [
+        {},
+        {FLAG: False},
+        {FLAG: None, DECLARED: None},
+        {BASELINE: ""},
+        {BASELINE: "N0400"},
+        {BASELINE: "04"},
+        {BASELINE: 5},
+    ],
 )
 def test_what_nobody_says_after_2022_fails(properties: dict[str, Any]) -> None:
     with pytest.raises(SceneError, match="set the stack's parameter Boa to applied or not-applied") as caught:
@@ -125,7 +136,10 @@ values = st.one_of(
 )
 
 
-@given(st.dictionaries(st.sampled_from([FLAG, DECLARED, BASELINE, "processing:version"]), values), st.sampled_from([BEFORE, AFTER]))
+@given(
+    st.dictionaries(st.sampled_from([FLAG, DECLARED, BASELINE, "processing:version"]), values),
+    st.sampled_from([BEFORE, AFTER]),
+)
 def test_any_item_is_decided_or_fails_with_a_reason(properties: dict[str, Any], acquired: datetime) -> None:
     reason = None
     try:

@@ -112,7 +112,19 @@ def test_cogs_by_prefix(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["B02.tif", "2024/S2A/B02.tif", "cogs/a.tif", "a.jp2", "a.json.gz", "json", "cog/a.json", "cog/a.vrt", "cog/", "a.json/"]
+    "key",
+    [
+        "B02.tif",
+        "2024/S2A/B02.tif",
+        "cogs/a.tif",
+        "a.jp2",
+        "a.json.gz",
+        "json",
+        "cog/a.json",
+        "cog/a.vrt",
+        "cog/",
+        "a.json/",
+    ],
 )
 def test_what_starts_nothing_says_why(key: str) -> None:
     found = landing(key)

@@ -42,7 +42,9 @@ def landed() -> LandedScene:
     entry = manifest.choose(scene=URI, sensor=product.sensor, bands=frozenset({"red", "green", "blue"}))
     landing = Landing(mode=Mode.COG, bucket="scenes", key=f"cog/{NAME}", size=1, etag="etag", landing="0" * 32)
     heads = {URI: ObjectHead(uri=URI, size=1, etag="etag", metadata={})}
-    return LandedScene(landing=landing, landed_uri=URI, source=source, entry=entry, heads=heads, options={"boa": "auto"})
+    return LandedScene(
+        landing=landing, landed_uri=URI, source=source, entry=entry, heads=heads, options={"boa": "auto"}
+    )
 
 
 def _read_otherwise(source: SceneSource) -> dict[str, Any]:

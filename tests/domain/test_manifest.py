@@ -23,7 +23,9 @@ SEEDED = {"architecture": "clay-v1.5-tiny", "seed": 0}
 
 def digest(entry: dict[str, Any], files: dict[str, str]) -> str:
     """Give the documented digest: sha256 over the entry's canonical JSON, ``files`` as a mapping to hashes, without ``digest`` itself."""
-    content = {name: value for name, value in entry.items() if name != "digest"} | {"files": {name: files[name] for name in entry["files"]}}
+    content = {name: value for name, value in entry.items() if name != "digest"} | {
+        "files": {name: files[name] for name in entry["files"]}
+    }
     return "sha256:" + hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -100,7 +102,9 @@ def test_a_digest_stands_for_the_files_bytes() -> None:
 
 
 def test_another_file_of_the_folder_is_another_entrys_business() -> None:
-    assert read(manifest(entry(), files=FILES | {"card.md": "sha256:" + "9" * 64})).entries[0].digest == entry()["digest"]
+    assert (
+        read(manifest(entry(), files=FILES | {"card.md": "sha256:" + "9" * 64})).entries[0].digest == entry()["digest"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,15 +169,26 @@ S2 = ("blue", "green", "red", "rededge1", "nir", "nir08", "swir16", "swir22")
 
 @given(
     offered=st.lists(
-        st.tuples(st.sampled_from(["sentinel-2-l2a", "naip"]), st.sets(st.sampled_from(S2), min_size=1)), min_size=1, max_size=5
+        st.tuples(st.sampled_from(["sentinel-2-l2a", "naip"]), st.sets(st.sampled_from(S2), min_size=1)),
+        min_size=1,
+        max_size=5,
     ),
     bands=st.frozensets(st.sampled_from(S2)),
 )
-def test_a_scene_takes_the_entry_with_the_largest_subset_of_its_bands(offered: list[tuple[str, set[str]]], bands: frozenset[str]) -> None:
+def test_a_scene_takes_the_entry_with_the_largest_subset_of_its_bands(
+    offered: list[tuple[str, set[str]]], bands: frozenset[str]
+) -> None:
     found = read(
-        manifest(*(entry(f"m-v1-e{number}", sensor=sensor, bands=sorted(wanted)) for number, (sensor, wanted) in enumerate(offered)))
+        manifest(
+            *(
+                entry(f"m-v1-e{number}", sensor=sensor, bands=sorted(wanted))
+                for number, (sensor, wanted) in enumerate(offered)
+            )
+        )
     )
-    fitting = [number for number, (sensor, wanted) in enumerate(offered) if sensor == "sentinel-2-l2a" and wanted <= bands]
+    fitting = [
+        number for number, (sensor, wanted) in enumerate(offered) if sensor == "sentinel-2-l2a" and wanted <= bands
+    ]
     if not fitting:
         with pytest.raises(SceneError):
             found.choose(scene="x", sensor="sentinel-2-l2a", bands=bands)

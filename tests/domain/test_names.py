@@ -86,7 +86,9 @@ def test_what_opens_a_file_by_its_name(tmp_path: Path, name: str) -> None:
     """Rasterio opens a name as it is unless it had to be encoded: GDAL decodes nothing. ``Path.from_uri`` is then its way."""
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(scenes.geotiff(np.full((1, 4, 6), 7, np.uint16), crs="EPSG:32629", transform=scenes.utm_grid(), nodata=0))
+    path.write_bytes(
+        scenes.geotiff(np.full((1, 4, 6), 7, np.uint16), crs="EPSG:32629", transform=scenes.utm_grid(), nodata=0)
+    )
     uri = NAMES.of(f"s3://scenes/file{path}")
     with rasterio.open(Path.from_uri(uri)) as dataset:
         assert dataset.shape == (4, 6)

@@ -16,7 +16,9 @@ TEMPLATE = (ROOT / "template.yaml").read_text()
 PARAMETERS = re.findall(r"^  (\w+):$", TEMPLATE.partition("\nParameters:\n")[2].partition("\nRules:")[0], re.MULTILINE)
 """Of template.yaml."""
 FOREIGN = {
-    Place.CLI: re.compile(rf"\b(?:{'|'.join(PARAMETERS)})\b|\b[Ss]tack|\b[Ll]and (?:\w+ )?again|Land |land the|\bUpload|object's metadata"),
+    Place.CLI: re.compile(
+        rf"\b(?:{'|'.join(PARAMETERS)})\b|\b[Ss]tack|\b[Ll]and (?:\w+ )?again|Land |land the|\bUpload|object's metadata"
+    ),
     Place.AWS: re.compile(r"(?:\A|\s)--|command line"),
 }
 """What the messages of a place may not say."""
@@ -62,7 +64,10 @@ def test_the_messages_are_all_looked_at() -> None:
 def test_no_message_speaks_the_words_of_another_place(place: Place) -> None:
     """Of every text in the domain and its adapters, so of every SceneError and of what collect says."""
     assert {
-        f"{name}: {said}" for name, texts in TEXTS.items() for said in (words(text, place) for text in texts) if FOREIGN[place].search(said)
+        f"{name}: {said}"
+        for name, texts in TEXTS.items()
+        for said in (words(text, place) for text in texts)
+        if FOREIGN[place].search(said)
     } == set()
 
 

@@ -13,7 +13,9 @@ def test_documented_reasons_are_the_codes() -> None:
     given |= set(re.findall(r'"((?:cloud-above|request|inference|non)-[a-z-]+)" if', code))
     section = (ROOT / "docs" / "scenes.md").read_text().partition("## Why a scene")[2]
     documented = {
-        token for token in re.findall(r"`([a-z]+(?:-[a-z]+)*)`", section) if "-" in token or token in {"nodata", "rotated", "truncated"}
+        token
+        for token in re.findall(r"`([a-z]+(?:-[a-z]+)*)`", section)
+        if "-" in token or token in {"nodata", "rotated", "truncated"}
     }
     singles = {"rotated", "truncated"}
     assert given - documented == set()

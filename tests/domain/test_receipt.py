@@ -24,13 +24,18 @@ from clayline.run.receipt import (
 
 outcomes = st.one_of(
     st.just((State.WRITTEN, None)),
-    st.sampled_from(["nodata", "cloud-above-threshold", "valid-below-threshold"]).map(lambda reason: (State.SKIPPED, reason)),
+    st.sampled_from(["nodata", "cloud-above-threshold", "valid-below-threshold"]).map(
+        lambda reason: (State.SKIPPED, reason)
+    ),
     st.sampled_from(["inference-failed", "source-changed", "non-finite"]).map(lambda reason: (State.FAILED, reason)),
 )
 
 
 def chips(*given_: tuple[State, str | None]) -> list[ChipOutcome]:
-    return [ChipOutcome(uci=f"u{index}", index=index, state=state, reason=reason) for index, (state, reason) in enumerate(given_)]
+    return [
+        ChipOutcome(uci=f"u{index}", index=index, state=state, reason=reason)
+        for index, (state, reason) in enumerate(given_)
+    ]
 
 
 @given(st.lists(outcomes, max_size=40))
@@ -102,15 +107,30 @@ def test_a_receipt_comes_back_and_its_summary_has_no_chips() -> None:
     assert (summary["landed_uri"], summary["repeated"]) == ("s3://scenes/copy.json", True)
     assert summary["source_uri"] == "s3://scenes/a.json"
     assert "chips" not in summary
-    assert summary["counts"] == {"planned": 3, "written": 1, "skipped": {"nodata": 1}, "failed": {"inference-failed": 1}}
+    assert summary["counts"] == {
+        "planned": 3,
+        "written": 1,
+        "skipped": {"nodata": 1},
+        "failed": {"inference-failed": 1},
+    }
     assert summary["run"] == "f" * 32
 
 
 def test_a_scene_without_a_plan_has_a_receipt_without_chips() -> None:
     receipt = failed_receipt(
-        run="f" * 32, scene="x", source_uri="s3://scenes/x.json", reason="invalid-json", message="No.", outputs={"receipt": "s3://out/r"}
+        run="f" * 32,
+        scene="x",
+        source_uri="s3://scenes/x.json",
+        reason="invalid-json",
+        message="No.",
+        outputs={"receipt": "s3://out/r"},
     )
-    assert (receipt.status, receipt.reason, receipt.chips, receipt.source_model) == ("SceneFailed", "invalid-json", (), None)
+    assert (receipt.status, receipt.reason, receipt.chips, receipt.source_model) == (
+        "SceneFailed",
+        "invalid-json",
+        (),
+        None,
+    )
     assert receipt.counts == Counts(planned=0, written=0, skipped={}, failed={})
     assert Receipt.model_validate_json(receipt.model_dump_json()) == receipt
 

@@ -18,14 +18,23 @@ both = pytest.mark.parametrize("deliver", [raw, envelope])
 @both
 def test_success(deliver: Callable[[Any], str]) -> None:
     assert parse_result(deliver(notification()), work_bucket=BUCKET) == BatchResult(
-        run=RUN, batch="b00042", attempt=1, status="succeeded", output=f"s3://work/responses/{identity('b00042', 1)}.out"
+        run=RUN,
+        batch="b00042",
+        attempt=1,
+        status="succeeded",
+        output=f"s3://work/responses/{identity('b00042', 1)}.out",
     )
 
 
 @both
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [("Failed", "inference-failed"), ("Expired", "request-expired"), ("Stopped", "inference-failed"), ("completed", "inference-failed")],
+    [
+        ("Failed", "inference-failed"),
+        ("Expired", "request-expired"),
+        ("Stopped", "inference-failed"),
+        ("completed", "inference-failed"),
+    ],
 )
 def test_anything_but_completed_is_a_failure(deliver: Callable[[Any], str], status: str, reason: str) -> None:
     found = parse_result(deliver(notification(status, attempt=2)), work_bucket=BUCKET)
@@ -219,7 +228,9 @@ def test_noise_is_unknown(body: str) -> None:
     wrapped=st.booleans(),
 )
 @example(status="Failed", path="kind", value={}, wrapped=False)
-def test_a_notification_with_one_value_changed_is_read_or_unknown(status: str, path: str, value: object, *, wrapped: bool) -> None:
+def test_a_notification_with_one_value_changed_is_read_or_unknown(
+    status: str, path: str, value: object, *, wrapped: bool
+) -> None:
     content = notification(status)
     owner, _, name = path.rpartition(".")
     (content.setdefault(owner, {}) if owner else content)[name] = value

@@ -49,7 +49,9 @@ def test_a_run_is_32_hex_of_sha256_over_what_docs_say() -> None:
 
 
 def test_the_order_of_assets_and_options_is_nothing() -> None:
-    turned: dict[str, Any] = {name: dict(reversed(value.items())) if isinstance(value, dict) else value for name, value in RUN.items()}
+    turned: dict[str, Any] = {
+        name: dict(reversed(value.items())) if isinstance(value, dict) else value for name, value in RUN.items()
+    }
     assert run_id(**turned) == run_id(**RUN)
 
 
@@ -84,7 +86,9 @@ def test_runs_are_equal_exactly_when_their_assets_are(first: dict[str, str], sec
 
 
 @given(collection=st.none() | texts, item=texts.filter(bool), uri=texts, other=texts)
-def test_an_item_is_its_collection_and_id_wherever_it_lies(collection: str | None, item: str, uri: str, other: str) -> None:
+def test_an_item_is_its_collection_and_id_wherever_it_lies(
+    collection: str | None, item: str, uri: str, other: str
+) -> None:
     found = scene_hash(collection=collection, item=item, uri=uri)
     assert re.fullmatch("[0-9a-f]{12}", found)
     assert found == scene_hash(collection=collection, item=item, uri=other)
@@ -94,7 +98,9 @@ def test_an_item_is_its_collection_and_id_wherever_it_lies(collection: str | Non
 
 @given(uri=texts, other=texts)
 def test_a_cog_is_its_uri(uri: str, other: str) -> None:
-    assert (scene_hash(collection=None, item=None, uri=uri) == scene_hash(collection=None, item=None, uri=other)) == (uri == other)
+    assert (scene_hash(collection=None, item=None, uri=uri) == scene_hash(collection=None, item=None, uri=other)) == (
+        uri == other
+    )
 
 
 def test_neighbouring_scenes_and_sensors_have_hashes_of_their_own() -> None:
@@ -107,11 +113,18 @@ def test_neighbouring_scenes_and_sensors_have_hashes_of_their_own() -> None:
         ("sentinel-2-c1-l2a", "S2A_32UQD_20240601_0_L2A"),
         (None, "S2A"),
     ]
-    assert len({scene_hash(collection=collection, item=item, uri="s3://b/k") for collection, item in names}) == len(names)
+    assert len({scene_hash(collection=collection, item=item, uri="s3://b/k") for collection, item in names}) == len(
+        names
+    )
 
 
 def test_an_attempt_has_an_identity_of_its_own() -> None:
-    every = {inference_id(run=run, batch=f"b{batch:05d}", attempt=attempt) for run in "ab" for batch in range(20) for attempt in (1, 2, 11)}
+    every = {
+        inference_id(run=run, batch=f"b{batch:05d}", attempt=attempt)
+        for run in "ab"
+        for batch in range(20)
+        for attempt in (1, 2, 11)
+    }
     assert len(every) == 2 * 20 * 3
     assert all(re.fullmatch("[0-9a-f]{40}", identity) for identity in every)
     assert inference_id(run="a", batch="b00001", attempt=1) == inference_id(run="a", batch="b00001", attempt=1)
@@ -170,7 +183,8 @@ def test_a_uri_splits_into_bucket_and_raw_key(bucket: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "https://bucket/key", "bucket/key", "S3://b/k", "None"]
+    "uri",
+    ["", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "https://bucket/key", "bucket/key", "S3://b/k", "None"],
 )
 def test_anything_else_is_no_s3_uri(uri: str) -> None:
     with pytest.raises(ValueError, match="not an s3://bucket/key URI"):

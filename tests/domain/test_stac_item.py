@@ -45,7 +45,9 @@ def test_what_is_not_opened_may_point_anywhere() -> None:
         "thumbnail": asset("https://example.com/t.jpg", type="image/jpeg"),
         "info": asset("file:///etc/passwd", type="application/json"),
     }
-    assert list(files(read(item({**elsewhere, "aot": asset("/vsicurl/http://x/a.tif"), "red": asset("./B04.tif")})))) == ["red"]
+    assert list(
+        files(read(item({**elsewhere, "aot": asset("/vsicurl/http://x/a.tif"), "red": asset("./B04.tif")})))
+    ) == ["red"]
 
 
 def test_jp2_twins_are_no_bands() -> None:
@@ -57,7 +59,11 @@ def test_jp2_twins_are_no_bands() -> None:
     assert files(read(item(assets))) == {"red": ("B04.tif", 1)}
 
 
-COMPOSITE = [{"name": "red", "common_name": "red"}, {"name": "green", "common_name": "green"}, {"name": "blue", "common_name": "blue"}]
+COMPOSITE = [
+    {"name": "red", "common_name": "red"},
+    {"name": "green", "common_name": "green"},
+    {"name": "blue", "common_name": "blue"},
+]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,13 @@ def test_a_composite_is_no_source_of_bands_that_have_files(key: str, changes: di
 @pytest.mark.parametrize(
     "field",
     [
-        {"eo:bands": [{"name": "B04", "common_name": "red"}, {"name": "B01", "common_name": "coastal"}, {"name": "B08"}]},
+        {
+            "eo:bands": [
+                {"name": "B04", "common_name": "red"},
+                {"name": "B01", "common_name": "coastal"},
+                {"name": "B08"},
+            ]
+        },
         {"eo:bands": [{"name": "one", "common_name": "red"}, {"name": "two"}, {"common_name": "nir"}]},
         {"bands": [{"name": "red"}, {"name": "other"}, {"name": "x", "eo:common_name": "nir"}]},
     ],
@@ -126,7 +138,9 @@ def test_what_may_be_a_band(changes: dict[str, Any], *, is_band: bool) -> None:
     assert ("red" in files(found)) is is_band
 
 
-@pytest.mark.parametrize("assets", [{}, {"red": None}, {"red": "./B04.tif"}, {"mtl": asset("./MTL.json", type="application/json")}])
+@pytest.mark.parametrize(
+    "assets", [{}, {"red": None}, {"red": "./B04.tif"}, {"mtl": asset("./MTL.json", type="application/json")}]
+)
 def test_an_item_without_bands_says_what_it_has(assets: dict[str, Any]) -> None:
     with pytest.raises(SceneError, match="S2A_32UQD_20240601_0_L2A: none of its assets") as caught:
         read(item(assets))
@@ -140,7 +154,9 @@ def test_an_unknown_collection_says_which_are_known(collection: Any) -> None:
     assert caught.value.reason == "unknown-product"
 
 
-@pytest.mark.parametrize("change", [{"id": ""}, {"id": 5}, {"id": None}, {"id": "x" * 513}, {"properties": None}, {"properties": []}])
+@pytest.mark.parametrize(
+    "change", [{"id": ""}, {"id": 5}, {"id": None}, {"id": "x" * 513}, {"properties": None}, {"properties": []}]
+)
 def test_an_item_without_id_or_properties_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SceneError, match=re.escape(BASE)) as caught:
         read(item({"red": asset("./B04.tif")}) | change)
@@ -164,7 +180,11 @@ def test_invalid_json_is_the_scenes_error(body: bytes) -> None:
         ({"mgrs:utm_zone": 5, "mgrs:latitude_band": "V", "mgrs:grid_square": "PJ"}, "x", "05VPJ"),
         ({"mgrs:utm_zone": "32", "mgrs:latitude_band": "U", "mgrs:grid_square": "QD"}, "x", "32UQD"),
         ({"grid:code": "MGRS-32UQD", "s2:mgrs_tile": "01CCV"}, "S2A_29RKH_0", "32UQD"),
-        ({"s2:mgrs_tile": "32UQD", "mgrs:utm_zone": 5, "mgrs:latitude_band": "V", "mgrs:grid_square": "PJ"}, "x", "32UQD"),
+        (
+            {"s2:mgrs_tile": "32UQD", "mgrs:utm_zone": 5, "mgrs:latitude_band": "V", "mgrs:grid_square": "PJ"},
+            "x",
+            "32UQD",
+        ),
         ({}, "S2A_32UQD_20240601_0_L2A", "32UQD"),
         ({}, "S2A_5VPJ_20200817_0_L2A", "05VPJ"),
         ({}, "S2B_MSIL2A_20240601T103031_N0510_R108_T32UQD_20240601T140000", "32UQD"),
@@ -187,7 +207,10 @@ def test_a_garbled_zone_is_read_and_left_to_the_grid_to_refuse(zone: object) -> 
 
 
 def test_landsat_has_no_tile_and_no_mask() -> None:
-    assets = {name: asset(f"./{name}.TIF") for name in LANDSAT.values()} | {"scl": asset("./SCL.tif"), "qa_pixel": asset("./QA.TIF")}
+    assets = {name: asset(f"./{name}.TIF") for name in LANDSAT.values()} | {
+        "scl": asset("./SCL.tif"),
+        "qa_pixel": asset("./QA.TIF"),
+    }
     found = read(item(assets, collection="landsat-c2-l2", identity="LC09_L2SP_32UQD", **{"grid:code": "MGRS-32UQD"}))
     assert (found.tile, found.mask, found.product.sensor) == (None, None, "landsat-c2l2-sr")
 
@@ -236,7 +259,10 @@ def test_usgss_item_counts_its_bands_in_numbers_and_is_read_by_its_keys(colombia
     found = read(colombia)
     prefix = "LC08_L2SP_008059_20191201_20200825_02_T1_"
     assert files(found) == {name: (f"{prefix}{number}.TIF", 1) for number, name in LANDSAT.items()}
-    assert (found.product.sensor, found.product.instrument_token(found.platform)) == ("landsat-c2l2-sr", "landsat8-oli-c2l2")
+    assert (found.product.sensor, found.product.instrument_token(found.platform)) == (
+        "landsat-c2l2-sr",
+        "landsat8-oli-c2l2",
+    )
     assert (found.tile, found.mask) == (None, None)
 
 
@@ -251,7 +277,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-hrefs = st.one_of(st.text(max_size=12), st.sampled_from(["./B04.tif", "s3://scenes/a.tif", "https://[", "//", "..", "s3://", "://"]))
+hrefs = st.one_of(
+    st.text(max_size=12), st.sampled_from(["./B04.tif", "s3://scenes/a.tif", "https://[", "//", "..", "s3://", "://"])
+)
 
 
 @settings(max_examples=300)
@@ -267,14 +295,21 @@ hrefs = st.one_of(st.text(max_size=12), st.sampled_from(["./B04.tif", "s3://scen
         ),
     ),
     properties=st.dictionaries(
-        st.sampled_from(["grid:code", "s2:mgrs_tile", "mgrs:utm_zone", "mgrs:latitude_band", "mgrs:grid_square", "platform"]), json_values
+        st.sampled_from(
+            ["grid:code", "s2:mgrs_tile", "mgrs:utm_zone", "mgrs:latitude_band", "mgrs:grid_square", "platform"]
+        ),
+        json_values,
     ),
     identity=st.one_of(st.text(max_size=8), json_values),
     collection=st.one_of(st.just("sentinel-2-l2a"), json_values),
 )
-def test_any_item_is_read_or_a_scene_error(assets: dict[str, Any], properties: dict[str, Any], identity: Any, collection: Any) -> None:
+def test_any_item_is_read_or_a_scene_error(
+    assets: dict[str, Any], properties: dict[str, Any], identity: Any, collection: Any
+) -> None:
     """An exception of another kind would come back until the dead-letter queue."""
-    content = json.loads(json.dumps(item(assets) | {"id": identity, "collection": collection, "properties": properties}))
+    content = json.loads(
+        json.dumps(item(assets) | {"id": identity, "collection": collection, "properties": properties})
+    )
     reason, bands = "", list[str]()
     try:
         bands = [band.uri for band in read(content).bands]

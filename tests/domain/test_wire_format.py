@@ -57,7 +57,9 @@ def from_both(body: bytes) -> Request | None:
     shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
     data=st.data(),
 )
-def test_a_request_comes_back_as_it_went(chips: int, dtype: str, shape: tuple[int, int, int], data: st.DataObject) -> None:
+def test_a_request_comes_back_as_it_went(
+    chips: int, dtype: str, shape: tuple[int, int, int], data: st.DataObject
+) -> None:
     pixels = data.draw(npst.arrays(dtype, (chips, *shape)))
     index = np.sort(data.draw(npst.arrays(np.int64, chips, elements=st.integers(0, 2**40), unique=True)))
     back = Request.from_bytes(Request(header=HEADER, index=index, inputs={"pixels": pixels}).to_bytes())
@@ -105,7 +107,12 @@ def test_the_request_is_the_documented_file() -> None:
         "digest": "sha256:" + "ab" * 32,
     }
     tensors = {name: (entry["dtype"], entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    assert tensors == {"index": ("I64", [3]), "pixels": ("U16", [3, 2, 8, 8]), "time": ("F32", [3, 4]), "latlon": ("F32", [3, 4])}
+    assert tensors == {
+        "index": ("I64", [3]),
+        "pixels": ("U16", [3, 2, 8, 8]),
+        "time": ("F32", [3, 4]),
+        "latlon": ("F32", [3, 4]),
+    }
     start, stop = header["pixels"]["data_offsets"]
     assert list(struct.unpack(f"<{3 * 2 * 64}H", data[start:stop])) == list(range(3 * 2 * 64))
 
@@ -146,7 +153,10 @@ def test_a_file_is_read_only_where_it_is_sliced(tmp_path: Path) -> None:
     """Chips cut off after the header was read are missed only by whoever asks for them."""
     path = tmp_path / "request"
     path.write_bytes(
-        tensor_file("request/1", {"index": np.arange(4), "pixels": np.arange(4 * 3 * 8 * 8, dtype=np.uint16).reshape(4, 3, 8, 8)})
+        tensor_file(
+            "request/1",
+            {"index": np.arange(4), "pixels": np.arange(4 * 3 * 8 * 8, dtype=np.uint16).reshape(4, 3, 8, 8)},
+        )
     )
     with path.open("r+b") as file:
         lazy = Request.from_file(file)
@@ -184,7 +194,9 @@ json_values = st.recursive(
 )
 entries = st.fixed_dictionaries(
     {
-        "dtype": st.sampled_from(["I64", "U8", "U16", "F32", "F64", "F16", "BF16", "F8_E4M3", "C64", "BOOL", "F4", "X"]),
+        "dtype": st.sampled_from(
+            ["I64", "U8", "U16", "F32", "F64", "F16", "BF16", "F8_E4M3", "C64", "BOOL", "F4", "X"]
+        ),
         "shape": st.lists(st.sampled_from([0, 1, 2, 3, 2**31, 2**63]), max_size=5),
         "data_offsets": st.sampled_from([[0, 0], [0, 8], [0, 16], [8, 0], [0, 2**63]]),
     }
@@ -216,7 +228,9 @@ metadata = st.fixed_dictionaries(
     ),
     data=st.sampled_from([b"", b"\0" * 8, b"\0" * 16, b"\xff" * 24]),
 )
-def test_any_json_for_a_header_is_read_or_refused(reader: type[Request | Response], header: object, data: bytes) -> None:
+def test_any_json_for_a_header_is_read_or_refused(
+    reader: type[Request | Response], header: object, data: bytes
+) -> None:
     read_or_refuse(reader, file_of(header, data))
 
 
@@ -226,7 +240,9 @@ def test_a_header_with_one_value_changed_is_read_or_refused(kind: str, data: st.
     header, tensors = split(BODIES[kind])
     name = data.draw(st.sampled_from(sorted(header)))
     field = data.draw(st.sampled_from(sorted(header[name])))
-    header[name][field] = data.draw(st.one_of(json_values, st.sampled_from([[3], [], [0], [3, 1], [1, 3], "I64", "U8", "F32", [0, 24]])))
+    header[name][field] = data.draw(
+        st.one_of(json_values, st.sampled_from([[3], [], [0], [3, 1], [1, 3], "I64", "U8", "F32", [0, 24]]))
+    )
     read_or_refuse(Request if kind == "request" else Response, file_of(header, tensors))
 
 
@@ -251,7 +267,9 @@ def test_a_deeply_nested_header_is_refused() -> None:
 def with_metadata(kind: str, change: dict[str, str | None]) -> bytes:
     """Give the good file with some metadata changed, or, for None, removed."""
     header, data = split(BODIES[kind])
-    header["__metadata__"] = {name: value for name, value in (header["__metadata__"] | change).items() if value is not None}
+    header["__metadata__"] = {
+        name: value for name, value in (header["__metadata__"] | change).items() if value is not None
+    }
     return file_of(header, data)
 
 
@@ -262,7 +280,9 @@ def test_metadata_may_lack_nothing(kind: str, reader: type[Request | Response], 
         reader.from_bytes(with_metadata(kind, {name: None}))
 
 
-@pytest.mark.parametrize("attempt", ["0", "-1", "+1", " 1", "1 ", "1_0", "01", "1.0", "", "x", "\u0663", "1\n", "9" * 5000])
+@pytest.mark.parametrize(
+    "attempt", ["0", "-1", "+1", " 1", "1 ", "1_0", "01", "1.0", "", "x", "\u0663", "1\n", "9" * 5000]
+)
 def test_an_attempt_is_a_decimal_from_1(attempt: str) -> None:
     with pytest.raises(WireError, match="attempt"):
         Request.from_bytes(with_metadata("request", {"attempt": attempt}))
@@ -320,7 +340,16 @@ def test_the_hand_written_files_are_good() -> None:
         {"time": np.zeros((3, 4), np.float32)},
         {"time": np.array(1.0, np.float32)},
     ],
-    ids=["wrong N", "no chip", "I32 index", "2-d index", "3-d pixels", "5-d pixels", "another N of time", "scalar time"],
+    ids=[
+        "wrong N",
+        "no chip",
+        "I32 index",
+        "2-d index",
+        "3-d pixels",
+        "5-d pixels",
+        "another N of time",
+        "scalar time",
+    ],
 )
 def test_a_request_whose_tensors_do_not_fit_is_refused(change: dict[str, np.ndarray[Any, Any]]) -> None:
     with pytest.raises(WireError):
@@ -330,7 +359,9 @@ def test_a_request_whose_tensors_do_not_fit_is_refused(change: dict[str, np.ndar
 @pytest.mark.parametrize("missing", ["index", "pixels"])
 def test_a_request_lacks_no_tensor(missing: str) -> None:
     with pytest.raises(WireError, match=missing):
-        Request.from_bytes(tensor_file("request/1", {name: tensor for name, tensor in GOOD_REQUEST.items() if name != missing}))
+        Request.from_bytes(
+            tensor_file("request/1", {name: tensor for name, tensor in GOOD_REQUEST.items() if name != missing})
+        )
 
 
 @pytest.mark.parametrize(
@@ -345,7 +376,16 @@ def test_a_request_lacks_no_tensor(missing: str) -> None:
         ({"loss": np.zeros(3, np.float32)}, "l1"),
         ({}, "l1"),
     ],
-    ids=["wrong N", "F64", "1-d", "N of status", "type of status", "loss without a name", "N of loss", "name without a loss"],
+    ids=[
+        "wrong N",
+        "F64",
+        "1-d",
+        "N of status",
+        "type of status",
+        "loss without a name",
+        "N of loss",
+        "name without a loss",
+    ],
 )
 def test_a_response_whose_tensors_do_not_fit_is_refused(change: dict[str, np.ndarray[Any, Any]], metric: str) -> None:
     with pytest.raises(WireError):

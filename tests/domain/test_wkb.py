@@ -38,7 +38,9 @@ def test_well_known_binary_is_shapelys(chips: list[list[Corner]]) -> None:
     made = footprints(np.array(chips), [str(at) for at in range(len(chips))])
     for wkb, bounds, span, corners in zip(made.wkb, made.bounds, made.spans, chips, strict=True):
         polygon = shapely.Polygon([corners[0], corners[3], corners[2], corners[1]])
-        expected = polygon if polygon.exterior.is_ccw else shapely.Polygon([corners[0], corners[1], corners[2], corners[3]])
+        expected = (
+            polygon if polygon.exterior.is_ccw else shapely.Polygon([corners[0], corners[1], corners[2], corners[3]])
+        )
         assert shapely.from_wkb(wkb).normalize() == expected.normalize()
         assert wkb in {shapely.to_wkb(expected, byte_order=1), shapely.to_wkb(shapely.reverse(polygon), byte_order=1)}
         assert shapely.from_wkb(wkb).exterior.is_ccw
@@ -66,7 +68,12 @@ def wrapped(longitude: float) -> float:
 
 @given(st.floats(170, 179.9), st.floats(-70, 70), st.floats(0.2, 5), st.floats(-0.19, 0.19))
 def test_what_crosses_the_antimeridian_is_cut_there(west: float, south: float, side: float, tilt: float) -> None:
-    unwrapped = [(west, south + side), (west + side, south + side + tilt), (west + side + tilt, south), (west + tilt, south)]
+    unwrapped = [
+        (west, south + side),
+        (west + side, south + side + tilt),
+        (west + side + tilt, south),
+        (west + tilt, south),
+    ]
     shape, bounds, cut = one([(wrapped(x), y) for x, y in unwrapped])
     whole = shapely.Polygon(unwrapped)
     parts = [

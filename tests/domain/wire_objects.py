@@ -9,14 +9,18 @@ import numpy as np
 from clayline.model.wire import BatchHeader, Request, Response
 
 RUN = "0123456789abcdef" * 2
-HEADER = BatchHeader(run=RUN, batch="b00042", attempt=3, folder="tiny-v1.0", token="tiny-v1.0-test", digest="sha256:" + "ab" * 32)
+HEADER = BatchHeader(
+    run=RUN, batch="b00042", attempt=3, folder="tiny-v1.0", token="tiny-v1.0-test", digest="sha256:" + "ab" * 32
+)
 
 
 def request(chips: int = 3) -> Request:
     values = np.arange(chips * 2 * 8 * 8, dtype=np.uint16).reshape(chips, 2, 8, 8)
     place = np.linspace(-1, 1, chips * 4, dtype=np.float32).reshape(chips, 4)
     return Request(
-        header=HEADER, index=np.arange(7, 7 + chips, dtype=np.int64), inputs={"pixels": values, "time": place, "latlon": place[::-1]}
+        header=HEADER,
+        index=np.arange(7, 7 + chips, dtype=np.int64),
+        inputs={"pixels": values, "time": place, "latlon": place[::-1]},
     )
 
 

@@ -21,7 +21,9 @@ NUDGE = 0.0000002
 
 def geoconvert(lines: list[str], *options: str) -> list[str]:
     """Give GeoConvert's answer to each line; one it refuses starts with ERROR."""
-    done = subprocess.run(["GeoConvert", *options], input="\n".join(lines) + "\n", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["GeoConvert", *options], input="\n".join(lines) + "\n", capture_output=True, text=True, check=False
+    )
     answers = done.stdout.splitlines()
     if len(answers) != len(lines):
         msg = f"GeoConvert gave {len(answers)} answers to {len(lines)} lines: {done.stderr}"
@@ -39,7 +41,9 @@ def places() -> list[tuple[str, float, float]]:
         found += [("band border", lon, edge + step) for lon in (-177.3, 3.5, 100.0) for step in around]
     for lon, lat in product((3.0, 6.0, 9.0, 12.0), (55.5, 56.5, 60.0, 63.5, 64.5)):
         found += [("Norway", lon + step, lat) for step in around]
-    for lon, lat in product((0.0, 6.0, 9.0, 12.0, 18.0, 21.0, 24.0, 30.0, 33.0, 36.0, 42.0), (71.5, 72.0, 78.0, 83.999)):
+    for lon, lat in product(
+        (0.0, 6.0, 9.0, 12.0, 18.0, 21.0, 24.0, 30.0, 33.0, 36.0, 42.0), (71.5, 72.0, 78.0, 83.999)
+    ):
         found += [("Svalbard", lon + step, lat) for step in around]
     for lon in (-180, -179.99, -77.5, -0.001, 0, 3, 102.7, 179.99):
         found += [("equator", lon, lat) for lat in (-0.000002, -NUDGE, 0.0, NUDGE, 0.000002)]
@@ -71,7 +75,12 @@ def cases() -> list[list[str]]:
     direct = geoconvert(lonlat, "-m", "-p", "6")
     millimetres = geoconvert(lonlat, "-u", "-p", "3")
     # Fifty micrometres into the millimetre, so that the decimal number's binary neighbour is truncated to the same millimetre.
-    snapped = geoconvert([" ".join(part + "05" if "." in part else part for part in line.split()) for line in millimetres], "-m", "-p", "3")
+    snapped = geoconvert(
+        [" ".join(part + "05" if "." in part else part for part in line.split()) for line in millimetres],
+        "-m",
+        "-p",
+        "3",
+    )
     corners = geoconvert(direct, "-n", "-u", "-p", "6")
     rows = []
     for index, (kind, lon, lat) in enumerate(zip(kinds, lons, lats, strict=True)):
@@ -101,7 +110,9 @@ def rows_of_squares() -> list[list[str]]:
     table = []
     for zone, band, column in keys:
         northings = {row: next(answers) for row in ROWS}
-        legal = {row: int(answer.split()[2]) // 1000 for row, answer in northings.items() if not answer.startswith("ERROR")}
+        legal = {
+            row: int(answer.split()[2]) // 1000 for row, answer in northings.items() if not answer.startswith("ERROR")
+        }
         table.append([f"{zone:02d}", band, column, " ".join(f"{row}{northing}" for row, northing in legal.items())])
     return table
 

@@ -50,11 +50,17 @@ def assert_is_on_the_ground(footprint: Footprint) -> None:
 @pytest.mark.skipif(not IRELAND.exists(), reason=f"the Irish granule is not at {IRELAND}: set CLAYLINE_SHARED")
 def test_every_chip_of_the_irish_granule_follows_from_its_identifier() -> None:
     with rasterio.open(IRELAND) as scene:
-        transform, epsg, grid = scene.transform, scene.crs.to_epsg(), ChipGrid(height=scene.height, width=scene.width, size=64)
+        transform, epsg, grid = (
+            scene.transform,
+            scene.crs.to_epsg(),
+            ChipGrid(height=scene.height, width=scene.width, size=64),
+        )
     assert uci.fits_tile("29UNU", epsg=epsg, origin_x=transform.c, origin_y=transform.f, gsd=transform.a)
     assert len(grid) == 29 * 29
     for window in grid:
-        text = uci.format(identifier(Window(tile="29UNU", row=window.row, col=window.col, size=window.size, gsd_mm=60_000)))
+        text = uci.format(
+            identifier(Window(tile="29UNU", row=window.row, col=window.col, size=window.size, gsd_mm=60_000))
+        )
         footprint = uci.footprint(text)
         top, left, side = window.row, window.col, window.size
         pixels = [(left, top), (left, top + side), (left + side, top + side), (left + side, top), (left, top)]
@@ -67,7 +73,11 @@ def test_every_chip_of_the_irish_granule_follows_from_its_identifier() -> None:
 @pytest.mark.skipif(not ITAIPU.exists(), reason=f"the Itaipu scene is not at {ITAIPU}: set CLAYLINE_SHARED")
 def test_every_centre_of_the_itaipu_scene_lies_in_its_identifiers_cell() -> None:
     with rasterio.open(ITAIPU) as scene:
-        transform, epsg, grid = scene.transform, scene.crs.to_epsg(), ChipGrid(height=scene.height, width=scene.width, size=64)
+        transform, epsg, grid = (
+            scene.transform,
+            scene.crs.to_epsg(),
+            ChipGrid(height=scene.height, width=scene.width, size=64),
+        )
     south = Transformer.from_crs(f"EPSG:{epsg}", "EPSG:32721", always_xy=True)
     texts = set()
     for window in grid:
@@ -89,7 +99,11 @@ def test_every_centre_of_the_itaipu_scene_lies_in_its_identifiers_cell() -> None
 @pytest.mark.skipif(not ITAIPU.exists(), reason=f"the Itaipu scene is not at {ITAIPU}: set CLAYLINE_SHARED")
 def test_snapping_keeps_a_centre_in_its_cell_where_a_plain_floor_does_not() -> None:
     with rasterio.open(ITAIPU) as scene:
-        transform, epsg, grid = scene.transform, scene.crs.to_epsg(), ChipGrid(height=scene.height, width=scene.width, size=64)
+        transform, epsg, grid = (
+            scene.transform,
+            scene.crs.to_epsg(),
+            ChipGrid(height=scene.height, width=scene.width, size=64),
+        )
     moved_by_floor = 0
     for window in grid:
         x, y = transform @ (window.col + window.size / 2, window.row + window.size / 2)
@@ -112,7 +126,9 @@ def test_snapping_keeps_a_centre_in_its_cell_where_a_plain_floor_does_not() -> N
     st.integers(1, 10_000),
 )
 def test_any_window_is_on_the_ground(lon: float, lat: float, row: int, col: int, size: int, gsd_mm: int) -> None:
-    footprint = uci.footprint(identifier(Window(tile=mgrs.square_of(lon, lat), row=row, col=col, size=size, gsd_mm=gsd_mm)))
+    footprint = uci.footprint(
+        identifier(Window(tile=mgrs.square_of(lon, lat), row=row, col=col, size=size, gsd_mm=gsd_mm))
+    )
     assert_is_on_the_ground(footprint)
     assert_is_within_the_map(footprint)
 
@@ -125,7 +141,9 @@ def assert_is_within_the_map(footprint: Footprint) -> None:
     assert sum(polygon.area for polygon in polygons) == pytest.approx(Polygon(footprint.lonlat).area, rel=1e-6)
 
 
-@pytest.mark.parametrize(("tile", "col"), [("60VXM", 6720), ("60HYJ", 7934), ("60HYJ", 7900), ("01VCG", 3270), ("01NAA", 6400)])
+@pytest.mark.parametrize(
+    ("tile", "col"), [("60VXM", 6720), ("60HYJ", 7934), ("60HYJ", 7900), ("01VCG", 3270), ("01NAA", 6400)]
+)
 def test_a_window_over_the_antimeridian_is_cut_there(tile: str, col: int) -> None:
     found = 0
     for row in range(0, 10_980, 915):

@@ -63,7 +63,11 @@ def test_cells_are_those_of_geographiclib(kind: str) -> None:
     for case in (case for case in CASES if case["kind"] == kind):
         cell = mgrs.parse(case["finest"])
         zone = (f"{cell.zone:02d}" if cell.zone else "") + "sn"[cell.north]
-        assert (zone, f"{cell.easting:.6f}", f"{cell.northing:.6f}") == (case["zone"], case["easting"], case["northing"]), case
+        assert (zone, f"{cell.easting:.6f}", f"{cell.northing:.6f}") == (
+            case["zone"],
+            case["easting"],
+            case["northing"],
+        ), case
         assert (cell.size, cell.digits) == (1e-6, 11)
 
 
@@ -101,7 +105,9 @@ def test_references_are_those_of_the_mgrs_package(zone: int, easting: int, from_
     # A quarter of a metre into the cell: a longitude that is rounded changes nothing. The package is wrong at 84 N and 80 S: those cases
     # are GeographicLib's above.
     north = from_equator >= 0
-    position = Utm(zone=zone, north=north, easting=easting + 0.25, northing=from_equator + 0.25 + (0 if north else 10_000_000))
+    position = Utm(
+        zone=zone, north=north, easting=easting + 0.25, northing=from_equator + 0.25 + (0 if north else 10_000_000)
+    )
     lon, lat = to_lonlat(position.epsg).transform(position.easting, position.northing)
     assert mgrs.from_utm(position, digits) == nga.MGRS().toMGRS(lat, lon, MGRSPrecision=digits)
 
@@ -128,7 +134,9 @@ def test_fewer_digits_are_a_prefix_of_more(lon: float, lat: float) -> None:
     assert mgrs.square_of(lon, lat) == letters
 
 
-@pytest.mark.parametrize(("lat", "band", "northing"), [(-1e-9, "N", "00000000"), (0.0, "N", "00000000"), (-1e-8, "M", "99999999")])
+@pytest.mark.parametrize(
+    ("lat", "band", "northing"), [(-1e-9, "N", "00000000"), (0.0, "N", "00000000"), (-1e-8, "M", "99999999")]
+)
 def test_within_half_a_millimetre_of_the_equator_is_on_it(lat: float, band: str, northing: str) -> None:
     reference = mgrs.from_lonlat(9.5, lat, 8)
     assert (reference[2], reference[-8:]) == (band, northing)
@@ -146,7 +154,9 @@ def test_a_northern_zone_with_negative_northings_is_the_same_place() -> None:
 def test_a_scene_over_its_zones_border_names_the_zone_of_the_place() -> None:
     # 6.5 E, 50 N in the system of zone 31: the reference is of zone 32.
     easting, northing = to_lonlat(32631).transform(6.5, 50, direction="INVERSE")
-    assert mgrs.from_utm(Utm(zone=31, north=True, easting=easting, northing=northing), 4) == mgrs.from_lonlat(6.5, 50, 4)
+    assert mgrs.from_utm(Utm(zone=31, north=True, easting=easting, northing=northing), 4) == mgrs.from_lonlat(
+        6.5, 50, 4
+    )
     assert mgrs.from_lonlat(6.5, 50, 4).startswith("32U")
 
 

@@ -126,7 +126,9 @@ def test_any_identifier_round_trips_and_is_safe(identifier: Uci) -> None:
 
 @settings(max_examples=300)
 @given(identifiers, st.integers(0, 127), st.characters(codec="ascii"))
-def test_a_changed_character_gives_another_identifier_or_an_error(identifier: Uci, position: int, character: str) -> None:
+def test_a_changed_character_gives_another_identifier_or_an_error(
+    identifier: Uci, position: int, character: str
+) -> None:
     text = uci.format(identifier)
     position %= len(text)
     changed = text[:position] + character + text[position + 1 :]
@@ -140,7 +142,12 @@ def test_a_changed_character_gives_another_identifier_or_an_error(identifier: Uc
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.tuples(st.sampled_from(["29UNU", "32UQD", "53HMC"]), st.integers(0, 10_979), st.integers(0, 10_979), instants), min_size=2)
+    st.lists(
+        st.tuples(
+            st.sampled_from(["29UNU", "32UQD", "53HMC"]), st.integers(0, 10_979), st.integers(0, 10_979), instants
+        ),
+        min_size=2,
+    )
 )
 def test_windows_sort_by_tile_row_column_and_time(parts: list[tuple[str, int, int, Instant]]) -> None:
     def text(tile: str, row: int, col: int, time: Instant) -> str:
@@ -155,7 +162,14 @@ def test_a_chip_is_contiguous_though_sizes_and_gsds_have_no_fixed_width() -> Non
     chips = [(64, 1000), (64, 10_000), (640, 1000), (640, 10_000)]
     times = [Interval(start=date(year, 1, 1), end=date(year, 12, 31)) for year in (2019, 2024)]
     texts = sorted(
-        uci.format(Uci(location=Window(tile="32UQD", row=0, col=0, size=size, gsd_mm=gsd_mm), time=time, instrument="a", model="b-v1-c"))
+        uci.format(
+            Uci(
+                location=Window(tile="32UQD", row=0, col=0, size=size, gsd_mm=gsd_mm),
+                time=time,
+                instrument="a",
+                model="b-v1-c",
+            )
+        )
         for size, gsd_mm in chips
         for time in times
     )
@@ -175,7 +189,17 @@ def test_the_model_is_split_at_its_first_version() -> None:
 
 @pytest.mark.parametrize(
     ("gsd", "cell"),
-    [(30_000, 10), (14_030, 10), (10_000, 10), (9_999, 1), (60_000, 10), (100_000, 100), (600, 0.1), (75, 0.01), (1, 0.001)],
+    [
+        (30_000, 10),
+        (14_030, 10),
+        (10_000, 10),
+        (9_999, 1),
+        (60_000, 10),
+        (100_000, 100),
+        (600, 0.1),
+        (75, 0.01),
+        (1, 0.001),
+    ],
 )
 def test_a_points_cell_is_the_largest_one_no_larger_than_a_pixel(gsd: int, cell: float) -> None:
     point = uci.point_from_lonlat(8.5417, 47.3769, size=64, gsd_mm=gsd)
@@ -184,7 +208,9 @@ def test_a_points_cell_is_the_largest_one_no_larger_than_a_pixel(gsd: int, cell:
 
 
 def test_a_centre_on_a_cells_border_keeps_its_cell_whatever_the_noise() -> None:
-    clean = uci.point_from_utm(Utm(zone=21, north=True, easting=718_310.0, northing=-2_777_950.0), size=64, gsd_mm=30_000)
+    clean = uci.point_from_utm(
+        Utm(zone=21, north=True, easting=718_310.0, northing=-2_777_950.0), size=64, gsd_mm=30_000
+    )
     assert clean.reference == "21JYN18312205"
     for noise in (-4e-4, -1e-9, 1e-9, 4e-4):
         noisy = Utm(zone=21, north=True, easting=718_310.0 + noise, northing=-2_777_950.0 + noise)
@@ -235,7 +261,10 @@ def test_an_interval_is_of_days_in_order() -> None:
 
 
 def test_an_identifier_that_would_be_too_long_cannot_be_made() -> None:
-    location, time = Window(tile="32UQD", row=0, col=0, size=256, gsd_mm=10_000), Interval(start=date(2024, 6, 1), end=date(2024, 6, 1))
+    location, time = (
+        Window(tile="32UQD", row=0, col=0, size=256, gsd_mm=10_000),
+        Interval(start=date(2024, 6, 1), end=date(2024, 6, 1)),
+    )
     fixed = len(f"{location}_{time}_s2_clay-v1-")
     longest = Uci(location=location, time=time, instrument="s2", model="clay-v1-" + "a" * (128 - fixed))
     assert len(uci.format(longest)) == 128

@@ -51,9 +51,16 @@ def test_any_zone_within_nine_degrees_projects_as_proj_does(zone: int, away: flo
 
 
 @settings(max_examples=500)
-@given(zone=st.integers(1, 60), north=st.booleans(), easting=st.floats(100_000, 900_000), from_equator=st.floats(-9_300_000, 9_300_000))
+@given(
+    zone=st.integers(1, 60),
+    north=st.booleans(),
+    easting=st.floats(100_000, 900_000),
+    from_equator=st.floats(-9_300_000, 9_300_000),
+)
 @example(zone=21, north=True, easting=717_345.0, from_equator=-2_776_995.0)
-def test_inverse_agrees_with_proj_on_both_sides_of_the_equator(*, zone: int, north: bool, easting: float, from_equator: float) -> None:
+def test_inverse_agrees_with_proj_on_both_sides_of_the_equator(
+    *, zone: int, north: bool, easting: float, from_equator: float
+) -> None:
     position = Utm(zone=zone, north=north, easting=easting, northing=from_equator + (0 if north else 10_000_000))
     lon, lat = utm.inverse(position)
     expected = to_projected(position.epsg).transform(position.easting, position.northing, direction="INVERSE")
@@ -145,7 +152,15 @@ def test_coordinates_out_of_reach_are_refused(position: Utm) -> None:
 
 @pytest.mark.parametrize(
     ("epsg", "zone", "north"),
-    [(32601, 1, True), (32660, 60, True), (32701, 1, False), (32760, 60, False), (5041, 0, True), (32661, 0, True), (5042, 0, False)],
+    [
+        (32601, 1, True),
+        (32660, 60, True),
+        (32701, 1, False),
+        (32760, 60, False),
+        (5041, 0, True),
+        (32661, 0, True),
+        (5042, 0, False),
+    ],
 )
 def test_a_system_is_known_by_its_epsg_code(*, epsg: int, zone: int, north: bool) -> None:
     position = utm.from_epsg(epsg, 1.0, 2.0)

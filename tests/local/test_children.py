@@ -43,7 +43,9 @@ def test_a_moto_that_ends_as_it_starts_is_said_with_its_log(tmp_path: Path, monk
     assert log.read_text() == "no moto today\n"
 
 
-def test_nothing_of_the_users_own_aws_and_no_proxy_comes_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_users_own_aws_and_no_proxy_comes_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Profiles that are not there, files that cannot be read, a proxy that leads nowhere: here, and in a child."""
     (tmp_path / "broken").write_text("[broken")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
@@ -57,7 +59,9 @@ def test_nothing_of_the_users_own_aws_and_no_proxy_comes_between(tmp_path: Path,
         server.client("sqs").create_queue(QueueName="here")
         environment = child_environment(server.environment(), {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION})
         program = "import boto3; print(boto3.client('sqs').list_queues()['QueueUrls'][0])"
-        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
     assert done.stdout.strip().endswith("/here")
 
 
@@ -65,7 +69,9 @@ def test_nothing_of_the_users_own_aws_and_no_proxy_comes_between(tmp_path: Path,
     ("given", "expected"),
     [("", "127.0.0.1,localhost"), ("intranet", "intranet,127.0.0.1,localhost"), ("*", "*")],
 )
-def test_what_the_user_reaches_without_a_proxy_stays_so(monkeypatch: pytest.MonkeyPatch, given: str, expected: str) -> None:
+def test_what_the_user_reaches_without_a_proxy_stays_so(
+    monkeypatch: pytest.MonkeyPatch, given: str, expected: str
+) -> None:
     monkeypatch.delenv("no_proxy")
     monkeypatch.setenv("NO_PROXY", given)
     assert child_environment()["no_proxy"] == child_environment()["NO_PROXY"] == expected
@@ -78,7 +84,9 @@ def test_two_motos_at_a_time_are_two() -> None:
         assert len(one.client("sqs").list_queues()["QueueUrls"]) == 1
 
 
-def test_the_model_server_is_found_by_its_log_whatever_level_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_server_is_found_by_its_log_whatever_level_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CLAYLINE_LOG_LEVEL", "ERROR")
     monkeypatch.setenv("CLAYLINE_PORT", "1")
     folder = ModelFolder.read(build_model_folder(tmp_path / "models"))

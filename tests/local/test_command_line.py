@@ -28,7 +28,18 @@ from clayline_local.keep import Kept
 from clayline_local.session import Session
 from clayline_local.template import TEMPLATE
 
-HEAVY = {"numpy", "boto3", "botocore", "rasterio", "pyarrow", "pydantic", "moto", "matplotlib", "samtranslator", "onnxruntime"}
+HEAVY = {
+    "numpy",
+    "boto3",
+    "botocore",
+    "rasterio",
+    "pyarrow",
+    "pydantic",
+    "moto",
+    "matplotlib",
+    "samtranslator",
+    "onnxruntime",
+}
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> Path:
@@ -108,11 +119,19 @@ def test_scenes_and_folders_share_a_session_and_each_has_its_answer(
     assert len(list(out.rglob("*.parquet"))) == 1
 
     # The same again: one is there, one is refused again; a line of JSON each, and nothing else on standard output.
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "logs" not in path.parts and path.suffix != ".json"}
+    before = {
+        path: path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file() and "logs" not in path.parts and path.suffix != ".json"
+    }
     assert main(["embed", str(tmp_path / "bad"), str(good), "--out", str(out), "--json", "--quiet"]) == 1
     told = capsys.readouterr()
     refused, there = (json.loads(line) for line in told.out.splitlines())
-    assert (refused["status"], refused["exit_status"], refused["event"]["reason"]) == ("SceneFailed", 1, "asset-missing")
+    assert (refused["status"], refused["exit_status"], refused["event"]["reason"]) == (
+        "SceneFailed",
+        1,
+        "asset-missing",
+    )
     assert (there["status"], there["exit_status"], there["already_there"]) == ("SceneEmbedded", 0, True)
     assert Path(there["files"]["parquet"]).is_file()
     assert told.err == ""
@@ -196,7 +215,13 @@ def test_an_out_that_cannot_be_written_is_a_usage_error(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["embed", "--help"], ["--version"], ["embed", "x.tif", "--out", "o", "--boa", "maybe"], ["embed", "x.tif", "--out", "o"]],
+    [
+        ["--help"],
+        ["embed", "--help"],
+        ["--version"],
+        ["embed", "x.tif", "--out", "o", "--boa", "maybe"],
+        ["embed", "x.tif", "--out", "o"],
+    ],
 )
 def test_help_and_mistakes_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     """What makes them slow is imports; how long a machine takes is its own matter."""
@@ -212,7 +237,9 @@ sys.exit(status)
 """
     path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("local", "layers/clayline"))
     environment = {"PATH": os.defpath, "PYTHONPATH": path}
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.splitlines()[-1].strip() == "loaded:"
     assert done.returncode == (0 if arguments[-1].startswith("--") else 2)
 
@@ -242,12 +269,23 @@ def _actions() -> Iterator[argparse.Action]:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/disk"), "No space left on device (/full/disk). Check space"),
-        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/shut"), "Permission denied (/shut). Check the permissions"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/disk"),
+            "No space left on device (/full/disk). Check space",
+        ),
+        (
+            PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/shut"),
+            "Permission denied (/shut). Check the permissions",
+        ),
     ],
 )
 def test_what_the_machine_refuses_is_a_sentence(
-    tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+    tmp_path: Path,
+    sample: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    said: str,
 ) -> None:
     item = _write(tmp_path / "scene", landsat(sample, height=64, width=64))
 
@@ -288,7 +326,11 @@ def test_a_pipe_that_closes_is_no_traceback(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_mistake_of_ours_is_no_failed_chip(
-    tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    sample: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An uncaught error would exit with 1, which says that chips failed."""
     item = _write(tmp_path / "scene", landsat(sample, height=64, width=64))

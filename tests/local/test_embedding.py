@@ -69,12 +69,16 @@ def _embedding(tmp_path: Path, session: Any, *arguments: str) -> _Embedding:
 def _drawable(tmp_path: Path, item: Path) -> Answering:
     """What a run would leave, with the bands of the scene in it."""
     session = Answering(tmp_path / "x.parquet")
-    assets = [{"band": band, "uri": (item.parent / f"{file}.tif").as_uri(), "file_band": 1} for band, file in BANDS.items()]
+    assets = [
+        {"band": band, "uri": (item.parent / f"{file}.tif").as_uri(), "file_band": 1} for band, file in BANDS.items()
+    ]
     session.files["metadata"].write_text(json.dumps({"clayline": {"source": {"assets": assets}}}))
     return session
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TransientError("B2.tif cannot be read")])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TransientError("B2.tif cannot be read")]
+)
 def test_a_picture_that_cannot_be_drawn_takes_nothing_away(
     tmp_path: Path, item: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -99,7 +103,9 @@ def test_a_picture_that_is_there_is_left(tmp_path: Path, item: Path, monkeypatch
     assert "picture" not in outcome.files
 
 
-def test_a_scene_that_cannot_be_made_ready_keeps_no_other_from_it_and_a_lost_cloud_keeps_all(tmp_path: Path, item: Path) -> None:
+def test_a_scene_that_cannot_be_made_ready_keeps_no_other_from_it_and_a_lost_cloud_keeps_all(
+    tmp_path: Path, item: Path
+) -> None:
     session = _drawable(tmp_path, item)
     gone, there = _embedding(tmp_path, session).run([str(tmp_path / "gone.tif"), str(item)])
     assert (gone.status, gone.exit_status, there.exit_status, exit_status([gone, there])) == ("NotRun", 2, 0, 2)

@@ -27,7 +27,9 @@ from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 CASES = read_cases()
 BUCKET = "clayline-scenesbucket"
 STALE = f"events/ are not of this scene and this model folder any more; `{REGENERATE}` makes them again"
-needs_emulator = pytest.mark.skipif(not SAM_ENVIRONMENT.is_dir(), reason="needs AWS's emulator in .venv-sam; `make setup-sam` makes it")
+needs_emulator = pytest.mark.skipif(
+    not SAM_ENVIRONMENT.is_dir(), reason="needs AWS's emulator in .venv-sam; `make setup-sam` makes it"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,9 @@ def test_an_event_has_its_expected_outcome(runner: EventRunner, name: str) -> No
 def test_an_outcome_that_is_not_the_expected_one_is_told(cloud: tuple[Session, EmulatorHost]) -> None:
     case = CASES["settle-unknown-run"]
     hopes = {"messages": {"SettledQueue": {"count": 1}}, "ledger": [{"pk": "run#nobody"}], "objects": {"s3://*/x": 1}}
-    hopeful = Case(name=case.name, event=case.event, expected=case.expected.model_validate({**case.expected.model_dump(), **hopes}))
+    hopeful = Case(
+        name=case.name, event=case.event, expected=case.expected.model_validate({**case.expected.model_dump(), **hopes})
+    )
     outcome = EventRunner(*cloud, {case.name: hopeful}).run(case.name)
     assert sorted(difference.split()[0] for difference in outcome.differences) == ["0", "SettledQueue", "no"]
     assert conclude([outcome]) == 1
@@ -125,7 +129,9 @@ def test_landed_objects_are_those_of_the_repository() -> None:
 def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
     """docs/architecture.md, Identity, spelled out once more."""
     entry = next(
-        entry for entry in json.loads((STARTER / "manifest.json").read_bytes())["entries"] if entry["token"] == "starter-v1.0-l1-rgb"
+        entry
+        for entry in json.loads((STARTER / "manifest.json").read_bytes())["entries"]
+        if entry["token"] == "starter-v1.0-l1-rgb"
     )
     name = json.dumps({"collection": "landsat-c1-l1", "item": SCENE.stem}, sort_keys=True, separators=(",", ":"))
     identity = {
@@ -140,7 +146,8 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
         "predecessor": None,
         "source": etag(SCENE.read_bytes()),
         "assets": {
-            f"s3://{BUCKET}/{SCENE.stem}/{band}.tif": etag((SCENE.parent / f"{band}.tif").read_bytes()) for band in ("B2", "B3", "B4")
+            f"s3://{BUCKET}/{SCENE.stem}/{band}.tif": etag((SCENE.parent / f"{band}.tif").read_bytes())
+            for band in ("B2", "B3", "B4")
         },
         "token": entry["token"],
         "digest": entry["digest"],
@@ -162,7 +169,17 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
 def test_s3_events_have_the_shape_that_aws_documents() -> None:
     """Amazon S3 User Guide, EventBridge event message structure; version-id is there for versioned buckets only."""
     for event in landings().values():
-        assert set(event) == {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
+        assert set(event) == {
+            "version",
+            "id",
+            "detail-type",
+            "source",
+            "account",
+            "time",
+            "region",
+            "resources",
+            "detail",
+        }
         detail = event["detail"]
         assert set(detail) == {"version", "bucket", "object", "request-id", "requester", "source-ip-address", "reason"}
         assert set(detail["object"]) == {"key", "size", "etag", "sequencer"}
@@ -193,7 +210,9 @@ def test_an_event_without_an_outcome_and_an_outcome_without_an_event_are_errors(
         read_cases(tmp_path)
 
 
-@pytest.mark.parametrize(("after", "message"), [("first", "wait for each other"), ("third", "there is no events/third.json")])
+@pytest.mark.parametrize(
+    ("after", "message"), [("first", "wait for each other"), ("third", "there is no events/third.json")]
+)
 def test_an_order_that_cannot_be_is_an_error(tmp_path: Path, after: str, message: str) -> None:
     event = json.dumps({"Records": []})
     outcome = {"note": "", "function": "PlanFunction", "reply": None}

@@ -21,7 +21,9 @@ def seen(**changes: Any) -> Observed:
 
 
 def hoped(**clauses: Any) -> Expected:
-    return Expected.model_validate({"note": "", "function": "TileFunction", "reply": {"batchItemFailures": []}, **clauses})
+    return Expected.model_validate(
+        {"note": "", "function": "TileFunction", "reply": {"batchItemFailures": []}, **clauses}
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,13 +34,25 @@ def hoped(**clauses: Any) -> Expected:
         ({}, {"failed": True}, "the reply is"),
         ({}, {"messages": {"TileDlq": ["{}"]}}, "TileDlq got 1 messages, expected 0"),
         ({"messages": {"TileQueue": {"count": 2}}}, {"messages": {"TileQueue": ["{}"]}}, "got 1 messages, expected 2"),
-        ({"messages": {"TileQueue": {"count": 1, "same_as": ["next"]}}}, {"messages": {"TileQueue": ['{"b": 2, "a": 1}']}}, None),
-        ({"messages": {"TileQueue": {"count": 1, "same_as": ["next"]}}}, {"messages": {"TileQueue": ['{"a": 2}']}}, "make_events.py"),
+        (
+            {"messages": {"TileQueue": {"count": 1, "same_as": ["next"]}}},
+            {"messages": {"TileQueue": ['{"b": 2, "a": 1}']}},
+            None,
+        ),
+        (
+            {"messages": {"TileQueue": {"count": 1, "same_as": ["next"]}}},
+            {"messages": {"TileQueue": ['{"a": 2}']}},
+            "make_events.py",
+        ),
         ({"objects": {"s3://b/*/x": 2}}, {"objects": ["s3://b/1/x", "s3://b/2/x"]}, None),
         ({"objects": {"s3://b/*/x": 2}}, {"objects": ["s3://b/1/x"]}, "1 objects"),
         ({}, {"objects": ["s3://b/1/x"]}, "nobody expected it"),
         ({"ledger": [{"pk": "run#*", "stage": 3}]}, {"ledger": [{"pk": "run#1", "sk": "scene", "stage": 3}]}, None),
-        ({"ledger": [{"pk": "run#*", "stage": 3}]}, {"ledger": [{"pk": "run#1", "sk": "scene", "stage": 2}]}, "no ledger row"),
+        (
+            {"ledger": [{"pk": "run#*", "stage": 3}]},
+            {"ledger": [{"pk": "run#1", "sk": "scene", "stage": 2}]},
+            "no ledger row",
+        ),
         ({"log": [{"m": 1}, {"m": 1}]}, {"log": [{"m": 1, "n": 2}, {"m": 1}]}, None),
         ({"log": [{"m": 1}, {"m": 1}]}, {"log": [{"m": 1}, {"m": 2}]}, "no log line"),
         ({"announced": [{"source": "clayline"}]}, {"announced": []}, "announcement"),
@@ -58,7 +72,14 @@ def test_differences(clauses: dict[str, Any], observed: dict[str, Any], complain
 
 @pytest.mark.parametrize(
     ("wanted", "found", "is_so"),
-    [("a*c", "abc", True), ("a*c", "abd", False), ("a*c", 3, False), ([1], [1, 2], False), (None, 0, False), ({"a": {}}, {"a": []}, False)],
+    [
+        ("a*c", "abc", True),
+        ("a*c", "abd", False),
+        ("a*c", 3, False),
+        ([1], [1, 2], False),
+        (None, 0, False),
+        ({"a": {}}, {"a": []}, False),
+    ],
 )
 def test_is_part(wanted: object, found: object, *, is_so: bool) -> None:
     assert is_part(wanted, found) is is_so
@@ -79,7 +100,9 @@ def test_the_two_times_of_a_notification_are_not_compared() -> None:
 )
 def test_the_run_is_the_one_that_the_event_names(tmp_path: Path, body: dict[str, Any]) -> None:
     path = tmp_path / "x.expected.json"
-    path.write_text(json.dumps({"note": "", "function": "TileFunction", "reply": None, "objects": {"s3://work/plans/${run}": 1}}))
+    path.write_text(
+        json.dumps({"note": "", "function": "TileFunction", "reply": None, "objects": {"s3://work/plans/${run}": 1}})
+    )
     event = {"Records": [{"body": json.dumps(body), "md5OfBody": "f" * 32}]}
     assert Expected.read(path, event=event).objects == {f"s3://work/plans/{RUN}": 1}
     with pytest.raises(LocalCloudError, match="names 0 runs"):

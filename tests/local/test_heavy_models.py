@@ -49,7 +49,9 @@ class Gate:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.opened.set()
 
     def pass_through(self) -> None:
@@ -168,7 +170,9 @@ def test_waiting_lasts_while_the_endpoint_computes_and_ends_when_it_has_ended(
             second.opened.set()
 
     with (
-        LookedAt(clock, first, model=folder, parameters={"ChipsPerBatch": "6"}, logs=tmp_path / "logs") as running,  # 12 chips: two
+        LookedAt(
+            clock, first, model=folder, parameters={"ChipsPerBatch": "6"}, logs=tmp_path / "logs"
+        ) as running,  # 12 chips: two
         stage(str(tmp_path / "item.json"), metadata={}) as scene,
         first,
         second,

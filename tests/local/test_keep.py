@@ -118,7 +118,9 @@ def snapshot(out: Path) -> Mapping[str, tuple[bytes, int]]:
 
 def test_outputs_lie_where_they_say_and_nothing_else_is_left(out: Path) -> None:
     files = call(out, "run-a")
-    assert {kind: path.name for kind, path in files.items()} == {kind: f"21JYM_20200518_20200518_v001{end}" for kind, end in KINDS.items()}
+    assert {kind: path.name for kind, path in files.items()} == {
+        kind: f"21JYM_20200518_20200518_v001{end}" for kind, end in KINDS.items()
+    }
     detail = json.loads(files["receipt"].read_bytes())
     assert {kind: Path.from_uri(uri) for kind, uri in detail["outputs"].items()} == files
     assert files["parquet"].read_bytes() == b"vectorsparquet"
@@ -270,7 +272,9 @@ def test_a_fetch_that_was_interrupted_goes_on(out: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
-def test_a_file_system_without_links_is_no_reason_to_overwrite(out: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_links_is_no_reason_to_overwrite(
+    out: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def link(_: Path, __: Path) -> None:
         raise OSError(code, "no links here")
 
@@ -405,7 +409,9 @@ def test_the_lock_holds_between_processes_and_ends_with_them(out: Path) -> None:
         "import sys, pathlib\nfrom clayline_local.keep import Kept\n"
         "with Kept(pathlib.Path(sys.argv[1])).lock():\n    print('held', flush=True)\n    sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with Kept(out).lock(lambda _: holder.kill()):

@@ -33,7 +33,9 @@ def test_an_item_starts_a_scene_with_its_key_as_it_is(cloud: LocalCloud) -> None
 
 
 def test_a_cog_starts_a_scene_only_under_its_prefix(cloud: LocalCloud) -> None:
-    assert landed(cloud, "S2/B04.tif", "S2/thumbnail.png", "cog/scene+1.tif", "mycog/scene.tif", "S2/json") == ["cog/scene+1.tif"]
+    assert landed(cloud, "S2/B04.tif", "S2/thumbnail.png", "cog/scene+1.tif", "mycog/scene.tif", "S2/json") == [
+        "cog/scene+1.tif"
+    ]
 
 
 @pytest.mark.parametrize("bucket", ["EmbeddingsBucket", "WorkBucket", "ModelBucket"])
@@ -51,7 +53,13 @@ def test_both_topics_reach_the_result_queue_raw(cloud: LocalCloud, topic: str) -
 
 
 @pytest.mark.parametrize(
-    ("queue", "dead"), [("SceneQueue", "SceneDlq"), ("TileQueue", "TileDlq"), ("ResultQueue", "ResultDlq"), ("SettledQueue", "SettledDlq")]
+    ("queue", "dead"),
+    [
+        ("SceneQueue", "SceneDlq"),
+        ("TileQueue", "TileDlq"),
+        ("ResultQueue", "ResultDlq"),
+        ("SettledQueue", "SettledDlq"),
+    ],
 )
 def test_a_message_that_nobody_deletes_ends_in_its_dead_letter_queue(cloud: LocalCloud, queue: str, dead: str) -> None:
     sqs, url = cloud.client("sqs"), cloud.url(queue)
@@ -64,7 +72,9 @@ def test_a_message_that_nobody_deletes_ends_in_its_dead_letter_queue(cloud: Loca
 
 
 def test_queues_are_as_slow_as_the_template_says(cloud: LocalCloud) -> None:
-    answer = cloud.client("sqs").get_queue_attributes(QueueUrl=cloud.url("SettledQueue"), AttributeNames=["All"])["Attributes"]
+    answer = cloud.client("sqs").get_queue_attributes(QueueUrl=cloud.url("SettledQueue"), AttributeNames=["All"])[
+        "Attributes"
+    ]
     assert (answer["VisibilityTimeout"], answer["MessageRetentionPeriod"]) == ("5400", "1209600")
 
 
@@ -78,7 +88,10 @@ def test_the_endpoint_writes_where_its_role_may_and_tells_the_two_topics(cloud: 
     work = cloud.stack.outputs["WorkBucket"]
     assert config.endpoint_name == cloud.stack.functions()["TileFunction"].environment["CLAYLINE_ENDPOINT_NAME"]
     assert (config.output_path, config.failure_path) == (f"s3://{work}/responses", f"s3://{work}/failures")
-    assert (config.success_topic, config.error_topic) == (cloud.stack.outputs["SuccessTopic"], cloud.stack.outputs["ErrorTopic"])
+    assert (config.success_topic, config.error_topic) == (
+        cloud.stack.outputs["SuccessTopic"],
+        cloud.stack.outputs["ErrorTopic"],
+    )
     assert config.max_concurrent == 2
 
 
@@ -120,9 +133,9 @@ def test_the_server_ends_with_its_context_and_hands_over_no_real_account(monkeyp
         assert process is not None
         environment = dict(
             pair.split("=", 1)
-            for pair in subprocess.run(["cat", f"/proc/{process.pid}/environ"], capture_output=True, text=True, check=True).stdout.split(
-                "\0"
-            )
+            for pair in subprocess.run(
+                ["cat", f"/proc/{process.pid}/environ"], capture_output=True, text=True, check=True
+            ).stdout.split("\0")
             if "=" in pair
         )
         assert "AWS_PROFILE" in os.environ

@@ -27,7 +27,9 @@ def handler(event, context):
 
 pytestmark = [
     pytest.mark.pipeline,
-    pytest.mark.skipif(not SAM_ENVIRONMENT.is_dir(), reason="needs AWS's emulator in .venv-sam; `make .venv-sam` makes it"),
+    pytest.mark.skipif(
+        not SAM_ENVIRONMENT.is_dir(), reason="needs AWS's emulator in .venv-sam; `make .venv-sam` makes it"
+    ),
 ]
 
 
@@ -55,7 +57,12 @@ def test_a_reply(spec: FunctionSpec) -> None:
     assert not reply.failed
     remaining = reply.payload.pop("remaining")
     assert 0 < remaining <= 60_000
-    assert reply.payload == {"echo": {"do": "reply", "text": "ü"}, "root": str(spec.code), "name": "clayline-Probe", "given": "a b"}
+    assert reply.payload == {
+        "echo": {"do": "reply", "text": "ü"},
+        "root": str(spec.code),
+        "name": "clayline-Probe",
+        "given": "a b",
+    }
 
 
 def test_an_exception_is_a_failure_that_names_it(spec: FunctionSpec) -> None:
@@ -77,8 +84,12 @@ def test_a_runtime_that_takes_longer_than_the_functions_timeout_is_a_failure(spe
     assert reply.payload.startswith("Task timed out after 3")
 
 
-@pytest.mark.parametrize(("module", "isolated", "failed"), [("in_layer", True, False), ("numpy", True, True), ("numpy", False, False)])
-def test_isolated_sees_its_layers_and_nothing_of_this_environment(spec: FunctionSpec, module: str, *, isolated: bool, failed: bool) -> None:
+@pytest.mark.parametrize(
+    ("module", "isolated", "failed"), [("in_layer", True, False), ("numpy", True, True), ("numpy", False, False)]
+)
+def test_isolated_sees_its_layers_and_nothing_of_this_environment(
+    spec: FunctionSpec, module: str, *, isolated: bool, failed: bool
+) -> None:
     assert invoke(spec, {"do": "import", "module": module}, environment={}, isolated=isolated).failed is failed
 
 

@@ -30,7 +30,9 @@ def settle(cloud: LocalCloud) -> FunctionSpec:
     assert spec.source
     name = f"worker-{uuid.uuid4().hex}"
     cloud.client("sqs").create_queue(QueueName=name, Attributes={"VisibilityTimeout": "360"})
-    return spec.model_copy(update={"source": spec.source.model_copy(update={"arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"})})
+    return spec.model_copy(
+        update={"source": spec.source.model_copy(update={"arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"})}
+    )
 
 
 def url(cloud: LocalCloud, spec: FunctionSpec) -> str:
@@ -50,13 +52,18 @@ def left(cloud: LocalCloud, spec: FunctionSpec) -> tuple[int, int]:
     return int(answer[names[0]]), int(answer[names[1]])
 
 
-def worker(cloud: LocalCloud, spec: FunctionSpec, handler: Callable[[Mapping[str, Any], Any], Any], retry: Retry | None = None) -> Worker:
+def worker(
+    cloud: LocalCloud, spec: FunctionSpec, handler: Callable[[Mapping[str, Any], Any], Any], retry: Retry | None = None
+) -> Worker:
     return Worker(spec, handler, sqs=cloud.client("sqs"), retry=retry or Retry())
 
 
 def test_the_event_is_lambdas(cloud: LocalCloud, settle: FunctionSpec) -> None:
     seen: list[Mapping[str, Any]] = []
-    attributes = {"text": {"DataType": "String", "StringValue": "v"}, "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}}
+    attributes = {
+        "text": {"DataType": "String", "StringValue": "v"},
+        "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+    }
     send(cloud, settle, "böse", MessageAttributes=attributes)
     assert worker(cloud, settle, lambda event, _: seen.append(event)).poll_once() == 1
     (record,) = seen[0]["Records"]
@@ -158,7 +165,9 @@ def test_only_failed_messages_come_again_with_their_count(cloud: LocalCloud, set
 
     def handler(event: Mapping[str, Any], _: Any) -> dict[str, Any]:
         seen.extend((record["body"], record["attributes"]["ApproximateReceiveCount"]) for record in event["Records"])
-        return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"] if r["body"] == "bad"]}
+        return {
+            "batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"] if r["body"] == "bad"]
+        }
 
     send(cloud, settle, "good", "bad", "fine")
     polling = worker(cloud, settle, handler, Retry(failed=0))
@@ -176,7 +185,9 @@ def test_only_failed_messages_come_again_with_their_count(cloud: LocalCloud, set
         {"batchItemFailures": [{"itemIdentifier": "nobody"}]},
     ],
 )
-def test_an_answer_that_makes_no_sense_fails_the_whole_batch(cloud: LocalCloud, settle: FunctionSpec, answer: object) -> None:
+def test_an_answer_that_makes_no_sense_fails_the_whole_batch(
+    cloud: LocalCloud, settle: FunctionSpec, answer: object
+) -> None:
     send(cloud, settle, "one")
     worker(cloud, settle, lambda _, __: answer, Retry(failed=0)).poll_once()
     assert left(cloud, settle) == (1, 0)
@@ -192,9 +203,13 @@ def test_a_handler_that_raises_fails_the_whole_batch(cloud: LocalCloud, settle: 
     assert left(cloud, settle) == (0, 2)
 
 
-def test_a_failed_message_waits_for_the_queues_own_timeout_unless_told_otherwise(cloud: LocalCloud, settle: FunctionSpec) -> None:
+def test_a_failed_message_waits_for_the_queues_own_timeout_unless_told_otherwise(
+    cloud: LocalCloud, settle: FunctionSpec
+) -> None:
     send(cloud, settle, "one")
-    worker(cloud, settle, lambda event, _: {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}).poll_once()
+    worker(
+        cloud, settle, lambda event, _: {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+    ).poll_once()
     assert left(cloud, settle) == (0, 1)
 
 
@@ -227,7 +242,9 @@ def handler(event, context):
 
 def own_function(settle: FunctionSpec, folder: Path, *, sleep: float) -> FunctionSpec:
     (folder / "app.py").write_text(HANDLER)
-    return settle.model_copy(update={"code": folder, "environment": {**settle.environment, "OUT": str(folder), "SLEEP": str(sleep)}})
+    return settle.model_copy(
+        update={"code": folder, "environment": {**settle.environment, "OUT": str(folder), "SLEEP": str(sleep)}}
+    )
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -266,7 +283,11 @@ def test_a_worker_process_runs_the_function_and_ends_after_what_it_has_in_hand(
 def test_a_killed_workers_message_comes_again(cloud: LocalCloud, settle: FunctionSpec, tmp_path: Path) -> None:
     spec = own_function(settle, tmp_path, sleep=30)
     send(cloud, settle, "one")
-    options: dict[str, Any] = {"spec_folder": tmp_path, "environment": cloud.server.environment(), "retry": Retry(killed=2)}
+    options: dict[str, Any] = {
+        "spec_folder": tmp_path,
+        "environment": cloud.server.environment(),
+        "retry": Retry(killed=2),
+    }
     process = start_worker(spec, **options)
     try:
         assert wait_for(tmp_path / "one", process)["count"] == "1"

@@ -47,7 +47,9 @@ def uri(path: Path) -> str:
     return f"file://{quote(str(path), safe="/!$&'()*+,;=@~")}"
 
 
-def test_an_item_with_absolute_hrefs_and_its_files_beside_it(place: Path, session: Session, kept: Kept, sample: Path) -> None:
+def test_an_item_with_absolute_hrefs_and_its_files_beside_it(
+    place: Path, session: Session, kept: Kept, sample: Path
+) -> None:
     folder = place / "as downloaded"
     folder.mkdir()
     for key, body in landsat(sample, row=600, col=400, height=130, width=130).items():

@@ -47,11 +47,19 @@ def _scene(folder: Path, pixels: NDArray[Any], *, nodata: float | None = 0.0) ->
         "cloud_fraction": pa.nulls(count, pa.float32()),
     }
     pq.write_table(pa.table(columns), folder / "scene.parquet")
-    assets = [{"band": name, "uri": "s3://b/scene.tif", "file_band": n, "nodata": nodata, "offset": 0} for n, name in enumerate(RGB, 1)]
+    assets = [
+        {"band": name, "uri": "s3://b/scene.tif", "file_band": n, "nodata": nodata, "offset": 0}
+        for n, name in enumerate(RGB, 1)
+    ]
     grid = {"crs": "EPSG:32633", "transform": list(utm_grid())[:6], "height": SIDE, "width": SIDE, "chip_size": CHIP}
     return {
         "parquet": folder / "scene.parquet",
-        "provenance": {"source": {"id": "a scene", "assets": assets}, "sensor": "sentinel-2-l2a", "grid": grid, "model": {}},
+        "provenance": {
+            "source": {"id": "a scene", "assets": assets},
+            "sensor": "sentinel-2-l2a",
+            "grid": grid,
+            "model": {},
+        },
         "bands": [(folder / "scene.tif", number) for number in (1, 2, 3)],
         "target": folder / "scene.png",
     }
@@ -131,12 +139,22 @@ def test_a_scene_of_nothing_but_cloud_is_drawn_by_what_it_has() -> None:
 
 GROUNDS = {
     "utm": Ground(crs="EPSG:32621", transform=(30.0, 0.0, 714585.0, 0.0, -30.0, 7236615.0), height=1860, width=2041),
-    "geographic": Ground(crs="EPSG:4326", transform=(0.000178, 0.0, 13.29, 0.0, -0.000126, 60.1), height=689, width=1200),
+    "geographic": Ground(
+        crs="EPSG:4326", transform=(0.000178, 0.0, 13.29, 0.0, -0.000126, 60.1), height=689, width=1200
+    ),
     "mercator": Ground(crs="EPSG:3857", transform=(20.0, 0.0, 1.2e6, 0.0, -20.0, 8.4e6), height=900, width=900),
-    "antimeridian": Ground(crs="EPSG:32601", transform=(60.0, 0.0, 280000.0, 0.0, -60.0, 7300000.0), height=1830, width=1830),
-    "polar": Ground(crs="EPSG:3413", transform=(100.0, 0.0, -60000.0, 0.0, -100.0, -1200000.0), height=1000, width=1000),
-    "turned": Ground(crs="EPSG:3413", transform=(100.0, 0.0, 1200000.0, 0.0, -100.0, -1100000.0), height=1000, width=1000),
-    "pole": Ground(crs="EPSG:3413", transform=(1000.0, 0.0, -400000.0, 0.0, -1000.0, 500000.0), height=1000, width=1000),
+    "antimeridian": Ground(
+        crs="EPSG:32601", transform=(60.0, 0.0, 280000.0, 0.0, -60.0, 7300000.0), height=1830, width=1830
+    ),
+    "polar": Ground(
+        crs="EPSG:3413", transform=(100.0, 0.0, -60000.0, 0.0, -100.0, -1200000.0), height=1000, width=1000
+    ),
+    "turned": Ground(
+        crs="EPSG:3413", transform=(100.0, 0.0, 1200000.0, 0.0, -100.0, -1100000.0), height=1000, width=1000
+    ),
+    "pole": Ground(
+        crs="EPSG:3413", transform=(1000.0, 0.0, -400000.0, 0.0, -1000.0, 500000.0), height=1000, width=1000
+    ),
 }
 
 
@@ -180,7 +198,9 @@ def test_the_scale_bar_is_as_long_on_the_ground_as_it_says(ground: Ground) -> No
     assert 0.1 * ground.width < columns < 0.31 * ground.width
     a, _, c, _, e, f = ground.transform
     to_degrees = Transformer.from_crs(ground.crs, "OGC:CRS84", always_xy=True)
-    ends = [to_degrees.transform(c + a * (ground.width + side * columns) / 2, f + e * ground.height / 2) for side in (-1, 1)]
+    ends = [
+        to_degrees.transform(c + a * (ground.width + side * columns) / 2, f + e * ground.height / 2) for side in (-1, 1)
+    ]
     assert GEOD.inv(*ends[0], *ends[1])[2] == pytest.approx(metres, rel=1e-4)
 
 

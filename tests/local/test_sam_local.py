@@ -18,7 +18,12 @@ from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 MOTO = "http://127.0.0.1:5000"
 SEEN_BY_CONTAINERS = "http://172.17.0.1:40000"
-ENVIRONMENT = {"AWS_ENDPOINT_URL": MOTO, "AWS_S3_ENDPOINT": "127.0.0.1:5000", "AWS_ACCESS_KEY_ID": "local", "AWS_REGION": "eu-central-1"}
+ENVIRONMENT = {
+    "AWS_ENDPOINT_URL": MOTO,
+    "AWS_S3_ENDPOINT": "127.0.0.1:5000",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_REGION": "eu-central-1",
+}
 
 
 def template() -> dict[str, object]:
@@ -42,7 +47,9 @@ def test_a_container_is_told_where_the_cloud_is() -> None:
         assert len(properties["Layers"]) == len(spec.layers)
 
 
-@pytest.mark.skipif(not SAM_ENVIRONMENT.is_dir(), reason="needs the sam command line in .venv-sam; `make setup-sam` makes it")
+@pytest.mark.skipif(
+    not SAM_ENVIRONMENT.is_dir(), reason="needs the sam command line in .venv-sam; `make setup-sam` makes it"
+)
 def test_sam_finds_the_template_valid(tmp_path: Path) -> None:
     path = tmp_path / "local-invoke.json"
     path.write_text(json.dumps(template()))
@@ -77,12 +84,17 @@ def test_the_relay_passes_on_both_ways() -> None:
 
 
 def test_an_address_of_another_machine_is_an_error() -> None:
-    with pytest.raises(LocalCloudError, match=r"on 192\.0\.2\.1"), relay("192.0.2.1", MOTO):  # a documentation address, RFC 5737
+    with (
+        pytest.raises(LocalCloudError, match=r"on 192\.0\.2\.1"),
+        relay("192.0.2.1", MOTO),
+    ):  # a documentation address, RFC 5737
         pytest.fail("it listens on an address of nobody")
 
 
 @pytest.mark.parametrize(("status", "address"), [(0, "172.17.0.1"), (1, None)])
-def test_docker_counts_if_its_daemon_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, address: str | None) -> None:
+def test_docker_counts_if_its_daemon_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, address: str | None
+) -> None:
     docker = tmp_path / "docker"
     docker.write_text(f"#!/bin/sh\necho 172.17.0.1\nexit {status}\n")
     docker.chmod(0o755)

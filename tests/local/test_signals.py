@@ -13,7 +13,10 @@ from tests.pipeline.scenes import landsat
 
 from clayline_local.repository import ROOT
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are counted in /proc")]
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are counted in /proc"),
+]
 MARK = "CLAYLINE_TEST_MARK"
 PATIENCE = 120
 """Seconds: what hangs is what fails here, not what is slow."""
@@ -32,7 +35,9 @@ def _marked(mark: str) -> list[str]:
 
 
 @pytest.fixture
-def call(tmp_path: Path, sample: Path, request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+def call(
+    tmp_path: Path, sample: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
     """Start the command on a scene; gives it, the mark of its processes, and its folder for what is temporary."""
     for key, body in landsat(sample, row=600, col=400, height=640, width=640).items():
         (tmp_path / Path(key).name).write_bytes(body)
@@ -41,9 +46,21 @@ def call(tmp_path: Path, sample: Path, request: pytest.FixtureRequest) -> Iterat
     mark = f"{os.getpid()}-{request.node.name}"
     path = os.pathsep.join(str(ROOT / part) for part in ("local", "layers/clayline"))
     program = "import sys; from clayline_local.cli import command; command()"
-    command = [sys.executable, "-c", program, "embed", str(tmp_path / "item.json"), "--out", str(tmp_path / "out"), "--batch-chips", "1"]
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "embed",
+        str(tmp_path / "item.json"),
+        "--out",
+        str(tmp_path / "out"),
+        "--batch-chips",
+        "1",
+    ]
     environment = {**os.environ, MARK: mark, "TMPDIR": str(temporary), "PYTHONPATH": path}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process, mark, temporary
         finally:
@@ -66,7 +83,9 @@ def _read_until(process: subprocess.Popen[str], what: str) -> None:
         (signal.SIGINT, "ready after"),
     ],
 )
-def test_a_signal_ends_everything(call: tuple[subprocess.Popen[str], str, Path], number: signal.Signals, gate: str) -> None:
+def test_a_signal_ends_everything(
+    call: tuple[subprocess.Popen[str], str, Path], number: signal.Signals, gate: str
+) -> None:
     process, mark, temporary = call
     _read_until(process, gate)
     process.send_signal(number)

@@ -149,7 +149,9 @@ def test_files_are_matched_by_name_beside_the_item_and_in_a_named_folder(
         assert DECLARED_HREF not in assets["green"]
 
 
-@pytest.mark.parametrize("href", ["https://example.com/x/B4.TIF", "https://example.com/x/B4.tif/", "s3://private/B5.tif"])
+@pytest.mark.parametrize(
+    "href", ["https://example.com/x/B4.TIF", "https://example.com/x/B4.tif/", "s3://private/B5.tif"]
+)
 def test_an_href_that_is_nowhere_stays_as_it_is(folder: Path, href: str) -> None:
     (folder / "B4.tif").unlink()
     with_href(folder / "item.json", "red", href)
@@ -216,7 +218,9 @@ def test_links_work(folder: Path, bodies: dict[str, bytes]) -> None:
             assert scene.landing[0] == key_of(item)
 
 
-def test_a_path_with_dots_behind_a_link_is_where_it_really_leads(folder: Path, tmp_path: Path, bodies: dict[str, bytes]) -> None:
+def test_a_path_with_dots_behind_a_link_is_where_it_really_leads(
+    folder: Path, tmp_path: Path, bodies: dict[str, bytes]
+) -> None:
     far = tmp_path / "far" / "deep"
     far.mkdir(parents=True)
     (tmp_path / "link").symlink_to(far)
@@ -538,7 +542,9 @@ def test_what_a_download_brings_beside_its_item_is_no_scene(folder: Path, order:
     assert find_scenes([preview]) == [preview]  # who names a file means it
 
 
-@pytest.mark.parametrize("body", [b"II*\0", b"II*\0\xff\xff\xff\xff", b"II+\0" + b"\xff" * 12, b"MM\0*\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize(
+    "body", [b"II*\0", b"II*\0\xff\xff\xff\xff", b"II+\0" + b"\xff" * 12, b"MM\0*\0\0\0\x08\xff\xff"]
+)
 def test_a_damaged_geotiff_is_for_plan_to_refuse(folder: Path, body: bytes) -> None:
     (folder / "LC08_L2SP_x.tif").write_bytes(body)
     assert find_scenes([str(folder)]) == [str(folder / "LC08_L2SP_x.tif"), str(folder / "item.json")]

@@ -21,8 +21,31 @@ def manifest_of(folder: Path) -> Manifest:
 def unusual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one entry, of which every choice is another than the usual. Not to be changed."""
     out = tmp_path_factory.mktemp("unusual")
-    choices = ["--chip", "64", "--gsd", "0.6", "--coordinate-order", "latlon", "--hour", "acquisition", "--mask-ratio", "0.5"]
-    command = ["export", "--size", "tiny", "--loss", "--sensor", "naip", *choices, "--mask-seed", "3", "--out", str(out)]
+    choices = [
+        "--chip",
+        "64",
+        "--gsd",
+        "0.6",
+        "--coordinate-order",
+        "latlon",
+        "--hour",
+        "acquisition",
+        "--mask-ratio",
+        "0.5",
+    ]
+    command = [
+        "export",
+        "--size",
+        "tiny",
+        "--loss",
+        "--sensor",
+        "naip",
+        *choices,
+        "--mask-seed",
+        "3",
+        "--out",
+        str(out),
+    ]
     assert main(command) == 0
     return out / FOLDER
 
@@ -51,21 +74,43 @@ def test_another_sensor_is_asked_for_as_the_others_were(folder: Path, capsys: py
 
 def test_other_bands_of_a_sensor_have_its_entrys_gsd(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert add(folder, "--sensor", "naip", "--bands", "red,nir") == 0
-    assert "naip: as the folder's other entries: --chip 64 --gsd 0.6 --coordinate-order latlon" in capsys.readouterr().out
+    assert (
+        "naip: as the folder's other entries: --chip 64 --gsd 0.6 --coordinate-order latlon" in capsys.readouterr().out
+    )
     first, second = manifest_of(folder).entries
     assert second.bands == ("red", "nir")
     assert choices(second) == choices(first)
 
 
 def test_a_flag_counts_more_than_the_other_entries(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--chip", "32", "--gsd", "1", "--coordinate-order", "lonlat", "--hour", "noon", "--mask-ratio", "0.75", "--mask-seed", "0"]
+    flags = [
+        "--chip",
+        "32",
+        "--gsd",
+        "1",
+        "--coordinate-order",
+        "lonlat",
+        "--hour",
+        "noon",
+        "--mask-ratio",
+        "0.75",
+        "--mask-seed",
+        "0",
+    ]
     assert add(folder, "--sensor", "naip", *flags) == 0
     assert "as the folder's" not in capsys.readouterr().out
     assert choices(manifest_of(folder).entries[1]) == (32, 1.0, "lonlat", "noon", "masked-l1-m0.75-k1-s0")
 
 
 def test_where_entries_differ_somebody_has_to_say_which(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = {"--chip": "32", "--gsd": "1", "--coordinate-order": "lonlat", "--hour": "noon", "--mask-ratio": "0.75", "--mask-seed": "0"}
+    given = {
+        "--chip": "32",
+        "--gsd": "1",
+        "--coordinate-order": "lonlat",
+        "--hour": "noon",
+        "--mask-ratio": "0.75",
+        "--mask-seed": "0",
+    }
     assert add(folder, "--sensor", "naip", *(word for pair in given.items() for word in pair)) == 0
     first, second = manifest_of(folder).entries
     before = (folder / "manifest.json").read_bytes()
@@ -84,9 +129,29 @@ def test_where_entries_differ_somebody_has_to_say_which(folder: Path, capsys: py
 
 
 def test_a_mask_for_a_folder_without_a_loss_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "--size", "tiny", "--sensor", "sentinel-1-rtc", "--sensor", "linz", "--chip", "64", "--out", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "--size",
+                "tiny",
+                "--sensor",
+                "sentinel-1-rtc",
+                "--sensor",
+                "linz",
+                "--chip",
+                "64",
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     (folder,) = tmp_path.iterdir()
-    given = {entry["sensor"]: entry.get("decibel", "not given") for entry in json.loads((folder / "manifest.json").read_text())["entries"]}
+    given = {
+        entry["sensor"]: entry.get("decibel", "not given")
+        for entry in json.loads((folder / "manifest.json").read_text())["entries"]
+    }
     assert given == {"sentinel-1-rtc": True, "linz": "not given"}
     assert "| float32, linear power |" in (folder / "card.md").read_text()
     assert add(folder, "--sensor", "naip", "--mask-seed", "1") == 1

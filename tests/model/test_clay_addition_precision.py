@@ -53,7 +53,8 @@ def test_a_sensor_like_the_exports_own_is_added(folder: Path, tmp_path: Path) ->
 def test_a_sensor_of_far_larger_numbers_is_refused(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / folder.name)
     with pytest.raises(
-        ModelError, match=r"t-untrained-fp16-v1\.5-narrow-c64 brings numbers of .* into the trunk; .*: export the folder with this entry"
+        ModelError,
+        match=r"t-untrained-fp16-v1\.5-narrow-c64 brings numbers of .* into the trunk; .*: export the folder with this entry",
     ):
         add(copy, [shifted(0.01)], progress=lambda _: None)
     assert contents(copy) == contents(folder)

@@ -20,7 +20,9 @@ from clayline.model.manifest import read_manifest
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-model" / "bin" / "python"
 
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-model (Python 3.11): checkpoints need torch, which is only there")
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(), reason="no .venv-model (Python 3.11): checkpoints need torch, which is only there"
+)
 
 WRITER = """
 import contextlib, io, json, os, sys
@@ -117,7 +119,9 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["lightning", "bare", "encoder", "transposed"])
-def test_a_checkpoint_gives_the_graphs_of_its_weights(name: str, tried: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_checkpoint_gives_the_graphs_of_its_weights(
+    name: str, tried: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     out, said = tried
     assert said[name] == [0, ""]
     request = Request(sensor=find_sensor("naip"), chip_size=64)
@@ -128,7 +132,9 @@ def test_a_checkpoint_gives_the_graphs_of_its_weights(name: str, tried: tuple[Pa
     manifest = read_manifest((folder / "manifest.json").read_bytes(), source=name)
     assert not manifest.untrained
     assert manifest.checkpoint is not None
-    digest = subprocess.run(["sha256sum", out / f"{name}.ckpt"], capture_output=True, text=True, check=True).stdout.split()[0]
+    digest = subprocess.run(
+        ["sha256sum", out / f"{name}.ckpt"], capture_output=True, text=True, check=True
+    ).stdout.split()[0]
     assert manifest.checkpoint.model_dump(exclude_none=True) == {
         "architecture": "clay-v1.5-tiny",
         "file": f"{name}.ckpt",
@@ -144,7 +150,9 @@ def test_a_loss_takes_the_decoders_tensors(tried: tuple[Path, dict[str, Any]], t
     assert said["bare --loss"] == [0, ""]
     request = Request(sensor=find_sensor("naip"), chip_size=64, mask=Mask())
     expected = export(seeded_source("tiny", 0, loss=True), [request], tmp_path).folder
-    assert (out / "models" / "bare-loss-v1.5" / "trunk.weights").read_bytes() == (expected / "trunk.weights").read_bytes()
+    assert (out / "models" / "bare-loss-v1.5" / "trunk.weights").read_bytes() == (
+        expected / "trunk.weights"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["half", "bfloat"])
@@ -160,7 +168,11 @@ def test_narrow_tensors_are_widened(name: str, tried: tuple[Path, dict[str, Any]
     [
         (
             "missing",
-            ["tensors: encoder.patch_embedding.fclayer.l1.weight is missing (expected (128, 128))", "8 of 85 tensors", "and 3 more"],
+            [
+                "tensors: encoder.patch_embedding.fclayer.l1.weight is missing (expected (128, 128))",
+                "8 of 85 tensors",
+                "and 3 more",
+            ],
         ),
         ("shape", ["1 of 85 tensors", "layers.2.0.to_qkv.weight has shape (192, 576) (expected (576, 192))"]),
         ("integers", ["layers.2.0.to_qkv.weight is torch.int32"]),
@@ -183,7 +195,9 @@ def test_narrow_tensors_are_widened(name: str, tried: tuple[Path, dict[str, Any]
         ("absent", ["absent.ckpt"]),
     ],
 )
-def test_what_is_no_whole_clay_is_refused_by_name(name: str, messages: list[str], tried: tuple[Path, dict[str, Any]]) -> None:
+def test_what_is_no_whole_clay_is_refused_by_name(
+    name: str, messages: list[str], tried: tuple[Path, dict[str, Any]]
+) -> None:
     out, said = tried
     status, words = said[name]
     assert status == 1

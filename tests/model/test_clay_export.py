@@ -78,7 +78,13 @@ def test_the_manifest_says_what_the_graphs_were_made_for(both: Path) -> None:
     assert manifest.producer is not None
     assert {"clayline-exporter", "numpy", "onnx", "onnxruntime"} == set(manifest.producer)
     entry = manifest.entry(f"{NAME}-s2-l2a-c64-rgb")
-    assert (entry.sensor, entry.bands, entry.dtype, entry.gsd, entry.chip_size) == ("sentinel-2-l2a", S2.bands, "uint16", 10.0, 64)
+    assert (entry.sensor, entry.bands, entry.dtype, entry.gsd, entry.chip_size) == (
+        "sentinel-2-l2a",
+        S2.bands,
+        "uint16",
+        10.0,
+        64,
+    )
     assert entry.wavelengths == {"red": 0.665, "green": 0.56, "blue": 0.493}
     assert entry.normalisation == {"red": (1552.0, 1888.0), "green": (1355.0, 1757.0), "blue": (1105.0, 1809.0)}
     assert entry.options.model_dump() == {"precision": "fp32", "coordinate_order": "lonlat", "hour": "noon"}
@@ -112,7 +118,9 @@ def test_the_graphs_pass_the_checker(with_loss: Path) -> None:
     files = sorted(with_loss.glob("*.onnx"))
     assert len(files) == 4
     for file in files:
-        onnx.checker.check_model(str(file), full_check=file.name != "trunk.onnx")  # no shapes are known of com.microsoft's operators
+        onnx.checker.check_model(
+            str(file), full_check=file.name != "trunk.onnx"
+        )  # no shapes are known of com.microsoft's operators
 
 
 def test_an_export_without_a_trial_needs_neither_rasters_nor_torch() -> None:
@@ -204,8 +212,14 @@ def test_a_place_that_is_taken_otherwise_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sensor", "naip", "--name", "a-name-that-is-rather-too-long"], "the name a-name-that-is-rather-too-long-untrained must be"),
-        (["--sensor", "naip", "--name", "a-rather-long-untrained-one", "--version", "1.2.3.4.5.6.7.8", "--gsd", "2"], "a shorter --name"),
+        (
+            ["--sensor", "naip", "--name", "a-name-that-is-rather-too-long"],
+            "the name a-name-that-is-rather-too-long-untrained must be",
+        ),
+        (
+            ["--sensor", "naip", "--name", "a-rather-long-untrained-one", "--version", "1.2.3.4.5.6.7.8", "--gsd", "2"],
+            "a shorter --name",
+        ),
         (["--sensor", "naip", "--name", "Clay"], "the name Clay-untrained must be lower-case"),
         (["--sensor", "naip", "--version", "one"], "the version one must be numbers"),
         (["--sensor", "naip", "--chip", "100"], "a multiple of 8"),
@@ -231,7 +245,9 @@ def test_what_cannot_be_exported_is_refused_in_words(
     assert names_in(tmp_path) == []
 
 
-def test_the_command_line_exports_and_adds_a_users_own_sensor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_exports_and_adds_a_users_own_sensor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mine = str(ROOT / "model" / "clay" / "sensors-example.yaml")
     assert main(["export", "--size", "tiny", "--sensor", mine, "--chip", "64", "--out", str(tmp_path)]) == 0
     assert main(["add", str(tmp_path / NAME), "--sensor", mine, "--bands", "red,nir"]) == 0

@@ -47,7 +47,10 @@ def test_the_report_is_what_the_graphs_give_on_real_pixels(precision: str, sampl
     pixels = np.stack(layers)[np.newaxis]
     mine = 1 - cosines(embeddings_with_loss(folder, pixels), embeddings_with_loss(wide, pixels))[0]
     assert mine / 10 < 1 - found["real"]["cosine_min"] < mine * 10
-    assert f"| `{folder.name}-ls-c2l1-c64-rgb` | real | 2 | {found['real']['cosine_min']:.8f} |" in (folder / "card.md").read_text()
+    assert (
+        f"| `{folder.name}-ls-c2l1-c64-rgb` | real | 2 | {found['real']['cosine_min']:.8f} |"
+        in (folder / "card.md").read_text()
+    )
     assert any("chip 2 of 2" in line for line in lines)
     assert not (folder / "float32").exists()
 
@@ -81,7 +84,19 @@ def test_a_probe_is_a_geotiff_of_the_entrys_bands(
     with rasterio.open(probe, "w", **profile, transform=rasterio.transform.from_origin(5e5, 5e6, 1, 1)) as file:
         file.write(pixels)
     out = tmp_path / "out"
-    arguments = ["export", "--size", "tiny", "--sensor", "naip", "--chip", "64", "--precision", "int8", "--probe", str(probe)]
+    arguments = [
+        "export",
+        "--size",
+        "tiny",
+        "--sensor",
+        "naip",
+        "--chip",
+        "64",
+        "--precision",
+        "int8",
+        "--probe",
+        str(probe),
+    ]
     assert main([*arguments, "--out", str(out)]) == status
     said = capsys.readouterr()
     if status:

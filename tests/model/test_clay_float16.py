@@ -33,7 +33,11 @@ def embeddings(folder: Path, entry: ModelEntry, pixels: NDArray[Any]) -> NDArray
     trunk = onnxruntime.InferenceSession(str(folder / str(entry.trunk)))
     rows = []
     for chip in pixels:
-        feed = {"pixels": chip[np.newaxis], "time": np.full((1, 4), 0.5, np.float32), "latlon": np.full((1, 4), -0.5, np.float32)}
+        feed = {
+            "pixels": chip[np.newaxis],
+            "time": np.full((1, 4), 0.5, np.float32),
+            "latlon": np.full((1, 4), -0.5, np.float32),
+        }
         (tokens,) = list(stem.run(["tokens"], feed))
         rows.append(trunk.run(["embeddings"], {"tokens": tokens})[0][0])
     return np.array(rows, np.float64)
@@ -44,17 +48,24 @@ def harsh_pixels(bands: int) -> NDArray[np.uint16]:
     shape = (bands, CHIP, CHIP)
     noise = np.random.default_rng(5).integers(0, 65536, shape)
     stripes = np.where(np.arange(CHIP) % 2, 65535, 0)
-    return np.stack([np.full(shape, 65535), np.zeros(shape, np.int64), noise, np.broadcast_to(stripes, shape)]).astype(np.uint16)
+    return np.stack([np.full(shape, 65535), np.zeros(shape, np.int64), noise, np.broadcast_to(stripes, shape)]).astype(
+        np.uint16
+    )
 
 
 def opened(file: Path) -> onnxruntime.InferenceSession:
     """Load a graph so that it gives every value within it, under the name that it has there."""
     model = onnx.load(file)  # with the weights that lie beside it
     model.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for node in model.graph.node for name in node.output if name not in {"", "embeddings", "decoded"}
+        onnx.ValueInfoProto(name=name)
+        for node in model.graph.node
+        for name in node.output
+        if name not in {"", "embeddings", "decoded"}
     )
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # as written, nothing fused or cast elsewhere
+    options.graph_optimization_level = (
+        onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    )  # as written, nothing fused or cast elsewhere
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
@@ -70,16 +81,24 @@ def magnitudes(narrow: Path, wide: Path) -> dict[str, float]:
         for node in onnx.load(wide / "trunk.onnx", load_external_data=False).graph.node
         if node.op_type == "MultiHeadAttention" and node.output[0] in halves
     ]
-    names = sorted(halves & {node.name for node in trunk.get_outputs()})  # less the casts, which the float32 trunk has not
+    names = sorted(
+        halves & {node.name for node in trunk.get_outputs()}
+    )  # less the casts, which the float32 trunk has not
     found: dict[str, float] = {}
     for entry in read(wide).entries:
         pixels = harsh_pixels(len(entry.bands))
-        feed = {"pixels": pixels, "time": np.full((len(pixels), 4), 0.5, np.float32), "latlon": np.full((len(pixels), 4), -0.5, np.float32)}
+        feed = {
+            "pixels": pixels,
+            "time": np.full((len(pixels), 4), 0.5, np.float32),
+            "latlon": np.full((len(pixels), 4), -0.5, np.float32),
+        }
         stem = onnxruntime.InferenceSession(str(wide / entry.graph))
         values = dict(zip([node.name for node in stem.get_outputs()], stem.run(None, feed), strict=True))
         values |= dict(zip(names, trunk.run(names, values), strict=True))
         for name, inputs, heads in attentions:
-            query, key = (values[each].reshape(*values[each].shape[:2], heads, -1).transpose(0, 2, 1, 3) for each in inputs)
+            query, key = (
+                values[each].reshape(*values[each].shape[:2], heads, -1).transpose(0, 2, 1, 3) for each in inputs
+            )
             values[f"{name}.scores"] = query @ key.swapaxes(2, 3)
         found = {name: max(found.get(name, 0.0), float(np.abs(value).max())) for name, value in values.items()}
     return found
@@ -112,15 +131,35 @@ def test_fp16_holds_the_largest_digital_numbers(sensor: str, folders: dict[str, 
 
 
 def test_with_a_loss_no_float16_overflows_either(tmp_path: Path) -> None:
-    request, source = Request(sensor=find_sensor(UINT16[0]), chip_size=CHIP, mask=Mask()), seeded_source("tiny", 0, loss=True)
+    request, source = (
+        Request(sensor=find_sensor(UINT16[0]), chip_size=CHIP, mask=Mask()),
+        seeded_source("tiny", 0, loss=True),
+    )
     found = magnitudes(tried(source, tmp_path, request)[0], export(source, [request], tmp_path).folder)
-    assert {name.partition(".")[0] for name in found} >= {"tokens", "visible", "visible_encoding", "masked_queries", "masked", "decoder"}
+    assert {name.partition(".")[0] for name in found} >= {
+        "tokens",
+        "visible",
+        "visible_encoding",
+        "masked_queries",
+        "masked",
+        "decoder",
+    }
     assert max(found.values()) < LARGEST, found
 
 
 def test_no_float16_overflows_on_the_largest_digital_numbers(folders: dict[str, Path]) -> None:
     found = magnitudes(folders["fp16"], folders["fp32"])
-    assert {name.rpartition(".")[2] for name in found} >= {"tokens", "norm", "query", "attention", "scores", "normal", "sum", "up", "gelu"}
+    assert {name.rpartition(".")[2] for name in found} >= {
+        "tokens",
+        "norm",
+        "query",
+        "attention",
+        "scores",
+        "normal",
+        "sum",
+        "up",
+        "gelu",
+    }
     assert max(found.values()) < LARGEST, found
     # The exporter measured it as well, on other chips, to which it leaves a margin of 4: these ones stay within.
     measured = json.loads((folders["fp16"] / "metrics.json").read_text())["range"]
@@ -185,7 +224,9 @@ def test_a_residual_that_grows_stays_in_float32(tmp_path: Path) -> None:
     assert next(iter(report["accuracy"].values()))["synthetic"]["cosine_min"] >= 0.9999
 
 
-@pytest.mark.parametrize(("factor", "message"), [(1e5, "fp16 is safe up to 1.638e\\+04"), (1e7, f"cannot hold the weights {UP}")])
+@pytest.mark.parametrize(
+    ("factor", "message"), [(1e5, "fp16 is safe up to 1.638e\\+04"), (1e7, f"cannot hold the weights {UP}")]
+)
 def test_what_overflows_in_fp16_is_refused(factor: float, message: str, tmp_path: Path) -> None:
     source = seeded_source("tiny", 0, loss=False)
     weights = {**source.weights, UP: source.weights[UP] * np.float32(factor)}

@@ -41,15 +41,23 @@ def test_a_chips_vector_does_not_depend_on_its_neighbours(tmp_path: Path) -> Non
 
     with running_container(folder.parent, tmp_path / "log", "--micro-batch", "4") as container:
         together = safetensors.numpy.load(container.invoke(body(slice(None))).body)["embeddings"]
-        alone = [safetensors.numpy.load(container.invoke(body(slice(row, row + 1))).body)["embeddings"] for row in range(len(pixels))]
+        alone = [
+            safetensors.numpy.load(container.invoke(body(slice(row, row + 1))).body)["embeddings"]
+            for row in range(len(pixels))
+        ]
     np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 def reflectances(path: Path) -> Request:
     """Give a sensor of reflectances, whose stem overflows long before its pixels do: its deviations are small."""
-    bands = [{"name": name, "mean": 0.1, "std": 0.004, "wavelength": wavelength} for name, wavelength in (("red", 0.66), ("nir", 0.84))]
+    bands = [
+        {"name": name, "mean": 0.1, "std": 0.004, "wavelength": wavelength}
+        for name, wavelength in (("red", 0.66), ("nir", 0.84))
+    ]
     file = path / "own.yaml"
-    file.write_text(json.dumps({"name": "Own", "slug": "own", "gsd": 20, "dtype": "float32", "bands": bands}))  # JSON is YAML
+    file.write_text(
+        json.dumps({"name": "Own", "slug": "own", "gsd": 20, "dtype": "float32", "bands": bands})
+    )  # JSON is YAML
     return Request(sensor=find_sensor(str(file)), chip_size=CHIP)
 
 
@@ -65,7 +73,11 @@ def changed_chip(name: str, where: tuple[int | slice, ...], value: float) -> Chi
     return chip
 
 
-FINITE = {"plain": plain_chip(), "bright": changed_chip("pixels", (0, 5, 37), 1e12), "far": changed_chip("time", (1,), 1e20)}
+FINITE = {
+    "plain": plain_chip(),
+    "bright": changed_chip("pixels", (0, 5, 37), 1e12),
+    "far": changed_chip("time", (1,), 1e20),
+}
 BROKEN = {
     **{f"pixel {value}": changed_chip("pixels", (1, 5, 37), value) for value in (NAN, INFINITY, -INFINITY)},
     **{f"{name} {value}": changed_chip(name, (3,), value) for name in ("time", "latlon") for value in (NAN, INFINITY)},
@@ -78,7 +90,9 @@ def answer(folder: Path, given: list[Chip]) -> Response:
     manifest = read_manifest((folder / "manifest.json").read_bytes(), source=str(folder))
     (entry,) = manifest.entries
     loaded = load_folders(folder.parent, threads=1).find(folder=folder.name, token=entry.token, digest=entry.digest)
-    header = BatchHeader(run="0a" * 16, batch="b00001", attempt=1, folder=folder.name, token=entry.token, digest=entry.digest)
+    header = BatchHeader(
+        run="0a" * 16, batch="b00001", attempt=1, folder=folder.name, token=entry.token, digest=entry.digest
+    )
     inputs = {name: np.stack([chip[name] for chip in given]) for name in given[0]}
     together = 1 if entry.one_chip_a_run else 4  # as the server has it
     return embed(loaded, WireRequest(header=header, index=np.arange(len(given)), inputs=inputs), micro_batch=together)
@@ -90,12 +104,14 @@ def test_what_is_not_finite_fails_its_chip_only(precision: str, *, loss: bool, t
     request = reflectances(tmp_path)
     asked = Request(sensor=request.sensor, chip_size=CHIP, mask=Mask() if loss else None)
     folder = export(seeded_source("tiny", 0, loss=loss), [asked], tmp_path / "models", precision=precision).folder
-    finite = {name: chip for name, chip in FINITE.items() if precision != "fp16" or name == "plain"}  # the others overflow there
+    finite = {
+        name: chip for name, chip in FINITE.items() if precision != "fp16" or name == "plain"
+    }  # the others overflow there
     order = [name for pair in zip(BROKEN, list(finite) * len(BROKEN), strict=False) for name in pair]
     found = answer(folder, [(BROKEN | finite)[name] for name in order])
-    assert {name: int(status) for name, status in zip(order, found.status, strict=True)} == dict.fromkeys(BROKEN, 1) | dict.fromkeys(
-        finite, 0
-    )
+    assert {name: int(status) for name, status in zip(order, found.status, strict=True)} == dict.fromkeys(
+        BROKEN, 1
+    ) | dict.fromkeys(finite, 0)
     alone = {name: answer(folder, [chip]) for name, chip in finite.items()}
     for row, name in enumerate(order):
         if name in finite and precision == "int8":
@@ -119,7 +135,8 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> tuple[onnxruntime.Inferen
 
 @pytest.mark.parametrize("value", [NAN, INFINITY, -INFINITY])
 @pytest.mark.parametrize(
-    ("name", "result"), [("tokens", "embeddings"), ("visible", "decoded"), ("visible_encoding", "decoded"), ("masked_queries", "decoded")]
+    ("name", "result"),
+    [("tokens", "embeddings"), ("visible", "decoded"), ("visible_encoding", "decoded"), ("masked_queries", "decoded")],
 )
 def test_every_way_into_the_trunk_shows_what_is_not_finite(
     trunk: tuple[onnxruntime.InferenceSession, dict[str, NDArray[Any]]], name: str, result: str, value: float
@@ -127,7 +144,9 @@ def test_every_way_into_the_trunk_shows_what_is_not_finite(
     session, tokens = trunk
     assert all(np.isfinite(each).all() for each in session.run([], tokens))
     (other,) = {"embeddings", "decoded"} - {result}
-    for row, channel in itertools.product((0, 1, 7, -1), (0, 3, -1)):  # what quantising makes of a NaN depends on where it meets it
+    for row, channel in itertools.product(
+        (0, 1, 7, -1), (0, 3, -1)
+    ):  # what quantising makes of a NaN depends on where it meets it
         broken = tokens[name].copy()
         broken[0, row, channel] = value
         found, untouched = session.run([result, other], tokens | {name: broken})

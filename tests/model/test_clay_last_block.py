@@ -32,5 +32,7 @@ def test_the_class_token_is_the_whole_last_blocks(tmp_path: Path, size: str) -> 
     tokens = np.random.default_rng(5).normal(0, 1, (2, 65, shape.dim)).astype(np.float32)
     first, everything = session.run(["first", "all"], {"tokens": tokens})
     assert first.shape == (2, 1, shape.dim)
-    np.testing.assert_allclose(first[:, 0], everything[:, 0], rtol=0, atol=1e-5)  # products of one row are summed in another order
+    np.testing.assert_allclose(
+        first[:, 0], everything[:, 0], rtol=0, atol=1e-5
+    )  # products of one row are summed in another order
     assert np.abs(first[:, 0] - everything[:, 1]).max() > 0.1  # and it is that token, not just any

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.skipif(MAKE is None, reason="no make")
 
 def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run make without what a make around the tests has told its children."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
+    }
     command = [str(MAKE), "-f", str(ROOT / "Makefile"), *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
@@ -31,18 +35,38 @@ def test_every_choice_reaches_the_command_line() -> None:
         "HOUR": "acquisition",
     }
     given |= {"MASK_RATIO": "0.5", "MASK_SEED": "3", "PRECISION": "fp16", "NAME": "mine", "VERSION": "2.0"}
-    said = make("-n", "clay", *(f"{name}={value}" for name, value in given.items()), "SENSOR=naip linz", "PROBE=a.tif b.tif", "LOSS=1")
+    said = make(
+        "-n",
+        "clay",
+        *(f"{name}={value}" for name, value in given.items()),
+        "SENSOR=naip linz",
+        "PROBE=a.tif b.tif",
+        "LOSS=1",
+    )
     assert said.returncode == 0, said.stderr
     words = said.stdout.replace("\\\n", " ").split("-m clay export ")[1].split()
     flags = [word for pair in given.items() for word in (f"--{pair[0].lower().replace('_', '-')}", f'"{pair[1]}"')]
-    flags += ["--sensor", '"naip"', "--sensor", '"linz"', "--probe", '"a.tif"', "--probe", '"b.tif"', "--loss", "--out", '"models"']
+    flags += [
+        "--sensor",
+        '"naip"',
+        "--sensor",
+        '"linz"',
+        "--probe",
+        '"a.tif"',
+        "--probe",
+        '"b.tif"',
+        "--loss",
+        "--out",
+        '"models"',
+    ]
     assert sorted(words) == sorted(flags)
     assert {*itertools.pairwise(words)} >= {("--hour", '"acquisition"'), ("--gsd", '"20"')}
     assert "--loss" not in make("-n", "clay", "LOSS=0").stdout
 
 
 @pytest.mark.parametrize(
-    ("goals", "typo"), [(["clay"], "HOURS=acquisition"), (["demo"], "MODELL=x"), ([], "MODELL=x"), (["clay"], "MODEL=x")]
+    ("goals", "typo"),
+    [(["clay"], "HOURS=acquisition"), (["demo"], "MODELL=x"), ([], "MODELL=x"), (["clay"], "MODEL=x")],
 )
 def test_a_variable_that_nobody_reads_is_refused(goals: list[str], typo: str) -> None:
     said = make("-n", *goals, typo)

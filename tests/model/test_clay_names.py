@@ -25,7 +25,9 @@ def source(size: str, seed: int | None) -> Source:
     return Source(architecture=ARCHITECTURES[size], weights={}, checkpoint=checkpoint, packages=())
 
 
-def name_of(size: str, seed: int | None, *, precision: str = "fp32", loss: bool = False, name: str | None = None) -> str:
+def name_of(
+    size: str, seed: int | None, *, precision: str = "fp32", loss: bool = False, name: str | None = None
+) -> str:
     return folder_name(source(size, seed), precision=precision, loss=loss, name=name, version="1.5")
 
 
@@ -51,7 +53,9 @@ def test_choices_that_are_too_long_to_spell_out_are_hashed() -> None:
     folder = name_of("large", 0, precision="fp16", loss=True)
     choices = [*itertools.permutations(sensor.names, 3)]
     for hour, order in itertools.product(("noon", "acquisition"), ("lonlat", "all-zero")):
-        requests = [Request(sensor=sensor, bands=bands, chip_size=128, hour=hour, coordinate_order=order) for bands in choices]
+        requests = [
+            Request(sensor=sensor, bands=bands, chip_size=128, hour=hour, coordinate_order=order) for bands in choices
+        ]
         tokens = [TypeAdapter(Token).validate_python(request.token(folder)) for request in requests]
         assert len(set(tokens)) == len(tokens)
     assert re.fullmatch(rf"{re.escape(folder)}-ls-c2l1-[0-9a-f]{{6}}", tokens[0])
@@ -69,10 +73,17 @@ def test_folders_are_named_after_weights_precision_and_loss() -> None:
     assert len({name_of(size, seed) for size in ARCHITECTURES for seed in (None, 0, 1, 2)}) == 4 * len(ARCHITECTURES)
 
 
-def test_a_name_of_the_users_own_does_not_make_random_weights_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "--size", "tiny", "--name", "clay", "--sensor", "naip", "--chip", "64", "--out", str(tmp_path)]) == 0
+def test_a_name_of_the_users_own_does_not_make_random_weights_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["export", "--size", "tiny", "--name", "clay", "--sensor", "naip", "--chip", "64", "--out", str(tmp_path)])
+        == 0
+    )
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "the weights are random numbers, so the name is clay-untrained, not clay"
     (folder,) = tmp_path.iterdir()
     assert folder.name == "clay-untrained-v1.5"
-    assert [entry["token"] for entry in json.loads((folder / "manifest.json").read_text())["entries"]] == ["clay-untrained-v1.5-naip-c64"]
+    assert [entry["token"] for entry in json.loads((folder / "manifest.json").read_text())["entries"]] == [
+        "clay-untrained-v1.5-naip-c64"
+    ]

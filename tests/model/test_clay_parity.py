@@ -126,7 +126,9 @@ def test_positions_are_the_published_ones_but_for_two_frequencies(tiny: list[Lin
     for line in lines:
         assert line["holds"], line
         assert set(line["odd"]) <= set(line["rounded_otherwise"]), line
-        assert len(line["rounded_otherwise"]) <= 2, line  # of up to 254: on CPUs with AVX2 one of width 88 and one of width 504
+        assert len(line["rounded_otherwise"]) <= 2, (
+            line
+        )  # of up to 254: on CPUs with AVX2 one of width 88 and one of width 504
     (waves,) = [line for line in tiny if "waves" in line]
     assert waves["max_abs"] <= 1e-6
 
@@ -141,7 +143,9 @@ def scenes() -> list[Line]:
 @pytest.mark.parametrize("scene", ["itaipu", *ELSEWHERE])
 def test_real_scenes_through_a_checkpoint(scenes: list[Line], scene: str, precision: str) -> None:
     if scene in ELSEWHERE and not SHARED.is_dir():
-        pytest.skip(f"{scene} lies in {SHARED}, which is not here; itaipu, which comes with the repository, is compared")
+        pytest.skip(
+            f"{scene} lies in {SHARED}, which is not here; itaipu, which comes with the repository, is compared"
+        )
     (line,) = [line for line in scenes if (line["origin"], line["precision"]) == (scene, precision)]
     assert_parity([line])
     assert len(line["cosines"]) == line["chips"] == 2
@@ -152,7 +156,9 @@ def test_real_scenes_through_a_checkpoint(scenes: list[Line], scene: str, precis
 def test_users_sensors_and_other_chip_sizes(kept: tuple[Path, list[Line]]) -> None:
     exact = [line for line in kept[1] if line["matmul"] == "highest"]
     assert_parity(exact)
-    assert {(line["bands"], line["chip_size"]) for line in exact} == {(bands, chip) for bands in (1, 13, 2) for chip in (64, 128)}
+    assert {(line["bands"], line["chip_size"]) for line in exact} == {
+        (bands, chip) for bands in (1, 13, 2) for chip in (64, 128)
+    }
 
 
 def test_against_claymodel_as_it_is_shipped(kept: tuple[Path, list[Line]]) -> None:
@@ -165,7 +171,21 @@ def test_against_claymodel_as_it_is_shipped(kept: tuple[Path, list[Line]]) -> No
 
 @pytest.mark.parametrize(("size", "sensor"), [("small", "modis"), ("base", "naip")])
 def test_small_and_base(size: str, sensor: str) -> None:
-    lines = measure("--size", size, "--sensor", sensor, "--chip", "128", "--chips", "1", "--loss", "--precision", "fp32", "fp16", "int8")
+    lines = measure(
+        "--size",
+        size,
+        "--sensor",
+        sensor,
+        "--chip",
+        "128",
+        "--chips",
+        "1",
+        "--loss",
+        "--precision",
+        "fp32",
+        "fp16",
+        "int8",
+    )
     assert_parity(lines)
     assert [line["precision"] for line in lines] == ["fp32", "fp16", "int8"]
 
@@ -184,7 +204,11 @@ def large() -> list[Line]:
 )
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_large_for_two_sensors(large: list[Line], sensor: str, chip_size: int, chips: int, precision: str) -> None:
-    (line,) = [line for line in large if (line["sensor"], line["chip_size"], line["precision"]) == (sensor, chip_size, precision)]
+    (line,) = [
+        line
+        for line in large
+        if (line["sensor"], line["chip_size"], line["precision"]) == (sensor, chip_size, precision)
+    ]
     assert_parity([line])
     assert len(line["cosines"]) == line["chips"] == chips
     if precision == "int8":
@@ -196,31 +220,46 @@ def folder_of(path: Path, name: str) -> tuple[Path, Manifest]:
     return folder, read_manifest((folder / "manifest.json").read_bytes(), source=name)
 
 
-@pytest.mark.parametrize(("name", "together"), [("parity-untrained-loss-v1.5", 2), ("parity-untrained-int8-loss-v1.5", 1)])
-def test_the_server_gives_the_published_vectors_and_losses(kept: tuple[Path, list[Line]], name: str, together: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "together"), [("parity-untrained-loss-v1.5", 2), ("parity-untrained-int8-loss-v1.5", 1)]
+)
+def test_the_server_gives_the_published_vectors_and_losses(
+    kept: tuple[Path, list[Line]], name: str, together: int
+) -> None:
     folder, manifest = folder_of(kept[0], name)
     loaded = load_folders(folder.parent, threads=2)
     for entry in manifest.entries:
         answers = np.load(kept[0] / "answers" / f"{entry.token}.npz")
-        header = BatchHeader(run="0a" * 16, batch="b00001", attempt=1, folder=folder.name, token=entry.token, digest=entry.digest)
+        header = BatchHeader(
+            run="0a" * 16, batch="b00001", attempt=1, folder=folder.name, token=entry.token, digest=entry.digest
+        )
         request = Request(header=header, index=np.arange(3), inputs={each: answers[each] for each in entry.inputs})
-        response = embed(loaded.find(folder=folder.name, token=entry.token, digest=entry.digest), request, micro_batch=together)
+        response = embed(
+            loaded.find(folder=folder.name, token=entry.token, digest=entry.digest), request, micro_batch=together
+        )
         assert not response.status.any()
         assert response.loss is not None
         # int8 by vector: of thousands of numbers from weights drawn anew, one may lie further off than any limit that says much.
         if entry.options.precision == "int8":
-            assert cosines(response.embeddings.astype(np.float64), answers["embeddings"]).min() >= LEAST_COSINE["int8"], entry.token
+            assert (
+                cosines(response.embeddings.astype(np.float64), answers["embeddings"]).min() >= LEAST_COSINE["int8"]
+            ), entry.token
             np.testing.assert_allclose(response.loss, answers["losses"], rtol=1e-2)
         else:
             np.testing.assert_allclose(response.embeddings, answers["embeddings"], rtol=0, atol=1e-4)
             np.testing.assert_allclose(response.loss, answers["losses"], rtol=1e-5, atol=1e-5)
 
 
-def stem_and_trunk(kept: Path) -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession, dict[str, NDArray[Any]]]:
+def stem_and_trunk(
+    kept: Path,
+) -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession, dict[str, NDArray[Any]]]:
     folder, manifest = folder_of(kept, "parity-untrained-loss-v1.5")
     entry = manifest.entries[0]
     assert entry.trunk is not None
-    stem, trunk = (onnxruntime.InferenceSession(folder / file, providers=["CPUExecutionProvider"]) for file in (entry.graph, entry.trunk))
+    stem, trunk = (
+        onnxruntime.InferenceSession(folder / file, providers=["CPUExecutionProvider"])
+        for file in (entry.graph, entry.trunk)
+    )
     answers = np.load(kept / "answers" / f"{entry.token}.npz")
     return stem, trunk, {name: answers[name] for name in (*entry.inputs, "embeddings")}
 
@@ -231,20 +270,31 @@ def test_latitude_first_is_another_vector(kept: tuple[Path, list[Line]]) -> None
     published = feed.pop("embeddings")
     for order, same in (("lonlat", True), ("latlon", False)):
         # The chips' own places, read back from the longitude-first vectors that the comparison fed.
-        lons, lats = (np.degrees(np.arctan2(feed["latlon"][:, column], feed["latlon"][:, column + 1])) for column in (0, 2))
-        latlon = np.array([place_vector(lon, lat, order=order) for lon, lat in zip(lons, lats, strict=True)], np.float32)
+        lons, lats = (
+            np.degrees(np.arctan2(feed["latlon"][:, column], feed["latlon"][:, column + 1])) for column in (0, 2)
+        )
+        latlon = np.array(
+            [place_vector(lon, lat, order=order) for lon, lat in zip(lons, lats, strict=True)], np.float32
+        )
         given = stem.run(None, feed | {"latlon": latlon})
         values = dict(zip([node.name for node in stem.get_outputs()], given, strict=True))
         embeddings = trunk.run(["embeddings"], {node.name: values[node.name] for node in trunk.get_inputs()})[0]
         apart = np.abs(embeddings - published).max(axis=1)
-        assert (apart < 1e-4).all() if same else apart.max() > 1e-2, (order, apart)  # a drawn chip's longitude may be near its latitude
+        assert (apart < 1e-4).all() if same else apart.max() > 1e-2, (
+            order,
+            apart,
+        )  # a drawn chip's longitude may be near its latitude
 
 
-def test_time_and_place_are_added_to_the_last_channels_of_every_patch_in_their_order(kept: tuple[Path, list[Line]]) -> None:
+def test_time_and_place_are_added_to_the_last_channels_of_every_patch_in_their_order(
+    kept: tuple[Path, list[Line]],
+) -> None:
     stem, _, feed = stem_and_trunk(kept[0])
     del feed["embeddings"]
     tokens = stem.run(["tokens"], feed)[0]
-    nowhere = stem.run(["tokens"], feed | {"time": np.zeros((3, 4), np.float32), "latlon": np.zeros((3, 4), np.float32)})[0]
+    nowhere = stem.run(
+        ["tokens"], feed | {"time": np.zeros((3, 4), np.float32), "latlon": np.zeros((3, 4), np.float32)}
+    )[0]
     added = np.zeros_like(tokens)
     added[:, 1:, -8:-4], added[:, 1:, -4:] = feed["time"][:, None], feed["latlon"][:, None]
     rounding = 2 * np.spacing(np.abs(tokens).max())  # saturated chips have tokens around a thousand

@@ -17,8 +17,12 @@ def plain(side: int, dim: int, gsd: float) -> NDArray[np.float64]:
     rows = []
     for y in range(side):
         for x in range(side):
-            angles = [[each * gsd / 10000 ** (2 * (step / (count - 1)) / dim) for step in range(count)] for each in (x, y)]
-            (sin_x, cos_x), (sin_y, cos_y) = (([math.sin(a) for a in axis], [math.cos(a) for a in axis]) for axis in angles)
+            angles = [
+                [each * gsd / 10000 ** (2 * (step / (count - 1)) / dim) for step in range(count)] for each in (x, y)
+            ]
+            (sin_x, cos_x), (sin_y, cos_y) = (
+                ([math.sin(a) for a in axis], [math.cos(a) for a in axis]) for axis in angles
+            )
             rows.append(sin_x + cos_x + sin_y + cos_y)
     return np.array(rows)
 
@@ -43,4 +47,6 @@ def test_wave_frequencies_fall_from_one_to_a_ten_thousandth() -> None:
     ours = wave_frequencies(128)
     expected = [10000 ** -(step / 63) for step in range(64)]
     assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, expected, rtol=1e-6)  # float32 exponents up to 1: ln(10000) * 2**-24, and the power's own rounding
+    np.testing.assert_allclose(
+        ours, expected, rtol=1e-6
+    )  # float32 exponents up to 1: ln(10000) * 2**-24, and the power's own rounding

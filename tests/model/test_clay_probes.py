@@ -23,17 +23,37 @@ def probe(path: Path, bands: int) -> str:
 
 
 def export(out: Path, *arguments: str, bands: str = "red,green,blue", precision: str = "int8") -> int:
-    return main(["export", "--size", "tiny", "--chip", "64", "--precision", precision, "--bands", bands, "--out", str(out), *arguments])
+    return main(
+        [
+            "export",
+            "--size",
+            "tiny",
+            "--chip",
+            "64",
+            "--precision",
+            precision,
+            "--bands",
+            bands,
+            "--out",
+            str(out),
+            *arguments,
+        ]
+    )
 
 
-def test_an_entry_without_real_pixels_says_so_until_it_gets_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_entry_without_real_pixels_says_so_until_it_gets_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sensors = ["--sensor", "naip", "--sensor", "landsat-c2l1", "--sensor", "linz"]
     naip = f"{NAIP}-rgb"
     assert export(tmp_path, *sensors) == 0
     folder = tmp_path / FOLDER
     said, card = capsys.readouterr().out.splitlines(), (folder / "card.md").read_text()
     assert [line for line in said if "not measured" in line] == [f"{naip}: {UNMEASURED}", f"{LINZ}: {UNMEASURED}"]
-    assert [line for line in card.splitlines() if "not measured" in line] == [f"* `{naip}`: {UNMEASURED}.", f"* `{LINZ}`: {UNMEASURED}."]
+    assert [line for line in card.splitlines() if "not measured" in line] == [
+        f"* `{naip}`: {UNMEASURED}.",
+        f"* `{LINZ}`: {UNMEASURED}.",
+    ]
     manifest = (folder / "manifest.json").read_bytes()
     # Both probes fit both entries: each goes to the first that has none.
     assert (

@@ -19,8 +19,14 @@ from clayline.errors import ModelError
         (Request(sensor=find_sensor("naip"), bands=("blue", "green")), "naip-bg"),
         (Request(sensor=find_sensor("naip"), gsd=0.6, chip_size=128), "naip-c128-g0p6"),
         (Request(sensor=find_sensor("landsat-c2l1"), bands=("red", "green", "blue", "swir16")), "ls-c2l1-rgbs16"),
-        (Request(sensor=find_sensor("sentinel-2-l2a"), coordinate_order="latlon", hour="acquisition"), "s2-l2a-latlon-hour"),
-        (Request(sensor=find_sensor("sentinel-2-l2a"), coordinate_order="all-zero", hour="all-zero"), "s2-l2a-noplace-notime"),
+        (
+            Request(sensor=find_sensor("sentinel-2-l2a"), coordinate_order="latlon", hour="acquisition"),
+            "s2-l2a-latlon-hour",
+        ),
+        (
+            Request(sensor=find_sensor("sentinel-2-l2a"), coordinate_order="all-zero", hour="all-zero"),
+            "s2-l2a-noplace-notime",
+        ),
         (Request(sensor=find_sensor("linz"), mask=Mask(seed=7)), "linz-s7"),
     ],
 )
@@ -31,7 +37,11 @@ def test_a_token_tells_every_choice_but_the_usual(request_: Request, token: str)
 def test_no_two_choices_of_bands_share_a_token() -> None:
     for name in ("sentinel-2-l2a", "planetscope-sr"):
         names = find_sensor(name).names
-        choices = [*itertools.permutations(names, 2), *itertools.permutations(names, 3), *itertools.combinations(names, len(names) - 1)]
+        choices = [
+            *itertools.permutations(names, 2),
+            *itertools.permutations(names, 3),
+            *itertools.combinations(names, len(names) - 1),
+        ]
         tokens = {clay_entry._initials(choice, names) for choice in choices}
         assert len(tokens) == len(choices)
         assert all(len(token) <= clay_entry.BANDS_LIMIT + 7 for token in tokens)

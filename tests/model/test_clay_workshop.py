@@ -49,7 +49,9 @@ def test_a_refused_export_leaves_the_living_one_its_files(tmp_path: Path) -> Non
     assert not path.exists()
 
 
-def test_a_workshop_that_was_moved_before_it_was_locked_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workshop_that_was_moved_before_it_was_locked_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else the second export would empty the finished folder of the first, which the locked directory has become."""
     finished = tmp_path / NAME
 

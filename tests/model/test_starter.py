@@ -176,7 +176,9 @@ def test_the_loss_is_the_distance_of_the_linear_guess_from_the_thumbnail(entry: 
     pixels = chips(entry, 6)
     pixels[0], pixels[1, :, :30] = 0, 0
     vectors, loss = session(entry).run(["embeddings", "loss"], {"pixels": pixels})
-    held = {tensor.name: tensor for tensor in onnx.load(FOLDER / entry["graph"], load_external_data=False).graph.initializer}
+    held = {
+        tensor.name: tensor for tensor in onnx.load(FOLDER / entry["graph"], load_external_data=False).graph.initializer
+    }
     matrix, bias = (numpy_helper.to_array(held[name]).astype(np.float64) for name in ("decoder.matrix", "decoder.bias"))
     low, high = limits(entry)
     level = np.minimum(np.maximum((pixels.astype(np.float64) - low) / (high - low), 0), 1)

@@ -23,7 +23,10 @@ def test_the_ridge_is_the_least_squares_of_the_augmented_system() -> None:
     centred = features.astype(np.float64) - features.astype(np.float64).mean(axis=0)
     penalty = 0.3 * 50 * centred.var(axis=0).mean()
     rows = np.vstack(
-        [np.hstack([features.astype(np.float64), np.ones((50, 1))]), np.hstack([np.sqrt(penalty) * np.eye(7), np.zeros((7, 1))])]
+        [
+            np.hstack([features.astype(np.float64), np.ones((50, 1))]),
+            np.hstack([np.sqrt(penalty) * np.eye(7), np.zeros((7, 1))]),
+        ]
     )
     solution = np.linalg.lstsq(rows, np.vstack([targets, np.zeros((7, 4))]), rcond=None)[0]
     np.testing.assert_allclose(found.matrix, solution[:7], atol=1e-5)
@@ -62,7 +65,9 @@ def test_folding_a_batch_norm_leaves_the_convolutions_result() -> None:
     folded = backbone.fold(state)
     pixel = random.normal(size=2)
     plain = state["_conv_stem.weight"][:, :, 0, 0] @ pixel
-    normed = (plain - state["_bn0.running_mean"]) / np.sqrt(state["_bn0.running_var"] + 1e-3) * state["_bn0.weight"] + state["_bn0.bias"]
+    normed = (plain - state["_bn0.running_mean"]) / np.sqrt(state["_bn0.running_var"] + 1e-3) * state[
+        "_bn0.weight"
+    ] + state["_bn0.bias"]
     np.testing.assert_allclose(folded["stem.weight"][:, :, 0, 0] @ pixel + folded["stem.bias"], normed, rtol=1e-5)
     assert len(folded) == 2 * (1 + 2 + 10 * 3)
 

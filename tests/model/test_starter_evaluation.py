@@ -10,15 +10,31 @@ import rasterio
 from starter import measurements, scenes
 from starter.evaluate import BEGIN, END, report
 
-pytestmark = pytest.mark.skipif(not scenes.SHARED.is_dir(), reason=f"needs the shared scenes, not found at {scenes.SHARED}")
-NAMES = {3: "cloud_shadow", 4: "vegetation", 5: "bare", 6: "water", 7: "unclassified", 8: "cloud_med", 9: "cloud_high", 10: "cirrus"}
+pytestmark = pytest.mark.skipif(
+    not scenes.SHARED.is_dir(), reason=f"needs the shared scenes, not found at {scenes.SHARED}"
+)
+NAMES = {
+    3: "cloud_shadow",
+    4: "vegetation",
+    5: "bare",
+    6: "water",
+    7: "unclassified",
+    8: "cloud_med",
+    9: "cloud_high",
+    10: "cirrus",
+}
 
 
 def figures(text: str) -> list[tuple[str, list[float]]]:
     """Rows of the tables: first cell, and every number after it."""
-    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| model |", "| entry |"))]
+    lines = [
+        line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| model |", "| entry |"))
+    ]
     rows = [line.strip("| ").split(" | ") for line in lines]
-    return [(row[0], [float(number) for number in re.findall(r"(?<![\w-])\d+(?:\.\d+)?(?![\w-])", " ".join(row[1:]))]) for row in rows]
+    return [
+        (row[0], [float(number) for number in re.findall(r"(?<![\w-])\d+(?:\.\d+)?(?![\w-])", " ".join(row[1:]))])
+        for row in rows
+    ]
 
 
 def test_the_cards_figures_are_measured_again() -> None:

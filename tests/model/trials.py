@@ -24,8 +24,12 @@ def cosines(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.
     return found
 
 
-def tried(source: Source, out: Path, *requests: Request, precision: str = "fp16") -> tuple[Path, dict[str, Any], list[str]]:
+def tried(
+    source: Source, out: Path, *requests: Request, precision: str = "fp16"
+) -> tuple[Path, dict[str, Any], list[str]]:
     """Export with a trial; give the folder, its report and the lines of progress."""
     lines: list[str] = []
-    folder = export(source, requests, out, precision=precision, name="t", trial=Trial.of(requests, None, lines.append)).folder
+    folder = export(
+        source, requests, out, precision=precision, name="t", trial=Trial.of(requests, None, lines.append)
+    ).folder
     return folder, json.loads((folder / "metrics.json").read_text()), lines

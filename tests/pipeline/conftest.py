@@ -15,13 +15,19 @@ def make_pipeline(tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
     """Give a maker of pipelines on moto; making another ends the one before."""
     clouds: list[Any] = []
 
-    def make(*, model: dict[str, Any] | None = None, build: Callable[..., Path] = build_model_folder, **options: Any) -> Pipeline:
+    def make(
+        *, model: dict[str, Any] | None = None, build: Callable[..., Path] = build_model_folder, **options: Any
+    ) -> Pipeline:
         for cloud in clouds[-1:]:
             cloud.stop()
         models, scratch = (tmp_path / f"{name}{len(clouds)}" for name in ("models", "scratch"))
         models.mkdir()
         scratch.mkdir()
-        sensor = {"sensors": {"landsat-c2l1": ("red", "green", "blue")}} if build is build_chained_folder else {"sensor": "landsat-c2l1"}
+        sensor = (
+            {"sensors": {"landsat-c2l1": ("red", "green", "blue")}}
+            if build is build_chained_folder
+            else {"sensor": "landsat-c2l1"}
+        )
         build(models, **{**sensor, "gsd": 30.0, **(model or {})})
         clouds.append(mock_aws())
         clouds[-1].start()

@@ -133,7 +133,11 @@ def completed(input_uri: str, inference_id: str, output: str) -> dict[str, Any]:
         "eventTime": "2026-01-01T00:00:00.000Z",
         "receivedTime": "2026-01-01T00:00:00.000Z",
         "invocationStatus": "Completed",
-        "requestParameters": {"contentType": "application/x-safetensors", "endpointName": "clayline", "inputLocation": input_uri},
+        "requestParameters": {
+            "contentType": "application/x-safetensors",
+            "endpointName": "clayline",
+            "inputLocation": input_uri,
+        },
         "responseParameters": {"contentType": "application/x-safetensors", "outputLocation": output},
         "inferenceId": inference_id,
         "eventVersion": "1.0",
@@ -146,7 +150,12 @@ def failed(input_uri: str, inference_id: str, status: str = "Failed") -> dict[st
     """SageMaker's notification of a failure."""
     done = completed(input_uri, inference_id, "unused")
     failure = {"contentType": None, "failureLocation": f"s3://{WORK}/failures/{inference_id}-error.out"}
-    return {**done, "invocationStatus": status, "failureReason": "the model server answered 500", "responseParameters": failure}
+    return {
+        **done,
+        "invocationStatus": status,
+        "failureReason": "the model server answered 500",
+        "responseParameters": failure,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,14 +187,22 @@ class Pipeline:
         self.events = boto3.client("events", region_name=REGION)
         for bucket in (SCENES, WORK, OUT):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        self.urls = {name: self.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "0"})["QueueUrl"] for name in QUEUES}
-        arn = self.sqs.get_queue_attributes(QueueUrl=self.urls["watch"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.urls = {
+            name: self.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "0"})["QueueUrl"]
+            for name in QUEUES
+        }
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.urls["watch"], AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
         self.events.put_rule(Name="watch", EventPattern=json.dumps({"source": ["clayline"]}))
         self.events.put_targets(Rule="watch", Targets=[{"Id": "watch", "Arn": arn}])
         self.table = boto3.resource("dynamodb", region_name=REGION).create_table(
             TableName="ledger",
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         )
         self.now = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -326,7 +343,9 @@ class Pipeline:
         except UnknownResultError:
             return
 
-    def answer_all(self, *, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda messages: messages) -> None:
+    def answer_all(
+        self, *, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda messages: messages
+    ) -> None:
         """Let the endpoint answer what it has taken; ``change`` may repeat, reorder, drop or replace its notifications."""
         taken, self.endpoint.taken = self.endpoint.taken, []
         for notification in change([self.endpoint.answer(self.s3, *one) for one in taken]):
@@ -374,7 +393,9 @@ class Pipeline:
     def announced(self) -> list[dict[str, Any]]:
         """Give the events so far: detail-type and detail."""
         found = []
-        while messages := self.sqs.receive_message(QueueUrl=self.urls["watch"], MaxNumberOfMessages=10).get("Messages", []):
+        while messages := self.sqs.receive_message(QueueUrl=self.urls["watch"], MaxNumberOfMessages=10).get(
+            "Messages", []
+        ):
             for message in messages:
                 event = json.loads(message["Body"])
                 found.append({"type": event["detail-type"], **event["detail"]})

@@ -18,10 +18,17 @@ def crop(path: Path, *, row: int, col: int, height: int, width: int) -> bytes:
     """Cut a window of a COG into a tiled GeoTIFF of its own."""
     with rasterio.open(path) as dataset:
         window = Window(col, row, width, height)
-        return geotiff(dataset.read(window=window), crs=dataset.crs, transform=dataset.window_transform(window), nodata=dataset.nodata)
+        return geotiff(
+            dataset.read(window=window),
+            crs=dataset.crs,
+            transform=dataset.window_transform(window),
+            nodata=dataset.nodata,
+        )
 
 
-def geotiff(pixels: NDArray[Any], *, crs: Any, transform: Any, nodata: float | None, names: tuple[str, ...] = ()) -> bytes:
+def geotiff(
+    pixels: NDArray[Any], *, crs: Any, transform: Any, nodata: float | None, names: tuple[str, ...] = ()
+) -> bytes:
     """Write [C, h, w] as a tiled, deflated GeoTIFF."""
     profile = {
         "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2], "dtype": pixels.dtype.name,
@@ -40,7 +47,10 @@ def landsat(
 ) -> dict[str, bytes]:
     """Give a small Landsat scene, key by key, the Item last. At the default place a part of it is nodata."""
     item = json.loads(next(sample.glob("*.json")).read_bytes())
-    files = {f"{folder}/{band}.tif": crop(sample / f"{band}.tif", row=row, col=col, height=height, width=width) for band in BANDS.values()}
+    files = {
+        f"{folder}/{band}.tif": crop(sample / f"{band}.tif", row=row, col=col, height=height, width=width)
+        for band in BANDS.values()
+    }
     return {**files, f"{folder}/item.json": json.dumps(item).encode()}
 
 

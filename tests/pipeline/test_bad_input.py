@@ -41,8 +41,14 @@ CASES: dict[str, tuple[str, Callable[[dict[str, bytes]], dict[str, bytes]]]] = {
     "text for a TIFF": ("not-a-geotiff", lambda files: {**files, "scene/B4.tif": b"this is no TIFF" * 50}),
     "VRT named tif": ("not-a-geotiff", lambda files: {**files, "scene/B4.tif": VRT}),
     "zero-byte band": ("empty-object", lambda files: {**files, "scene/B4.tif": b""}),
-    "truncated band": ("truncated", lambda files: {**files, "scene/B4.tif": files["scene/B4.tif"][: len(files["scene/B4.tif"]) // 2]}),
-    "missing band": ("asset-missing", lambda files: {key: body for key, body in files.items() if key != "scene/B4.tif"}),
+    "truncated band": (
+        "truncated",
+        lambda files: {**files, "scene/B4.tif": files["scene/B4.tif"][: len(files["scene/B4.tif"]) // 2]},
+    ),
+    "missing band": (
+        "asset-missing",
+        lambda files: {key: body for key, body in files.items() if key != "scene/B4.tif"},
+    ),
     "band not declared": ("no-model-entry", lambda files: _item(files, lambda item: item["assets"].pop("red"))),
     "foreign bucket": ("forbidden-href", lambda files: _item(files, _href("s3://somebody-elses/B4.tif"))),
     "foreign host": ("forbidden-href", lambda files: _item(files, _href("https://example.com/B4.tif"))),
@@ -53,7 +59,10 @@ CASES: dict[str, tuple[str, Callable[[dict[str, bytes]], dict[str, bytes]]]] = {
     "50 MB of JSON": ("item-too-large", lambda files: {**files, "scene/item.json": b" " * 50_000_000}),
     "zero-byte Item": ("empty-object", lambda files: {**files, "scene/item.json": b""}),
     "unknown collection": ("unknown-product", lambda files: _item(files, lambda item: item.update(collection="cats"))),
-    "no time": ("no-acquisition-time", lambda files: _item(files, lambda item: item["properties"].update(start_datetime=None))),
+    "no time": (
+        "no-acquisition-time",
+        lambda files: _item(files, lambda item: item["properties"].update(start_datetime=None)),
+    ),
 }
 
 
@@ -81,7 +90,11 @@ def test_it_fails_with_a_reason_once(make_pipeline: Callable[..., Pipeline], sam
 def test_no_crs(make_pipeline: Callable[..., Pipeline]) -> None:
     pipeline = make_pipeline()
     body = scenes.geotiff(
-        scenes.noise(bands=3, height=80, width=80), crs=None, transform=scenes.utm_grid(), nodata=0, names=("red", "green", "blue")
+        scenes.noise(bands=3, height=80, width=80),
+        crs=None,
+        transform=scenes.utm_grid(),
+        nodata=0,
+        names=("red", "green", "blue"),
     )
     pipeline.put("cog/LC08_L1TP_001002_20200518_x.tif", body)
     assert pipeline.plan("cog/LC08_L1TP_001002_20200518_x.tif").kind is Planned.FAILED
@@ -144,7 +157,9 @@ def test_json_that_is_no_item_starts_nothing(make_pipeline: Callable[..., Pipeli
 def _spoil(body: bytes, *, row: int, col: int) -> bytes:
     """Overwrite one block of a GeoTIFF."""
     with MemoryFile(body) as memory, memory.open() as dataset:
-        start, size = (int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
+        start, size = (
+            int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE")
+        )
     return body[:start] + b"\xff" * size + body[start + size :]
 
 
@@ -196,13 +211,17 @@ def test_a_scene_whose_every_block_is_corrupt_fails(make_pipeline: Callable[...,
 
 def test_a_scene_smaller_than_a_chip_is_padded(make_pipeline: Callable[..., Pipeline]) -> None:
     pixels = scenes.noise(bands=3, height=20, width=30)
-    body = scenes.geotiff(pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=30.0), nodata=0, names=("red", "green", "blue"))
+    body = scenes.geotiff(
+        pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=30.0), nodata=0, names=("red", "green", "blue")
+    )
     pipeline = make_pipeline()
     pipeline.put("cog/LC08_L1TP_001002_20200518_x.tif", body)
     pipeline.run("cog/LC08_L1TP_001002_20200518_x.tif")
     receipt = pipeline.receipt()
     assert receipt["counts"]["written"] == 1
-    table = pq.read_table(pa.BufferReader(next(body for key, body in pipeline.outputs().items() if key.endswith(".parquet"))))
+    table = pq.read_table(
+        pa.BufferReader(next(body for key, body in pipeline.outputs().items() if key.endswith(".parquet")))
+    )
     assert table["valid_fraction"].to_pylist() == [pytest.approx(20 * 30 / 64**2)]
     assert np.isfinite(pc.list_flatten(table["embeddings"]).to_numpy()).all()
 

@@ -59,10 +59,21 @@ class Told:
 
 def run(*command: str, progress: bool = False, **environment: str) -> str:
     """Run a command in the repository as a user does; gives what it printed, on a terminal with its ``progress``."""
-    around = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}}
+    around = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
+    }
     error = subprocess.STDOUT if progress else subprocess.PIPE
     done = subprocess.run(
-        command, cwd=ROOT, env=around | environment, stdout=subprocess.PIPE, stderr=error, text=True, check=False, timeout=900
+        command,
+        cwd=ROOT,
+        env=around | environment,
+        stdout=subprocess.PIPE,
+        stderr=error,
+        text=True,
+        check=False,
+        timeout=900,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     return done.stdout
@@ -80,7 +91,18 @@ def by_make(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
 def by_python(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
     """Do the same without a loss, with another seed, by the modules themselves."""
     path = os.pathsep.join(str(ROOT / part) for part in ("model", "layers/clayline", "local"))
-    command = ("clay", "export", "--size", "tiny", "--seed", "1", "--sensor", "landsat-c2l1", "--bands", "red,green,blue")
+    command = (
+        "clay",
+        "export",
+        "--size",
+        "tiny",
+        "--seed",
+        "1",
+        "--sensor",
+        "landsat-c2l1",
+        "--bands",
+        "red,green,blue",
+    )
     model = Path(run(sys.executable, "-m", *command, "--out", str(models), PYTHONPATH=path).splitlines()[-1])
     embed = ("clayline_local.cli", "embed", str(scene), "--model", str(model), "--out", str(out))
     return model, run(sys.executable, "-m", *embed, progress=True, PYTHONPATH=path)
@@ -106,7 +128,9 @@ def told(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
         kinds = ("parquet", "metadata", "item", "receipt", "picture")
         files = {words[0]: Path(words[1]) for words in lines if words[0] in kinds}
         assert files.keys() == set(kinds), printed
-        found.append(Told(model=model, manifest=json.loads((model / "manifest.json").read_bytes()), printed=printed, files=files))
+        found.append(
+            Told(model=model, manifest=json.loads((model / "manifest.json").read_bytes()), printed=printed, files=files)
+        )
     return found
 
 
@@ -130,14 +154,24 @@ def windows(scene: Path, bands: list[str]) -> Iterator[tuple[int, NDArray[np.uin
     for index in range(rows * cols):
         row, col = min(index // cols * SIZE, HEIGHT - SIZE), min(index % cols * SIZE, WIDTH - SIZE)
         lon, lat = np.radians(to_lonlat.transform(*(transform @ (col + SIZE / 2, row + SIZE / 2))))
-        yield index, pixels[:, row : row + SIZE, col : col + SIZE], [math.sin(lon), math.cos(lon), math.sin(lat), math.cos(lat)]
+        yield (
+            index,
+            pixels[:, row : row + SIZE, col : col + SIZE],
+            [math.sin(lon), math.cos(lon), math.sin(lat), math.cos(lat)],
+        )
 
 
-def compute(model: Path, entry: dict[str, Any], pixels: NDArray[np.uint16], place: list[float]) -> dict[str, NDArray[Any]]:
+def compute(
+    model: Path, entry: dict[str, Any], pixels: NDArray[np.uint16], place: list[float]
+) -> dict[str, NDArray[Any]]:
     """Stem, trunk and tail of one chip in bare sessions, each fed what it names; the Item knows the day alone, so noon."""
     angles = (WEEK * 2 * math.pi / 52, math.pi)
     time = [f(angle) for angle in angles for f in (math.sin, math.cos)]
-    known: dict[str, NDArray[Any]] = {"pixels": pixels[None], "time": np.array([time], np.float32), "latlon": np.array([place], np.float32)}
+    known: dict[str, NDArray[Any]] = {
+        "pixels": pixels[None],
+        "time": np.array([time], np.float32),
+        "latlon": np.array([place], np.float32),
+    }
     for role in ("graph", "trunk", "tail"):
         if name := entry.get(role):
             session = onnxruntime.InferenceSession(model / name)
@@ -158,7 +192,9 @@ def test_vectors_and_losses_are_those_of_bare_sessions_for_every_chip(embedded: 
         known = compute(embedded.model, entry, pixels, place)
         np.testing.assert_allclose(rows[index]["embeddings"], known["embeddings"][0], rtol=0, atol=1e-5)
         assert (rows[index]["loss"], rows[index]["loss_metric"]) == (
-            (pytest.approx(float(known["loss"][0]), abs=1e-5), "masked-l1-m0.75-k1-s0") if "tail" in entry else (None, None)
+            (pytest.approx(float(known["loss"][0]), abs=1e-5), "masked-l1-m0.75-k1-s0")
+            if "tail" in entry
+            else (None, None)
         )
         assert outcomes[index]["state"] == "written"
         seen += 1
@@ -180,7 +216,10 @@ def test_everything_says_that_the_weights_are_random(embedded: Told) -> None:
     model = json.loads((pq.read_metadata(embedded.files["parquet"]).metadata or {})[b"clayline"])["model"]
     assert model == embedded.read("metadata")["clayline"]["model"]
     assert (model["untrained"], model["checkpoint"]) == (True, embedded.manifest["checkpoint"])
-    assert (model["producer"], model["wavelengths"]) == (embedded.manifest["producer"], {"red": 0.65, "green": 0.56, "blue": 0.48})
+    assert (model["producer"], model["wavelengths"]) == (
+        embedded.manifest["producer"],
+        {"red": 0.65, "green": 0.56, "blue": 0.48},
+    )
     assert model["normalisation"]["red"] == [10678.0, 6025.0]
     assert embedded.read("receipt")["untrained"] is True
     properties = embedded.read("item")["properties"]
@@ -209,7 +248,8 @@ def test_a_folder_in_anothers_place_changes_everything_that_names_the_model(told
         FROM read_parquet($files) GROUP BY source_model ORDER BY source_model"""
     rows = duckdb.execute(query, {"files": [str(one.files["parquet"]) for one in told]}).fetchall()
     assert [(row[0], row[2:5]) for row in rows] == [
-        (token, (1, token, no_loss)) for token, no_loss in sorted([(first.entry["token"], False), (second.entry["token"], True)])
+        (token, (1, token, no_loss))
+        for token, no_loss in sorted([(first.entry["token"], False), (second.entry["token"], True)])
     ]
     assert rows[0][1] == rows[1][1] == len(first.table)
     assert rows[0][5] == rows[1][5]

@@ -30,7 +30,9 @@ def test_a_scene_keeps_the_encoding_it_was_planned_with(make_pipeline: Callable[
     for key, body in scenes.landsat(sample).items():
         pipeline.put(key, body)
     assert pipeline.plan("scene/item.json").kind is Planned.ENQUEUED
-    pipeline.options = dataclasses.replace(pipeline.options, encoding=VectorEncoding.PORTABLE)  # deployed again before it is collected
+    pipeline.options = dataclasses.replace(
+        pipeline.options, encoding=VectorEncoding.PORTABLE
+    )  # deployed again before it is collected
     pipeline.drain()
     encodings, in_file, beside = _said(pipeline.outputs(), "_v001")
     assert "BYTE_STREAM_SPLIT" in encodings

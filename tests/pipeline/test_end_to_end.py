@@ -73,7 +73,9 @@ def embedded(session: Session, sample: Path, tmp_path_factory: pytest.TempPathFa
     if data.is_dir():
         where |= {
             "ireland": data / "s2_29UNU_ireland_2022_60m" / "S2A_29UNU_20221005_0_L2A_60m.json",
-            "sahara": remapped(data / "s2_29RKH_sahara_2020", "S2A_29RKH_20200219_0_L2A.json", tmp_path_factory.mktemp("sahara")),
+            "sahara": remapped(
+                data / "s2_29RKH_sahara_2020", "S2A_29RKH_20200219_0_L2A.json", tmp_path_factory.mktemp("sahara")
+            ),
             "colombia": remapped(
                 data / "landsat8_colombia_2019",
                 "LC08_L2SP_008059_20191201_20200825_02_T1_SR_stac.json",
@@ -88,8 +90,12 @@ def embedded(session: Session, sample: Path, tmp_path_factory: pytest.TempPathFa
             detail = session.wait(uri)
         files = session.fetch(detail, tmp_path_factory.mktemp(name))
         work = session.stack.functions()["PlanFunction"].environment["CLAYLINE_WORK_BUCKET"]
-        plan = Plan.model_validate_json(session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/plan.json")["Body"].read())
-        chips = PlannedChips.from_bytes(session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/chips.safetensors")["Body"].read())
+        plan = Plan.model_validate_json(
+            session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/plan.json")["Body"].read()
+        )
+        chips = PlannedChips.from_bytes(
+            session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/chips.safetensors")["Body"].read()
+        )
         found[name] = Embedded(detail=detail, files=files, plan=plan, chips=chips, folder=path.parent)
     return found
 
@@ -119,12 +125,16 @@ def test_vectors_and_loss_are_those_of_a_bare_session_on_rasterio_windows(scene:
         path, number = scene.band(band.name)
         with rasterio.open(path) as dataset:
             shape = (scene.plan.scene.height, scene.plan.scene.width)
-            values = dataset.read(number, out_shape=shape, resampling=rasterio.enums.Resampling.nearest).astype(np.int64)
+            values = dataset.read(number, out_shape=shape, resampling=rasterio.enums.Resampling.nearest).astype(
+                np.int64
+            )
             assert dataset.transform.c == pytest.approx(fine[2])
         none = 0 if dataset.nodata is None else dataset.nodata
         stacks.append((values, values != none, band.offset))
     valid = np.logical_and.reduce([ok for _, ok, _ in stacks])
-    pixels = np.stack([np.where(valid, np.maximum(values + offset, 1) if offset else values, 0) for values, _, offset in stacks])
+    pixels = np.stack(
+        [np.where(valid, np.maximum(values + offset, 1) if offset else values, 0) for values, _, offset in stacks]
+    )
     pixels = np.pad(pixels, ((0, 0), (0, size), (0, size))).astype(entry.dtype)
     step = max(1, len(table) // 60)
     for row in range(0, len(table), step):
@@ -149,11 +159,15 @@ def test_every_geometry_is_right_to_a_centimetre(scene: Embedded) -> None:
         row, col = divmod(index, scene.plan.grid.cols)
         row, col = max(0, min(row * size, dataset.height - size)), max(0, min(col * size, dataset.width - size))
         expected = [
-            to_lonlat.transform(*(transform @ at)) for at in ((col, row), (col + size, row), (col + size, row + size), (col, row + size))
+            to_lonlat.transform(*(transform @ at))
+            for at in ((col, row), (col + size, row), (col + size, row + size), (col, row + size))
         ]
         assert shapely.is_ccw(geometry.exterior)
         for lon, lat in expected:
-            metres = [np.hypot((x - lon) * np.cos(np.radians(lat)), y - lat) * np.pi / 180 * EARTH for x, y in geometry.exterior.coords]
+            metres = [
+                np.hypot((x - lon) * np.cos(np.radians(lat)), y - lat) * np.pi / 180 * EARTH
+                for x, y in geometry.exterior.coords
+            ]
             assert min(metres) < 0.01
 
 
@@ -168,7 +182,11 @@ def test_every_identifier_names_its_chip(scene: Embedded) -> None:
         parsed = uci.parse(text)
         window = scene.plan.grid.window(index)
         if isinstance(parsed.location, uci.Window):
-            assert (parsed.location.row, parsed.location.col, parsed.location.size) == (window.row, window.col, window.size)
+            assert (parsed.location.row, parsed.location.col, parsed.location.size) == (
+                window.row,
+                window.col,
+                window.size,
+            )
             # the footprint follows from the identifier alone
             own = shapely.Polygon(uci.footprint(text).lonlat)
             assert own.hausdorff_distance(geometry) * 111_320 < 0.01
@@ -186,14 +204,18 @@ def test_every_identifier_names_its_chip(scene: Embedded) -> None:
 
 def test_the_receipt_agrees_with_plan_and_file_chip_by_chip(scene: Embedded) -> None:
     receipt = json.loads(scene.files["receipt"].read_bytes())
-    assert {chip["uci"]: chip["index"] for chip in receipt["chips"]} == dict(zip(scene.chips.uci, range(len(scene.chips.uci)), strict=True))
+    assert {chip["uci"]: chip["index"] for chip in receipt["chips"]} == dict(
+        zip(scene.chips.uci, range(len(scene.chips.uci)), strict=True)
+    )
     written = {chip["uci"]: chip["index"] for chip in receipt["chips"] if chip["state"] == "written"}
     table = scene.table
     assert dict(zip(table["uci"].to_pylist(), table["index"].to_pylist(), strict=True)) == written
     assert all(chip.get("reason") for chip in receipt["chips"] if chip["state"] != "written")
     counts = receipt["counts"]
     assert (
-        counts["planned"] == counts["written"] + sum(counts["skipped"].values()) + sum(counts["failed"].values()) == len(receipt["chips"])
+        counts["planned"]
+        == counts["written"] + sum(counts["skipped"].values()) + sum(counts["failed"].values())
+        == len(receipt["chips"])
     )
     assert scene.detail["counts"] == counts
 
@@ -255,7 +277,9 @@ def test_cloud_fraction_is_that_of_the_scene_classification(embedded: dict[str, 
         valid = np.logical_and.reduce([dataset.read(1, window=area) != 0 for dataset in others])
         part = classes[window.row : window.row + size, window.col : window.col + size]
         assert blue[window.row, window.col] >= 0
-        assert table["cloud_fraction"][row].as_py() == pytest.approx((np.isin(part, (1, 3, 8, 9, 10)) & valid).sum() / valid.sum())
+        assert table["cloud_fraction"][row].as_py() == pytest.approx(
+            (np.isin(part, (1, 3, 8, 9, 10)) & valid).sum() / valid.sum()
+        )
     for dataset in others:
         dataset.close()
 
@@ -287,10 +311,15 @@ def test_validators_accept_the_file(scene: Embedded) -> None:
 
 
 def test_duckdb_reads_all_scenes_and_the_v0_sample_as_one(embedded: dict[str, Embedded], shared_data: Path) -> None:
-    files = [str(found.files["parquet"]) for found in embedded.values()] + [str(next((shared_data / "clay_v0_sample").glob("*.gpq")))]
+    files = [str(found.files["parquet"]) for found in embedded.values()] + [
+        str(next((shared_data / "clay_v0_sample").glob("*.gpq")))
+    ]
     query = "SELECT uci IS NULL AS old, count(*), min(len(embeddings)) FROM read_parquet($files, union_by_name=true) GROUP BY 1"
     rows = duckdb.execute(query, {"files": files}).fetchall()
-    assert {old: number for old, number, _ in rows} == {True: 417, False: sum(len(found.table) for found in embedded.values())}
+    assert {old: number for old, number, _ in rows} == {
+        True: 417,
+        False: sum(len(found.table) for found in embedded.values()),
+    }
 
 
 def test_the_provenance_is_what_the_schema_documents(scene: Embedded) -> None:
@@ -298,5 +327,7 @@ def test_the_provenance_is_what_the_schema_documents(scene: Embedded) -> None:
     whole, _, of_model = section.partition("`model` is an object with")
     provenance = json.loads(scene.files["metadata"].read_bytes())["clayline"]
     for text, content in ((whole, provenance), (of_model, provenance["model"])):
-        keys = re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `")))
+        keys = re.findall(
+            r"`(\w+)`", "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+        )
         assert sorted(keys) == sorted(content)

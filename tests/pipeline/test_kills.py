@@ -24,10 +24,24 @@ def undisturbed(make_pipeline: Callable[..., Pipeline], sample: Path) -> tuple[d
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_kill_at_any_write_changes_nothing(
-    make_pipeline: Callable[..., Pipeline], sample: Path, undisturbed: tuple[dict[str, bytes], list[str]], *, after: bool
+    make_pipeline: Callable[..., Pipeline],
+    sample: Path,
+    undisturbed: tuple[dict[str, bytes], list[str]],
+    *,
+    after: bool,
 ) -> None:
     files, log = undisturbed
-    assert {"claim", "put_new", "send", "record_request", "invoke", "record_result", "settle", "announce", "advance"} <= set(log)
+    assert {
+        "claim",
+        "put_new",
+        "send",
+        "record_request",
+        "invoke",
+        "record_result",
+        "settle",
+        "announce",
+        "advance",
+    } <= set(log)
     for at in range(1, len(log) + 1):
         faults = Faults(at=at, after=after)
         pipeline = make_pipeline()
@@ -38,7 +52,9 @@ def test_a_kill_at_any_write_changes_nothing(
             continue
         assert found == files, where
         events = pipeline.announced()
-        assert {event["type"] for event in events} == {"ScenePartial", "SceneEmbedded"} & {event["type"] for event in events}
+        assert {event["type"] for event in events} == {"ScenePartial", "SceneEmbedded"} & {
+            event["type"] for event in events
+        }
         assert len({event["run"] for event in events}) == 1, where
 
 

@@ -66,7 +66,9 @@ def test_a_tile_job_twice_invokes_once(landed: Pipeline) -> None:
     [lambda messages: messages * 2, lambda messages: messages[::-1], lambda messages: messages[::-1] + messages],
     ids=["twice", "reversed", "both"],
 )
-def test_results_in_any_number_and_order_give_one_file(landed: Pipeline, change: Callable[[list[Any]], list[Any]]) -> None:
+def test_results_in_any_number_and_order_give_one_file(
+    landed: Pipeline, change: Callable[[list[Any]], list[Any]]
+) -> None:
     landed.run("scene/item.json", change=change)
     assert len([key for key in landed.outputs() if key.endswith(".parquet")]) == 1
     assert _counts(landed)["written"] + sum(_counts(landed)["skipped"].values()) == 12
@@ -122,7 +124,9 @@ def test_a_success_after_a_failure_counts(landed: Pipeline) -> None:
 def test_all_batches_failed_is_a_failed_scene(landed: Pipeline) -> None:
     landed.run(
         "scene/item.json",
-        change=lambda messages: [failed(one["requestParameters"]["inputLocation"], one["inferenceId"]) for one in messages],
+        change=lambda messages: [
+            failed(one["requestParameters"]["inputLocation"], one["inferenceId"]) for one in messages
+        ],
     )
     receipt = landed.receipt()
     assert (receipt["status"], receipt["reason"]) == ("SceneFailed", "inference-failed")
@@ -139,7 +143,9 @@ def test_one_infinite_vector_fails_its_chip_only(make_pipeline: Callable[..., Pi
     pipeline.run("scene/item.json")
     receipt = pipeline.receipt()
     assert receipt["status"] == "ScenePartial"
-    assert 5 in [chip["index"] for chip in receipt["chips"] if chip["state"] == "failed" and chip["reason"] == "non-finite"]
+    assert 5 in [
+        chip["index"] for chip in receipt["chips"] if chip["state"] == "failed" and chip["reason"] == "non-finite"
+    ]
     assert receipt["counts"]["written"] >= 10
 
 

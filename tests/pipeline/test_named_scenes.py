@@ -103,7 +103,9 @@ def test_source_url_opens_the_imagery_whose_grid_the_chips_lie_on(
     assert _provenance(outputs)["source"]["source_url"] == source_url
 
 
-def test_everything_that_is_said_names_the_users_files(make_local: Callable[..., Pipeline], home: Path, sample: Path) -> None:
+def test_everything_that_is_said_names_the_users_files(
+    make_local: Callable[..., Pipeline], home: Path, sample: Path
+) -> None:
     pipeline = make_local()
     key = _land(pipeline, home, scenes.landsat(sample, folder="my scene"))
     pipeline.run(key)
@@ -115,7 +117,8 @@ def test_everything_that_is_said_names_the_users_files(make_local: Callable[...,
     source = _provenance(outputs)["source"]
     assert source["uri"] == item_uri
     assert {asset["band"]: asset["uri"] for asset in source["assets"]} == {
-        name: (home / "my scene" / f"{band}.tif").as_uri() for name, band in {"red": "B4", "green": "B3", "blue": "B2"}.items()
+        name: (home / "my scene" / f"{band}.tif").as_uri()
+        for name, band in {"red": "B4", "green": "B3", "blue": "B2"}.items()
     }
     [stac] = [json.loads(body) for key, body in outputs.items() if key == _stem(outputs) + ".json"]
     assert next(link["href"] for link in stac["links"] if link["rel"] == "emb:source-data") == item_uri
@@ -179,7 +182,9 @@ def test_the_published_href_of_a_file_found_elsewhere_is_told(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_refusal_speaks_the_command_lines_words(make_pipeline: Callable[..., Pipeline], sample: Path, name: str) -> None:
+def test_a_refusal_speaks_the_command_lines_words(
+    make_pipeline: Callable[..., Pipeline], sample: Path, name: str
+) -> None:
     names = {f"s3://{SCENES}/scene/": "file:///data/my%20scene/", f"s3://{OUT}/": "file:///out/"}
     reason, spoil = CASES[name]
     pipeline = make_pipeline(names=Names.parse(json.dumps(names)), place=Place.CLI)
@@ -219,11 +224,17 @@ def test_a_cog_that_nobody_knows_is_told_of_options(
     assert "set the object's metadata `datetime`" in said[Place.AWS, "LC08_L1TP_001002_x.tif"]
 
 
-@pytest.mark.parametrize(("place", "advice"), [(Place.AWS, "the stack's parameter MinValidFraction"), (Place.CLI, "--min-valid-fraction")])
-def test_a_scene_of_skipped_chips_is_told_which_threshold(make_pipeline: Callable[..., Pipeline], place: Place, advice: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "advice"), [(Place.AWS, "the stack's parameter MinValidFraction"), (Place.CLI, "--min-valid-fraction")]
+)
+def test_a_scene_of_skipped_chips_is_told_which_threshold(
+    make_pipeline: Callable[..., Pipeline], place: Place, advice: str
+) -> None:
     pixels = scenes.noise(bands=3, height=64, width=64)
     pixels[:, 1:] = 0
-    body = scenes.geotiff(pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=30.0), nodata=0, names=("red", "green", "blue"))
+    body = scenes.geotiff(
+        pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=30.0), nodata=0, names=("red", "green", "blue")
+    )
     pipeline = make_pipeline(place=place, thresholds=Thresholds(min_valid_fraction=0.5))
     pipeline.put(f"cog/{COG}", body)
     pipeline.run(f"cog/{COG}")

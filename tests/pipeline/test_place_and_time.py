@@ -67,7 +67,12 @@ def circle(angle: float) -> list[float]:
     ],
 )
 def test_requests_hold_place_and_time_as_the_options_say(
-    make_pipeline: Callable[..., Pipeline], sample: Path, order: str, hour: str, moment: str | None, told_hour: int | None
+    make_pipeline: Callable[..., Pipeline],
+    sample: Path,
+    order: str,
+    hour: str,
+    moment: str | None,
+    told_hour: int | None,
 ) -> None:
     pipeline = make_pipeline(model={"coordinate_order": order, "hour": hour}, build=folder_with)
     files = scenes.landsat(sample)
@@ -88,9 +93,13 @@ def test_requests_hold_place_and_time_as_the_options_say(
             continue
         lon, lat = centre(files["scene/B2.tif"], index)
         first, second = (lon, lat) if order == "lonlat" else (lat, lon)
-        np.testing.assert_allclose(latlon, circle(math.radians(first)) + circle(math.radians(second)), rtol=0, atol=1e-7)
+        np.testing.assert_allclose(
+            latlon, circle(math.radians(first)) + circle(math.radians(second)), rtol=0, atol=1e-7
+        )
         assert told_hour is not None
-        np.testing.assert_allclose(time, circle(week / 52 * 2 * math.pi) + circle(told_hour / 24 * 2 * math.pi), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(
+            time, circle(week / 52 * 2 * math.pi) + circle(told_hour / 24 * 2 * math.pi), rtol=0, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(

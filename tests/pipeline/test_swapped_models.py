@@ -33,9 +33,15 @@ def parquets(pipeline: Pipeline) -> dict[str, bytes]:
     return {key: body for key, body in pipeline.outputs().items() if key.endswith(".parquet")}
 
 
-def test_another_folder_changes_run_prefix_source_model_and_identifier_by_itself(landed: Pipeline, tmp_path: Path) -> None:
+def test_another_folder_changes_run_prefix_source_model_and_identifier_by_itself(
+    landed: Pipeline, tmp_path: Path
+) -> None:
     landed.run("scene/item.json")
-    landed.deploy(build_chained_folder(landed.endpoint.models, name="other", version="2.0", sensors=SENSORS, gsd=30.0, dimensions=12))
+    landed.deploy(
+        build_chained_folder(
+            landed.endpoint.models, name="other", version="2.0", sensors=SENSORS, gsd=30.0, dimensions=12
+        )
+    )
     landed.run("scene/item.json")  # the very same event
     files = parquets(landed)
     assert {key.partition("/")[0] for key in files} == TOKENS
@@ -91,18 +97,28 @@ def test_a_folder_changed_in_mid_scene_is_refused_and_told(landed: Pipeline) -> 
     landed.run("scene/item.json")
     tables = {key.rpartition("_v")[2]: pq.read_table(io.BytesIO(body)) for key, body in parquets(landed).items()}
     assert tables.keys() == {"001.parquet", "002.parquet"}
-    before, after = ({row["uci"]: np.array(row["embeddings"]) for row in tables[name].to_pylist()} for name in sorted(tables))
+    before, after = (
+        {row["uci"]: np.array(row["embeddings"]) for row in tables[name].to_pylist()} for name in sorted(tables)
+    )
     assert before.keys() < after.keys()
     for identifier, vector in before.items():
         np.testing.assert_allclose(after[identifier], 2 * vector, rtol=1e-5)
 
 
 @pytest.mark.parametrize("trained", [True, False])
-def test_every_file_says_where_the_weights_come_from(make_pipeline: Callable[..., Pipeline], sample: Path, *, trained: bool) -> None:
+def test_every_file_says_where_the_weights_come_from(
+    make_pipeline: Callable[..., Pipeline], sample: Path, *, trained: bool
+) -> None:
     pipeline = make_pipeline(build=build_chained_folder, model={"name": "untrained", "seed": 5})
     folder = pipeline.endpoint.models / "untrained-v1.0"
-    origin = {"architecture": "tiny", **({"file": "tiny.ckpt", "digest": "sha256:" + "ab" * 32} if trained else {"seed": 5})}
-    manifest = json.loads((folder / "manifest.json").read_bytes()) | {"checkpoint": origin, "producer": {"exporter": "1.2.3"}}
+    origin = {
+        "architecture": "tiny",
+        **({"file": "tiny.ckpt", "digest": "sha256:" + "ab" * 32} if trained else {"seed": 5}),
+    }
+    manifest = json.loads((folder / "manifest.json").read_bytes()) | {
+        "checkpoint": origin,
+        "producer": {"exporter": "1.2.3"},
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     pipeline.deploy(folder)
     for key, body in scenes.landsat(sample).items():
@@ -113,7 +129,11 @@ def test_every_file_says_where_the_weights_come_from(make_pipeline: Callable[...
     files = {key.rpartition("_v001")[2]: body for key, body in pipeline.outputs().items()}
     in_file = json.loads((pq.read_metadata(io.BytesIO(files[".parquet"])).metadata or {})[b"clayline"])["model"]
     assert in_file == json.loads(files["_metadata.json"])["clayline"]["model"]
-    assert (in_file["untrained"], in_file["checkpoint"], in_file["producer"]) == (not trained, origin, {"exporter": "1.2.3"})
+    assert (in_file["untrained"], in_file["checkpoint"], in_file["producer"]) == (
+        not trained,
+        origin,
+        {"exporter": "1.2.3"},
+    )
     item = json.loads(files[".json"])["properties"]
     assert item["emb:runtime_parameters"]["untrained"] is not trained
     assert ("seed 5" in item.get("description", "")) is not trained
@@ -123,7 +143,11 @@ def test_every_file_says_where_the_weights_come_from(make_pipeline: Callable[...
 
 def test_a_plan_from_before_weights_were_recorded_is_read(landed: Pipeline) -> None:
     landed.plan("scene/item.json")
-    (entry,) = [one for one in landed.s3.list_objects_v2(Bucket=WORK, Prefix="plans/")["Contents"] if one["Key"].endswith("plan.json")]
+    (entry,) = [
+        one
+        for one in landed.s3.list_objects_v2(Bucket=WORK, Prefix="plans/")["Contents"]
+        if one["Key"].endswith("plan.json")
+    ]
     content = json.loads(landed.s3.get_object(Bucket=WORK, Key=entry["Key"])["Body"].read())
     del content["model"]["checkpoint"], content["model"]["producer"]
     for name in ("trunk", "tail", "wavelengths", "normalisation"):

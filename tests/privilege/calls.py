@@ -16,10 +16,19 @@ from tests.privilege.recorder import Request
 
 from clayline_local.template import ACCOUNT
 
-_SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders=")
+_SIGNED: Final = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/]+/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders="
+)
 _ENDPOINT: Final = re.compile(r"/endpoints/([^/]+)/async-invocations")
 # On an object's PUT these would need permissions beyond s3:PutObject.
-_FURTHER: Final = ("x-amz-tagging", "x-amz-acl", "x-amz-grant-", "x-amz-object-lock-", "x-amz-server-side-encryption", "x-amz-copy-source")
+_FURTHER: Final = (
+    "x-amz-tagging",
+    "x-amz-acl",
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+    "x-amz-copy-source",
+)
 
 
 class UnknownCallError(ValueError):
@@ -64,7 +73,11 @@ def _s3(request: Request, _arn: str) -> tuple[Need, ...]:
             raise UnknownCallError(f"S3: PUT {request.target} with {further}")
         return (Need(action="s3:PutObject", resource=objects),)
     needed = Need(action="s3:GetObject", resource=objects)
-    return (needed, Need(action="s3:ListBucket", resource=f"arn:aws:s3:::{bucket}")) if request.status == 404 else (needed,)
+    return (
+        (needed, Need(action="s3:ListBucket", resource=f"arn:aws:s3:::{bucket}"))
+        if request.status == 404
+        else (needed,)
+    )
 
 
 def _dynamodb(request: Request, arn: str) -> tuple[Need, ...]:
@@ -93,7 +106,11 @@ def _sagemaker(request: Request, arn: str) -> tuple[Need, ...]:
     if not route or request.method != "POST":
         raise UnknownCallError(f"SageMaker: {request.method} {request.target}")
     # Names are written in lower case in ARNs, and IAM compares these exactly.
-    return (Need(action="sagemaker:InvokeEndpointAsync", resource=f"{arn}endpoint/{urllib.parse.unquote(route[1]).lower()}"),)
+    return (
+        Need(
+            action="sagemaker:InvokeEndpointAsync", resource=f"{arn}endpoint/{urllib.parse.unquote(route[1]).lower()}"
+        ),
+    )
 
 
 def _sns(request: Request, _arn: str) -> tuple[Need, ...]:

@@ -61,7 +61,9 @@ class Chain:
             next(asset for asset in item["assets"].values() if asset["href"].endswith(f"{band}.tif"))["href"] = (
                 f"s3://{elsewhere}/{folder}/{band}.tif"
             )
-        self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=f"{folder}/item.json", Body=json.dumps(item).encode())
+        self.session.s3.put_object(
+            Bucket=self.session.scenes_bucket, Key=f"{folder}/item.json", Body=json.dumps(item).encode()
+        )
 
     def land_cog(self, key: str) -> None:
         """Land a COG that needs no Item."""
@@ -72,12 +74,18 @@ class Chain:
 
     def until_quiet(self) -> None:
         """Wait until nothing waits anywhere."""
-        _wait("quiet", lambda: self._are_empty("SceneQueue", "TileQueue") and self._is_idle() and self._are_empty(*_BEHIND))
+        _wait(
+            "quiet",
+            lambda: self._are_empty("SceneQueue", "TileQueue") and self._is_idle() and self._are_empty(*_BEHIND),
+        )
 
     def until_waiting(self, queue: str, messages: int) -> None:
         """Wait until so many messages wait in a queue whose function is held, and everything before it is done."""
         before = ("SceneQueue",) if queue == "TileQueue" else ("SceneQueue", "TileQueue", "ResultQueue")
-        _wait(f"{messages} in {queue}", lambda: self._are_empty(*before) and self._is_idle() and sum(self._messages(queue)) == messages)
+        _wait(
+            f"{messages} in {queue}",
+            lambda: self._are_empty(*before) and self._is_idle() and sum(self._messages(queue)) == messages,
+        )
 
     def receipts(self) -> dict[str, dict[str, Any]]:
         """Give every receipt there is, by the folder or the key of its scene."""
@@ -92,7 +100,11 @@ class Chain:
     def forget(self, run: str) -> None:
         """Take a run out of the ledger: what is left is what kills before every write to it would leave."""
         table = boto3.resource(
-            "dynamodb", endpoint_url=self.session.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+            "dynamodb",
+            endpoint_url=self.session.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
         ).Table(self.session.stack.resources["Ledger"].physical.ref)
         for row in table.scan()["Items"]:
             if row["pk"] == f"run#{run}":
@@ -142,9 +154,13 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
     )
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
-        def recorded_worker(spec: FunctionSpec, *, environment: Mapping[str, str], **rest: Any) -> subprocess.Popen[bytes]:
+        def recorded_worker(
+            spec: FunctionSpec, *, environment: Mapping[str, str], **rest: Any
+        ) -> subprocess.Popen[bytes]:
             cloud = environment["AWS_ENDPOINT_URL"]
-            recorder = stack.enter_context(Recorder(cloud=cloud, endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]))
+            recorder = stack.enter_context(
+                Recorder(cloud=cloud, endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"])
+            )
             recorders[spec.name] = recorder
             here = {
                 **environment,
@@ -166,7 +182,9 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
                 "aws_access_key_id": "test",
                 "aws_secret_access_key": "test",
             }
-            return AsyncEndpoint(config, container, s3=boto3.client("s3", **there), sns=boto3.client("sns", **there), **rest)
+            return AsyncEndpoint(
+                config, container, s3=boto3.client("s3", **there), sns=boto3.client("sns", **there), **rest
+            )
 
         patch.setattr("clayline_local.session.start_worker", recorded_worker)
         patch.setattr("clayline_local.session.AsyncEndpoint", recorded_endpoint)
@@ -196,7 +214,10 @@ def _before_the_model_is_copied(chain: Chain) -> None:
     body = chain.session.s3.get_object(Bucket=model, Key=key)["Body"].read()
     chain.delete(model, key)
     chain.land("ordinary")
-    _wait("plan misses the manifest", lambda: any(seen.target == f"/{model}/{key}" for seen in chain.recorders["PlanFunction"].requests))
+    _wait(
+        "plan misses the manifest",
+        lambda: any(seen.target == f"/{model}/{key}" for seen in chain.recorders["PlanFunction"].requests),
+    )
     chain.session.s3.put_object(Bucket=model, Key=key, Body=body)
 
 
@@ -211,7 +232,9 @@ def _what_was_there_is_gone(chain: Chain) -> None:
     chain.until_waiting("TileQueue", 3)
     chain.delete(chain.session.scenes_bucket, "withdrawn/B4.tif")
     chain.delete(ARCHIVE, "withdrawn-archived/B4.tif")
-    kept = {entry["Key"] for entry in chain.session.s3.list_objects_v2(Bucket=chain.work, Prefix="responses/")["Contents"]}
+    kept = {
+        entry["Key"] for entry in chain.session.s3.list_objects_v2(Bucket=chain.work, Prefix="responses/")["Contents"]
+    }
     tile.release()
     chain.until_waiting("SettledQueue", 3)
     for entry in chain.session.s3.list_objects_v2(Bucket=chain.work, Prefix="responses/")["Contents"]:

@@ -63,12 +63,19 @@ class Grant:
 def read_policy(document: Mapping[str, Any], *, of_resource: bool = False) -> tuple[Grant, ...]:
     """Take a policy document apart. Raises PolicyError for any element, operator or wildcard that is not understood."""
     if set(document) != {"Version", "Statement"} or document["Version"] != "2012-10-17":
-        raise PolicyError(f"a policy of Version 2012-10-17 with its statements, not {sorted(document)} of {document.get('Version')}")
+        raise PolicyError(
+            f"a policy of Version 2012-10-17 with its statements, not {sorted(document)} of {document.get('Version')}"
+        )
     return tuple(grant for statement in document["Statement"] for grant in _grants(statement, of_resource=of_resource))
 
 
 def allowing(
-    grants: Iterable[Grant], *, action: str, resource: str, context: Mapping[str, str] | None = None, principal: str | None = None
+    grants: Iterable[Grant],
+    *,
+    action: str,
+    resource: str,
+    context: Mapping[str, str] | None = None,
+    principal: str | None = None,
 ) -> frozenset[Grant]:
     """Give the grants by which a request is allowed; none if there is no such grant, or a Deny covers it."""
     covering = [grant for grant in grants if grant.covers(action, resource, context or {}, principal)]

@@ -58,7 +58,9 @@ class Recorder:
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Answer no more."""
         self._http.shutdown()
         self._http.server_close()
@@ -74,7 +76,9 @@ class Recorder:
         with self._changed:
             self._held = False
 
-    def pass_on(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def pass_on(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
         """Have a request answered, and write it down; gives status, headers, body."""
         is_receive = headers.get("x-amz-target") == _RECEIVE
         if is_receive and not self._begin_receive():
@@ -89,7 +93,9 @@ class Recorder:
                     self._changed.notify_all()
         is_object = "/s3/" in headers.get("authorization", "")
         self.requests.append(
-            Request(method=method, target=target, headers=headers, body=b"" if is_object else body, status=status)  # pixels say nothing
+            Request(
+                method=method, target=target, headers=headers, body=b"" if is_object else body, status=status
+            )  # pixels say nothing
         )
         return status, answered, content
 
@@ -98,12 +104,16 @@ class Recorder:
             self._receiving += not self._held
             return not self._held
 
-    def _ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _ask(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = self._endpoint if self._endpoint and target.startswith("/endpoints/") else self._cloud
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(upstream).netloc, timeout=_SECONDS)
         try:
             # Content-Length is set anew; Host stays, so that the URLs of queues that the cloud answers with lead back here.
-            connection.request(method, target, body, {name: value for name, value in headers.items() if name not in _HOP_BY_HOP})
+            connection.request(
+                method, target, body, {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
+            )
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
         finally:

@@ -37,7 +37,10 @@ def asked(service: str, operation: str, *, status: int = 200, **parameters: Any)
     client.meta.events.register("before-send", stop)
     with pytest.raises(_SentError):
         getattr(client, operation)(**parameters)
-    headers = {name.lower(): value.decode() if isinstance(value, bytes) else str(value) for name, value in made[0].headers.items()}
+    headers = {
+        name.lower(): value.decode() if isinstance(value, bytes) else str(value)
+        for name, value in made[0].headers.items()
+    }
     body = made[0].body or b""
     content = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else b""
     target = made[0].url.removeprefix("http://127.0.0.1:1")
@@ -73,15 +76,22 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("service", "operation", "parameters", "expected"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES])
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "expected"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES]
+)
 def test_needs(service: str, operation: str, parameters: Mapping[str, Any], expected: list[tuple[str, str]]) -> None:
-    assert needs(asked(service, operation, **parameters)) == tuple(Need(action=action, resource=arn) for action, arn in expected)
+    assert needs(asked(service, operation, **parameters)) == tuple(
+        Need(action=action, resource=arn) for action, arn in expected
+    )
 
 
 @pytest.mark.parametrize("operation", ["get_object", "head_object"])
 def test_an_absent_object_needs_the_bucket_too(operation: str) -> None:
     found = needs(asked("s3", operation, status=404, Bucket="b", Key="k"))
-    assert found == (Need(action="s3:GetObject", resource="arn:aws:s3:::b/k"), Need(action="s3:ListBucket", resource="arn:aws:s3:::b"))
+    assert found == (
+        Need(action="s3:GetObject", resource="arn:aws:s3:::b/k"),
+        Need(action="s3:ListBucket", resource="arn:aws:s3:::b"),
+    )
 
 
 @pytest.mark.parametrize(

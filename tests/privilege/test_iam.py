@@ -74,7 +74,9 @@ def test_lists_are_alternatives() -> None:
 
 
 def test_a_statement_is_as_many_grants_as_actions_times_resources() -> None:
-    grants = read_policy(document(statement(Action=["s3:GetObject", "s3:PutObject"], Resource=[OBJECTS, "arn:aws:s3:::other/*"])))
+    grants = read_policy(
+        document(statement(Action=["s3:GetObject", "s3:PutObject"], Resource=[OBJECTS, "arn:aws:s3:::other/*"]))
+    )
     assert len(grants) == 4
     found = allowing(grants, action="s3:PutObject", resource="arn:aws:s3:::other/key")
     assert {(grant.action, grant.resource) for grant in found} == {("s3:PutObject", "arn:aws:s3:::other/*")}
@@ -147,7 +149,9 @@ def test_what_is_not_understood_is_an_error(changes: dict[str, Any]) -> None:
         read_policy(document(statement(**changes)))
 
 
-@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": "arn:aws:iam::1:root", "Service": "sns.amazonaws.com"}])
+@pytest.mark.parametrize(
+    "principal", ["*", {"AWS": "*"}, {"AWS": "arn:aws:iam::1:root", "Service": "sns.amazonaws.com"}]
+)
 def test_other_principals_are_an_error(principal: Any) -> None:
     with pytest.raises(PolicyError):
         read_policy(document(statement(Principal=principal)), of_resource=True)

@@ -92,7 +92,10 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 
 def test_every_situation_was_met(played: Played) -> None:
-    ended = {scene: (receipt["status"], receipt["reason"], sorted(receipt["counts"]["failed"])) for scene, receipt in played.first.items()}
+    ended = {
+        scene: (receipt["status"], receipt["reason"], sorted(receipt["counts"]["failed"]))
+        for scene, receipt in played.first.items()
+    }
     assert ended == {
         "ordinary": ("ScenePartial", None, ["inference-failed"]),
         "missing": ("SceneFailed", "asset-missing", []),
@@ -125,8 +128,12 @@ def test_every_refused_write_was_looked_into(played: Played) -> None:
         "SettleFunction": ("/clayline-workbucket/settlements/",),
         "CollectFunction": ("/clayline-embeddingsbucket/tiny-v1.0-test/",),
     }.items():
-        there = {request.target for request in played.requests[function] if (request.method, request.status) == ("PUT", 412)}
-        heads = {request.target for request in played.requests[function] if (request.method, request.status) == ("HEAD", 200)}
+        there = {
+            request.target for request in played.requests[function] if (request.method, request.status) == ("PUT", 412)
+        }
+        heads = {
+            request.target for request in played.requests[function] if (request.method, request.status) == ("HEAD", 200)
+        }
         assert there <= heads
         assert all(any(target.startswith(prefix) for target in there) for prefix in prefixes), (function, there)
 
@@ -199,7 +206,12 @@ def test_a_grant_too_many_is_found(played: Played, action: str, resource: str) -
 
 def test_a_grant_over_others_makes_them_idle(played: Played) -> None:
     """A wide grant does not hide behind being used: the narrow ones beside it are found instead."""
-    statement = {"Sid": "TooWide", "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::clayline-workbucket/*"}
+    statement = {
+        "Sid": "TooWide",
+        "Effect": "Allow",
+        "Action": "s3:*",
+        "Resource": "arn:aws:s3:::clayline-workbucket/*",
+    }
     wide = read_policy({"Version": "2012-10-17", "Statement": [statement]})
     found = judge((*played.grants("TileFunction"), *wide), played.needed("TileFunction")).idle
     assert {"WriteRequestsAndOutcomes", "ReadPlan", "TooWide"} <= {grant.sid for grant in found}

@@ -15,7 +15,13 @@ from tests.privilege.roles import grants_of, judge, role_of
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 
 FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
-SERVICES = ("events.amazonaws.com", "sns.amazonaws.com", "s3.amazonaws.com", "sagemaker.amazonaws.com", "lambda.amazonaws.com")
+SERVICES = (
+    "events.amazonaws.com",
+    "sns.amazonaws.com",
+    "s3.amazonaws.com",
+    "sagemaker.amazonaws.com",
+    "lambda.amazonaws.com",
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +53,34 @@ def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: S
         "ScenesBucket": stack.resources["ScenesBucket"].physical.attributes["Arn"],
     }
     sources: dict[str, dict[str, str]] = {name: {"aws:SourceArn": arn} for name, arn in own.items()}
-    sources |= {f"{name} of another account": {"aws:SourceArn": arn.replace("123456789012", "999999999999")} for name, arn in own.items()}
+    sources |= {
+        f"{name} of another account": {"aws:SourceArn": arn.replace("123456789012", "999999999999")}
+        for name, arn in own.items()
+    }
     sources |= {"another rule": {"aws:SourceArn": own["SceneRule"] + "2"}, "nothing": {}}
     del sources["ScenesBucket of another account"]  # a bucket's ARN has no account
     grants = sent(stack)
     admitted = {
         (service, source, queue.logical_id)
-        for service, (source, context), queue in itertools.product(SERVICES, sources.items(), stack.of_type("AWS::SQS::Queue"))
-        if allowing(grants, action="sqs:SendMessage", resource=queue.physical.attributes["Arn"], context=context, principal=service)
+        for service, (source, context), queue in itertools.product(
+            SERVICES, sources.items(), stack.of_type("AWS::SQS::Queue")
+        )
+        if allowing(
+            grants,
+            action="sqs:SendMessage",
+            resource=queue.physical.attributes["Arn"],
+            context=context,
+            principal=service,
+        )
     }
     assert admitted == {
         ("events.amazonaws.com", "SceneRule", "SceneQueue"),
         ("events.amazonaws.com", "SceneRule", "SceneDlq"),
-        *(("sns.amazonaws.com", topic, queue) for topic in ("SuccessTopic", "ErrorTopic") for queue in ("ResultQueue", "ResultDlq")),
+        *(
+            ("sns.amazonaws.com", topic, queue)
+            for topic in ("SuccessTopic", "ErrorTopic")
+            for queue in ("ResultQueue", "ResultDlq")
+        ),
     }
 
 
@@ -73,7 +94,8 @@ def test_who_delivers_is_admitted(stack: Stack) -> None:
     for rule in stack.of_type("AWS::Events::Rule"):
         for target in rule.properties["Targets"]:
             wired += [
-                ("events.amazonaws.com", rule.physical.attributes["Arn"], arn) for arn in (target["Arn"], target["DeadLetterConfig"]["Arn"])
+                ("events.amazonaws.com", rule.physical.attributes["Arn"], arn)
+                for arn in (target["Arn"], target["DeadLetterConfig"]["Arn"])
             ]
     for subscription in stack.of_type("AWS::SNS::Subscription"):
         content = subscription.properties
@@ -82,7 +104,9 @@ def test_who_delivers_is_admitted(stack: Stack) -> None:
     grants = sent(stack)
     used: set[Grant] = set()
     for service, source, queue in wired:
-        by = allowing(grants, action="sqs:SendMessage", resource=queue, context={"aws:SourceArn": source}, principal=service)
+        by = allowing(
+            grants, action="sqs:SendMessage", resource=queue, context={"aws:SourceArn": source}, principal=service
+        )
         assert by, (service, source, queue)
         used |= by
     assert used == set(grants)
@@ -97,7 +121,9 @@ def test_only_sagemaker_publishes_by_its_role(stack: Stack) -> None:
         for grant in grants_of(role)
         if grant.action == "sns:Publish"
     }
-    assert publishers == {("EndpointRole", stack.resources[topic].physical.ref) for topic in ("SuccessTopic", "ErrorTopic")}
+    assert publishers == {
+        ("EndpointRole", stack.resources[topic].physical.ref) for topic in ("SuccessTopic", "ErrorTopic")
+    }
 
 
 def test_there_are_no_further_policies(stack: Stack) -> None:

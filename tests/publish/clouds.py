@@ -36,7 +36,9 @@ class Cloud:
     def packages(self, group: str) -> list[dict[str, Any]]:
         """Every package of a group as the registry describes it."""
         client = self.client("sagemaker")
-        listed = client.list_model_packages(ModelPackageGroupName=group, ModelPackageType="Versioned")["ModelPackageSummaryList"]
+        listed = client.list_model_packages(ModelPackageGroupName=group, ModelPackageType="Versioned")[
+            "ModelPackageSummaryList"
+        ]
         return [client.describe_model_package(ModelPackageName=each["ModelPackageArn"]) for each in listed]
 
     @contextmanager
@@ -68,7 +70,9 @@ class Cloud:
             if request.headers["X-Amz-Target"] == "SageMaker.DescribeEndpoint":
                 known = json.loads(body)["EndpointName"] == recorded["EndpointName"]
                 return (
-                    (200, json.dumps(recorded).encode()) if known else (400, b'{"__type": "ValidationException", "message": "no endpoint"}')
+                    (200, json.dumps(recorded).encode())
+                    if known
+                    else (400, b'{"__type": "ValidationException", "message": "no endpoint"}')
                 )
             connection = http.client.HTTPConnection(moto, timeout=60)
             try:

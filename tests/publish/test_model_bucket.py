@@ -80,7 +80,9 @@ def test_the_manifest_comes_last_and_every_object_carries_its_digest(
         assert head["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
-def test_a_second_time_nothing_is_written(s3: "S3Client", writes: list[tuple[str, dict[str, Any]]], tmp_path: Path) -> None:
+def test_a_second_time_nothing_is_written(
+    s3: "S3Client", writes: list[tuple[str, dict[str, Any]]], tmp_path: Path
+) -> None:
     path = build_model_folder(tmp_path)
     ModelBucket(s3, BUCKET).upload(read_folder(path), progress=silent)
     writes.clear()
@@ -112,10 +114,15 @@ def test_an_interrupted_upload_is_no_folder_and_goes_on_where_it_was(
 
 def test_a_damaged_leftover_is_sent_again(s3: "S3Client", tmp_path: Path) -> None:
     """Left by a copy that was no publisher, or by another export of the same version that was never finished."""
-    s3.put_object(Bucket=BUCKET, Key="models/tiny-v1.0/tiny.onnx", Body=b"half", Metadata={"sha256": "sha256:" + "1" * 64})
+    s3.put_object(
+        Bucket=BUCKET, Key="models/tiny-v1.0/tiny.onnx", Body=b"half", Metadata={"sha256": "sha256:" + "1" * 64}
+    )
     path = build_model_folder(tmp_path)
     assert "tiny.onnx" in ModelBucket(s3, BUCKET).upload(read_folder(path), progress=silent).sent
-    assert s3.get_object(Bucket=BUCKET, Key="models/tiny-v1.0/tiny.onnx")["Body"].read() == (path / "tiny.onnx").read_bytes()
+    assert (
+        s3.get_object(Bucket=BUCKET, Key="models/tiny-v1.0/tiny.onnx")["Body"].read()
+        == (path / "tiny.onnx").read_bytes()
+    )
 
 
 def test_a_large_file_goes_in_parts(s3: "S3Client", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +134,14 @@ def test_a_large_file_goes_in_parts(s3: "S3Client", tmp_path: Path, monkeypatch:
     manifest["files"]["weights.data"] = "sha256:" + hashlib.sha256(content).hexdigest()
     (path / "manifest.json").write_text(json.dumps(manifest))
     parts: list[str] = []
-    s3.meta.events.register("provide-client-params.s3.UploadPart", lambda params, **_: parts.append(params["ChecksumAlgorithm"]))
+    s3.meta.events.register(
+        "provide-client-params.s3.UploadPart", lambda params, **_: parts.append(params["ChecksumAlgorithm"])
+    )
     steps: list[int] = []
     bucket = ModelBucket(s3, BUCKET)
-    uploaded = bucket.upload(read_folder(path), progress=lambda file, done: steps.append(done) if file.name == "weights.data" else None)
+    uploaded = bucket.upload(
+        read_folder(path), progress=lambda file, done: steps.append(done) if file.name == "weights.data" else None
+    )
     assert "weights.data" in uploaded.sent
     assert parts == ["SHA256"] * 3
     assert steps == sorted(steps)

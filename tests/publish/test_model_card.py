@@ -49,7 +49,9 @@ def in_pascal_case(content: Any, *, free: bool = False) -> Any:
     if not isinstance(content, dict):
         return content
     return {
-        name if free else "".join(part.capitalize() for part in name.split("_")): in_pascal_case(value, free=name == "custom_details")
+        name if free else "".join(part.capitalize() for part in name.split("_")): in_pascal_case(
+            value, free=name == "custom_details"
+        )
         for name, value in content.items()
     }
 
@@ -88,14 +90,19 @@ def test_the_card_is_one_text_for_one_folder(tmp_path: Path) -> None:
 
 def test_the_report_is_in_the_card(tmp_path: Path) -> None:
     [evaluation] = json.loads(card_content(untrained(tmp_path), PACKAGE))["evaluation_details"]
-    groups = {group["name"]: {metric["name"]: metric["value"] for metric in group["metric_data"]} for group in evaluation["metric_groups"]}
+    groups = {
+        group["name"]: {metric["name"]: metric["value"] for metric in group["metric_data"]}
+        for group in evaluation["metric_groups"]
+    }
     assert groups["report"] == {"passed": True}
     assert groups["parity"]["max_abs"] == 1.5e-6
     assert groups["parity"]["by_sensor.naip.cosine"] == 0.99999
 
 
 def test_a_long_card_is_cut_and_says_where_the_whole_is() -> None:
-    caveats = json.loads(card_content(read_folder(STARTER), PACKAGE))["additional_information"]["caveats_and_recommendations"]
+    caveats = json.loads(card_content(read_folder(STARTER), PACKAGE))["additional_information"][
+        "caveats_and_recommendations"
+    ]
     assert caveats.startswith("# Clayline starter")
     assert len(caveats) == 2048
     assert caveats.endswith("(cut; the whole: s3://models/models/starter-v1.0/MODEL_CARD.md)")
@@ -113,10 +120,15 @@ def test_untrained_is_said_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extra", [0, 60])
 def test_metadata_keeps_the_services_limits(tmp_path: Path, extra: int) -> None:
     folder = untrained(tmp_path)
-    entries = (*folder.manifest.entries, *(folder.manifest.entries[0].model_copy(update={"token": f"a-v1-b{n}"}) for n in range(extra)))
+    entries = (
+        *folder.manifest.entries,
+        *(folder.manifest.entries[0].model_copy(update={"token": f"a-v1-b{n}"}) for n in range(extra)),
+    )
     folder = ModelFolder(
         path=folder.path,
-        manifest=folder.manifest.model_copy(update={"entries": entries, "licence": "Apache-2.0 (code), CC BY 4.0 " * 20}),
+        manifest=folder.manifest.model_copy(
+            update={"entries": entries, "licence": "Apache-2.0 (code), CC BY 4.0 " * 20}
+        ),
         files=folder.files,
         manifest_file=folder.manifest_file,
         card=folder.card,

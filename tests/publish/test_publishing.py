@@ -21,7 +21,9 @@ from clayline.model.wire import Request, Response
 from clayline_local.moto_process import MotoServer
 
 STARTER = Path(__file__).parents[2] / "model" / "starter" / "starter-v1.0"
-pytestmark = pytest.mark.skipif(not PYTHON.is_file(), reason="needs .venv-publish with the sagemaker SDK: make setup-publish")
+pytestmark = pytest.mark.skipif(
+    not PYTHON.is_file(), reason="needs .venv-publish with the sagemaker SDK: make setup-publish"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,9 @@ def model_card(cloud: Cloud, name: str) -> dict[str, Any]:
     return card
 
 
-def test_a_folder_is_uploaded_and_registered_once(cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path) -> None:
+def test_a_folder_is_uploaded_and_registered_once(
+    cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path
+) -> None:
     folder = build_model_folder(tmp_path, name="once")
     (folder / "metrics.json").write_text(json.dumps({"parity": {"max_abs": 1.5e-6}, "passed": True}))
     arguments = ("model", "--folder", folder, "--bucket", bucket, "--image", IMAGE)
@@ -76,7 +80,9 @@ def test_a_folder_is_uploaded_and_registered_once(cloud: Cloud, publish: Publish
     assert '"ImageDigest=sha256:aaa' in first.out
     assert "--parameter-overrides" not in first.out, "the next deployment would take back what was only said there"
     names = {"tiny.onnx", "card.md", "metrics.json", "manifest.json"}
-    assert {key for key in cloud.keys(bucket) if key.startswith("models/")} == {f"models/once-v1.0/{name}" for name in names}
+    assert {key for key in cloud.keys(bucket) if key.startswith("models/")} == {
+        f"models/once-v1.0/{name}" for name in names
+    }
 
     [package] = cloud.packages("once")
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
@@ -94,7 +100,9 @@ def test_a_folder_is_uploaded_and_registered_once(cloud: Cloud, publish: Publish
     assert (said["folder"], said["untrained"]) == ("once-v1.0", "false")
     statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]
     key = statistics["S3Uri"].removeprefix(f"s3://{bucket}/")
-    assert not key.startswith("models/"), "SageMaker would copy it to the container, which takes every directory for a model folder"
+    assert not key.startswith("models/"), (
+        "SageMaker would copy it to the container, which takes every directory for a model folder"
+    )
     stored = cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     assert json.loads(stored) == {"parity": {"max_abs": 1.5e-6}, "passed": True}
     card = model_card(cloud, "once-v1-0")
@@ -109,12 +117,17 @@ def test_a_folder_is_uploaded_and_registered_once(cloud: Cloud, publish: Publish
     assert model_card(cloud, "once-v1-0")["ModelCardVersion"] == 1
 
 
-def test_another_image_or_a_grown_folder_is_another_version(cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path) -> None:
+def test_another_image_or_a_grown_folder_is_another_version(
+    cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path
+) -> None:
     folder = build_model_folder(tmp_path, name="grown")
     other_image = IMAGE.replace("a" * 64, "b" * 64)
     for image in (IMAGE, other_image, IMAGE):
         assert publish("model", "--folder", folder, "--bucket", bucket, "--image", image).status == 0
-    versions = {each["ModelPackageVersion"]: each["InferenceSpecification"]["Containers"][0]["Image"] for each in cloud.packages("grown")}
+    versions = {
+        each["ModelPackageVersion"]: each["InferenceSpecification"]["Containers"][0]["Image"]
+        for each in cloud.packages("grown")
+    }
     assert versions == {1: IMAGE, 2: other_image}
     content = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(content | {"micro_batch": {"cpu": 4}}))
@@ -124,7 +137,9 @@ def test_another_image_or_a_grown_folder_is_another_version(cloud: Cloud, publis
     assert json.loads(stored)["micro_batch"] == {"cpu": 4}
 
 
-def test_a_reviewed_card_that_says_something_else_is_a_draft_again(cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path) -> None:
+def test_a_reviewed_card_that_says_something_else_is_a_draft_again(
+    cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path
+) -> None:
     folder = build_model_folder(tmp_path, name="reviewed")
     arguments = ("model", "--folder", folder, "--bucket", bucket, "--image", IMAGE)
     assert publish(*arguments).status == 0
@@ -143,7 +158,9 @@ def test_a_reviewed_card_that_says_something_else_is_a_draft_again(cloud: Cloud,
     assert "archived" in refused.err
 
 
-def test_an_untrained_folder_is_refused_or_called_so_everywhere(cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path) -> None:
+def test_an_untrained_folder_is_refused_or_called_so_everywhere(
+    cloud: Cloud, publish: Publisher, bucket: str, tmp_path: Path
+) -> None:
     folder = make_untrained(build_model_folder(tmp_path, name="untrained"))
     arguments = ("model", "--folder", folder, "--bucket", bucket, "--image", IMAGE)
     refused = publish(*arguments)
@@ -156,7 +173,10 @@ def test_an_untrained_folder_is_refused_or_called_so_everywhere(cloud: Cloud, pu
     assert "UNTRAINED" in allowed.out
     [package] = cloud.packages("untrained")
     assert package["ModelPackageDescription"].startswith("UNTRAINED")
-    assert (package["CustomerMetadataProperties"]["untrained"], package["CustomerMetadataProperties"]["seed"]) == ("true", "7")
+    assert (package["CustomerMetadataProperties"]["untrained"], package["CustomerMetadataProperties"]["seed"]) == (
+        "true",
+        "7",
+    )
     content = json.loads(model_card(cloud, "untrained-v1-0")["Content"])
     assert content["model_overview"]["model_description"].startswith("UNTRAINED")
     assert content["intended_uses"]["purpose_of_model"].startswith("UNTRAINED")
@@ -168,7 +188,10 @@ def test_an_untrained_folder_is_refused_or_called_so_everywhere(cloud: Cloud, pu
         (("--bucket", "no-such-bucket-here", "--image", IMAGE), "NoSuchBucket"),
         (("--image", IMAGE), "BUCKET="),
         (("--bucket", "models"), "IMAGE="),
-        (("--bucket", "models", "--image", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/clayline/model:latest"), "by digest"),
+        (
+            ("--bucket", "models", "--image", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/clayline/model:latest"),
+            "by digest",
+        ),
         (("--stack", "nowhere", "--image", IMAGE), "no stack nowhere"),
     ],
 )
@@ -202,7 +225,9 @@ def test_a_deployed_starter_passes_the_smoke_test(cloud: Cloud, publish: Publish
     assert all(key.startswith("responses/") for key in keys), "the requests were not taken away"
 
 
-def test_a_folder_that_the_stack_serves_is_published_and_tried(cloud: Cloud, publish: Publisher, tmp_path: Path) -> None:
+def test_a_folder_that_the_stack_serves_is_published_and_tried(
+    cloud: Cloud, publish: Publisher, tmp_path: Path
+) -> None:
     folder = build_model_folder(tmp_path / "models", name="stacked", inputs=("pixels", "time", "latlon"))
     template = {
         "Parameters": {name: {"Type": "String"} for name in ("ModelFolder", "ImageRepository", "ImageDigest")},
@@ -230,7 +255,9 @@ def test_a_folder_that_the_stack_serves_is_published_and_tried(cloud: Cloud, pub
     assert "smoke     passed: 3 finite vectors of 8" in done.out
 
 
-def test_an_endpoint_without_the_folder_fails_with_advice(cloud: Cloud, publish: Publisher, work: str, tmp_path: Path) -> None:
+def test_an_endpoint_without_the_folder_fails_with_advice(
+    cloud: Cloud, publish: Publisher, work: str, tmp_path: Path
+) -> None:
     build_model_folder(tmp_path / "models", name="another")
     folder = build_model_folder(tmp_path, name="wanted")
     with (
@@ -268,7 +295,9 @@ def test_an_answer_of_another_model_fails(cloud: Cloud, publish: Publisher, work
     assert "deploy again" in done.err
 
 
-def test_no_answer_in_time_fails_and_leaves_no_request(cloud: Cloud, publish: Publisher, work: str, tmp_path: Path) -> None:
+def test_no_answer_in_time_fails_and_leaves_no_request(
+    cloud: Cloud, publish: Publisher, work: str, tmp_path: Path
+) -> None:
     folder = build_model_folder(tmp_path, name="late")
     release = threading.Event()
 
@@ -277,7 +306,19 @@ def test_no_answer_in_time_fails_and_leaves_no_request(cloud: Cloud, publish: Pu
         return b""
 
     with answering(never) as url, cloud.endpoint("late", url, work_bucket=work) as environment:
-        arguments = ("smoke", "--folder", folder, "--endpoint", "late", "--bucket", work, "--poll", "0.1", "--deadline", "1")
+        arguments = (
+            "smoke",
+            "--folder",
+            folder,
+            "--endpoint",
+            "late",
+            "--bucket",
+            work,
+            "--poll",
+            "0.1",
+            "--deadline",
+            "1",
+        )
         done = publish(*arguments, environment=environment)
         keys = cloud.keys(work)
         release.set()

@@ -107,7 +107,9 @@ def clay_sensors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BandSet]
 
 
 @pytest.fixture(scope="module")
-def clay_folders(clay_sensors: dict[str, BandSet], tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFolders, Manifest]:
+def clay_folders(
+    clay_sensors: dict[str, BandSet], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ModelFolders, Manifest]:
     """A tiny Clay with an entry for each of them, and random weights."""
     requests = [EntryRequest(sensor=sensor, chip_size=32) for sensor in clay_sensors.values()]
     folder = export(seeded_source("tiny", 0, loss=False), requests, tmp_path_factory.mktemp("models")).folder
@@ -173,7 +175,8 @@ def test_a_wrong_answer_is_called_wrong(trial: Trial, change: dict[str, Any], wo
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"digest": "sha256:" + "9" * 64}, "another model is deployed"), ({"attempt": 1_000_000 - 1}, "asked was")]
+    ("change", "words"),
+    [({"digest": "sha256:" + "9" * 64}, "another model is deployed"), ({"attempt": 1_000_000 - 1}, "asked was")],
 )
 def test_an_answer_to_another_request(trial: Trial, change: dict[str, Any], words: str) -> None:
     response = good(trial)

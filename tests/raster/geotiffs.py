@@ -19,7 +19,9 @@ SETTINGS = ReadSettings()
 def texture(bands: int, height: int, width: int, dtype: str = "uint16") -> NDArray[Any]:
     """Make pixels [bands, height, width], of which none equals its neighbours or the same place in another band."""
     band, row, col = np.ogrid[:bands, :height, :width]
-    pixels: NDArray[Any] = ((row * 977 + col * 31 + band * 4409) % (251 if dtype == "uint8" else 40_009) + 1).astype(dtype)
+    pixels: NDArray[Any] = ((row * 977 + col * 31 + band * 4409) % (251 if dtype == "uint8" else 40_009) + 1).astype(
+        dtype
+    )
     return pixels
 
 
@@ -35,7 +37,9 @@ def write(path: Path, pixels: NDArray[Any], **profile: Any) -> Path:
         "compress": "deflate",
         **profile,
     }
-    with rasterio.open(path, "w", driver="GTiff", count=count, height=height, width=width, dtype=pixels.dtype, **given) as dataset:
+    with rasterio.open(
+        path, "w", driver="GTiff", count=count, height=height, width=width, dtype=pixels.dtype, **given
+    ) as dataset:
         dataset.write(pixels)
     return path
 
@@ -68,7 +72,9 @@ def bands_of(path: Path, *numbers: int, nodata: float | None = None) -> list[Ban
 def spoil(path: Path, *, row: int, col: int, band: int = 1) -> Path:
     """Overwrite what lies in one block by bytes that are nothing in any compression."""
     with rasterio.open(path) as dataset:
-        offset, size = (int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band)) for what in ("OFFSET", "SIZE"))
+        offset, size = (
+            int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band)) for what in ("OFFSET", "SIZE")
+        )
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\xff" * size)

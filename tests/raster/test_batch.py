@@ -50,8 +50,14 @@ def counted(jobs: tuple[Job, ...], grid: ChipGrid, blocks: list[BlockGrid]) -> f
         for job in jobs:
             windows = job.windows(grid)
             tops, lefts = {window.row for window in windows}, {window.col for window in windows}
-            rows = {y for top in tops for y in touched(top, min(top + grid.size, grid.height), block.scale_y, block.height)}
-            cols = {x for left in lefts for x in touched(left, min(left + grid.size, grid.width), block.scale_x, block.width)}
+            rows = {
+                y for top in tops for y in touched(top, min(top + grid.size, grid.height), block.scale_y, block.height)
+            }
+            cols = {
+                x
+                for left in lefts
+                for x in touched(left, min(left + grid.size, grid.width), block.scale_x, block.width)
+            }
             every += [(y, x) for y in rows for x in cols]
         decoded += len(every)
         distinct += len(set(every))
@@ -60,7 +66,9 @@ def counted(jobs: tuple[Job, ...], grid: ChipGrid, blocks: list[BlockGrid]) -> f
 
 @COUNTED
 @given(layouts(), st.integers(1, 2_000_000), st.integers(1, 40))
-def test_every_chip_is_in_exactly_one_batch(layout: tuple[ChipGrid, list[BlockGrid]], budget: int, chips_per_batch: int) -> None:
+def test_every_chip_is_in_exactly_one_batch(
+    layout: tuple[ChipGrid, list[BlockGrid]], budget: int, chips_per_batch: int
+) -> None:
     grid, blocks = layout
     jobs = lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=chips_per_batch)
     batches = lay_batches(jobs, chips_per_batch)
@@ -96,7 +104,9 @@ def test_the_repeated_fraction_is_what_counting_gives(layout: tuple[ChipGrid, li
 
 @COUNTED
 @given(layouts(), st.data())
-def test_a_tenth_at_most_where_a_job_may_hold_ten_block_rows(layout: tuple[ChipGrid, list[BlockGrid]], data: st.DataObject) -> None:
+def test_a_tenth_at_most_where_a_job_may_hold_ten_block_rows(
+    layout: tuple[ChipGrid, list[BlockGrid]], data: st.DataObject
+) -> None:
     grid, blocks = layout
     tallest = max(ceil(block.height * block.scale_y) for block in blocks)
     chip_rows = max(2, ceil(10 * tallest / grid.size)) + data.draw(st.integers(0, 3))
@@ -142,10 +152,13 @@ def test_no_other_cut_of_one_column_repeats_less(height: int, size: int, side: i
     for count in range(grid.rows):
         for inner in combinations(range(1, grid.rows), count):
             layout = tuple(
-                Job(number=0, row_start=start, row_stop=stop, col_start=0, col_stop=1) for start, stop in pairwise((0, *inner, grid.rows))
+                Job(number=0, row_start=start, row_stop=stop, col_start=0, col_stop=1)
+                for start, stop in pairwise((0, *inner, grid.rows))
             )
             spans = [job.pixel_window(grid) for job in layout]
-            if all(stop - start <= limit or job.chips == 1 for job, (start, stop, _, _) in zip(layout, spans, strict=True)):
+            if all(
+                stop - start <= limit or job.chips == 1 for job, (start, stop, _, _) in zip(layout, spans, strict=True)
+            ):
                 rank = (counted(layout, grid, blocks), len(layout))
                 best = rank if best is None else min(best, rank)
     if best is not None:
@@ -165,7 +178,9 @@ def test_a_sentinel_2_scene_is_cut_where_blocks_of_10_and_20_m_bands_end_togethe
 
 def test_strips_are_not_cut_across() -> None:
     grid = ChipGrid(height=4000, width=4000, size=256)
-    jobs = lay_jobs(grid, [BlockGrid(height=16, width=4000)], bytes_per_pixel=2, memory_budget=20_000_000, chips_per_batch=64)
+    jobs = lay_jobs(
+        grid, [BlockGrid(height=16, width=4000)], bytes_per_pixel=2, memory_budget=20_000_000, chips_per_batch=64
+    )
     assert {(job.col_start, job.col_stop) for job in jobs} == {(0, grid.cols)}
     assert len(jobs) > 1
     assert repeated_fraction(jobs, grid, [BlockGrid(height=16, width=4000)]) == 0
@@ -189,14 +204,17 @@ def test_a_bands_blocks_are_seen_from_the_finest_grid() -> None:
         tags={},
         pixel_size_m=20.0,
     )
-    assert block_grid(header, finest=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)) == BlockGrid(height=512, width=256, scale_y=2.0, scale_x=2.0)
+    assert block_grid(header, finest=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)) == BlockGrid(
+        height=512, width=256, scale_y=2.0, scale_x=2.0
+    )
 
 
 def test_a_job_grows_to_its_budget_only_where_that_saves_blocks() -> None:
     grid = ChipGrid(height=10_980, width=10_980, size=224)
     blocks = [BlockGrid(height=512, width=512)]
     small, large = (
-        lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=budget, chips_per_batch=64) for budget in (128_000_000, 512_000_000)
+        lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=budget, chips_per_batch=64)
+        for budget in (128_000_000, 512_000_000)
     )
     assert repeated_fraction(large, grid, blocks) < repeated_fraction(small, grid, blocks)
     assert len(large) < len(small)

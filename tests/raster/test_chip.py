@@ -30,7 +30,9 @@ def test_a_pixel_below_the_boa_offset_becomes_1_and_nodata_stays_nodata() -> Non
     st.lists(st.integers(-70_000, 70_000), min_size=2, max_size=2),
     st.sampled_from((*INTEGERS, "float32")),
 )
-def test_numbers_are_shifted_without_wrapping(pixels: NDArray[Any], valid: NDArray[np.bool_], offsets: list[int], dtype: str) -> None:
+def test_numbers_are_shifted_without_wrapping(
+    pixels: NDArray[Any], valid: NDArray[np.bool_], offsets: list[int], dtype: str
+) -> None:
     before = pixels.tolist()
     limits = (-(2**31), 2**31) if dtype == "float32" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     ready = prepare(pixels, valid, offsets=offsets, fill=7, dtype=dtype)
@@ -50,7 +52,8 @@ def test_numbers_of_the_models_type_are_prepared_in_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodata", "valid"), [(None, [1, 1, 0, 0, 1]), (np.nan, [1, 1, 0, 0, 1]), (1.5, [1, 0, 0, 0, 1]), (-3.40282346639e38, [1, 1, 0, 0, 0])]
+    ("nodata", "valid"),
+    [(None, [1, 1, 0, 0, 1]), (np.nan, [1, 1, 0, 0, 1]), (1.5, [1, 0, 0, 0, 1]), (-3.40282346639e38, [1, 1, 0, 0, 0])],
 )
 def test_floats_are_valid_where_they_are_finite_and_not_nodata(nodata: float | None, valid: list[int]) -> None:
     pixels = np.array([[[0, 1.5, np.nan, np.inf, np.finfo(np.float32).min]]], np.float32)
@@ -115,7 +118,11 @@ def test_fractions_are_what_counting_gives(height: int, width: int, size: int, d
         ]
         cloudy = [place for place in inside if classes[place] in {1, 3, 8, 9, 10}]
         assert valid_fraction[number] == np.float32(len(inside) / size**2)
-        assert cloud_fraction[number] == np.float32(len(cloudy) / len(inside)) if inside else np.isnan(cloud_fraction[number])
+        assert (
+            cloud_fraction[number] == np.float32(len(cloudy) / len(inside))
+            if inside
+            else np.isnan(cloud_fraction[number])
+        )
 
 
 def test_without_classes_the_cloud_fraction_is_unknown() -> None:

@@ -41,7 +41,9 @@ def short_stripes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clayline.raster.part._STRIPE_BYTES", 60_000)
 
 
-def read(bands: list[BandSource], mask: BandSource | None = None, window: tuple[int, int, int, int] = (0, HEIGHT, 0, WIDTH)) -> TilePixels:
+def read(
+    bands: list[BandSource], mask: BandSource | None = None, window: tuple[int, int, int, int] = (0, HEIGHT, 0, WIDTH)
+) -> TilePixels:
     return read_job(bands, mask, transform=TEN_METRES, window=window, settings=SETTINGS)
 
 
@@ -57,13 +59,21 @@ def block_pixels(row: int, col: int, layout: dict[str, Any]) -> NDArray[np.bool_
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("codec", CODECS)
-def test_all_chips_but_those_that_touch_a_damaged_block(tmp_path: Path, codec: str, layout: str, interleave: str) -> None:
-    sound = write(tmp_path / "sound.tif", texture(3, HEIGHT, WIDTH), interleave=interleave, **CODECS[codec], **LAYOUTS[layout])
+def test_all_chips_but_those_that_touch_a_damaged_block(
+    tmp_path: Path, codec: str, layout: str, interleave: str
+) -> None:
+    sound = write(
+        tmp_path / "sound.tif", texture(3, HEIGHT, WIDTH), interleave=interleave, **CODECS[codec], **LAYOUTS[layout]
+    )
     path = Path(shutil.copy(sound, tmp_path / "scene.tif"))
     tiled = layout == "tiles"
     # one in the first stripe, two neighbours of other bands later, one that the scene's corner cuts
     last_row = (HEIGHT - 1) // LAYOUTS[layout]["blockysize"]
-    places = [(0, 1, 1), (4, 2, 2), (4, 1, 3), (last_row, 3, 1)] if tiled else [(0, 0, 1), (8, 0, 2), (9, 0, 3), (last_row, 0, 1)]
+    places = (
+        [(0, 1, 1), (4, 2, 2), (4, 1, 3), (last_row, 3, 1)]
+        if tiled
+        else [(0, 0, 1), (8, 0, 2), (9, 0, 3), (last_row, 0, 1)]
+    )
     for row, col, band in places:
         spoil(path, row=row, col=col, band=band if interleave == "band" else 1)
     result = read(bands_of(path, 3, 1, 2))
@@ -78,13 +88,19 @@ def test_all_chips_but_those_that_touch_a_damaged_block(tmp_path: Path, codec: s
         for chip, place, is_lost in zip(cut(result.pixels, windows, origin=(0, 0), fill=0), windows, lost, strict=True):
             assert is_lost == damaged[place.row : place.row + 25, place.col : place.col + 25].any()
             if not is_lost:
-                expected = dataset.read([3, 1, 2], window=Window(place.col, place.row, 25, 25), boundless=True, fill_value=0)
+                expected = dataset.read(
+                    [3, 1, 2], window=Window(place.col, place.row, 25, 25), boundless=True, fill_value=0
+                )
                 np.testing.assert_array_equal(chip, expected)
 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
-@pytest.mark.parametrize("window", [(0, 64, 0, 64), (32, 64, 0, 200), (40, 41, 70, 71), (31, 70, 63, 129), (64, 250, 0, 210)])
-def test_a_job_sees_the_damage_inside_its_window(tmp_path: Path, window: tuple[int, int, int, int], interleave: str) -> None:
+@pytest.mark.parametrize(
+    "window", [(0, 64, 0, 64), (32, 64, 0, 200), (40, 41, 70, 71), (31, 70, 63, 129), (64, 250, 0, 210)]
+)
+def test_a_job_sees_the_damage_inside_its_window(
+    tmp_path: Path, window: tuple[int, int, int, int], interleave: str
+) -> None:
     pixels = texture(2, HEIGHT, WIDTH)
     path = write(tmp_path / "scene.tif", pixels, interleave=interleave, nodata=7, **LAYOUTS["tiles"])
     spoil(path, row=1, col=1, band=2 if interleave == "band" else 1)
@@ -110,7 +126,10 @@ def test_a_damaged_block_of_a_coarser_band(tmp_path: Path, shift_x: int, shift_y
     rows, cols = np.ogrid[:160, :140]
     number = (rows // 32 * 10 + cols // 16 + 1).astype(np.uint16)[None]
     layout = {"blockxsize": 16, "blockysize": 32, "transform": transform, "nodata": 0}
-    numbered, coarse = write(tmp_path / "numbers.tif", number, **layout), write(tmp_path / "coarse.tif", texture(1, 160, 140), **layout)
+    numbered, coarse = (
+        write(tmp_path / "numbers.tif", number, **layout),
+        write(tmp_path / "coarse.tif", texture(1, 160, 140), **layout),
+    )
     sound = Path(shutil.copy(coarse, tmp_path / "sound.tif"))
     spoil(coarse, row=2, col=3)
     bands = bands_of(write(tmp_path / "fine.tif", fine), 1)
@@ -131,7 +150,9 @@ def test_a_damaged_block_of_a_coarser_band(tmp_path: Path, shift_x: int, shift_y
 def test_damaged_scene_classes(tmp_path: Path) -> None:
     pixels = texture(1, HEIGHT, WIDTH)
     transform = rasterio.Affine(20.0, 0, TEN_METRES[2], 0, -20.0, TEN_METRES[5])
-    classes = write(tmp_path / "scl.tif", texture(1, 125, 105, "uint8"), transform=transform, blockxsize=32, blockysize=32)
+    classes = write(
+        tmp_path / "scl.tif", texture(1, 125, 105, "uint8"), transform=transform, blockxsize=32, blockysize=32
+    )
     (mask,) = bands_of(spoil(classes, row=1, col=2), 1)
     result = read(bands_of(write(tmp_path / "scene.tif", pixels), 1), mask)
     np.testing.assert_array_equal(result.damaged, block_pixels(1, 2, {"blockysize": 64, "blockxsize": 64}))
@@ -148,7 +169,9 @@ def test_every_block_damaged(tmp_path: Path) -> None:
     assert result.damaged.all()
 
 
-def test_an_index_that_leaves_out_blocks_of_a_file_that_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_leaves_out_blocks_of_a_file_that_has_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a huge index plan looks at a part; here at so little that it misses the gap, which would read as nodata."""
     path, pixels = tmp_path / "scene.tif", texture(1, HEIGHT, WIDTH)
     pixels[0, 64:128, 128:192] = 0

@@ -65,7 +65,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert refused(CogSource(path=path, uri=path, size=10)).reason == "source-missing"
 
 
-@pytest.mark.parametrize("content", ["a plain text, not an image\n" * 20, "\x89PNG\r\n\x1a\n" + "0" * 300, "<html></html>"])
+@pytest.mark.parametrize(
+    "content", ["a plain text, not an image\n" * 20, "\x89PNG\r\n\x1a\n" + "0" * 300, "<html></html>"]
+)
 def test_a_file_of_another_kind(tmp_path: Path, content: str) -> None:
     (tmp_path / "TIFF.tif").write_text(content, encoding="latin-1")
     assert refused(tmp_path / "TIFF.tif").reason == "not-a-geotiff"
@@ -105,9 +107,17 @@ def test_files_beside_a_cog_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "scene.tif.ovr").write_bytes((tmp_path / "other.tif").read_bytes())
     (tmp_path / "scene.tfw").write_text("1\n0\n0\n-1\n5\n5\n")
     with rasterio.open(path) as dataset:
-        assert (dataset.nodata, dataset.descriptions) == (31.0, ("moved",))  # the trap is set: plain rasterio heeds the sidecars
+        assert (dataset.nodata, dataset.descriptions) == (
+            31.0,
+            ("moved",),
+        )  # the trap is set: plain rasterio heeds the sidecars
     header = header_of(path)
-    assert (header.crs, header.transform, header.nodata, header.descriptions) == ("EPSG:32629", TEN_METRES, None, (None,))
+    assert (header.crs, header.transform, header.nodata, header.descriptions) == (
+        "EPSG:32629",
+        TEN_METRES,
+        None,
+        (None,),
+    )
     read = read_job(bands_of(path, 1), None, transform=TEN_METRES, window=(0, 128, 0, 128), settings=SETTINGS)
     np.testing.assert_array_equal(read.pixels, pixels)
 
@@ -151,7 +161,13 @@ def test_no_overview_that_the_file_names_is_opened(tmp_path: Path, listener: tup
         dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=f"/vsicurl/{url}/trap.tif")
     header = header_of(path)
     coarse = replace(bands_of(path, 1)[0], header=header)
-    read = read_job([coarse], None, transform=(20.0, *TEN_METRES[1:4], -20.0, TEN_METRES[5]), window=(0, 64, 0, 64), settings=SETTINGS)
+    read = read_job(
+        [coarse],
+        None,
+        transform=(20.0, *TEN_METRES[1:4], -20.0, TEN_METRES[5]),
+        window=(0, 64, 0, 64),
+        settings=SETTINGS,
+    )
     np.testing.assert_array_equal(read.pixels[0], pixels[0, 1::2, 1::2])
     assert heard == []
     with rasterio.open(path, driver="GTiff") as dataset:
@@ -188,9 +204,24 @@ def test_a_cog_whose_bands_are_cut_off_behind_the_first(tmp_path: Path) -> None:
 
 def test_blocks_may_be_left_out(tmp_path: Path) -> None:
     path = tmp_path / "sparse.tif"
-    profile: dict[str, Any] = {"driver": "GTiff", "width": 512, "height": 512, "count": 1, "dtype": "uint16", "tiled": True, "nodata": 5}
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "width": 512,
+        "height": 512,
+        "count": 1,
+        "dtype": "uint16",
+        "tiled": True,
+        "nodata": 5,
+    }
     with rasterio.open(
-        path, "w", **profile, blockxsize=128, blockysize=128, SPARSE_OK=True, crs="EPSG:32629", transform=rasterio.Affine(*TEN_METRES)
+        path,
+        "w",
+        **profile,
+        blockxsize=128,
+        blockysize=128,
+        SPARSE_OK=True,
+        crs="EPSG:32629",
+        transform=rasterio.Affine(*TEN_METRES),
     ) as dataset:
         dataset.write(texture(1, 128, 128), window=rasterio.windows.Window(0, 0, 128, 128))
     assert header_of(path).sparse
@@ -224,7 +255,13 @@ def test_pixels_of_an_unknown_type(tmp_path: Path, dtype: str) -> None:
 
 def sparse_file(path: Path, width: int, height: int, **profile: Any) -> Path:
     """A file that declares much and holds nothing."""
-    given: dict[str, Any] = {"count": 1, "dtype": "uint16", "crs": "EPSG:32629", "transform": rasterio.Affine(*TEN_METRES), **profile}
+    given: dict[str, Any] = {
+        "count": 1,
+        "dtype": "uint16",
+        "crs": "EPSG:32629",
+        "transform": rasterio.Affine(*TEN_METRES),
+        **profile,
+    }
     with rasterio.open(path, "w", driver="GTiff", width=width, height=height, SPARSE_OK=True, BIGTIFF="YES", **given):
         pass
     return path
@@ -236,7 +273,9 @@ def test_giant_sides(tmp_path: Path) -> None:
 
 
 def test_a_giant_index(tmp_path: Path) -> None:
-    path = sparse_file(tmp_path / "fine.tif", 60_000, 60_000, tiled=True, blockxsize=16, blockysize=16, compress="deflate")
+    path = sparse_file(
+        tmp_path / "fine.tif", 60_000, 60_000, tiled=True, blockxsize=16, blockysize=16, compress="deflate"
+    )
     assert path.stat().st_size < 1_000_000_000
     assert refused(path).reason == "too-large"
 
@@ -254,14 +293,19 @@ def test_one_strip_for_the_whole_scene(tmp_path: Path) -> None:
 
 def test_a_block_of_all_bands_counts_as_a_whole(tmp_path: Path) -> None:
     profile: dict[str, Any] = {"count": 20, "tiled": True, "blockxsize": 2048, "blockysize": 2048}
-    assert refused(sparse_file(tmp_path / "pixel.tif", 4096, 4096, interleave="pixel", **profile)).reason == "block-too-large"
+    assert (
+        refused(sparse_file(tmp_path / "pixel.tif", 4096, 4096, interleave="pixel", **profile)).reason
+        == "block-too-large"
+    )
     assert header_of(sparse_file(tmp_path / "band.tif", 4096, 4096, interleave="band", **profile)).band_count == 20
 
 
 def test_long_tags_do_not_travel(tmp_path: Path) -> None:
     path = write(tmp_path / "scene.tif", texture(1, 64, 64))
     with rasterio.open(path, "r+") as dataset:
-        dataset.update_tags(TIFFTAG_DATETIME="2020:05:18 13:37:00", LONG="x" * 5000, **{f"A{number:03d}": "1" for number in range(200)})
+        dataset.update_tags(
+            TIFFTAG_DATETIME="2020:05:18 13:37:00", LONG="x" * 5000, **{f"A{number:03d}": "1" for number in range(200)}
+        )
     tags = header_of(path).tags
     assert "LONG" not in tags
     assert sum(len(name) + len(value) for name, value in tags.items()) < 64 * 256

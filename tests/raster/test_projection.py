@@ -28,7 +28,9 @@ def test_coordinates_come_easting_first_and_go_longitude_first(crs: str, xs: lis
     np.testing.assert_allclose([lon, lat], expected, atol=1e-10)
 
 
-@pytest.mark.parametrize(("crs", "x"), [("EPSG:32629", 1e12), ("EPSG:32629", np.nan), ("nonsense", 0.0), ("EPSG:999999", 0.0)])
+@pytest.mark.parametrize(
+    ("crs", "x"), [("EPSG:32629", 1e12), ("EPSG:32629", np.nan), ("nonsense", 0.0), ("EPSG:999999", 0.0)]
+)
 def test_what_cannot_be_projected_is_the_scenes_fault(crs: str, x: float) -> None:
     with pytest.raises(SceneError) as caught:
         to_lonlat(crs, np.array([x]), np.array([0.0]))

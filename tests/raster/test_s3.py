@@ -67,11 +67,21 @@ def put(moto: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Obj
 
 
 def planned(head: ObjectHead, header: CogHeader, band: int) -> PlannedBand:
-    return PlannedBand(name=f"b{band}", uri=head.uri, etag=head.etag, size=head.size, band=band, header=header, nodata=0, offset=0)
+    return PlannedBand(
+        name=f"b{band}", uri=head.uri, etag=head.etag, size=head.size, band=band, header=header, nodata=0, offset=0
+    )
 
 
 @pytest.mark.parametrize(
-    "key", ["plain.tif", "a+b c%2F ü.tif", "deep/er/100%/?x=1&y=#2.tif", "no-extension", "double//slash.TIF", "q'u\"o[t]e{s}.tif"]
+    "key",
+    [
+        "plain.tif",
+        "a+b c%2F ü.tif",
+        "deep/er/100%/?x=1&y=#2.tif",
+        "no-extension",
+        "double//slash.TIF",
+        "q'u\"o[t]e{s}.tif",
+    ],
 )
 def test_any_key_is_read_as_it_is(put: Callable[[str, Path], ObjectHead], tmp_path: Path, key: str) -> None:
     pixels = texture(3, 200, 150)
@@ -98,7 +108,9 @@ def test_a_replaced_object_is_seen_by_the_same_process(put: Callable[[str, Path]
         source = s3_source(head.uri, head.size)
         header = read_header(source, SETTINGS)
         band = BandSource(name="red", source=source, header=header, band=1, nodata=None)
-        assert (read_job([band], None, transform=TEN_METRES, window=(0, 64, 0, 64), settings=SETTINGS).pixels == value).all()
+        assert (
+            read_job([band], None, transform=TEN_METRES, window=(0, 64, 0, 64), settings=SETTINGS).pixels == value
+        ).all()
 
 
 @pytest.mark.usefixtures("put")
@@ -126,7 +138,9 @@ def test_what_is_no_tiff_in_s3(put: Callable[[str, Path], ObjectHead], tmp_path:
 
 
 @pytest.mark.parametrize("body", [b"no image " * 100, b"II*\0\x08\0\0\0", b""], ids=["text", "cut off", "empty"])
-def test_what_is_said_of_an_object_calls_it_by_its_name(put: Callable[[str, Path], ObjectHead], tmp_path: Path, body: bytes) -> None:
+def test_what_is_said_of_an_object_calls_it_by_its_name(
+    put: Callable[[str, Path], ObjectHead], tmp_path: Path, body: bytes
+) -> None:
     """GDAL's own words quote the path that it was given."""
     (tmp_path / "scene.tif").write_bytes(body)
     head = put("file/data/my scene/100%.tif", tmp_path / "scene.tif")
@@ -254,7 +268,9 @@ def test_a_forbidden_object(store: FaultyStore, large: bytes) -> None:
 
 @pytest.mark.parametrize("fault", ["503", "drop", "cut"])
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_a_header_that_arrives_in_part_is_never_taken_for_the_file(store: FaultyStore, large: bytes, fault: str, after: int) -> None:
+def test_a_header_that_arrives_in_part_is_never_taken_for_the_file(
+    store: FaultyStore, large: bytes, fault: str, after: int
+) -> None:
     store.serve(large, FLAWLESS)
     whole = header_from(store)
     needed = len(store.requests)
@@ -277,7 +293,9 @@ def test_one_failed_request_does_no_harm(store: FaultyStore, large: bytes, fault
         assert header_from(store) == whole
 
 
-def read_from(store: FaultyStore, header: CogHeader, window: tuple[int, int, int, int], settings: ReadSettings = SETTINGS) -> TilePixels:
+def read_from(
+    store: FaultyStore, header: CogHeader, window: tuple[int, int, int, int], settings: ReadSettings = SETTINGS
+) -> TilePixels:
     source = s3_source("s3://scenes/scene.tif", len(store.content))
     bands = [BandSource(name=f"b{band}", source=source, header=header, band=band, nodata=None) for band in (1, 2)]
     return read_job(bands, None, transform=TEN_METRES, window=window, settings=settings)
@@ -294,7 +312,9 @@ def test_a_job_takes_a_request_a_band_and_one_for_the_header(store: FaultyStore,
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("fault", ["503", "drop"])
-def test_pixels_that_do_not_arrive_are_a_matter_of_the_network(store: FaultyStore, large: bytes, fault: str, threads: int) -> None:
+def test_pixels_that_do_not_arrive_are_a_matter_of_the_network(
+    store: FaultyStore, large: bytes, fault: str, threads: int
+) -> None:
     settings = ReadSettings(retries=1, threads=threads)
     store.serve(large, FLAWLESS)
     header = header_from(store)
@@ -334,7 +354,9 @@ def test_a_damaged_object_is_told_from_a_bad_network(store: FaultyStore, large: 
 
 
 @pytest.mark.parametrize("fault", ["503", "drop", "cut"])
-def test_a_network_that_fails_over_a_damaged_object_is_no_damage(store: FaultyStore, large: bytes, damaged: bytes, fault: str) -> None:
+def test_a_network_that_fails_over_a_damaged_object_is_no_damage(
+    store: FaultyStore, large: bytes, damaged: bytes, fault: str
+) -> None:
     """GDAL does not warn of every response that is cut short or missing: then the bytes that did not come tell."""
     settings = ReadSettings(retries=0)
     store.serve(large, FLAWLESS)

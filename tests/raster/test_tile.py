@@ -23,7 +23,9 @@ from clayline.raster.tile import read_job
 def whole(bands: list[BandSource], mask: BandSource | None = None) -> tuple[NDArray[Any], NDArray[Any] | None, int]:
     """Read the whole of the first band's grid."""
     header = bands[0].header
-    read = read_job(bands, mask, transform=header.transform, window=(0, header.height, 0, header.width), settings=SETTINGS)
+    read = read_job(
+        bands, mask, transform=header.transform, window=(0, header.height, 0, header.width), settings=SETTINGS
+    )
     return read.pixels, read.mask, read.decoded_blocks
 
 
@@ -40,7 +42,9 @@ def check_chips(bands: list[BandSource], size: int, memory_budget: int) -> int:
         for number, band in enumerate(bands):
             with rasterio.open(band.source.path) as dataset:
                 for chip, place in zip(chips, job.windows(grid), strict=True):
-                    expected = dataset.read(band.band, window=Window(place.col, place.row, size, size), boundless=True, fill_value=0)
+                    expected = dataset.read(
+                        band.band, window=Window(place.col, place.row, size, size), boundless=True, fill_value=0
+                    )
                     np.testing.assert_array_equal(chip[number], expected)
     return len(jobs)
 
@@ -52,7 +56,11 @@ def test_every_chip_of_a_real_pixel_interleaved_scene(shared_data: Path) -> None
 
 def test_every_chip_of_a_real_scene_of_one_file_a_band(shared_data: Path) -> None:
     folder = shared_data / "landsat8_itaipu_2020"
-    bands = [band for number in (2, 3, 4) for band in bands_of(folder / f"LC08_L1TP_224078_20200518_20200518_01_RT_B{number}.TIF", 1)]
+    bands = [
+        band
+        for number in (2, 3, 4)
+        for band in bands_of(folder / f"LC08_L1TP_224078_20200518_20200518_01_RT_B{number}.TIF", 1)
+    ]
     assert check_chips(bands, size=64, memory_budget=8_000_000) > 1
 
 
@@ -68,7 +76,11 @@ def test_20_m_bands_and_classes_on_the_10_m_grid_of_a_real_scene(shared_data: Pa
     fine, coarse = bands_of(folder / "B02.tif", 1), bands_of(folder / "B11.tif", 1)
     (classes,) = bands_of(folder / "SCL.tif", 1)
     pixels, mask, _ = whole([*fine, *coarse], classes)
-    with rasterio.open(folder / "B02.tif") as b02, rasterio.open(folder / "B11.tif") as b11, rasterio.open(folder / "SCL.tif") as scl:
+    with (
+        rasterio.open(folder / "B02.tif") as b02,
+        rasterio.open(folder / "B11.tif") as b11,
+        rasterio.open(folder / "SCL.tif") as scl,
+    ):
         np.testing.assert_array_equal(pixels[0], b02.read(1))
         # GDAL's own nearest neighbour, and the statement that each 20 m pixel is four 10 m pixels.
         np.testing.assert_array_equal(pixels[1], b11.read(1, out_shape=b02.shape))
@@ -128,9 +140,12 @@ def test_floats_with_nan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pixel", "shift_x", "shift_y"), [(15, 0, 0), (20, 10, -10), (60, 20, -40), (25, -35, 55), (10, 30, -20), (5, 0, 0), (7, 3, 2)]
+    ("pixel", "shift_x", "shift_y"),
+    [(15, 0, 0), (20, 10, -10), (60, 20, -40), (25, -35, 55), (10, 30, -20), (5, 0, 0), (7, 3, 2)],
 )
-def test_any_scale_and_offset_takes_the_pixel_that_holds_the_centre(tmp_path: Path, pixel: int, shift_x: int, shift_y: int) -> None:
+def test_any_scale_and_offset_takes_the_pixel_that_holds_the_centre(
+    tmp_path: Path, pixel: int, shift_x: int, shift_y: int
+) -> None:
     fine = bands_of(write(tmp_path / "fine.tif", texture(1, 90, 80)), 1)
     a, b, c, d, e, f = TEN_METRES
     other = texture(1, 64, 48)
@@ -149,7 +164,8 @@ def test_any_scale_and_offset_takes_the_pixel_that_holds_the_centre(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("dtype", "nodata", "expected"), [("uint16", None, 0), ("uint16", 65535, 65535), ("uint16", -9999, 0), ("float32", None, np.nan)]
+    ("dtype", "nodata", "expected"),
+    [("uint16", None, 0), ("uint16", 65535, 65535), ("uint16", -9999, 0), ("float32", None, np.nan)],
 )
 def test_outside_a_band_stands_its_nodata(tmp_path: Path, dtype: str, nodata: float | None, expected: float) -> None:
     fine = bands_of(write(tmp_path / "fine.tif", texture(1, 64, 64, dtype)), 1)
@@ -167,7 +183,9 @@ def bytes_read() -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts bytes read by /proc/self/io, which is Linux's")
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
-@pytest.mark.parametrize("blocks", [{"blockxsize": 128, "blockysize": 128}, {"tiled": False, "blockysize": 64, "blockxsize": None}])
+@pytest.mark.parametrize(
+    "blocks", [{"blockxsize": 128, "blockysize": 128}, {"tiled": False, "blockysize": 64, "blockxsize": None}]
+)
 def test_each_block_is_fetched_once(tmp_path: Path, interleave: str, blocks: dict[str, Any]) -> None:
     noise = np.random.default_rng(7).integers(0, 60_000, (4, 1024, 1024)).astype(np.uint16)
     path = write(tmp_path / "noise.tif", noise, interleave=interleave, **blocks)
@@ -178,8 +196,15 @@ def test_each_block_is_fetched_once(tmp_path: Path, interleave: str, blocks: dic
     cols = range(60 // header.block_width, 699 // header.block_width + 1)
     planes = [1] if interleave == "pixel" else [1, 2, 3, 4]
     with rasterio.open(path) as dataset:
-        sizes = [int(dataset.get_tag_item(f"BLOCK_SIZE_{x}_{y}", "TIFF", bidx=band)) for band in planes for y in rows for x in cols]
-    read_job(bands, None, transform=header.transform, window=window, settings=SETTINGS)  # what is imported late is read with the first
+        sizes = [
+            int(dataset.get_tag_item(f"BLOCK_SIZE_{x}_{y}", "TIFF", bidx=band))
+            for band in planes
+            for y in rows
+            for x in cols
+        ]
+    read_job(
+        bands, None, transform=header.transform, window=window, settings=SETTINGS
+    )  # what is imported late is read with the first
     before = bytes_read()
     read = read_job(bands, None, transform=header.transform, window=window, settings=SETTINGS)
     assert sum(sizes) <= bytes_read() - before < 1.02 * sum(sizes)

@@ -48,14 +48,21 @@ class Container:
         return f"http://127.0.0.1:{self.port}"
 
     def request(
-        self, method: str, path: str, body: bytes | Iterable[bytes] | None = None, *, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
     ) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return Reply(
-                status=response.status, headers={name.lower(): value for name, value in response.getheaders()}, body=response.read()
+                status=response.status,
+                headers={name.lower(): value for name, value in response.getheaders()},
+                body=response.read(),
             )
         finally:
             connection.close()
@@ -85,7 +92,9 @@ class Container:
         deadline = time.monotonic() + 60
         goes_on = True
         while goes_on:
-            goes_on = time.monotonic() < deadline and self.process.poll() is None  # before the look: what it logged last counts
+            goes_on = (
+                time.monotonic() < deadline and self.process.poll() is None
+            )  # before the look: what it logged last counts
             found = [line for line in self.lines() if line["message"] == message and batch in {None, line.get("batch")}]
             if len(found) >= times:
                 return
@@ -101,20 +110,28 @@ class Container:
 def log_lines(log: Path, *, libraries_print: bool = False) -> list[dict[str, Any]]:
     """Give what was logged so far. Raises ValueError for a line that is neither JSON nor ONNX Runtime's, unless ``libraries_print``."""
     whole = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return [json.loads(line) for line in whole if line.startswith("{") or not (libraries_print or ONNX_RUNTIME.match(line))]
+    return [
+        json.loads(line) for line in whole if line.startswith("{") or not (libraries_print or ONNX_RUNTIME.match(line))
+    ]
 
 
 def start_process(models: Path, log: Path, *flags: str, program: tuple[str, ...] = PROGRAM) -> subprocess.Popen[bytes]:
     """Start it on a free port; ``log`` takes stdout and stderr. The caller's PYTHONPATH follows the program's: packages may lie there."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAYLINE_")}
-    paths = [str(ROOT / "model"), str(ROOT / "layers/clayline"), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [
+        str(ROOT / "model"),
+        str(ROOT / "layers/clayline"),
+        *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     with log.open("wb") as out:
         command = [*program, "--host", "127.0.0.1", "--port", "0", "--models", str(models), *flags]
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
 
 
-def listening_port(process: subprocess.Popen[bytes], log: Path, *, seconds: float = 60, libraries_print: bool = False) -> int:
+def listening_port(
+    process: subprocess.Popen[bytes], log: Path, *, seconds: float = 60, libraries_print: bool = False
+) -> int:
     """Wait until it listens."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
@@ -126,7 +143,9 @@ def listening_port(process: subprocess.Popen[bytes], log: Path, *, seconds: floa
 
 
 @contextmanager
-def listening_container(models: Path, log: Path, *flags: str, program: tuple[str, ...] = PROGRAM) -> Iterator[Container]:
+def listening_container(
+    models: Path, log: Path, *flags: str, program: tuple[str, ...] = PROGRAM
+) -> Iterator[Container]:
     """Start the program, wait until it listens, end it."""
     process = start_process(models, log, *flags, program=program)
     try:

@@ -24,7 +24,9 @@ LOSS_METRIC: Final = "mean-std"
 GRAPH: Final = "tiny.onnx"
 TRUNK: Final = "trunk.onnx"
 TRUNK_WEIGHTS: Final = "trunk.bin"
-CHAINED_SENSORS: Final = MappingProxyType({"sentinel-2-l2a": ("red", "green", "blue"), "landsat-c2l1": ("red", "green", "blue", "nir08")})
+CHAINED_SENSORS: Final = MappingProxyType(
+    {"sentinel-2-l2a": ("red", "green", "blue"), "landsat-c2l1": ("red", "green", "blue", "nir08")}
+)
 """Two sensors of the registry, with another number of bands each."""
 
 
@@ -44,7 +46,9 @@ def chained_oracle(
     if located is not None:
         first += located[:, None]
     embeddings = np.concatenate([first, second], axis=1) @ _weights(2 * WIDTH, dimensions)
-    losses = np.abs(second @ _weights(WIDTH, WIDTH)).mean(axis=1) + pixels.astype(np.float64).mean(axis=(1, 2, 3)) / SCALE
+    losses = (
+        np.abs(second @ _weights(WIDTH, WIDTH)).mean(axis=1) + pixels.astype(np.float64).mean(axis=(1, 2, 3)) / SCALE
+    )
     return embeddings, losses
 
 
@@ -142,7 +146,16 @@ def build_chained_folder(
         for file, graph in graphs.values():
             (folder / file).write_bytes(graph.SerializeToString())
         token = f"{name}-v{version}-{sensor}"
-        entry = _entry(token, sensor=sensor, bands=bands, dtype=dtype, chip_size=chip_size, gsd=gsd, dimensions=dimensions, inputs=inputs)
+        entry = _entry(
+            token,
+            sensor=sensor,
+            bands=bands,
+            dtype=dtype,
+            chip_size=chip_size,
+            gsd=gsd,
+            dimensions=dimensions,
+            inputs=inputs,
+        )
         entry |= {role: file for role, (file, _) in graphs.items()}
         entry |= {"trunk": TRUNK, "files": [*(file for file, _ in graphs.values()), TRUNK, TRUNK_WEIGHTS]}
         entries.append(entry | {"loss_metric": LOSS_METRIC if loss else None})

@@ -15,7 +15,12 @@ def chips(count: int, *, seed: int = 0, dtype: str = "uint16", size: int = 64, b
 
 
 def request_body(
-    folder: Path, pixels: NDArray[Any], *, token: str | None = None, tensors: dict[str, NDArray[Any]] | None = None, batch: str = "b00042"
+    folder: Path,
+    pixels: NDArray[Any],
+    *,
+    token: str | None = None,
+    tensors: dict[str, NDArray[Any]] | None = None,
+    batch: str = "b00042",
 ) -> bytes:
     """Give a request for the entry ``token`` of a model folder (None: its first), with windows 5, 8, 11 and so on."""
     entries = json.loads((folder / "manifest.json").read_text())["entries"]

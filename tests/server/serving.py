@@ -118,7 +118,9 @@ class Serving:
         (line,) = [line for line in self.log() if (line["message"], line.get("batch")) == (message, batch)]
         return line
 
-    def _ask(self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: dict[str, str]) -> tuple[int, str]:
+    def _ask(
+        self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: dict[str, str]
+    ) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.listener.port, timeout=SECONDS)
         try:
             connection.request(method, path, body, headers)

@@ -117,7 +117,10 @@ class Setting:
 
     def invoke(self, body: bytes, inference_id: str, **parameters: Any) -> Any:
         return self.runtime.invoke_endpoint_async(
-            EndpointName=NAME, InputLocation=self.put(f"requests/{inference_id}", body), InferenceId=inference_id, **parameters
+            EndpointName=NAME,
+            InputLocation=self.put(f"requests/{inference_id}", body),
+            InferenceId=inference_id,
+            **parameters,
         )
 
     def object_at(self, uri: str) -> bytes:
@@ -154,7 +157,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextmanager
-def running(container: ScriptedContainer, *, faults: Faults | None = None, max_concurrent: int = 2, **config: Any) -> Iterator[Setting]:
+def running(
+    container: ScriptedContainer, *, faults: Faults | None = None, max_concurrent: int = 2, **config: Any
+) -> Iterator[Setting]:
     s3: S3Client = boto3.client("s3", region_name=REGION)
     sns: SNSClient = boto3.client("sns", region_name=REGION)
     sqs: SQSClient = boto3.client("sqs", region_name=REGION)
@@ -174,13 +179,20 @@ def running(container: ScriptedContainer, *, faults: Faults | None = None, max_c
         "max_concurrent": max_concurrent,
     }
     clock = Clock()
-    endpoint = AsyncEndpoint(AsyncEndpointConfig(**(given | config)), container.url, s3=s3, sns=sns, faults=faults, clock=clock)
+    endpoint = AsyncEndpoint(
+        AsyncEndpointConfig(**(given | config)), container.url, s3=s3, sns=sns, faults=faults, clock=clock
+    )
     endpoint.start()
     runtime: SageMakerRuntimeClient = boto3.client(
-        "sagemaker-runtime", region_name=REGION, endpoint_url=endpoint.url, config=Config(retries={"total_max_attempts": 1})
+        "sagemaker-runtime",
+        region_name=REGION,
+        endpoint_url=endpoint.url,
+        config=Config(retries={"total_max_attempts": 1}),
     )
     try:
-        yield Setting(endpoint=endpoint, container=container, clock=clock, runtime=runtime, s3=s3, sqs=sqs, queues=queues)
+        yield Setting(
+            endpoint=endpoint, container=container, clock=clock, runtime=runtime, s3=s3, sqs=sqs, queues=queues
+        )
     finally:
         container.release.set()
         endpoint.stop()
@@ -188,7 +200,9 @@ def running(container: ScriptedContainer, *, faults: Faults | None = None, max_c
 
 def test_a_success_is_an_object_and_one_message(container: ScriptedContainer) -> None:
     with running(container) as aws:
-        answer = aws.invoke(b"chips", "id-1", ContentType="application/x-safetensors", Accept="text/x", CustomAttributes="trace=7")
+        answer = aws.invoke(
+            b"chips", "id-1", ContentType="application/x-safetensors", Accept="text/x", CustomAttributes="trace=7"
+        )
         assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
         assert answer["InferenceId"] == "id-1"
         assert answer["OutputLocation"].startswith(f"s3://{BUCKET}/responses/")
@@ -213,7 +227,10 @@ def test_a_success_is_an_object_and_one_message(container: ScriptedContainer) ->
                 "endpointName": NAME,
                 "inputLocation": f"s3://{BUCKET}/requests/id-1",
             },
-            "responseParameters": {"contentType": "application/x-safetensors", "outputLocation": answer["OutputLocation"]},
+            "responseParameters": {
+                "contentType": "application/x-safetensors",
+                "outputLocation": answer["OutputLocation"],
+            },
             "inferenceId": "id-1",
             "eventVersion": "1.0",
             "eventSource": "aws:sagemaker",
@@ -231,7 +248,9 @@ def test_a_success_is_an_object_and_one_message(container: ScriptedContainer) ->
         (b"chunks", ["Content-Length"]),
     ],
 )
-def test_a_failure_is_an_object_at_the_failure_path_and_one_message(container: ScriptedContainer, body: bytes, words: list[str]) -> None:
+def test_a_failure_is_an_object_at_the_failure_path_and_one_message(
+    container: ScriptedContainer, body: bytes, words: list[str]
+) -> None:
     with running(container) as aws:
         answer = aws.invoke(body, "id-2")
         (message,) = aws.messages("error")
@@ -368,7 +387,9 @@ LOCATION = {"InputLocation": f"s3://{BUCKET}/k"}
         ({**LOCATION, "CustomAttributes": "c" * 1025}, "CustomAttributes"),
     ],
 )
-def test_what_breaks_a_limit_is_a_validation_error(container: ScriptedContainer, parameters: dict[str, Any], named: str) -> None:
+def test_what_breaks_a_limit_is_a_validation_error(
+    container: ScriptedContainer, parameters: dict[str, Any], named: str
+) -> None:
     with running(container) as aws:
         with pytest.raises(ClientError) as caught:
             aws.runtime.invoke_endpoint_async(**({"EndpointName": NAME} | parameters))
@@ -395,7 +416,10 @@ def test_what_lies_just_within_the_limits_is_taken(container: ScriptedContainer)
 def test_without_an_inference_id_one_is_made_up(container: ScriptedContainer) -> None:
     with running(container) as aws:
         location = aws.put("k", b"chips")
-        made = {aws.runtime.invoke_endpoint_async(EndpointName=NAME, InputLocation=location)["InferenceId"] for _ in range(3)}
+        made = {
+            aws.runtime.invoke_endpoint_async(EndpointName=NAME, InputLocation=location)["InferenceId"]
+            for _ in range(3)
+        }
         assert {message["inferenceId"] for message in aws.messages("success")} == made
         assert len(made) == 3
 

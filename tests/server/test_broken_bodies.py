@@ -113,7 +113,10 @@ def refusal(answer: tuple[int, bytes]) -> tuple[int, str, str]:
     [
         (HEAD + b"Content-Length: 1000\r\n\r\n" + b"x" * 500, "the body breaks off after 500 of 1000 bytes"),
         (HEAD + b"Content-Length: 1000\r\n\r\n", "the body breaks off after 0 of 1000 bytes"),
-        (CHUNKED + b"100\r\n" + b"x" * 256 + b"\r\n100\r\n" + b"x" * 44, "the body breaks off after 300 bytes, before its last chunk"),
+        (
+            CHUNKED + b"100\r\n" + b"x" * 256 + b"\r\n100\r\n" + b"x" * 44,
+            "the body breaks off after 300 bytes, before its last chunk",
+        ),
         (CHUNKED, "the body breaks off after 0 bytes"),
         (HEAD, f"the request's head breaks off after {len(HEAD)} bytes"),
     ],
@@ -218,7 +221,9 @@ def test_bad_chunks_are_a_400_that_the_client_can_read(server: Running, body: by
     server.assert_alive()
 
 
-def test_a_request_that_stalls_is_in_the_log_when_it_is_closed(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_stalls_is_in_the_log_when_it_is_closed(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After two minutes without a byte, of which here none passes: waitress is told to look at once, and to allow no time."""
     with server.connect() as client:
         client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")

@@ -163,7 +163,10 @@ def test_a_trunk_that_takes_what_no_stem_gives_is_refused(tmp_path: Path) -> Non
     folder = build_chained_folder(tmp_path)
     with_renamed(folder / TRUNK, "visible", "seen")
     rewritten(folder, entries_of(folder))
-    with pytest.raises(ModelError, match=rf"entry {S2} of .*{TRUNK} takes seen, which no graph before it gives.*export the folder again"):
+    with pytest.raises(
+        ModelError,
+        match=rf"entry {S2} of .*{TRUNK} takes seen, which no graph before it gives.*export the folder again",
+    ):
         load_folders(tmp_path, threads=1)
 
 
@@ -182,7 +185,9 @@ def test_a_tail_that_takes_what_nothing_gives_is_refused(tmp_path: Path) -> None
         (TensorProto.DOUBLE, ["N", 2, 12], r"takes tokens as tensor\(float\).*it is given tensor\(double\)"),
     ],
 )
-def test_tokens_of_another_type_than_the_trunks_are_refused(tmp_path: Path, element: int, shape: list[str | int], words: str) -> None:
+def test_tokens_of_another_type_than_the_trunks_are_refused(
+    tmp_path: Path, element: int, shape: list[str | int], words: str
+) -> None:
     folder = build_chained_folder(tmp_path)
     with_output(folder / "stem-sentinel-2-l2a.onnx", "tokens", element=element, shape=shape)
     rewritten(folder, entries_of(folder))
@@ -243,8 +248,13 @@ def test_untrained_weights_are_said_and_the_folders_advice_is_taken(tmp_path: Pa
         lines = container.lines()
     ready = next(line for line in lines if line["message"] == "ready")
     assert ready["untrained"] is True
-    assert ready["micro_batch"] == {**{f"untrained-v1.0-{sensor}": 2 for sensor in CHAINED_SENSORS}, "tiny-v1.0-test": 16}
-    assert [(line["level"], line["folder"]) for line in lines if "untrained" in line["message"]] == [("WARNING", "untrained-v1.0")]
+    assert ready["micro_batch"] == {
+        **{f"untrained-v1.0-{sensor}": 2 for sensor in CHAINED_SENSORS},
+        "tiny-v1.0-test": 16,
+    }
+    assert [(line["level"], line["folder"]) for line in lines if "untrained" in line["message"]] == [
+        ("WARNING", "untrained-v1.0")
+    ]
 
 
 def test_the_flag_overrides_the_advice(tmp_path: Path) -> None:

@@ -10,7 +10,15 @@ import onnxruntime
 import pytest
 from tests.server.model_folders import build_chained_folder
 
-from server.sessions import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, cuda_fault, device_of, load_cuda_libraries, open_session
+from server.sessions import (
+    CPU_PROVIDER,
+    CUDA_OPTIONS,
+    CUDA_PROVIDER,
+    cuda_fault,
+    device_of,
+    load_cuda_libraries,
+    open_session,
+)
 
 
 @pytest.fixture
@@ -22,10 +30,17 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return noted
 
 
-def test_libraries_are_found_in_any_site_directory(tmp_path: Path, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_are_found_in_any_site_directory(
+    tmp_path: Path, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One has CUDA 12 and a package that claims the whole name, the next CUDA 13, the third CUDA 13 again and cuDNN."""
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    for folder in (first / "nvidia/cu12/lib", second / "nvidia/cu13/lib", third / "nvidia/cu13/lib", third / "nvidia/cudnn/lib"):
+    for folder in (
+        first / "nvidia/cu12/lib",
+        second / "nvidia/cu13/lib",
+        third / "nvidia/cu13/lib",
+        third / "nvidia/cudnn/lib",
+    ):
         folder.mkdir(parents=True)
     (first / "nvidia/__init__.py").touch()
     monkeypatch.setattr(sys, "path", [str(tmp_path / "missing"), str(first), str(second), str(third)])
@@ -41,7 +56,10 @@ def test_without_wheels_onnx_runtime_searches_by_itself(
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     load_cuda_libraries()
-    assert calls == [{"cuda": True, "cudnn": False, "directory": None}, {"cuda": False, "cudnn": True, "directory": None}]
+    assert calls == [
+        {"cuda": True, "cudnn": False, "directory": None},
+        {"cuda": False, "cudnn": True, "directory": None},
+    ]
 
 
 def test_a_build_for_the_cpu_looks_for_nothing(calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +69,10 @@ def test_a_build_for_the_cpu_looks_for_nothing(calls: list[dict[str, Any]], monk
 
 
 def test_the_real_function_takes_what_it_is_given_and_what_it_prints_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """ONNX Runtime tries the file, which is no library, then the loader's path, which has none."""
     monkeypatch.setattr(onnxruntime, "cuda_version", "13.0")
@@ -85,12 +106,17 @@ def test_the_cpu_in_place_of_cuda_is_warned_of_with_the_cause(
     assert device_of(session) == "cpu"
     (record,) = caplog.records
     assert record.message.startswith("CUDA was asked for, the CPU was got: ")
-    assert record.message.endswith("libonnxruntime_providers_cuda.so: cannot open shared object file: No such file or directory")
+    assert record.message.endswith(
+        "libonnxruntime_providers_cuda.so: cannot open shared object file: No such file or directory"
+    )
     assert vars(record)["graph"] == "trunk.onnx"
 
 
 def test_a_provider_that_raises_is_quoted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """ONNX Runtime's constructor prints the error and tries again without the provider."""
     folder = build_chained_folder(tmp_path)

@@ -116,7 +116,11 @@ def test_what_passes_between_graphs_stays_on_their_device(got: tuple[str, ...], 
     assert tail.binding.inputs["decoded"].numpy().tolist() == [len("decoded")]
     assert tail.binding.inputs["pixels"] is stem.binding.inputs["pixels"]
     assert [session.runs for session in (stem, trunk, tail)] == [1, 1, 1]
-    assert (embeddings.dtype.name, embeddings.tolist(), losses.tolist()) == ("float32", [len("embeddings")], [len("loss")])
+    assert (embeddings.dtype.name, embeddings.tolist(), losses.tolist()) == (
+        "float32",
+        [len("embeddings")],
+        [len("loss")],
+    )
     assert chain.device == device
 
 

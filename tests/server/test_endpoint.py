@@ -31,7 +31,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     build_model_folder(root)
     build_model_folder(root, name="faulty", nan_when_first_pixel=NAN_AT, fail_when_first_pixel=FAIL_AT)
-    build_model_folder(root, name="located", version="2.1", inputs=("pixels", "time", "latlon"), loss=False, dtype="float32", chip_size=32)
+    build_model_folder(
+        root,
+        name="located",
+        version="2.1",
+        inputs=("pixels", "time", "latlon"),
+        loss=False,
+        dtype="float32",
+        chip_size=32,
+    )
     return root
 
 
@@ -92,7 +100,10 @@ def test_embeddings_and_losses_are_the_graphs(container: Container, models: Path
     np.testing.assert_allclose(tensors["loss"], loss, rtol=0, atol=2e-6)
     assert (tensors["embeddings"].dtype.name, tensors["loss"].dtype.name) == ("float32", "float32")
     assert (tensors["status"].dtype.name, tensors["status"].tolist()) == ("uint8", [0] * count)
-    assert (tensors["index"].dtype.name, tensors["index"].tolist()) == ("int64", [5 + 3 * number for number in range(count)])
+    assert (tensors["index"].dtype.name, tensors["index"].tolist()) == (
+        "int64",
+        [5 + 3 * number for number in range(count)],
+    )
     entry = entry_of(models, "tiny-v1.0")
     assert metadata_of(reply.body) == {
         "clayline": "response/1",
@@ -117,10 +128,14 @@ def test_the_same_request_gives_the_same_response(container: Container, models: 
 def test_only_the_inputs_that_the_manifest_names_are_fed(container: Container, models: Path) -> None:
     extra = {"time": np.ones((2, 4), np.float32), "latlon": np.ones((2, 4), np.float32)}
     plain = container.invoke(request_body(models, chips(2)))
-    assert tensor_bytes(container.invoke(request_body(models, chips(2), tensors=extra)).body) == tensor_bytes(plain.body)
+    assert tensor_bytes(container.invoke(request_body(models, chips(2), tensors=extra)).body) == tensor_bytes(
+        plain.body
+    )
 
 
-def test_time_and_latlon_reach_a_graph_that_takes_them_and_a_model_without_loss_gives_none(container: Container, models: Path) -> None:
+def test_time_and_latlon_reach_a_graph_that_takes_them_and_a_model_without_loss_gives_none(
+    container: Container, models: Path
+) -> None:
     pixels = chips(MICRO_BATCH + 1, dtype="float32", size=32)
     rng = np.random.default_rng(3)
     located = {name: rng.normal(size=(len(pixels), 4)).astype(np.float32) for name in ("time", "latlon")}
@@ -150,7 +165,9 @@ def test_a_non_finite_input_fails_its_chip_only(container: Container, models: Pa
     pixels = chips(3, dtype="float32", size=32)
     pixels[1, 2, 5, 5] = np.nan
     zeros = {name: np.zeros((3, 4), np.float32) for name in ("time", "latlon")}
-    tensors = safetensors.numpy.load(container.invoke(request_body(models, pixels, folder="located-v2.1", tensors=zeros)).body)
+    tensors = safetensors.numpy.load(
+        container.invoke(request_body(models, pixels, folder="located-v2.1", tensors=zeros)).body
+    )
     assert tensors["status"].tolist() == [0, 1, 0]
 
 
@@ -180,7 +197,9 @@ def test_a_graph_that_fails_is_a_500_and_the_server_lives_on(container: Containe
         ({"attempt": "second"}, "malformed"),
     ],
 )
-def test_metadata_that_can_never_work_is_a_400(container: Container, models: Path, changed: dict[str, str], reason: str) -> None:
+def test_metadata_that_can_never_work_is_a_400(
+    container: Container, models: Path, changed: dict[str, str], reason: str
+) -> None:
     header = {"clayline": "request/1", "run": "0a" * 16, "batch": "b00042", "attempt": "1", "folder": "tiny-v1.0"}
     entry = entry_of(models, "tiny-v1.0")
     header |= {"token": entry["token"], "digest": entry["digest"]} | changed
@@ -207,21 +226,29 @@ def test_missing_metadata_is_malformed(container: Container, models: Path, name:
         (chips(0), "malformed"),
     ],
 )
-def test_pixels_that_do_not_fit_are_a_400(container: Container, models: Path, pixels: NDArray[Any], reason: str) -> None:
+def test_pixels_that_do_not_fit_are_a_400(
+    container: Container, models: Path, pixels: NDArray[Any], reason: str
+) -> None:
     reply = container.invoke(request_body(models, np.ascontiguousarray(pixels)))
     assert (reply.status, reply.reason) == (400, reason)
 
 
 @pytest.mark.parametrize("time_shape", [None, (2, 3), (2, 4, 1)])
-def test_an_input_that_is_missing_or_misshapen_is_a_400(container: Container, models: Path, time_shape: tuple[int, ...] | None) -> None:
+def test_an_input_that_is_missing_or_misshapen_is_a_400(
+    container: Container, models: Path, time_shape: tuple[int, ...] | None
+) -> None:
     tensors: dict[str, NDArray[Any]] = {"latlon": np.zeros((2, 4), np.float32)}
     if time_shape:
         tensors["time"] = np.zeros(time_shape, np.float32)
-    reply = container.invoke(request_body(models, chips(2, dtype="float32", size=32), folder="located-v2.1", tensors=tensors))
+    reply = container.invoke(
+        request_body(models, chips(2, dtype="float32", size=32), folder="located-v2.1", tensors=tensors)
+    )
     assert (reply.status, reply.reason) == (400, "wrong-shape")
 
 
-@pytest.mark.parametrize("body", [b"", b"\0" * 7, b"GIF89a", (10**9).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"{}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\0" * 7, b"GIF89a", (10**9).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"{}"]
+)
 def test_what_is_no_safetensors_is_malformed(container: Container, body: bytes) -> None:
     reply = container.invoke(body)
     assert (reply.status, reply.reason) == (400, "malformed")
@@ -229,7 +256,9 @@ def test_what_is_no_safetensors_is_malformed(container: Container, body: bytes) 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_damaged_request_is_a_400_or_still_valid_never_a_500(container: Container, models: Path, data: st.DataObject) -> None:
+def test_a_damaged_request_is_a_400_or_still_valid_never_a_500(
+    container: Container, models: Path, data: st.DataObject
+) -> None:
     body = bytearray(request_body(models, chips(1)))
     header_end = 8 + int.from_bytes(body[:8], "little")
     for _ in range(data.draw(st.integers(1, 3))):
@@ -248,7 +277,9 @@ def test_a_body_over_the_limit_is_a_400_that_the_client_can_read(container: Cont
 
 def test_a_client_that_waits_for_100_continue_is_told_before_it_sends(container: Container) -> None:
     with socket.create_connection(("127.0.0.1", container.port), timeout=20) as client:
-        head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {BODY_LIMIT + 1}\r\n\r\n"
+        head = (
+            f"POST /invocations HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {BODY_LIMIT + 1}\r\n\r\n"
+        )
         client.sendall(head.encode())
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
@@ -264,7 +295,9 @@ def test_what_is_no_http_is_a_400_in_the_same_form(container: Container) -> None
 def test_a_body_that_breaks_off_computes_nothing_and_hurts_nobody(container: Container, models: Path) -> None:
     body = request_body(models, chips(3), batch="b77777")
     with socket.create_connection(("127.0.0.1", container.port), timeout=20) as client:
-        client.sendall(f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:-100])
+        client.sendall(
+            f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:-100]
+        )
     assert container.invoke(request_body(models, chips(3), batch="b77778")).status == 200
     batches = [line.get("batch") for line in container.lines()]
     assert "b77778" in batches
@@ -283,7 +316,9 @@ def test_requests_at_once_get_their_own_answers(container: Container, models: Pa
     with ThreadPoolExecutor(6) as pool:
         replies = list(pool.map(lambda pixels: container.invoke(request_body(models, pixels)), batches))
     for pixels, reply in zip(batches, replies, strict=True):
-        np.testing.assert_allclose(safetensors.numpy.load(reply.body)["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
+        np.testing.assert_allclose(
+            safetensors.numpy.load(reply.body)["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6
+        )
 
 
 def test_ping_answers_while_requests_wait_for_the_model(tmp_path: Path) -> None:
@@ -309,7 +344,9 @@ def test_a_connection_is_kept_for_the_next_request(container: Container, models:
                 answer += client.recv(65536)
             top, _, rest = answer.partition(b"\r\n\r\n")
             assert top.startswith(b"HTTP/1.1 200 ")
-            length = next(int(line.split(b":")[1]) for line in top.split(b"\r\n") if line.lower().startswith(b"content-length"))
+            length = next(
+                int(line.split(b":")[1]) for line in top.split(b"\r\n") if line.lower().startswith(b"content-length")
+            )
             while len(rest) < length:
                 rest += client.recv(65536)
             assert safetensors.numpy.load(rest)["status"].tolist() == [0, 0]
@@ -334,8 +371,14 @@ def test_every_entry_of_the_starter_gives_what_the_bare_session_gives(tmp_path: 
     with running_container(tmp_path / "models", tmp_path / "log", "--micro-batch", "5") as container:
         for number, entry in enumerate(manifest["entries"]):
             shape = (12, len(entry["bands"]), entry["chip_size"], entry["chip_size"])
-            pixels = np.random.default_rng(number).integers(0, 255 if entry["dtype"] == "uint8" else 4000, shape).astype(entry["dtype"])
-            reply = container.invoke(request_body(tmp_path / "models", pixels, folder=folder, token=entry["token"], digest=entry["digest"]))
+            pixels = (
+                np.random.default_rng(number)
+                .integers(0, 255 if entry["dtype"] == "uint8" else 4000, shape)
+                .astype(entry["dtype"])
+            )
+            reply = container.invoke(
+                request_body(tmp_path / "models", pixels, folder=folder, token=entry["token"], digest=entry["digest"])
+            )
             assert reply.status == 200, reply.body
             tensors = safetensors.numpy.load(reply.body)
             session = onnxruntime.InferenceSession(STARTER / entry["graph"], providers=["CPUExecutionProvider"])

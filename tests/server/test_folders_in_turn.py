@@ -36,7 +36,9 @@ def no_chance_collection() -> Iterator[None]:
     gc.enable()
 
 
-def test_the_required_folder_is_loaded_and_warm_before_any_other_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_required_folder_is_loaded_and_warm_before_any_other_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("first", "made-for", "other"):
         build_model_folder(tmp_path, name=name)
     events: list[str] = []

@@ -71,7 +71,9 @@ def asked(tmp_path: Path, *words: str | None) -> Asked:
     return Asked(folder=folder, app=app, given_up=given_up)
 
 
-def test_after_a_lost_gpu_ping_says_so_and_the_process_is_given_up_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_after_a_lost_gpu_ping_says_so_and_the_process_is_given_up_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ask = asked(tmp_path, None, LOST, LOST, None)
     assert ask("POST", "/invocations") == (200, "")
     assert ask("GET", "/ping") == (200, "")
@@ -107,7 +109,13 @@ NO_MEMORY_SAYS_CUDNN = "CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLO
 def test_memory_that_does_not_suffice_for_one_chip_counts_as_a_failure(tmp_path: Path, words: str, last: str) -> None:
     refused = [words, words]  # two chips, then one
     halved = [words, None, None]
-    ask = asked(tmp_path, *refused * (FAILURES - 1), *halved, *[words] * (FAILURES - 1), words if last == "out-of-memory" else "another")
+    ask = asked(
+        tmp_path,
+        *refused * (FAILURES - 1),
+        *halved,
+        *[words] * (FAILURES - 1),
+        words if last == "out-of-memory" else "another",
+    )
     assert [ask("POST", "/invocations") for _ in range(FAILURES - 1)] == [(500, "out-of-memory")] * (FAILURES - 1)
     assert ask("POST", "/invocations") == (200, "")  # which memory did for, one by one
     # That lowered the micro-batch: a run is one chip from now on.

@@ -61,7 +61,9 @@ def test_a_large_request_takes_no_more_memory_than_a_small_one(tmp_path: Path) -
     large = many_chips(400, size=256)
     flags = ("--micro-batch", "4", "--body-memory", "1000000")
     with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
-        for _ in range(3):  # ONNX Runtime plans its memory with the first run of a shape, and takes it anew with the second
+        for _ in range(
+            3
+        ):  # ONNX Runtime plans its memory with the first run of a shape, and takes it anew with the second
             assert container.invoke(request_body(folder, large[:4])).status == 200
         before = status_bytes(container, "VmHWM")
         body = request_body(folder, large)
@@ -79,7 +81,9 @@ def test_several_large_requests_at_once_are_bounded_too(tmp_path: Path) -> None:
     body = request_body(folder, pixels)
     flags = ("--micro-batch", "4", "--body-memory", "1000000", "--connections", "5")
     with running_container(tmp_path / "models", tmp_path / "log", *flags) as container, ThreadPoolExecutor(8) as pool:
-        for _ in range(3):  # ONNX Runtime plans its memory with the first run of a shape, and takes it anew with the second
+        for _ in range(
+            3
+        ):  # ONNX Runtime plans its memory with the first run of a shape, and takes it anew with the second
             assert container.invoke(request_body(folder, pixels[:4])).status == 200
         before = status_bytes(container, "VmHWM")
         replies = list(pool.map(container.invoke, [body] * 8))
@@ -88,13 +92,17 @@ def test_several_large_requests_at_once_are_bounded_too(tmp_path: Path) -> None:
     assert [reply.status for reply in replies] == [200] * 8
     assert len({reply.body[-80 * 36 :] for reply in replies}) == 1
     assert_exact(replies[0].body, pixels, atol=2e-5)
-    assert grown < 64 * MEGABYTE  # each of 8 threads keeps a micro-batch's 3 MB, each of 5 connections its 1 MB; the bodies are 503 MB
+    assert (
+        grown < 64 * MEGABYTE
+    )  # each of 8 threads keeps a micro-batch's 3 MB, each of 5 connections its 1 MB; the bodies are 503 MB
 
 
 @pytest.mark.parametrize("body_memory", ["1", "100000", "100000000"])
 def test_where_a_body_lies_changes_nothing(tmp_path: Path, body_memory: str) -> None:
     folder = build_model_folder(tmp_path / "models")
-    with running_container(tmp_path / "models", tmp_path / "log", "--micro-batch", "3", "--body-memory", body_memory) as container:
+    with running_container(
+        tmp_path / "models", tmp_path / "log", "--micro-batch", "3", "--body-memory", body_memory
+    ) as container:
         pixels = chips(11)
         assert_exact(container.invoke(request_body(folder, pixels)).body, pixels)
         malformed = container.invoke(request_body(folder, pixels)[:-1])
@@ -142,7 +150,9 @@ class Faltering:
 def faltering_entry(tmp_path: Path, chain: Faltering) -> LoadedEntry:
     build_model_folder(tmp_path)
     (loaded,) = load_folders(tmp_path, threads=1).all()
-    return LoadedEntry(folder=loaded.folder, entry=loaded.entry, chain=cast("Chain", chain), advised=None, untrained=False)
+    return LoadedEntry(
+        folder=loaded.folder, entry=loaded.entry, chain=cast("Chain", chain), advised=None, untrained=False
+    )
 
 
 def request_of(tmp_path: Path, pixels: NDArray[Any]) -> Request:
@@ -150,9 +160,12 @@ def request_of(tmp_path: Path, pixels: NDArray[Any]) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("most", "count", "tried"), [(3, 21, [16, 8, 4, *[2] * 10, 1]), (5, 5, [4, 1]), (1, 3, [2, 1, 1, 1]), (5, 13, [8, 4, 4, 4, 1])]
+    ("most", "count", "tried"),
+    [(3, 21, [16, 8, 4, *[2] * 10, 1]), (5, 5, [4, 1]), (1, 3, [2, 1, 1, 1]), (5, 13, [8, 4, 4, 4, 1])],
 )
-def test_a_micro_batch_too_large_is_halved_and_its_chips_computed_again(tmp_path: Path, most: int, count: int, tried: list[int]) -> None:
+def test_a_micro_batch_too_large_is_halved_and_its_chips_computed_again(
+    tmp_path: Path, most: int, count: int, tried: list[int]
+) -> None:
     chain = Faltering(most)
     loaded = faltering_entry(tmp_path, chain)
     pixels = chips(count)
@@ -207,7 +220,12 @@ def test_another_failure_is_not_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("most", "micro_batch", "tried"),
-    [(20, 64, [64, 32, 16, 16, 16, 16, 8, 4, 2, 1]), (64, 24, [24, 16, 8, 4, 2, 1]), (2, 3, [3, 1, 1, 1]), (64, 1, [1])],
+    [
+        (20, 64, [64, 32, 16, 16, 16, 16, 8, 4, 2, 1]),
+        (64, 24, [24, 16, 8, 4, 2, 1]),
+        (2, 3, [3, 1, 1, 1]),
+        (64, 1, [1]),
+    ],
 )
 def test_on_cuda_the_warm_up_takes_what_requests_will_and_finds_the_size_that_fits(
     tmp_path: Path, most: int, micro_batch: int, tried: list[int]
@@ -270,8 +288,12 @@ def give_room(container: Container, room: int | None) -> None:
 
 def halvings(container: Container, token: str) -> list[int]:
     """How many chips failed, each time."""
-    lines = [line for line in container.lines() if line["message"].startswith("out of memory") and line["token"] == token]
-    assert {(line["run"], line["batch"], line["attempt"], line["chips"]) for line in lines} == {("0a" * 16, "b00042", 2, 24)}
+    lines = [
+        line for line in container.lines() if line["message"].startswith("out of memory") and line["token"] == token
+    ]
+    assert {(line["run"], line["batch"], line["attempt"], line["chips"]) for line in lines} == {
+        ("0a" * 16, "b00042", 2, 24)
+    }
     return [line["tried"] for line in lines]
 
 
@@ -287,7 +309,9 @@ def test_a_real_failed_allocation_is_recovered_from(tmp_path: Path, monkeypatch:
     with running_container(tmp_path / "models", tmp_path / "log", *flags) as container:
         assert container.invoke(request_body(folder, pixels[:1])).status == 200
         for _ in range(2):
-            give_room(container, 130 * MEGABYTE)  # anew: what the first request's runs keep of it may leave too little to map the body
+            give_room(
+                container, 130 * MEGABYTE
+            )  # anew: what the first request's runs keep of it may leave too little to map the body
             reply = container.invoke(request_body(folder, pixels))
             assert reply.status == 200, reply.body
             assert_exact(reply.body, pixels, atol=2e-5)

@@ -28,7 +28,13 @@ def server(tmp_path: Path, chain: Told) -> Iterator[Serving]:
 
 def assert_each_names(lines: list[dict[str, Any]], batch: str = "b00007", *, token: str = TOKEN, within: float) -> None:
     for line in lines:
-        assert (line["run"], line["batch"], line["attempt"], line["token"], line["chips"]) == (RUN, batch, 3, token, 4), line
+        assert (line["run"], line["batch"], line["attempt"], line["token"], line["chips"]) == (
+            RUN,
+            batch,
+            3,
+            token,
+            4,
+        ), line
         assert 0 < line["seconds"] <= within
 
 
@@ -45,7 +51,11 @@ CASES = {
         (200, ""),
         ["out of memory, the same chips again", "micro-batch lowered until the process ends", "batch computed"],
     ),
-    "no memory": ({"pixel": Fate.NEVER_FIT}, (500, "out-of-memory"), [*["out of memory, the same chips again"] * 2, "out-of-memory"]),
+    "no memory": (
+        {"pixel": Fate.NEVER_FIT},
+        (500, "out-of-memory"),
+        [*["out of memory, the same chips again"] * 2, "out-of-memory"],
+    ),
 }
 
 
@@ -59,7 +69,9 @@ def test_every_line_about_a_request_carries_its_batch_and_its_seconds(server: Se
     assert [line.get("reason", line["message"]) for line in lines] == said
     assert_each_names(lines, token=changed.get("token", TOKEN), within=within)
     assert ["exception" in line for line in lines] == [words == "inference failed" for words in said]
-    assert [line["tried"] for line in lines if "tried" in line] == [4, 2][: said.count("out of memory, the same chips again")]
+    assert [line["tried"] for line in lines if "tried" in line] == [4, 2][
+        : said.count("out of memory, the same chips again")
+    ]
 
 
 def test_the_line_of_a_batch_that_is_computed_again_alone_carries_it_too(server: Serving, chain: Told) -> None:
@@ -93,6 +105,9 @@ def test_a_request_whose_header_says_nothing_has_its_seconds_alone(server: Servi
 @pytest.mark.parametrize("extra", [None, {"chips": 3, "token": "call's"}])
 def test_fields_stand_beside_a_lines_own_as_in_the_newer_logger_adapter(extra: dict[str, object] | None) -> None:
     logger = logging.getLogger("clayline.test")
-    adapters = logging.LoggerAdapter(logger, {"token": "own", "folder": "f"}, merge_extra=True), FieldLog(logger, token="own", folder="f")
+    adapters = (
+        logging.LoggerAdapter(logger, {"token": "own", "folder": "f"}, merge_extra=True),
+        FieldLog(logger, token="own", folder="f"),
+    )
     expected, found = (adapter.process("said", {} if extra is None else {"extra": extra}) for adapter in adapters)
     assert found == expected

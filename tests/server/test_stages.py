@@ -43,7 +43,9 @@ def events(server: Serving, *messages: str) -> list[tuple[str, str]]:
     return [(line["message"], line["batch"]) for line in server.log() if line["message"] in messages]
 
 
-def test_the_next_batch_is_received_and_parsed_while_one_computes_and_the_one_before_is_answered(tmp_path: Path) -> None:
+def test_the_next_batch_is_received_and_parsed_while_one_computes_and_the_one_before_is_answered(
+    tmp_path: Path,
+) -> None:
     chain = Gated(3)
     with serving(tmp_path, chain) as server, ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(server.ask, FIRST, pixel=0)]
@@ -135,7 +137,10 @@ def test_who_waits_for_a_thread_says_so_too(tmp_path: Path) -> None:
         assert took_first.result() > waited
         assert took_second.result() > waited
         assert seconds_of(server, SECOND)["waiting"] >= waited - ROUNDED
-        assert events(server, "batch computed", "batch parsed")[:2] == [("batch parsed", FIRST), ("batch computed", FIRST)]
+        assert events(server, "batch computed", "batch parsed")[:2] == [
+            ("batch parsed", FIRST),
+            ("batch computed", FIRST),
+        ]
 
 
 def test_a_slow_sender_shows_in_receiving(tmp_path: Path) -> None:

@@ -118,11 +118,17 @@ def test_the_folder_that_the_endpoint_was_made_for_must_be_there(tmp_path: Path)
     (tmp_path / "models" / "other-v1.0").mkdir()
     with running_container(tmp_path / "models", tmp_path / "log", "--model-folder", "tiny-v1.0") as container:
         assert container.request("GET", "/ping").status == 200
-    assert "lacks the model folder other-v1.0" in refusal_of(tmp_path / "models", tmp_path / "log", "--model-folder", "other-v1.0")
+    assert "lacks the model folder other-v1.0" in refusal_of(
+        tmp_path / "models", tmp_path / "log", "--model-folder", "other-v1.0"
+    )
 
 
-@pytest.mark.parametrize(("fault", "words"), [("digest", "has sha256:"), ("outputs", "its manifest says"), ("manifest", "manifest.json")])
-def test_a_broken_folder_does_not_stop_the_one_that_the_endpoint_was_made_for(tmp_path: Path, fault: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "words"), [("digest", "has sha256:"), ("outputs", "its manifest says"), ("manifest", "manifest.json")]
+)
+def test_a_broken_folder_does_not_stop_the_one_that_the_endpoint_was_made_for(
+    tmp_path: Path, fault: str, words: str
+) -> None:
     models = tmp_path / "models"
     good = build_model_folder(models)
     broken = build_model_folder(models, name="broken")
@@ -154,10 +160,14 @@ def test_no_folder_at_all_is_refused(tmp_path: Path, exists: bool) -> None:  # n
     assert "--models" in refusal_of(tmp_path / "models", tmp_path / "log")
 
 
-@pytest.mark.parametrize(("claimed", "words"), [({"chip_size": 32}, "the graph's inputs"), ({"dimensions": 9}, "its manifest says")])
+@pytest.mark.parametrize(
+    ("claimed", "words"), [({"chip_size": 32}, "the graph's inputs"), ({"dimensions": 9}, "its manifest says")]
+)
 def test_a_graph_that_does_not_fit_its_entry_is_refused(tmp_path: Path, claimed: dict[str, int], words: str) -> None:
     folder = build_model_folder(tmp_path / "models")
-    other = build_model_folder(tmp_path / "other", chip_size=claimed.get("chip_size", 64), dimensions=claimed.get("dimensions", 8))
+    other = build_model_folder(
+        tmp_path / "other", chip_size=claimed.get("chip_size", 64), dimensions=claimed.get("dimensions", 8)
+    )
     manifest = json.loads((other / "manifest.json").read_text())
     # The other graph's manifest over this folder's graph, digests and all: only loading the graph can tell.
     manifest["files"] = json.loads((folder / "manifest.json").read_text())["files"]
@@ -263,7 +273,9 @@ def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
         assert container.lines()[-1]["finished"] is True
     assert [reply.status for reply in replies] == [200] * 3
     for reply in replies:
-        np.testing.assert_allclose(safetensors.numpy.load(reply.body)["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
+        np.testing.assert_allclose(
+            safetensors.numpy.load(reply.body)["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6
+        )
 
 
 def test_sigterm_does_not_wait_longer_than_the_grace(tmp_path: Path) -> None:
@@ -281,7 +293,11 @@ def test_sigterm_does_not_wait_longer_than_the_grace(tmp_path: Path) -> None:
 
 def test_serve_is_the_same_program_and_takes_its_flags(tmp_path: Path) -> None:
     build_model_folder(tmp_path / "models")
-    program = ("/usr/bin/env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}", str(ROOT / "model/server/serve"))
+    program = (
+        "/usr/bin/env",
+        f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}",
+        str(ROOT / "model/server/serve"),
+    )
     flags = ("--concurrency", "3", "--micro-batch", "5")
     with listening_container(tmp_path / "models", tmp_path / "log", *flags, program=program) as container:
         container.wait_until_ready()
@@ -291,7 +307,8 @@ def test_serve_is_the_same_program_and_takes_its_flags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flag", ["--micro-batch", "--concurrency", "--threads", "--cpu-threads", "--body-limit", "--body-memory", "--connections"]
+    "flag",
+    ["--micro-batch", "--concurrency", "--threads", "--cpu-threads", "--body-limit", "--body-memory", "--connections"],
 )
 def test_a_flag_that_makes_no_sense_is_refused(tmp_path: Path, flag: str) -> None:
     process = start_process(tmp_path, tmp_path / "log", flag, "0")

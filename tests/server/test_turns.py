@@ -55,7 +55,9 @@ def taking_turns(turns: Turns, loaded: LoadedEntry, tmp_path: Path, pixels: NDAr
 
 
 @pytest.mark.parametrize(("count", "most"), [(8, 8), (1, 4)])
-def test_a_batch_that_lacks_the_memory_which_another_holds_waits_for_it_and_keeps_its_size(tmp_path: Path, count: int, most: int) -> None:
+def test_a_batch_that_lacks_the_memory_which_another_holds_waits_for_it_and_keeps_its_size(
+    tmp_path: Path, count: int, most: int
+) -> None:
     chain = Shared(most)
     loaded, turns = faltering_entry(tmp_path, chain), Turns(2, own_threads=True)
     first, second = chips(4), chips(count, seed=1)
@@ -171,7 +173,9 @@ def test_on_cuda_the_warm_up_runs_as_many_at_once_as_will_compute(tmp_path: Path
 def test_a_warm_up_that_fails_in_one_of_several_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of data"):
         warm_up(
-            faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")), micro_batch=4, turns=Turns(2, own_threads=True)
+            faltering_entry(tmp_path, Faltering(0, message="out of data", device="cuda")),
+            micro_batch=4,
+            turns=Turns(2, own_threads=True),
         )
 
 

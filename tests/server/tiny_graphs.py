@@ -57,14 +57,20 @@ def tiny_graph(
             ]
             last = f"with_{extra}"
     if nan_when is not None or fail_when is not None:
-        constants += [_constant("corner", np.array([0, 0, 0], np.int64)), _constant("corner_end", np.array([1, 1, 1], np.int64))]
+        constants += [
+            _constant("corner", np.array([0, 0, 0], np.int64)),
+            _constant("corner_end", np.array([1, 1, 1], np.int64)),
+        ]
         constants += [_constant("axes", np.array([1, 2, 3], np.int64))]
         nodes += [
             helper.make_node("Slice", ["dn", "corner", "corner_end", "axes"], ["first4"]),
             helper.make_node("Squeeze", ["first4", "spatial"], ["first"]),
         ]
     if nan_when is not None:
-        constants += [_constant("nan", np.array(np.nan, np.float32)), _constant("nan_when", np.array(nan_when, np.float32))]
+        constants += [
+            _constant("nan", np.array(np.nan, np.float32)),
+            _constant("nan_when", np.array(nan_when, np.float32)),
+        ]
         nodes += [
             helper.make_node("Equal", ["first", "nan_when"], ["is_nan"]),
             helper.make_node("Where", ["is_nan", "nan", last], ["with_nan"]),
@@ -91,7 +97,9 @@ def tiny_graph(
     if loss:
         nodes.append(helper.make_node("ReduceMean", ["std", "one"], ["loss"], keepdims=0))
         outputs.append(helper.make_tensor_value_info("loss", TensorProto.FLOAT, ["N"]))
-    return _model("tiny", nodes, _inputs(inputs, channels=channels, dtype=dtype, chip_size=chip_size), outputs, constants)
+    return _model(
+        "tiny", nodes, _inputs(inputs, channels=channels, dtype=dtype, chip_size=chip_size), outputs, constants
+    )
 
 
 def _moments() -> list[onnx.NodeProto]:
@@ -171,7 +179,15 @@ def _busy_loop(loops: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]
 
 
 def stem_graph(
-    *, channels: int, dtype: str, chip_size: int, loss: bool, inputs: tuple[str, ...], half: bool, nan_when: int | None, busy_loops: int
+    *,
+    channels: int,
+    dtype: str,
+    chip_size: int,
+    loss: bool,
+    inputs: tuple[str, ...],
+    half: bool,
+    nan_when: int | None,
+    busy_loops: int,
 ) -> onnx.ModelProto:
     """Give the entry's inputs -> ``tokens`` [N, 2, WIDTH] and, with a loss, ``visible`` [N, 1, WIDTH]; float16 if ``half``.
 
@@ -179,7 +195,11 @@ def stem_graph(
     one, their standard deviations times the same.
     """
     element = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-    constants = [*_moment_constants(), _constant("weights", tiny_weights(channels, WIDTH)), _constant("one", np.array([1], np.int64))]
+    constants = [
+        *_moment_constants(),
+        _constant("weights", tiny_weights(channels, WIDTH)),
+        _constant("one", np.array([1], np.int64)),
+    ]
     nodes = [
         *_moments(),
         helper.make_node("MatMul", ["mean", "weights"], ["mean_token"]),
@@ -191,7 +211,10 @@ def stem_graph(
         nodes.append(helper.make_node("Add", [last, f"{extra}_sum"], [f"with_{extra}"]))
         last = f"with_{extra}"
     if nan_when is not None:
-        constants += [_constant("corner", np.array([0, 0, 0], np.int64)), _constant("corner_end", np.array([1, 1, 1], np.int64))]
+        constants += [
+            _constant("corner", np.array([0, 0, 0], np.int64)),
+            _constant("corner_end", np.array([1, 1, 1], np.int64)),
+        ]
         constants += [_constant("axes", np.array([1, 2, 3], np.int64)), _constant("nan", np.array(np.nan, np.float32))]
         constants += [_constant("nan_when", np.array(nan_when, np.float32))]
         nodes += [
@@ -216,7 +239,9 @@ def stem_graph(
     if loss:
         nodes.append(helper.make_node("Cast", ["second_token"], ["visible"], to=element))
         outputs.append(helper.make_tensor_value_info("visible", element, ["N", 1, WIDTH]))
-    return _model("stem", nodes, _inputs(inputs, channels=channels, dtype=dtype, chip_size=chip_size), outputs, constants)
+    return _model(
+        "stem", nodes, _inputs(inputs, channels=channels, dtype=dtype, chip_size=chip_size), outputs, constants
+    )
 
 
 def trunk_graph(*, dimensions: int, loss: bool, half: bool) -> onnx.ModelProto:

@@ -24,12 +24,16 @@ def scene_columns(*, loss_metric: str | None = "mse") -> SceneColumns:
     )
 
 
-def embedding_rows(count: int, *, west: float = -54.6, north: float = -25.1, loss: bool = True, seed: int = 0) -> EmbeddingRows:
+def embedding_rows(
+    count: int, *, west: float = -54.6, north: float = -25.1, loss: bool = True, seed: int = 0
+) -> EmbeddingRows:
     """Give ``count`` chips, row by row from the upper left; longitudes are brought back into -180 to 180 as PROJ gives them."""
     random = np.random.default_rng(seed)
     at = np.arange(count)
     x, y = west + at % WIDE * SIDE, north - at // WIDE * SIDE
-    corners = np.stack([np.stack(corner, axis=1) for corner in [(x, y), (x + SIDE, y), (x + SIDE, y - SIDE), (x, y - SIDE)]], axis=1)
+    corners = np.stack(
+        [np.stack(corner, axis=1) for corner in [(x, y), (x + SIDE, y), (x + SIDE, y - SIDE), (x, y - SIDE)]], axis=1
+    )
     corners[..., 0] = np.where(corners[..., 0] > 180, corners[..., 0] - 360, corners[..., 0])
     vectors = random.standard_normal((count, DIMENSIONS), dtype=np.float32)
     return EmbeddingRows(

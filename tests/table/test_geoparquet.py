@@ -32,7 +32,9 @@ def write(
     encoding: VectorEncoding = VectorEncoding.PORTABLE,
 ) -> pq.ParquetFile:
     shared = columns or scene_columns()
-    count = write_geoparquet(path, columns=shared, chunks=chunks, metadata={}, row_group_rows=row_group_rows, encoding=encoding)
+    count = write_geoparquet(
+        path, columns=shared, chunks=chunks, metadata={}, row_group_rows=row_group_rows, encoding=encoding
+    )
     file = pq.ParquetFile(path)
     assert file.metadata.num_rows == count == sum(len(chunk) for chunk in chunks)
     return file
@@ -63,7 +65,11 @@ def test_columns_are_those_of_the_specification(tmp_path: Path) -> None:
         ("embeddings", f"fixed_size_list<element: float not null>[{DIMENSIONS}]", False),
         ("geometry", "binary", False),
         ("index", "int64", False),
-        ("bbox", "struct<xmin: double not null, ymin: double not null, xmax: double not null, ymax: double not null>", False),
+        (
+            "bbox",
+            "struct<xmin: double not null, ymin: double not null, xmax: double not null, ymax: double not null>",
+            False,
+        ),
         ("valid_fraction", "float", False),
         ("cloud_fraction", "float", True),
     ]
@@ -80,12 +86,18 @@ def test_values_come_back(tmp_path: Path) -> None:
     assert np.array_equal(table["valid_fraction"].to_numpy(), rows.valid_fraction)
     assert [value is None for value in table["cloud_fraction"].to_pylist()] == np.isnan(rows.cloud_fraction).tolist()
     assert np.array_equal(table["cloud_fraction"].to_numpy(), rows.cloud_fraction, equal_nan=True)
-    west, south, east, north = rows.corners[:, 0, 0], rows.corners[:, 2, 1], rows.corners[:, 2, 0], rows.corners[:, 0, 1]
+    west, south, east, north = (
+        rows.corners[:, 0, 0],
+        rows.corners[:, 2, 1],
+        rows.corners[:, 2, 0],
+        rows.corners[:, 0, 1],
+    )
     boxes = table.flatten()
     for name, expected in {"xmin": west, "ymin": south, "xmax": east, "ymax": north}.items():
         assert np.array_equal(boxes[f"bbox.{name}"].to_numpy(), expected)
     common = {
-        name: set(table[name].to_pylist()) for name in ("source_url", "date", "datetime", "source_model", "loss_metric", "source_creator")
+        name: set(table[name].to_pylist())
+        for name in ("source_url", "date", "datetime", "source_model", "loss_metric", "source_creator")
     }
     assert common == {
         "source_url": {"s3://scenes/landsat/LC08_L1TP_224078_20200518.tif"},
@@ -109,7 +121,10 @@ def test_the_header_stands_where_each_reader_looks(tmp_path: Path, encoding: Vec
     assert stored_schema(path) == own
     pq.write_table(pq.read_table(path), tmp_path / "copy.parquet")
     assert stored_schema(tmp_path / "copy.parquet") == own
-    assert geopandas.read_parquet(tmp_path / "copy.parquet").total_bounds.tolist() == json.loads(own["geo"])["columns"]["geometry"]["bbox"]
+    assert (
+        geopandas.read_parquet(tmp_path / "copy.parquet").total_bounds.tolist()
+        == json.loads(own["geo"])["columns"]["geometry"]["bbox"]
+    )
 
 
 def stored_schema(path: Path) -> dict[str, str]:
@@ -132,7 +147,9 @@ def test_sizes_are_those_that_are_told(tmp_path: Path) -> None:
 
 
 def test_loss_and_its_metric_are_null_together(tmp_path: Path) -> None:
-    table = write(tmp_path / "a.parquet", embedding_rows(3000, loss=False), columns=scene_columns(loss_metric=None)).read()
+    table = write(
+        tmp_path / "a.parquet", embedding_rows(3000, loss=False), columns=scene_columns(loss_metric=None)
+    ).read()
     assert table["loss"].null_count == table["loss_metric"].null_count == 3000
 
 
@@ -209,7 +226,9 @@ def test_geo_metadata_says_what_is_in_the_file(tmp_path: Path) -> None:
         (179.5, ["Polygon"], (-180.0, 180.0)),  # chips on both sides, none across: the planar range
     ],
 )
-def test_bounding_box_at_the_antimeridian(tmp_path: Path, west: float, types: list[str], expected: tuple[float, float]) -> None:
+def test_bounding_box_at_the_antimeridian(
+    tmp_path: Path, west: float, types: list[str], expected: tuple[float, float]
+) -> None:
     path = tmp_path / "a.parquet"
     rows = embedding_rows(300, west=west)
     # A chip's eastern corner and its neighbour's western one are computed apart; on the line they must be the line.
@@ -236,8 +255,17 @@ def test_bounding_box_around_a_pole_is_all_longitudes(tmp_path: Path) -> None:
 
 def test_metadata_of_the_caller_stands_beside_geo(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    given_metadata = {"emb": json.dumps({"emb:dimensions": DIMENSIONS}), "clayline": json.dumps({"crs": "EPSG:32621", "über": "ß"})}
-    write_geoparquet(path, columns=scene_columns(), chunks=[embedding_rows(5)], metadata=given_metadata, encoding=VectorEncoding.PORTABLE)
+    given_metadata = {
+        "emb": json.dumps({"emb:dimensions": DIMENSIONS}),
+        "clayline": json.dumps({"crs": "EPSG:32621", "über": "ß"}),
+    }
+    write_geoparquet(
+        path,
+        columns=scene_columns(),
+        chunks=[embedding_rows(5)],
+        metadata=given_metadata,
+        encoding=VectorEncoding.PORTABLE,
+    )
     found = stored(path)
     assert {key: found[key.encode()].decode() for key in given_metadata} == given_metadata
     assert set(found) == {b"ARROW:schema", b"geo", b"emb", b"clayline"}
@@ -248,7 +276,9 @@ def test_reserved_metadata_is_refused(tmp_path: Path, key: str) -> None:
     given_metadata, chunks = {key: "{}"}, [embedding_rows(5)]
     portable = VectorEncoding.PORTABLE
     with pytest.raises(ValueError, match=key):
-        write_geoparquet(tmp_path / "a.parquet", columns=scene_columns(), chunks=chunks, metadata=given_metadata, encoding=portable)
+        write_geoparquet(
+            tmp_path / "a.parquet", columns=scene_columns(), chunks=chunks, metadata=given_metadata, encoding=portable
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -278,7 +308,9 @@ def vectors(row: int, value: float) -> np.ndarray[tuple[int, int], np.dtype[np.f
         (changed(cloud_fraction=np.array([0, -0.1, 1], dtype=np.float32)), "cloud fraction"),
     ],
 )
-def test_rows_that_the_specification_excludes_are_refused(tmp_path: Path, rows: Callable[[], EmbeddingRows], what: str) -> None:
+def test_rows_that_the_specification_excludes_are_refused(
+    tmp_path: Path, rows: Callable[[], EmbeddingRows], what: str
+) -> None:
     with pytest.raises(ValueError, match=f"LC08_L1TP_224078.*{what}"):
         write(tmp_path / "a.parquet", rows())
     assert not list(tmp_path.iterdir())
@@ -327,7 +359,14 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError("response not there")
 
     with pytest.raises(OSError, match="response not there"):
-        write_geoparquet(path, columns=scene_columns(), chunks=chunks(), metadata={}, row_group_rows=50, encoding=VectorEncoding.PORTABLE)
+        write_geoparquet(
+            path,
+            columns=scene_columns(),
+            chunks=chunks(),
+            metadata={},
+            row_group_rows=50,
+            encoding=VectorEncoding.PORTABLE,
+        )
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.parquet"]
     assert path.read_bytes() == b"before"
 
@@ -348,7 +387,12 @@ def test_chunks_are_taken_one_by_one_and_let_go(tmp_path: Path) -> None:
             del chunk
 
     write_geoparquet(
-        tmp_path / "a.parquet", columns=scene_columns(), chunks=chunks(), metadata={}, row_group_rows=100, encoding=VectorEncoding.PORTABLE
+        tmp_path / "a.parquet",
+        columns=scene_columns(),
+        chunks=chunks(),
+        metadata={},
+        row_group_rows=100,
+        encoding=VectorEncoding.PORTABLE,
     )
     assert len(alive) == 30
     assert most <= 4  # the new one, the one being prepared, the one being encoded, and the generator's last

@@ -115,7 +115,10 @@ LISTED = {
     "lonboard `viz`": ("lonboard", "readers"),
     "Spark 3.5": ("pyspark", "spark35"),
     "Spark 4": ("pyspark", "spark4"),
-    **{name: (name, "readers") for name in ("dask-geopandas", "polars", "daft", "datafusion", "sedonadb", "fastparquet")},
+    **{
+        name: (name, "readers")
+        for name in ("dask-geopandas", "polars", "daft", "datafusion", "sedonadb", "fastparquet")
+    },
 }
 """Readers of docs/schema.md that have a version: the package, and the lock file that decides it."""
 
@@ -130,7 +133,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, rows: EmbeddingRows) -> dict
     folder = tmp_path_factory.mktemp("files")
     for encoding in VectorEncoding:
         path = folder / f"{encoding}.parquet"
-        write_geoparquet(path, columns=scene_columns(), chunks=[rows], metadata={"clayline": "{}", "emb": "{}"}, encoding=encoding)
+        write_geoparquet(
+            path, columns=scene_columns(), chunks=[rows], metadata={"clayline": "{}", "emb": "{}"}, encoding=encoding
+        )
     return {encoding: folder / f"{encoding}.parquet" for encoding in VectorEncoding}
 
 
@@ -138,7 +143,12 @@ def _read(environment: str, program: str, path: Path, uci: str, home: Path) -> s
     python = ROOT / f".venv-{environment}" / "bin" / "python"
     if not python.is_file():
         pytest.skip(f"no .venv-{environment}: `make setup-readers setup-spark` makes it")
-    variables = {"PATH": os.environ["PATH"], "HOME": str(home), "PYSPARK_PYTHON": str(python), "SPARK_LOCAL_IP": "127.0.0.1"}
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYSPARK_PYTHON": str(python),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
     command = [str(python), "-c", TELL + program, str(path), uci]
     return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
 
@@ -176,7 +186,9 @@ def test_a_reader_reads_every_column(
 
 @pytest.mark.skipif(_java() != "17", reason="Spark 3.5 and 4 both take a Java 17, and there is none on the PATH")
 @pytest.mark.parametrize("spark", ["spark35", "spark4"])
-def test_spark_reads_every_column(spark: str, files: dict[VectorEncoding, Path], rows: EmbeddingRows, tmp_path: Path) -> None:
+def test_spark_reads_every_column(
+    spark: str, files: dict[VectorEncoding, Path], rows: EmbeddingRows, tmp_path: Path
+) -> None:
     """Spark 3.5 takes the compact file by its slower reader alone, which a setting chooses; Spark 4.3 takes both."""
     at = 1234
     both = Path(":".join(str(files[encoding]) for encoding in (VectorEncoding.PORTABLE, VectorEncoding.COMPACT)))
@@ -186,23 +198,33 @@ def test_spark_reads_every_column(spark: str, files: dict[VectorEncoding, Path],
     _check(portable, rows, at)
     _check(slower, rows, at)
     if spark == "spark35":
-        assert "Unsupported encoding: BYTE_STREAM_SPLIT" in json.loads(compact)["refused"], "docs/schema.md says that it does not read it"
+        assert "Unsupported encoding: BYTE_STREAM_SPLIT" in json.loads(compact)["refused"], (
+            "docs/schema.md says that it does not read it"
+        )
     else:
         _check(compact, rows, at)
 
 
 def test_the_schema_lists_the_versions_that_are_tested() -> None:
-    section = (ROOT / "docs" / "schema.md").read_text(encoding="utf-8").partition("\n## Readers\n")[2].partition("\n## ")[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")]
+    section = (
+        (ROOT / "docs" / "schema.md").read_text(encoding="utf-8").partition("\n## Readers\n")[2].partition("\n## ")[0]
+    )
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")
+    ]
     versions = {row[0]: row[1] for row in cells}
     for listed, (package, lock) in LISTED.items():
-        locked = re.search(rf"^{package}==(\S+)", (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8"), re.MULTILINE)
+        locked = re.search(
+            rf"^{package}==(\S+)", (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8"), re.MULTILINE
+        )
         assert locked, package
         assert versions[listed] == locked[1], listed
 
 
 @pytest.mark.parametrize("encoding", VectorEncoding)
-def test_a_pyarrow_dataset_reads_both_as_one(files: dict[VectorEncoding, Path], rows: EmbeddingRows, encoding: VectorEncoding) -> None:
+def test_a_pyarrow_dataset_reads_both_as_one(
+    files: dict[VectorEncoding, Path], rows: EmbeddingRows, encoding: VectorEncoding
+) -> None:
     dataset = ds.dataset([str(files[encoding])])
     assert b"geo" in (dataset.schema.metadata or {})
     found = dataset.to_table(filter=ds.field("uci") == rows.uci[7])

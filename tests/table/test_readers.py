@@ -40,7 +40,9 @@ def encoding(request: pytest.FixtureRequest) -> VectorEncoding:
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory, rows: EmbeddingRows, encoding: VectorEncoding) -> Path:
     path = tmp_path_factory.mktemp("file") / "21JYM_20200518_20200518_v001.parquet"
-    write_geoparquet(path, columns=scene_columns(), chunks=[rows], metadata={"clayline": "{}", "emb": "{}"}, encoding=encoding)
+    write_geoparquet(
+        path, columns=scene_columns(), chunks=[rows], metadata={"clayline": "{}", "emb": "{}"}, encoding=encoding
+    )
     return path
 
 
@@ -68,7 +70,9 @@ def test_geopandas_reads_every_corner(file: Path, rows: EmbeddingRows) -> None:
     assert frame.crs == "OGC:CRS84"
     assert frame.geometry.is_valid.all()
     assert shapely.is_ccw(shapely.get_exterior_ring(frame.geometry.to_numpy())).all()
-    assert np.array_equal(shapely.get_coordinates(frame.geometry).reshape(ROWS, 5, 2)[:, :4], rows.corners[:, [0, 3, 2, 1]])
+    assert np.array_equal(
+        shapely.get_coordinates(frame.geometry).reshape(ROWS, 5, 2)[:, :4], rows.corners[:, [0, 3, 2, 1]]
+    )
     assert frame["datetime"].dt.tz is not None
     assert np.array_equal(np.stack(frame["embeddings"].tolist()), rows.embeddings)
 
@@ -114,7 +118,9 @@ def test_duckdb_reads_geometry_and_vectors(file: Path, rows: EmbeddingRows, spat
     assert row[5] == pytest.approx(1, abs=1e-6)
 
 
-def test_duckdb_reads_v0_and_ours_by_one_query(file: Path, fiji: Path, shared_data: Path, spatial: duckdb.DuckDBPyConnection) -> None:
+def test_duckdb_reads_v0_and_ours_by_one_query(
+    file: Path, fiji: Path, shared_data: Path, spatial: duckdb.DuckDBPyConnection
+) -> None:
     v0 = shared_data / "clay_v0_sample" / "03WVN_20220610_20220610_v001.gpq"
     query = """SELECT uci IS NULL AS before, count(*), min(len(embeddings)), max(len(embeddings)), count(DISTINCT "index"),
                bool_and(ST_IsValid(geometry)), min(date) FROM {} GROUP BY ALL ORDER BY before"""
@@ -132,7 +138,9 @@ def test_duckdb_reads_v0_and_ours_by_one_query(file: Path, fiji: Path, shared_da
 def test_lancedb_takes_the_table_as_it_is_and_finds_a_chip(file: Path, rows: EmbeddingRows, tmp_path: Path) -> None:
     table = lancedb.connect(tmp_path).create_table("chips", pq.read_table(file))
     assert table.count_rows() == ROWS
-    hits = table.search(rows.embeddings[77]).limit(3).to_list()  # no column is named: it finds the only vectors by itself
+    hits = (
+        table.search(rows.embeddings[77]).limit(3).to_list()
+    )  # no column is named: it finds the only vectors by itself
     assert hits[0]["uci"] == rows.uci[77]
     assert hits[0]["_distance"] == pytest.approx(0, abs=1e-5)
 
@@ -151,13 +159,18 @@ def test_torchgeo_finds_what_it_takes(file: Path, rows: EmbeddingRows) -> None:
         assert (centre.x, centre.y) == pytest.approx(rows.corners[at].mean(axis=0), abs=1e-9)
         assert "date" in row
         assert pd.Timestamp(row["date"]).timestamp() == dt.datetime(2026, 11, 22, tzinfo=dt.UTC).timestamp()
-        assert pd.Timestamp(row["datetime"]).timestamp() == dt.datetime(2020, 5, 18, 13, 39, 44, 120_000, tzinfo=dt.UTC).timestamp()
+        assert (
+            pd.Timestamp(row["datetime"]).timestamp()
+            == dt.datetime(2020, 5, 18, 13, 39, 44, 120_000, tzinfo=dt.UTC).timestamp()
+        )
 
 
 @pytest.mark.parametrize("which", ["file", "fiji"])
 def test_geoparquet_validator_finds_it_conformant(which: str, file: Path, fiji: Path) -> None:
     validator = Path(sys.executable).with_name("geoparquet-validator")
-    done = subprocess.run([validator, "check", {"file": file, "fiji": fiji}[which]], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [validator, "check", {"file": file, "fiji": fiji}[which]], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
     assert " FAIL " not in done.stdout
     assert "core: 16 pass, 0 fail" in done.stdout
@@ -183,7 +196,11 @@ def gpio(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 def test_gpio_check_passes(which: str, gpio: tuple[Path, dict[str, str]], file: Path, fiji: Path) -> None:
     command, environment = gpio
     done = subprocess.run(
-        [command, "check", "all", {"file": file, "fiji": fiji}[which]], env=environment, capture_output=True, text=True, check=False
+        [command, "check", "all", {"file": file, "fiji": fiji}[which]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout

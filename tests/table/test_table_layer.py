@@ -62,7 +62,9 @@ def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     site = Path(pa.__file__).parents[1]
     for name in ("pyarrow", "numpy", "numpy.libs"):
-        shutil.copytree(site / name, packages / name, copy_function=link_or_copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            site / name, packages / name, copy_function=link_or_copy, ignore=shutil.ignore_patterns("__pycache__")
+        )
     subprocess.run(["make", "-s", "prune", f"ARTIFACTS_DIR={artifacts}"], cwd=LAYER, check=True)
     return packages
 
@@ -71,7 +73,9 @@ def test_a_pruned_layer_writes_the_same_file(pruned: Path, tmp_path: Path) -> No
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
     for packages, path in [(pruned, there), (Path(np.__file__).parents[1], here)]:
         arguments = [packages, ROOT / "layers" / "clayline", ROOT, path]
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", WRITE, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", WRITE, *arguments], capture_output=True, text=True, check=False
+        )
         assert (done.returncode, done.stdout.strip()) == (0, "3000"), done.stderr
     assert here.read_bytes() == there.read_bytes()
 

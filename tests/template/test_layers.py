@@ -79,7 +79,15 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     # As `make build` does: sam and the makefiles take the Python of the path, and sam's own environment has no pip.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": path, "CLAYLINE_ARCH": architecture}
-    command = [str(SAM), "build", "--no-cached", "--build-dir", str(folder), "--parameter-overrides", f"Architecture={architecture}"]
+    command = [
+        str(SAM),
+        "build",
+        "--no-cached",
+        "--build-dir",
+        str(folder),
+        "--parameter-overrides",
+        f"Architecture={architecture}",
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return architecture, folder / "template.yaml"
@@ -88,7 +96,9 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
     architecture, template = built
     for spec in expand(template, LOCAL_PARAMETERS).functions().values():
-        size = sum(file.stat().st_size for folder in (spec.code, *spec.layers) for file in folder.rglob("*") if file.is_file())
+        size = sum(
+            file.stat().st_size for folder in (spec.code, *spec.layers) for file in folder.rglob("*") if file.is_file()
+        )
         assert size <= LAMBDA_LIMIT, f"{spec.name} has {size:,} bytes on {architecture}"
 
 
@@ -97,7 +107,9 @@ def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
     architecture, template = built
     layers = {layer for spec in expand(template, LOCAL_PARAMETERS).functions().values() for layer in spec.layers}
     machines = Counter(library.machine for library in lambda_image.shared_libraries(layers))
-    assert set(machines) == {{"x86_64": 62, "arm64": 183}[architecture]}, f"ELF e_machine, and how many files have it: {machines}"
+    assert set(machines) == {{"x86_64": 62, "arm64": 183}[architecture]}, (
+        f"ELF e_machine, and how many files have it: {machines}"
+    )
 
 
 def test_built_functions_bring_every_library_that_lambda_lacks(built: tuple[str, Path]) -> None:

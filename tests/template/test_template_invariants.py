@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from clayline.aws.settings import OF_THE_LOCAL_CLOUD, CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
+from clayline.aws.settings import (
+    OF_THE_LOCAL_CLOUD,
+    CollectSettings,
+    CommonSettings,
+    PlanSettings,
+    SettleSettings,
+    TileSettings,
+    load,
+)
 from clayline_local.errors import LocalCloudError
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack, expand
 
@@ -107,7 +115,12 @@ def test_without_an_endpoint_no_scene_is_received(mode: str, *, enabled: bool) -
     functions = expand(TEMPLATE, given).functions()
     sources = {name: spec.source.enabled for name, spec in functions.items() if spec.source}
     # settle and collect go on: what is already under way when an endpoint is taken away still ends.
-    assert sources == {"PlanFunction": enabled, "TileFunction": enabled, "SettleFunction": True, "CollectFunction": True}
+    assert sources == {
+        "PlanFunction": enabled,
+        "TileFunction": enabled,
+        "SettleFunction": True,
+        "CollectFunction": True,
+    }
 
 
 def test_the_default_stack_needs_neither_image_nor_model() -> None:
@@ -154,7 +167,10 @@ def test_existing_buckets_take_the_place_of_our_own() -> None:
     (rule,) = found.of_type("AWS::Events::Rule")
     assert rule.properties["EventPattern"]["detail"]["bucket"]["name"] == ["archive"]
     reached = {
-        resource for role, statement in statements(found) if role in {"PlanRole", "TileRole"} for resource in listed(statement["Resource"])
+        resource
+        for role, statement in statements(found)
+        if role in {"PlanRole", "TileRole"}
+        for resource in listed(statement["Resource"])
     }
     assert {"arn:aws:s3:::archive/*", "arn:aws:s3:::archive", "arn:aws:s3:::results/failed/*"} <= reached
 
@@ -177,12 +193,16 @@ def test_no_statement_reaches_further_than_it_says(stack: Stack) -> None:
 
 
 def test_every_reason_for_a_star_is_still_needed(stack: Stack) -> None:
-    assert {statement["Sid"] for _, statement in statements(stack) if statement["Resource"] == "*"} == set(WITHOUT_RESOURCE)
+    assert {statement["Sid"] for _, statement in statements(stack) if statement["Resource"] == "*"} == set(
+        WITHOUT_RESOURCE
+    )
 
 
 def test_allowed_buckets_are_read_and_only_read(stack: Stack) -> None:
     found = [
-        (role, statement) for role, statement in statements(stack) if any("arn:*:s3:::one" in arn for arn in listed(statement["Resource"]))
+        (role, statement)
+        for role, statement in statements(stack)
+        if any("arn:*:s3:::one" in arn for arn in listed(statement["Resource"]))
     ]
     assert {(role, statement["Action"]) for role, statement in found} == set(
         itertools.product(("PlanRole", "TileRole"), ("s3:GetObject", "s3:ListBucket"))
@@ -297,7 +317,10 @@ def test_work_outlives_every_message_and_requests_outlive_their_time(stack: Stac
     assert set(days) == {"requests/", "plans/", "outcomes/", "settlements/", "responses/", "failures/"}
     assert all(kept > LONGEST_MESSAGE_DAYS for prefix, kept in days.items() if prefix != "requests/")
     assert days["requests/"] * 86_400 > 21_600
-    assert max(queue.properties["MessageRetentionPeriod"] for queue in stack.of_type("AWS::SQS::Queue")) <= LONGEST_MESSAGE_DAYS * 86_400
+    assert (
+        max(queue.properties["MessageRetentionPeriod"] for queue in stack.of_type("AWS::SQS::Queue"))
+        <= LONGEST_MESSAGE_DAYS * 86_400
+    )
 
 
 def test_buckets_are_private_and_outlive_the_stack() -> None:
@@ -314,7 +337,10 @@ def test_buckets_are_private_and_outlive_the_stack() -> None:
 def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
     (target,) = stack.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
     assert target.properties["MinCapacity"] == 0
-    policies = {policy.properties["PolicyType"]: policy for policy in stack.of_type("AWS::ApplicationAutoScaling::ScalingPolicy")}
+    policies = {
+        policy.properties["PolicyType"]: policy
+        for policy in stack.of_type("AWS::ApplicationAutoScaling::ScalingPolicy")
+    }
     assert set(policies) == {"TargetTrackingScaling", "StepScaling"}
     tracking = policies["TargetTrackingScaling"].properties["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["CustomizedMetricSpecification"]["MetricName"] == "ApproximateBacklogSizePerInstance"

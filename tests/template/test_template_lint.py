@@ -15,6 +15,11 @@ SAM = ROOT / ".venv-sam" / "bin" / "sam"
 def test_sam_validate_lint() -> None:
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0"}
     done = subprocess.run(
-        [SAM, "validate", "--lint", "--region", "eu-central-1"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [SAM, "validate", "--lint", "--region", "eu-central-1"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -39,9 +39,13 @@ def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int
         if note:
             console.warn(note)
         chips = model.chips_per_batch if options.batch_chips is None else options.batch_chips
-        console.notice(f"starting moto_server, the endpoint with model {model}, and four functions, wired by template.yaml ...")
+        console.notice(
+            f"starting moto_server, the endpoint with model {model}, and four functions, wired by template.yaml ..."
+        )
         parameters = options.parameters(chips_per_batch=chips)
-        session = Session(model=model.path, parameters=parameters, logs=kept.logs(), out=options.out, notice=console.notice)
+        session = Session(
+            model=model.path, parameters=parameters, logs=kept.logs(), out=options.out, notice=console.notice
+        )
         with session:
             with stoppable():
                 kept.restore(session)
@@ -131,7 +135,11 @@ class _Embedding:
             return target
         provenance = json.loads(files["metadata"].read_text())["clayline"]
         assets = provenance["source"]["assets"]
-        found = {asset["band"]: (scene.files[asset["uri"]], asset["file_band"]) for asset in assets if asset["uri"] in scene.files}
+        found = {
+            asset["band"]: (scene.files[asset["uri"]], asset["file_band"])
+            for asset in assets
+            if asset["uri"] in scene.files
+        }
         if not {"red", "green", "blue"} <= found.keys():
             return None
         bands = [found[name] for name in ("red", "green", "blue")]

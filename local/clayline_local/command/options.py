@@ -59,7 +59,9 @@ class EmbedOptions:
     @property
     def staging(self) -> Staging:
         """Where else than at its hrefs an Item's files may be."""
-        return Staging(assets=self.assets, allowed_buckets=frozenset(self.allow_bucket), request_payer=self.request_payer)
+        return Staging(
+            assets=self.assets, allowed_buckets=frozenset(self.allow_bucket), request_payer=self.request_payer
+        )
 
     def parameters(self, *, chips_per_batch: int) -> dict[str, str]:
         """Give the stack's parameters that these options are."""
@@ -89,7 +91,10 @@ def parse(arguments: Sequence[str] | None) -> EmbedOptions:
     parser.add_argument("--version", action="version", version=f"clayline {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_embed(commands)
-    found: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(parser.parse_args(arguments)).items()}
+    found: Any = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(parser.parse_args(arguments)).items()
+    }
     return EmbedOptions(**found)
 
 
@@ -111,41 +116,63 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "scenes", nargs="+", metavar="SCENE", help="a file, a folder, or an s3:// URI; several are embedded one after the other"
+        "scenes",
+        nargs="+",
+        metavar="SCENE",
+        help="a file, a folder, or an s3:// URI; several are embedded one after the other",
     )
-    parser.add_argument("--out", type=_out, required=True, metavar="DIR", help="folder for what comes out; made if need be")
-    parser.add_argument("--version", action="version", version=f"clayline {__version__}", help="tell the version and exit")
+    parser.add_argument(
+        "--out", type=_out, required=True, metavar="DIR", help="folder for what comes out; made if need be"
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"clayline {__version__}", help="tell the version and exit"
+    )
 
     where = parser.add_argument_group("where an Item's files are")
     where.add_argument(
-        "--assets", type=_folder, metavar="DIR", help="folder in which the files are, matched by name (default: the Item's own)"
+        "--assets",
+        type=_folder,
+        metavar="DIR",
+        help="folder in which the files are, matched by name (default: the Item's own)",
     )
     where.add_argument(
         "--allow-bucket", type=_bucket, action="append", default=[], metavar="NAME",
         help="fetch files from this bucket of S3 as well, if an Item names it; may be repeated. An Item in S3 may name its own bucket",
     )  # fmt: skip
-    where.add_argument("--request-payer", action="store_true", help="pay for what is fetched from S3 (usgs-landsat wants that)")
+    where.add_argument(
+        "--request-payer", action="store_true", help="pay for what is fetched from S3 (usgs-landsat wants that)"
+    )
 
     cog = parser.add_argument_group("what a GeoTIFF without an Item may not say (an Item says it itself)")
-    cog.add_argument("--sensor", type=_sensor, metavar="NAME", help=f"its sensor, if the file's name does not say it: {_sensors()}")
+    cog.add_argument(
+        "--sensor", type=_sensor, metavar="NAME", help=f"its sensor, if the file's name does not say it: {_sensors()}"
+    )
     cog.add_argument(
         "--datetime", type=_datetime, metavar="TIME",
         help="when it was taken, if the name does not say it: 2020-05-18T13:34:02Z, or 2020-05-18 for some time that day",
     )  # fmt: skip
     cog.add_argument(
-        "--tiff-datetime", action="store_true", help="if all else fails, believe TIFFTAG_DATETIME, often the time of processing"
+        "--tiff-datetime",
+        action="store_true",
+        help="if all else fails, believe TIFFTAG_DATETIME, often the time of processing",
     )
 
     reading = parser.add_argument_group("how scenes are read")
     reading.add_argument("--boa", choices=("auto", "applied", "not-applied"), default="auto",
         help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says)")  # fmt: skip
     reading.add_argument(
-        "--any-gsd", action="store_true", help="accept pixels more than 10 %% larger or smaller than the model's, and record it"
+        "--any-gsd",
+        action="store_true",
+        help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
     )
     reading.add_argument("--min-valid-fraction", type=_fraction, default=0.0, metavar="0..1",
         help="skip chips with fewer valid pixels (default: 0, only those with none)")  # fmt: skip
     reading.add_argument(
-        "--max-cloud-fraction", type=_fraction, default=1.0, metavar="0..1", help="skip chips with more cloud (default: 1, none)"
+        "--max-cloud-fraction",
+        type=_fraction,
+        default=1.0,
+        metavar="0..1",
+        help="skip chips with more cloud (default: 1, none)",
     )
 
     model = parser.add_argument_group("the model")
@@ -156,18 +183,26 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
     result = parser.add_argument_group("what comes out")
     result.add_argument(
-        "--retry", action="store_true", help="compute scenes again of which chips failed in an earlier call, as their next revision"
+        "--retry",
+        action="store_true",
+        help="compute scenes again of which chips failed in an earlier call, as their next revision",
     )
     result.add_argument("--encoding", choices=("portable", "compact"), default="portable",
         help="of the vectors: portable opens in every reader (default), compact is smaller (docs/schema.md says who reads it)")  # fmt: skip
     result.add_argument(
-        "--creator", type=_creator, default="clayline", metavar="NAME", help="for the column source_creator (default: clayline)"
+        "--creator",
+        type=_creator,
+        default="clayline",
+        metavar="NAME",
+        help="for the column source_creator (default: clayline)",
     )
     result.add_argument("--no-picture", dest="picture", action="store_false", help="draw no PNG")
 
     said = parser.add_argument_group("what is said")
     said.add_argument(
-        "--json", action="store_true", help="one JSON object a scene and line on standard output, everything else on standard error"
+        "--json",
+        action="store_true",
+        help="one JSON object a scene and line on standard output, everything else on standard error",
     )
     said.add_argument("--quiet", action="store_true", help="no progress: only results, warnings and errors")
 
@@ -194,7 +229,9 @@ def _datetime(text: str) -> str:
     return _refuse(f"{text!r} is no RFC 3339 time: give one such as 2020-05-18T13:34:02Z, or a day such as 2020-05-18")
 
 
-def _number[Number: (int, float)](kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
+def _number[Number: (int, float)](
+    kind: Callable[[str], Number], least: Number, most: Number
+) -> Callable[[str], Number]:
     def read(text: str) -> Number:
         try:
             value = kind(text)
@@ -210,7 +247,11 @@ _chips = _number(int, 1, MOST_CHIPS)
 
 
 def _bucket(text: str) -> str:
-    return text if _BUCKET.fullmatch(text) else _refuse(f"{text!r} is no bucket's name: give the name alone, without s3://")
+    return (
+        text
+        if _BUCKET.fullmatch(text)
+        else _refuse(f"{text!r} is no bucket's name: give the name alone, without s3://")
+    )
 
 
 def _creator(text: str) -> str:

@@ -106,5 +106,7 @@ def _numbers(outcome: Outcome) -> tuple[str, str, str]:
 
 
 def _counts(counts: Mapping[str, Any]) -> str:
-    parts = [f"{state} {number} ({reason})" for state in ("skipped", "failed") for reason, number in counts[state].items()]
+    parts = [
+        f"{state} {number} ({reason})" for state in ("skipped", "failed") for reason, number in counts[state].items()
+    ]
     return " + ".join((f"planned {counts['planned']} = written {counts['written']}", *parts))

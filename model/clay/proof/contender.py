@@ -84,7 +84,10 @@ class Published:
         """Write the vectors of ``chips`` chips to ``to``, [N, D] float32, in torch's highest precision unless ``matmul`` says another."""
         torch.set_float32_matmul_precision(order.get("matmul", "highest"))
         size = order["micro_batch"]
-        parts = [self._once(start, min(start + size, order["chips"])).float().cpu() for start in range(0, order["chips"], size)]
+        parts = [
+            self._once(start, min(start + size, order["chips"])).float().cpu()
+            for start in range(0, order["chips"], size)
+        ]
         np.save(order["to"], torch.cat(parts).numpy())
         return {}
 

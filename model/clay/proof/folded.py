@@ -41,7 +41,9 @@ def compare_folded(published: Published, source: Source, sensors: Sequence[BandS
         for gsd in PIXEL_SIZES:
             yield _positions(width, gsd)
     angles = np.array(WAVELENGTHS, np.float32)[:, np.newaxis] * wave_frequencies(WAVE)
-    difference = largest_difference(np.concatenate([np.sin(angles), np.cos(angles)], axis=1), published_waves(WAVELENGTHS))
+    difference = largest_difference(
+        np.concatenate([np.sin(angles), np.cos(angles)], axis=1), published_waves(WAVELENGTHS)
+    )
     yield {"waves": WAVE, "max_abs": difference, "holds": difference <= SINE_LIMIT}
 
 
@@ -58,13 +60,20 @@ def _kernels(published: Published, file: Path, bands: BandSet) -> Line:
     for name in ("kernel", "bias", "pixels_out"):
         other = getattr(theirs, name)
         found[name] = largest_difference(getattr(ours, name), other) / float(np.abs(other).max())
-    return {"kernels": bands.name, "bands": len(bands.bands), **found, "holds": all(each <= KERNEL_LIMIT for each in found.values())}
+    return {
+        "kernels": bands.name,
+        "bands": len(bands.bands),
+        **found,
+        "holds": all(each <= KERNEL_LIMIT for each in found.values()),
+    }
 
 
 def _positions(width: int, gsd: float) -> Line:
     ours, theirs = grid_positions(SIDE, width, gsd=gsd), published_positions(SIDE, width, gsd=gsd)
     largest_difference(ours, theirs)
-    apart = np.abs(ours - theirs).max(axis=0).reshape(4, -1).max(axis=0)  # by frequency: each has a sine and a cosine of either axis
+    apart = (
+        np.abs(ours - theirs).max(axis=0).reshape(4, -1).max(axis=0)
+    )  # by frequency: each has a sine and a cosine of either axis
     odd = np.flatnonzero(~(apart <= SINE_LIMIT)).tolist()
     # Which powers torch rounds otherwise depends on its build and the CPU: taken from the torch that is here.
     frequencies, published = grid_frequencies(width, gsd=gsd), published_frequencies(width, gsd=gsd)
@@ -74,5 +83,11 @@ def _positions(width: int, gsd: float) -> Line:
     # A frequency one unit in the last place apart moves the largest angle, that of row or column 31, by two of its units at most.
     allowed = 2 * np.spacing(np.float32((SIDE - 1) * gsd))
     holds = near and set(odd) <= set(otherwise.tolist()) and bool(apart.max() <= max(allowed, SINE_LIMIT))
-    line = {"positions": width, "gsd": gsd, "max_abs": float(apart.max()), "odd": odd, "rounded_otherwise": otherwise.tolist()}
+    line = {
+        "positions": width,
+        "gsd": gsd,
+        "max_abs": float(apart.max()),
+        "odd": odd,
+        "rounded_otherwise": otherwise.tolist(),
+    }
     return line | {"frequencies": len(apart), "holds": holds}

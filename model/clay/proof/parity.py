@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         published = Published(source.architecture, source.weights)
         if options.through_checkpoint:
             source = _through_checkpoint(published, source, work / "clay.ckpt")
-        cases = [_answered(published, request, origin, chips, options) for request, origin, chips in _chips(options, seed)]
+        cases = [
+            _answered(published, request, origin, chips, options) for request, origin, chips in _chips(options, seed)
+        ]
         lines = [line for precision in options.precision for line in _compare(source, cases, precision, options)]
         if options.folded:
             lines += list(compare_folded(published, source, [case.request.selected for case in cases], work))
@@ -88,7 +90,9 @@ def _chips(options: argparse.Namespace, seed: int) -> Iterator[tuple[Request, st
     generator = np.random.default_rng(seed)
     mask = Mask() if options.loss else None
     names = known_sensors() if options.sensor == ["all"] else options.sensor
-    wanted = [(name, CHIP_SIZE, 1) for name in options.whole] + [(name, size, options.chips) for name in names for size in options.chip]
+    wanted = [(name, CHIP_SIZE, 1) for name in options.whole] + [
+        (name, size, options.chips) for name in names for size in options.chip
+    ]
     for name, chip_size, count in wanted:
         sensor = find_sensor(name)
         chips = random_chips(sensor, chip_size=chip_size, count=count, generator=generator)
@@ -99,7 +103,13 @@ def _chips(options: argparse.Namespace, seed: int) -> Iterator[tuple[Request, st
             print(json.dumps({"origin": name, "skipped": f"{scene.folder} is not here"}))
             continue
         for chip_size in options.chip:
-            request = Request(sensor=find_sensor(scene.sensor), bands=tuple(scene.files), chip_size=chip_size, gsd=scene.gsd, mask=mask)
+            request = Request(
+                sensor=find_sensor(scene.sensor),
+                bands=tuple(scene.files),
+                chip_size=chip_size,
+                gsd=scene.gsd,
+                mask=mask,
+            )
             yield request, name, real_chips(scene, chip_size=chip_size)
 
 
@@ -108,7 +118,9 @@ def _answered(published: Published, request: Request, origin: str, chips: Chips,
     for matmul in options.matmul:
         torch.set_float32_matmul_precision(matmul)
         losses = None if request.mask is None else published.losses(request.selected, chips, request.mask)
-        answers[matmul] = Answer(embeddings=published.embeddings(request.selected, chips).astype(np.float64), losses=losses)
+        answers[matmul] = Answer(
+            embeddings=published.embeddings(request.selected, chips).astype(np.float64), losses=losses
+        )
     return Case(request=request, origin=origin, chips=chips, answers=answers)
 
 
@@ -132,7 +144,10 @@ def _compare(source: Source, cases: list[Case], precision: str, options: argpars
 
 def _difference(entry: ModelEntry, case: Case, matmul: str, ours: Answer) -> Line:
     theirs, precision = case.answers[matmul], entry.options.precision
-    difference, cosines = largest_difference(ours.embeddings, theirs.embeddings), _cosines(ours.embeddings, theirs.embeddings)
+    difference, cosines = (
+        largest_difference(ours.embeddings, theirs.embeddings),
+        _cosines(ours.embeddings, theirs.embeddings),
+    )
     cosine = float(np.min(cosines))  # NaN where one is
     line: Line = {
         "token": entry.token,
@@ -150,7 +165,9 @@ def _difference(entry: ModelEntry, case: Case, matmul: str, ours: Answer) -> Lin
         "largest": float(np.abs(theirs.embeddings).max()),
     }
     # A NaN holds no limit, since it compares false with everything.
-    holds = {"fp32": difference < EMBEDDING_LIMIT, "fp16": cosine >= COSINE_LIMIT, "int8": cosine >= INT8_LIMIT}[precision]
+    holds = {"fp32": difference < EMBEDDING_LIMIT, "fp16": cosine >= COSINE_LIMIT, "int8": cosine >= INT8_LIMIT}[
+        precision
+    ]
     if ours.losses is not None and theirs.losses is not None:
         apart = float((np.abs(ours.losses - theirs.losses) / np.maximum(theirs.losses, 1)).max())
         line |= {"loss": theirs.losses.tolist(), "loss_difference": apart}
@@ -174,25 +191,42 @@ def _keep(where: Path, entry: ModelEntry, case: Case) -> None:
 
 
 def _cosines(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> list[float]:
-    found: list[float] = ((one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))).tolist()
+    found: list[float] = (
+        (one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
+    ).tolist()
     return found
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m clay.proof.parity", description="Compare exported folders with claymodel 1.5.0.")
+    parser = argparse.ArgumentParser(
+        prog="python -m clay.proof.parity", description="Compare exported folders with claymodel 1.5.0."
+    )
     parser.add_argument("--size", choices=ARCHITECTURES, default="tiny")
     parser.add_argument("--sensor", nargs="*", default=[], help="names or YAML files, or all: random chips of each")
     parser.add_argument("--scene", nargs="*", default=[], choices=[*SCENES, "all"], help="real chips")
     parser.add_argument("--chip", nargs="+", type=int, default=[CHIP_SIZE], help="pixels a side")
-    parser.add_argument("--chips", type=int, default=2, help="how many random ones of each sensor: plausible and extreme in turn")
-    parser.add_argument("--whole", nargs="*", default=[], help="like --sensor: one plausible chip of 256 px of each, whatever --chip says")
+    parser.add_argument(
+        "--chips", type=int, default=2, help="how many random ones of each sensor: plausible and extreme in turn"
+    )
+    parser.add_argument(
+        "--whole",
+        nargs="*",
+        default=[],
+        help="like --sensor: one plausible chip of 256 px of each, whatever --chip says",
+    )
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp32"])
     parser.add_argument("--loss", action="store_true")
-    parser.add_argument("--matmul", nargs="+", choices=["highest", "high", "medium"], default=["highest"], help="torch's")
-    parser.add_argument("--through-checkpoint", action="store_true", help="export what was saved as a checkpoint and read again")
+    parser.add_argument(
+        "--matmul", nargs="+", choices=["highest", "high", "medium"], default=["highest"], help="torch's"
+    )
+    parser.add_argument(
+        "--through-checkpoint", action="store_true", help="export what was saved as a checkpoint and read again"
+    )
     parser.add_argument("--folded", action="store_true", help="compare what an export folds into constants, too")
     parser.add_argument("--seed", type=int, help="of weights and chips; default: another one each time")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the folders in DIR/models, chips and answers in DIR/answers")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="leave the folders in DIR/models, chips and answers in DIR/answers"
+    )
     return parser
 
 

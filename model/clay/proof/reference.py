@@ -84,7 +84,11 @@ class Published:
         model.encoder.mask_ratio = model.decoder.mask_ratio = mask.ratio
         model.encoder.shuffle = True
         wavelength = {band.name: band.wavelength for band in bands.bands}
-        model.metadata = {bands.name: SimpleNamespace(bands=SimpleNamespace(wavelength=wavelength), gsd=bands.gsd, rgb_indices=[0, 0, 0])}
+        model.metadata = {
+            bands.name: SimpleNamespace(
+                bands=SimpleNamespace(wavelength=wavelength), gsd=bands.gsd, rgb_indices=[0, 0, 0]
+            )
+        }
         cube = _cube(bands, chips)
         hidden, seen = mask.split((chips.pixels.shape[-1] // PATCH) ** 2)
         ranks = torch.from_numpy(np.argsort(np.concatenate([hidden, seen])).astype(np.float32))
@@ -92,7 +96,11 @@ class Published:
         def noise(shape: tuple[int, int], *, device: torch.device) -> torch.Tensor:
             return ranks.to(device).expand(shape)
 
-        with torch.inference_mode(), mock.patch.object(torch, "randn", noise), mock.patch.object(random, "random", return_value=1.0):
+        with (
+            torch.inference_mode(),
+            mock.patch.object(torch, "randn", noise),
+            mock.patch.object(random, "random", return_value=1.0),
+        ):
             found = [
                 model({name: value[chip : chip + 1] for name, value in cube.items()} | {"platform": [bands.name]})[1]
                 for chip in range(len(chips.pixels))
@@ -103,7 +111,9 @@ class Published:
         """Write a checkpoint as Lightning does: tensors under ``model.``, a teacher's among them, beside what training kept."""
         state = {f"model.{name}": value for name, value in self._model.state_dict().items()}
         state["model.teacher.blocks.0.norm1.weight"] = torch.ones(3)
-        torch.save({"epoch": 76, "pytorch-lightning_version": "2.4.0", "state_dict": state, "hyper_parameters": {}}, file)
+        torch.save(
+            {"epoch": 76, "pytorch-lightning_version": "2.4.0", "state_dict": state, "hyper_parameters": {}}, file
+        )
 
     def embedding(self, wavelengths: Sequence[float]) -> Embedding:
         """Give what its hyper-networks hand to the convolution of the patches and to the linear map back to pixels."""
@@ -112,15 +122,23 @@ class Published:
         with torch.inference_mode():
             with mock.patch.object(functional, "conv2d", wraps=functional.conv2d) as convolution:
                 encoder(torch.zeros(1, len(waves), PATCH, PATCH), waves)
-            with mock.patch.object(functional, "linear", wraps=functional.linear) as linear:  # the layers' own calls come before it
+            with mock.patch.object(
+                functional, "linear", wraps=functional.linear
+            ) as linear:  # the layers' own calls come before it
                 decoder(torch.zeros(1, 1, decoder.embed_dim), waves)
-        kernel, bias, out = convolution.call_args.args[1], convolution.call_args.kwargs["bias"], linear.call_args.args[1]
+        kernel, bias, out = (
+            convolution.call_args.args[1],
+            convolution.call_args.kwargs["bias"],
+            linear.call_args.args[1],
+        )
         return Embedding(kernel=kernel.numpy(), bias=bias.numpy(), pixels_out=out.numpy(), shared={})
 
 
 def published_positions(side: int, dim: int, *, gsd: float) -> npt.NDArray[np.float32]:
     """[side * side, dim]: ``posemb_sincos_2d_with_gsd``."""
-    positions: npt.NDArray[np.float32] = _module("utils").posemb_sincos_2d_with_gsd(h=side, w=side, dim=dim, gsd=torch.tensor(gsd)).numpy()
+    positions: npt.NDArray[np.float32] = (
+        _module("utils").posemb_sincos_2d_with_gsd(h=side, w=side, dim=dim, gsd=torch.tensor(gsd)).numpy()
+    )
     return positions
 
 

@@ -28,7 +28,9 @@ SCENES: Final = {
         sensor="landsat-c2l2-sr",
         moment="2019-12-01T15:21Z",
         gsd=445,
-        files={band: (f"LC08_L2SP_008059_20191201_20200825_02_T1_SR_B{number}.TIF", 1) for band, number in _OLI.items()},
+        files={
+            band: (f"LC08_L2SP_008059_20191201_20200825_02_T1_SR_B{number}.TIF", 1) for band, number in _OLI.items()
+        },
     ),
     "aquileia": Scene(
         folder=SHARED / "s2_aquileia_2019",
@@ -56,7 +58,10 @@ SCENES: Final = {
         sensor="naip",
         moment="2020-08-31T18:00Z",
         gsd=5,
-        files={band: ("m_4709963_se_14_1_20200831.tif", number) for number, band in enumerate(("red", "green", "blue", "nir"), 1)},
+        files={
+            band: ("m_4709963_se_14_1_20200831.tif", number)
+            for number, band in enumerate(("red", "green", "blue", "nir"), 1)
+        },
     ),
     "spain": Scene(
         folder=SHARED / "s1_spain_2019",
@@ -82,7 +87,9 @@ def real_chips(scene: Scene, *, chip_size: int) -> Chips:
     return Chips(
         pixels=pixels.astype(scene.bands.dtype),
         time=np.array([time_vector(datetime.fromisoformat(scene.moment), hour="noon")] * len(corners), np.float32),
-        latlon=np.array([place_vector(lon, lat, order="lonlat") for lon, lat in zip(lons, lats, strict=True)], np.float32),
+        latlon=np.array(
+            [place_vector(lon, lat, order="lonlat") for lon, lat in zip(lons, lats, strict=True)], np.float32
+        ),
     )
 
 

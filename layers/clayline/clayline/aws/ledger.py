@@ -122,7 +122,12 @@ class DynamoLedger:
 
     def record_invocation(self, run: str, batch: str, *, attempt: int, output: str) -> None:
         """Note OutputLocation, for the attempt the row stands at."""
-        self._change(_batch_key(run, batch), "SET invoked_output = :output", "attempt = :attempt", {":output": output, ":attempt": attempt})
+        self._change(
+            _batch_key(run, batch),
+            "SET invoked_output = :output",
+            "attempt = :attempt",
+            {":output": output, ":attempt": attempt},
+        )
 
     def batch(self, run: str, batch: str) -> BatchRow | None:
         """Give a batch."""
@@ -143,7 +148,11 @@ class DynamoLedger:
         names = {"#result": "result", "#status": "status"}
         if self._change(key, "SET #result = :result", condition, {**values, ":failed": "failed"}, names) is None:
             self._change(
-                key, "SET late_result = :result", "attribute_not_exists(late_result) AND #result <> :result", values, {"#result": "result"}
+                key,
+                "SET late_result = :result",
+                "attribute_not_exists(late_result) AND #result <> :result",
+                values,
+                {"#result": "result"},
             )
 
     def settle(self, run: str, batch: str) -> RunRow | None:
@@ -170,7 +179,12 @@ class DynamoLedger:
             return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
 
     def _change(
-        self, key: dict[str, str], change: str, condition: str | None, values: dict[str, Any], names: dict[str, str] | None = None
+        self,
+        key: dict[str, str],
+        change: str,
+        condition: str | None,
+        values: dict[str, Any],
+        names: dict[str, str] | None = None,
     ) -> dict[str, Any] | None:
         """Update one item and give it whole; None if the condition did not hold."""
         update: dict[str, Any] = {

@@ -36,7 +36,9 @@ class Messages(BatchProcessor):
         self._metrics.add_metric(name="MessageGivenBack", unit=MetricUnit.Count, value=1)
         return super().failure_handler(record, exception)
 
-    def handle(self, event: dict[str, Any], take: Callable[[SQSRecord], None], context: LambdaContext) -> PartialItemFailureResponse:
+    def handle(
+        self, event: dict[str, Any], take: Callable[[SQSRecord], None], context: LambdaContext
+    ) -> PartialItemFailureResponse:
         """Give each message of an SQS event to ``take``, whose parameter must be called ``record``; gives ``batchItemFailures``."""
         self._metrics.add_metric(name="Messages", unit=MetricUnit.Count, value=len(event["Records"]))
         return process_partial_response(event=event, record_handler=take, processor=self, context=context)

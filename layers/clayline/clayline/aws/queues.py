@@ -24,7 +24,10 @@ class SqsQueue:
     def send(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         """Send every body, ten a call. Raises TransientError if any was not accepted: then all may be sent again."""
         for group in batched(bodies, _MOST_A_CALL, strict=False):
-            entries: Any = [{"Id": str(number), "MessageBody": json.dumps(body, sort_keys=True)} for number, body in enumerate(group)]
+            entries: Any = [
+                {"Id": str(number), "MessageBody": json.dumps(body, sort_keys=True)}
+                for number, body in enumerate(group)
+            ]
             with retryable(f"sending to {self._url}"):
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
             if failed := answer.get("Failed"):

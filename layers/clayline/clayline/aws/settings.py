@@ -59,7 +59,9 @@ class PlanSettings(CommonSettings):
 
     def buckets(self) -> frozenset[str]:
         """Buckets that hrefs may point to."""
-        return frozenset({self.scenes_bucket, *filter(None, (name.strip() for name in self.allowed_buckets.split(",")))})
+        return frozenset(
+            {self.scenes_bucket, *filter(None, (name.strip() for name in self.allowed_buckets.split(",")))}
+        )
 
 
 class TileSettings(CommonSettings):
@@ -89,6 +91,8 @@ def load[T: CommonSettings](kind: type[T]) -> T:
     try:
         return kind()
     except ValidationError as error:
-        problems = "; ".join(f"CLAYLINE_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
+        problems = "; ".join(
+            f"CLAYLINE_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
+        )
         msg = f"the function's environment cannot be used: {problems}. See template.yaml."
         raise SettingsError(msg) from error

@@ -134,7 +134,8 @@ def lay_jobs(
     _, row_cuts, col_cuts = min(ranked)
     rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
     return tuple(
-        Job(number=number, row_start=r0, row_stop=r1, col_start=c0, col_stop=c1) for number, (r0, r1, c0, c1) in enumerate(rectangles)
+        Job(number=number, row_start=r0, row_stop=r1, col_start=c0, col_stop=c1)
+        for number, (r0, r1, c0, c1) in enumerate(rectangles)
     )
 
 
@@ -155,7 +156,10 @@ def repeated_fraction(jobs: Sequence[Job], grid: ChipGrid, blocks: Sequence[Bloc
     """Give the number of block decodings beyond the first of each block, over the number of distinct blocks decoded, all bands together."""
     decoded = distinct = 0
     for block in blocks:
-        seen = np.zeros((int(block.rows(np.array([grid.height - 1]))[0]) + 1, int(block.cols(np.array([grid.width - 1]))[0]) + 1), np.bool_)
+        seen = np.zeros(
+            (int(block.rows(np.array([grid.height - 1]))[0]) + 1, int(block.cols(np.array([grid.width - 1]))[0]) + 1),
+            np.bool_,
+        )
         for job in jobs:
             row0, row1, col0, col1 = job.pixel_window(grid)
             top, bottom = block.rows(np.array([row0, row1 - 1]))
@@ -209,7 +213,8 @@ class _Axis:
     def blocks(self, cuts: Sequence[int]) -> NDArray[np.int64]:
         """Give for each band the blocks that the segments decode together."""
         return sum(
-            (self.last[:, stop - 1] - self.first[:, start] + 1 for start, stop in pairwise(cuts)), np.zeros(len(self.last), np.int64)
+            (self.last[:, stop - 1] - self.first[:, start] + 1 for start, stop in pairwise(cuts)),
+            np.zeros(len(self.last), np.int64),
         )
 
     def widest(self, cuts: Sequence[int]) -> int:

@@ -25,7 +25,9 @@ def valid_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[
     return valid
 
 
-def prepare(pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence[float] | None, fill: float, dtype: str) -> NDArray[Any]:
+def prepare(
+    pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence[float] | None, fill: float, dtype: str
+) -> NDArray[Any]:
     """Make model input [C, h, w] of ``dtype`` from digital numbers [C, h, w] and their mask [h, w]. ``pixels`` is used up.
 
     Where valid: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype`` holds; an offset of
@@ -111,7 +113,11 @@ def _as_value(value: float | None, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401
         return None
     if np.issubdtype(dtype, np.integer):
         info = np.iinfo(dtype)
-        return dtype.type(int(value)) if np.isfinite(value) and value == int(value) and info.min <= value <= info.max else None
+        return (
+            dtype.type(int(value))
+            if np.isfinite(value) and value == int(value) and info.min <= value <= info.max
+            else None
+        )
     largest = float(np.finfo(dtype).max)
     if np.isfinite(value) and abs(value) > largest:
         # Files write the type's extreme in decimal, rounded up: -3.40282346639e+38 means float32's lowest value.

@@ -56,7 +56,9 @@ class ChipGrid:
             msg = f"chip {index} is not in a grid of {self.rows} x {self.cols} chips"
             raise IndexError(msg)
         row, col = divmod(index, self.cols)
-        return ChipWindow(index=index, row=_start(row, self.height, self.size), col=_start(col, self.width, self.size), size=self.size)
+        return ChipWindow(
+            index=index, row=_start(row, self.height, self.size), col=_start(col, self.width, self.size), size=self.size
+        )
 
     def __iter__(self) -> Iterator[ChipWindow]:
         """Go through all windows in the order of their index."""

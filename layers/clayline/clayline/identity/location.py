@@ -69,9 +69,7 @@ class Point:
             )
             raise InvalidIdentifierError(msg)
         if not _in_standard_zone(place):
-            msg = (
-                f"MGRS reference {self.reference} names a place of another zone: write it in the zone that its longitude and latitude give"
-            )
+            msg = f"MGRS reference {self.reference} names a place of another zone: write it in the zone that its longitude and latitude give"
             raise InvalidIdentifierError(msg)
 
     def __str__(self) -> str:
@@ -110,7 +108,13 @@ def fits_tile(tile: str, *, epsg: int, origin_x: float, origin_y: float, gsd: fl
     position = utm.from_epsg(epsg, origin_x, origin_y)
     if position is None or position.zone != origin.zone:
         return False
-    false = utm.EQUATOR_SOUTH if position.north and not origin.north else -utm.EQUATOR_SOUTH if origin.north and not position.north else 0.0
+    false = (
+        utm.EQUATOR_SOUTH
+        if position.north and not origin.north
+        else -utm.EQUATOR_SOUTH
+        if origin.north and not position.north
+        else 0.0
+    )
     gsd_mm = round(gsd * 1000)
     if not 1 <= gsd_mm <= _TILE_SIDE_MM:
         return False

@@ -117,9 +117,7 @@ def parse(reference: str) -> Cell:
     """
     match = _PATTERN.fullmatch(reference)
     if match is None:
-        msg = (
-            f"{reference!r} is no MGRS reference: a two-digit zone (none at the poles), three capital letters, digits, as in 32UQD45126789"
-        )
+        msg = f"{reference!r} is no MGRS reference: a two-digit zone (none at the poles), three capital letters, digits, as in 32UQD45126789"
         raise InvalidIdentifierError(msg)
     digits = match["digits"]
     if len(digits) % 2 or len(digits) > 2 * MAX_DIGITS:
@@ -242,9 +240,7 @@ def _read_utm(reference: str, match: re.Match[str]) -> tuple[int, bool, int, int
 def _read_ups(reference: str, match: re.Match[str]) -> tuple[int, bool, int, int]:
     band = match["band"]
     if band not in _UPS_COLUMNS:
-        msg = (
-            f"MGRS reference {reference!r} has no zone: only the polar bands A, B, Y and Z have none. Write a zone of two digits, 01 to 60"
-        )
+        msg = f"MGRS reference {reference!r} has no zone: only the polar bands A, B, Y and Z have none. Write a zone of two digits, 01 to 60"
         raise InvalidIdentifierError(msg)
     north = band in "YZ"
     (first_column, columns), (first_row, rows) = _UPS_COLUMNS[band], _UPS_ROWS[north]

@@ -29,7 +29,9 @@ _POINT = re.compile(rf"(?P<reference>[A-Z0-9]+)-{_SIDE}")
 _INSTANT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})")
 _INTERVAL = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{4})([0-9]{2})([0-9]{2})")
 _INSTRUMENT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_MODEL = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*?)-v(?P<version>[0-9]+(?:\.[0-9]+)*)-(?P<variant>[a-z0-9]+(?:-[a-z0-9]+)*)")
+_MODEL = re.compile(
+    r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*?)-v(?P<version>[0-9]+(?:\.[0-9]+)*)-(?P<variant>[a-z0-9]+(?:-[a-z0-9]+)*)"
+)
 _FIELDS = 4
 
 
@@ -43,7 +45,9 @@ class Instant:
     def __post_init__(self) -> None:
         """Refuse another zone and a fraction, which the identifier would lose. Raises InvalidIdentifierError."""
         if self.moment.tzinfo is None or self.moment.utcoffset() or self.moment.microsecond:
-            msg = f"acquisition time {self.moment.isoformat()} is not in UTC to the whole second: make it with Instant.of"
+            msg = (
+                f"acquisition time {self.moment.isoformat()} is not in UTC to the whole second: make it with Instant.of"
+            )
             raise InvalidIdentifierError(msg)
 
     @classmethod
@@ -74,7 +78,9 @@ class Interval:
             msg = f"interval {self.start} to {self.end} has times of day: it takes dates"
             raise InvalidIdentifierError(msg)
         if self.end < self.start:
-            msg = f"interval {_compact(self.start)}-{_compact(self.end)} ends before it starts: the first day comes first"
+            msg = (
+                f"interval {_compact(self.start)}-{_compact(self.end)} ends before it starts: the first day comes first"
+            )
             raise InvalidIdentifierError(msg)
 
     def __str__(self) -> str:
@@ -218,7 +224,11 @@ def cell(uci: Uci | str) -> Footprint:
         raise InvalidIdentifierError(msg)
     place = mgrs.parse(uci.location.reference)
     return quadrilateral(
-        place.corner, west=place.easting, bottom=place.northing, east=place.easting + place.size, top=place.northing + place.size
+        place.corner,
+        west=place.easting,
+        bottom=place.northing,
+        east=place.easting + place.size,
+        top=place.northing + place.size,
     )
 
 

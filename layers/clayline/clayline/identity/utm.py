@@ -6,7 +6,24 @@ Transverse Mercator is the Krüger series to the sixth order in the third flatte
 """
 
 from dataclasses import dataclass
-from math import asinh, atan, atan2, atanh, cos, cosh, degrees, floor, hypot, isfinite, radians, remainder, sin, sinh, sqrt, tan
+from math import (
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cos,
+    cosh,
+    degrees,
+    floor,
+    hypot,
+    isfinite,
+    radians,
+    remainder,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+)
 
 from clayline.errors import InvalidIdentifierError
 

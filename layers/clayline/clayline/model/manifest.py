@@ -16,7 +16,9 @@ UNTRAINED: Final = "untrained"
 """A word of every name that random weights have, so that no token of theirs, whatever it is joined to, passes for a trained model's."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
-Token = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\z", max_length=48)]
+Token = Annotated[
+    str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+(\.[0-9]+)*-[a-z0-9]+(-[a-z0-9]+)*\z", max_length=48)
+]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\z", max_length=128)]
 BandName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}\z")]
 
@@ -175,7 +177,9 @@ class Manifest(_Strict):
         """
         fitting = [entry for entry in self.entries if entry.sensor == sensor and bands.issuperset(entry.bands)]
         if not fitting:
-            offered = "; ".join(f"{entry.token} takes {entry.sensor} [{' '.join(entry.bands)}]" for entry in self.entries)
+            offered = "; ".join(
+                f"{entry.token} takes {entry.sensor} [{' '.join(entry.bands)}]" for entry in self.entries
+            )
             msg = (
                 f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]. Entries: {offered}. "
                 f"Deliver the missing bands, or set {Option.MODEL} to a model folder that serves these."

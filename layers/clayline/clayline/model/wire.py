@@ -22,7 +22,17 @@ STATUS_GOOD = 0
 STATUS_NON_FINITE = 1
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,5}\Z")
 _DTYPES: Final = MappingProxyType(
-    {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4", "F32": "<f4"}
+    {
+        "BOOL": "?",
+        "U8": "u1",
+        "I8": "i1",
+        "U16": "<u2",
+        "I16": "<i2",
+        "F16": "<f2",
+        "U32": "<u4",
+        "I32": "<i4",
+        "F32": "<f4",
+    }
     | {"U64": "<u8", "I64": "<i8", "F64": "<f8"}
 )
 _INVALID: Final = (safetensors.SafetensorError, ValueError, AttributeError, KeyError, RecursionError)
@@ -58,7 +68,10 @@ class FileTensor:
         start, stop, _ = chips.indices(self.shape[0])
         part = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
         # Read, not mapped: pages of a mapping stay in the process until it is closed. Positioned: threads may share the file.
-        place, rest = self.offset + start * (part.nbytes // max(len(part), 1)), memoryview(part.reshape(-1).view(np.uint8))
+        place, rest = (
+            self.offset + start * (part.nbytes // max(len(part), 1)),
+            memoryview(part.reshape(-1).view(np.uint8)),
+        )
         while rest.nbytes:
             if not (count := os.preadv(self.file.fileno(), [rest], place)):
                 msg = f"the request's file ends before byte {place + rest.nbytes}"
@@ -100,7 +113,10 @@ class BatchHeader:
             if not _ATTEMPT.match(metadata["attempt"]):
                 msg = f"attempt {metadata['attempt']!r}"
                 raise ValueError(msg)
-            return cls(attempt=int(metadata["attempt"]), **{name: metadata[name] for name in ("run", "batch", "folder", "token", "digest")})
+            return cls(
+                attempt=int(metadata["attempt"]),
+                **{name: metadata[name] for name in ("run", "batch", "folder", "token", "digest")},
+            )
         except (KeyError, ValueError) as error:
             msg = f"{kind} metadata lacks or garbles {error}"
             raise WireError(msg) from error
@@ -118,7 +134,10 @@ class Request:
 
     def to_bytes(self) -> bytes:
         """Serialise."""
-        return _write({"index": self.index} | {name: tensor[:] for name, tensor in self.inputs.items()}, self.header.metadata("request/1"))
+        return _write(
+            {"index": self.index} | {name: tensor[:] for name, tensor in self.inputs.items()},
+            self.header.metadata("request/1"),
+        )
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -186,7 +205,11 @@ class Response:
         status = _fitting(tensors.get("status"), "status", np.uint8, 1)
         loss = _fitting(tensors.get("loss"), "loss", np.float32, 1) if "loss" in tensors else None
         metric = metadata.get("loss_metric") or None
-        if (loss is None) != (metric is None) or {len(embeddings), len(status), len(index) if loss is None else len(loss)} != {len(index)}:
+        if (loss is None) != (metric is None) or {
+            len(embeddings),
+            len(status),
+            len(index) if loss is None else len(loss),
+        } != {len(index)}:
             msg = f"batch {header.batch} of run {header.run}: response tensors do not fit each other"
             raise WireError(msg)
         return cls(header=header, index=index, embeddings=embeddings, status=status, loss=loss, loss_metric=metric)
@@ -194,7 +217,9 @@ class Response:
 
 def _write(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
     # The library writes a view's memory in the order in which it lies, without an error: wrong pixels.
-    return safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata=metadata)
+    return safetensors.numpy.save(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata=metadata
+    )
 
 
 def _read(body: bytes) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

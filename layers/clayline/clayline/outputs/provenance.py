@@ -67,7 +67,11 @@ def provenance(plan: Plan) -> dict[str, Any]:
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
         },
-        "acquired": {"start": _text(scene.acquired.start), "end": _text(scene.acquired.end), "datetime_source": scene.acquired.source},
+        "acquired": {
+            "start": _text(scene.acquired.start),
+            "end": _text(scene.acquired.end),
+            "datetime_source": scene.acquired.source,
+        },
         "sensor": scene.sensor,
         "instrument": scene.instrument,
         "grid": {
@@ -172,7 +176,12 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
         },
         "links": [
             {"rel": "emb:source-data", "href": plan.names.of(scene.uri), "type": _media_type(plan)},
-            {"rel": "emb:model", "href": f"./{name}_metadata.json", "type": "application/json", "title": plan.model.entry.token},
+            {
+                "rel": "emb:model",
+                "href": f"./{name}_metadata.json",
+                "type": "application/json",
+                "title": plan.model.entry.token,
+            },
         ],
         "assets": {
             "embeddings": {"href": f"./{name}.parquet", "type": "application/vnd.apache.parquet", "roles": ["data"]},

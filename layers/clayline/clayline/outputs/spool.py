@@ -33,7 +33,9 @@ class VectorSpool:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close and remove the file: a function's /tmp outlives the invocation."""
         os.close(self._file)
         self._file = -1
@@ -51,9 +53,7 @@ class VectorSpool:
         happen. Raises OSError if the disk is full.
         """
         if vectors.dtype != np.float32 or vectors.shape != (len(positions), self._dimensions):
-            msg = (
-                f"{len(positions)} positions need float32 [{len(positions)}, {self._dimensions}], got {vectors.dtype} {list(vectors.shape)}"
-            )
+            msg = f"{len(positions)} positions need float32 [{len(positions)}, {self._dimensions}], got {vectors.dtype} {list(vectors.shape)}"
             raise ValueError(msg)
         if not len(positions):
             return
@@ -78,7 +78,9 @@ class VectorSpool:
             raise ValueError(msg)
         holes = np.flatnonzero(~self._written[start:stop])
         if len(holes):
-            msg = f"position {start + int(holes[0])} was never written ({len(holes)} of rows {start} to {stop} were not)"
+            msg = (
+                f"position {start + int(holes[0])} was never written ({len(holes)} of rows {start} to {stop} were not)"
+            )
             raise ValueError(msg)
         vectors = np.empty((stop - start, self._dimensions), dtype=np.float32)
         rest = memoryview(vectors).cast("B")

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from clayline.errors import SceneError
 
 _POLYGON, _MULTIPOLYGON = 3, 6
-_WKB_RECTANGLE = np.dtype([("order", "u1"), ("type", "<u4"), ("rings", "<u4"), ("points", "<u4"), ("ring", "<f8", (5, 2))])
+_WKB_RECTANGLE = np.dtype(
+    [("order", "u1"), ("type", "<u4"), ("rings", "<u4"), ("points", "<u4"), ("ring", "<f8", (5, 2))]
+)
 _COUNTER_CLOCKWISE = [0, 3, 2, 1, 0]
 _ON_LINE = 1e-9
 """Degrees, a tenth of a millimetre: nearer to the antimeridian or a pole is on it."""
@@ -45,7 +47,9 @@ def footprints(corners: NDArray[np.float64], uci: Sequence[str]) -> Footprints:
     """
     lon, lat = corners[..., 0], corners[..., 1]
     with np.errstate(invalid="ignore"):
-        on_globe = np.isfinite(corners).all(axis=(1, 2)) & (np.abs(lon) <= 180).all(axis=1) & (np.abs(lat) <= 90).all(axis=1)  # noqa: PLR2004 - degrees
+        on_globe = (
+            np.isfinite(corners).all(axis=(1, 2)) & (np.abs(lon) <= 180).all(axis=1) & (np.abs(lat) <= 90).all(axis=1)
+        )  # noqa: PLR2004 - degrees
     _require(on_globe, uci, "its corners are not on the globe")
     bounds = np.stack([lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1)], axis=1)
     spans = bounds[:, [0, 2]].copy()
@@ -104,7 +108,9 @@ def _polygons(rings: list[Ring]) -> bytes:
         closed = [*ring, ring[0]]
         coordinates = [value for vertex in closed for value in vertex]
         polygons.append(struct.pack(f"<BIII{len(coordinates)}d", 1, _POLYGON, 1, len(closed), *coordinates))
-    return polygons[0] if len(polygons) == 1 else struct.pack("<BII", 1, _MULTIPOLYGON, len(polygons)) + b"".join(polygons)
+    return (
+        polygons[0] if len(polygons) == 1 else struct.pack("<BII", 1, _MULTIPOLYGON, len(polygons)) + b"".join(polygons)
+    )
 
 
 def _rings(corners: Ring, uci: str) -> tuple[list[Ring], tuple[float, float]]:
@@ -174,7 +180,12 @@ def _around_pole(ring: Ring, winding: int, uci: str) -> Ring:
     at = crossed[0]
     line = 360.0 * max(_turns(path[at][0]), _turns(path[at + 1][0])) - 180
     latitude = _latitude_at(path[at], path[at + 1], line)
-    tour = [(line, latitude), *path[at + 1 : -1], *((x + round_trip, y) for x, y in path[: at + 1]), (line + round_trip, latitude)]
+    tour = [
+        (line, latitude),
+        *path[at + 1 : -1],
+        *((x + round_trip, y) for x, y in path[: at + 1]),
+        (line + round_trip, latitude),
+    ]
     distinct = [vertex for before, vertex in zip([None, *tour], tour, strict=False) if vertex != before]
     pole = 90.0 if sum(y for _, y in ring) > 0 else -90.0
     shift = min(line, line + round_trip) + 180
@@ -205,7 +216,13 @@ def _clipped(ring: Ring, line: float, side: int, uci: str) -> Ring:
 def _area(ring: Ring) -> float:
     """Signed area in square degrees, positive if counter-clockwise; from the first vertex, so that a ring without width gives exactly 0."""
     x0, y0 = ring[0]
-    return sum((a[0] - x0) * (b[1] - y0) - (b[0] - x0) * (a[1] - y0) for a, b in zip(ring, [*ring[1:], ring[0]], strict=True)) / 2
+    return (
+        sum(
+            (a[0] - x0) * (b[1] - y0) - (b[0] - x0) * (a[1] - y0)
+            for a, b in zip(ring, [*ring[1:], ring[0]], strict=True)
+        )
+        / 2
+    )
 
 
 def _oriented(ring: Ring) -> Ring:

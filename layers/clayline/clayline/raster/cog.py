@@ -33,7 +33,9 @@ _CUT_OFF_SIGNS = ("Cannot read TIFF header", "Failed to read directory", "Can no
 # GDAL's error classes (CPLE_*), by which rasterio names its exceptions.
 _MISSING = frozenset({"CPLE_AWSObjectNotFoundError", "CPLE_AWSBucketNotFoundError"})
 _FORBIDDEN = frozenset({"CPLE_AWSAccessDeniedError"})
-_NETWORK = frozenset({"CPLE_HttpResponseError", "CPLE_AWSError", "CPLE_AWSInvalidCredentialsError", "CPLE_AWSSignatureDoesNotMatchError"})
+_NETWORK = frozenset(
+    {"CPLE_HttpResponseError", "CPLE_AWSError", "CPLE_AWSInvalidCredentialsError", "CPLE_AWSSignatureDoesNotMatchError"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +121,9 @@ def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = F
         # DummySession: GDAL takes credentials from the environment itself; rasterio would import boto3 for them.
         with Env(DummySession(), **settings.gdal_options()):
             try:
-                dataset = rasterio.open(source.path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **overviews)
+                dataset = rasterio.open(
+                    source.path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **overviews
+                )
             except RasterioIOError as error:
                 raise _explained(source, error, watch) from error
             with dataset:
@@ -162,7 +166,9 @@ def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> Scene
         return network_trouble(source, error)
     said = str(error).replace(source.path, source.uri)
     if any(sign in said for sign in _CUT_OFF_SIGNS):
-        msg = f"{source.uri} starts like a TIFF, but its directory cannot be read ({said}). Deliver the whole file again."
+        msg = (
+            f"{source.uri} starts like a TIFF, but its directory cannot be read ({said}). Deliver the whole file again."
+        )
         return SceneError(msg, reason="truncated")
     msg = f"{source.uri} cannot be opened as a GeoTIFF ({said}). Deliver the band as a Cloud Optimized GeoTIFF."
     return SceneError(msg, reason="not-a-geotiff")

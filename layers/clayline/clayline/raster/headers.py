@@ -45,7 +45,9 @@ class GdalHeaders:
         """Read a header: see ``read_header``."""
         return read_header(source, self.settings)
 
-    def to_lonlat(self, crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def to_lonlat(
+        self, crs: str, xs: NDArray[Any], ys: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Project to longitude and latitude: see ``projection.to_lonlat``."""
         return projection.to_lonlat(crs, xs, ys)
 
@@ -121,7 +123,9 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
 def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None:  # noqa: ANN401
     width, height, bands, dtype = dataset.width, dataset.height, dataset.count, dataset.dtypes[0]
     if dtype not in _DTYPES:
-        msg = f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Convert it to integers or floats."
+        msg = (
+            f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Convert it to integers or floats."
+        )
         raise SceneError(msg, reason="unsupported-dtype")
     (block_height, block_width), *_ = dataset.block_shapes
     per_block = bands if _is_pixel_interleaved(dataset) else 1

@@ -118,7 +118,10 @@ class FilePart:
 
     def block_area(self, block: Block) -> Area:
         """Give what is needed of a block."""
-        top, left = block.row * self.header.block_height - self.rows.start, block.col * self.header.block_width - self.cols.start
+        top, left = (
+            block.row * self.header.block_height - self.rows.start,
+            block.col * self.header.block_width - self.cols.start,
+        )
         return Area(
             group=block.group,
             row_start=max(0, top),
@@ -130,10 +133,16 @@ class FilePart:
     def read(self, dataset: Any, area: Area) -> None:  # noqa: ANN401 - rasterio publishes no types
         """Read an area: straight into the result where pixels correspond one to one, else in the file's resolution first."""
         rows, cols = self.rows, self.cols
-        numbers, positions = [self.bands[which].band for which in area.group], [self.positions[which] for which in area.group]
+        numbers, positions = (
+            [self.bands[which].band for which in area.group],
+            [self.positions[which] for which in area.group],
+        )
         down, across = self.covered(area)
         window = Window(
-            cols.start + area.col_start, rows.start + area.row_start, area.col_stop - area.col_start, area.row_stop - area.row_start
+            cols.start + area.col_start,
+            rows.start + area.row_start,
+            area.col_stop - area.col_start,
+            area.row_stop - area.row_start,
         )
         places = _as_slice(positions)
         if rows.one_to_one and cols.one_to_one and places is not None:
@@ -141,7 +150,9 @@ class FilePart:
             return
         row_index = rows.index[down.start - rows.inside.start : down.stop - rows.inside.start] - area.row_start
         col_index = cols.index[across.start - cols.inside.start : across.stop - cols.inside.start] - area.col_start
-        for plane, position in zip(dataset.read(numbers, window=window, out_dtype=self.out.dtype), positions, strict=True):
+        for plane, position in zip(
+            dataset.read(numbers, window=window, out_dtype=self.out.dtype), positions, strict=True
+        ):
             np.take(plane[:, col_index], row_index, axis=0, out=self.out[position, down, across], mode="clip")
 
     def covered(self, area: Area) -> tuple[slice, slice]:

@@ -24,7 +24,9 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
     Degrees WGS84, float64 [N]. Raises SceneError (``crs-unusable``) where PROJ has no answer for a point.
     """
     try:
-        lon, lat = project(parse_crs(crs), _WGS84, np.asarray(xs, np.float64).tolist(), np.asarray(ys, np.float64).tolist())
+        lon, lat = project(
+            parse_crs(crs), _WGS84, np.asarray(xs, np.float64).tolist(), np.asarray(ys, np.float64).tolist()
+        )
     except (CPLE_BaseError, RasterioError) as error:
         raise _unusable(crs, str(error)) from error
     lons, lats = np.array(lon, np.float64), np.array(lat, np.float64)

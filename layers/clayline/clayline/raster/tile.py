@@ -38,7 +38,12 @@ class TilePixels:
 
 
 def read_job(
-    bands: Sequence[BandSource], mask: BandSource | None, *, transform: Affine, window: PixelWindow, settings: ReadSettings
+    bands: Sequence[BandSource],
+    mask: BandSource | None,
+    *,
+    transform: Affine,
+    window: PixelWindow,
+    settings: ReadSettings,
 ) -> TilePixels:
     """Read a window of the finest grid, whose transform is ``transform``, from every band and from the mask (SCL).
 
@@ -53,7 +58,10 @@ def read_job(
     files: dict[str, list[int]] = {}
     for position, band in enumerate(bands):
         files.setdefault(band.source.path, []).append(position)
-    parts = [_lay_part([bands[position] for position in positions], positions, pixels, transform, window) for positions in files.values()]
+    parts = [
+        _lay_part([bands[position] for position in positions], positions, pixels, transform, window)
+        for positions in files.values()
+    ]
     classes = None
     if mask is not None:
         classes = np.empty((1, *shape), mask.header.dtype)
@@ -71,7 +79,9 @@ def read_job(
     )
 
 
-def _lay_part(bands: Sequence[BandSource], positions: Sequence[int], out: NDArray[Any], transform: Affine, window: PixelWindow) -> FilePart:
+def _lay_part(
+    bands: Sequence[BandSource], positions: Sequence[int], out: NDArray[Any], transform: Affine, window: PixelWindow
+) -> FilePart:
     row0, row1, col0, col1 = window
     header = bands[0].header
     vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
@@ -123,7 +133,9 @@ def _read_around(part: FilePart, settings: ReadSettings) -> list[Block]:
                 continue
             for block_row in part.block_rows(stripe):
                 if not _is_read(part, opened, block_row):
-                    suspects += [block for block in part.blocks(block_row) if not _is_read(part, opened, part.block_area(block))]
+                    suspects += [
+                        block for block in part.blocks(block_row) if not _is_read(part, opened, part.block_area(block))
+                    ]
         return suspects
 
 
@@ -167,7 +179,10 @@ def _ends_outside(part: FilePart, dataset: Any, area: Area) -> bool:  # noqa: AN
     """Say whether the index places one of the blocks beyond the file's end."""
     for group, row, col in part.blocks(area):
         band = part.index_band(group)
-        end = sum(int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) or 0) for what in ("OFFSET", "SIZE"))
+        end = sum(
+            int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) or 0)
+            for what in ("OFFSET", "SIZE")
+        )
         if end > part.source.size:
             return True
     return False
@@ -175,7 +190,12 @@ def _ends_outside(part: FilePart, dataset: Any, area: Area) -> bool:  # noqa: AN
 
 def _check_unchanged(part: FilePart, dataset: Any) -> None:  # noqa: ANN401
     header = part.header
-    if (dataset.width, dataset.height, dataset.count, dataset.dtypes[0]) != (header.width, header.height, header.band_count, header.dtype):
+    if (dataset.width, dataset.height, dataset.count, dataset.dtypes[0]) != (
+        header.width,
+        header.height,
+        header.band_count,
+        header.dtype,
+    ):
         msg = f"{part.source.uri} has another size, type or number of bands than when it was planned: it was replaced in between."
         raise BatchError(msg, reason="source-changed")
 
@@ -206,6 +226,9 @@ def _gaps(part: FilePart, opened: OpenCog) -> list[Block]:
 def _unreadable(part: FilePart, opened: OpenCog, why: str) -> BatchError | TransientError:
     if opened.watch.network:
         return network_trouble(part.source, why)
-    bands, rows = " ".join(band.name for band in part.bands), f"{part.rows.start} to {part.rows.start + part.rows.length}"
+    bands, rows = (
+        " ".join(band.name for band in part.bands),
+        f"{part.rows.start} to {part.rows.start + part.rows.length}",
+    )
     msg = f"{part.source.uri} (band {bands}) is damaged in rows {rows}: {why}. Deliver the whole file again."
     return BatchError(msg, reason=UNREADABLE)

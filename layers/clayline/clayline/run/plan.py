@@ -178,7 +178,10 @@ class Plan(BaseModel):
         """Give the windows of a batch in the full grid."""
         job, all_cols = self.jobs[batch.job], self.grid.cols
         cols = job.col_stop - job.col_start
-        return [(job.row_start + chip // cols) * all_cols + job.col_start + chip % cols for chip in range(batch.start, batch.stop)]
+        return [
+            (job.row_start + chip // cols) * all_cols + job.col_start + chip % cols
+            for chip in range(batch.start, batch.stop)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +195,9 @@ class PlannedChips:
     def to_bytes(self) -> bytes:
         """Serialise as safetensors: identifiers as NUL-padded ASCII, [N, 128] bytes."""
         text = np.array([uci.encode("ascii") for uci in self.uci], dtype=f"S{_UCI_BYTES}")
-        return safetensors.numpy.save({"uci": text.view(np.uint8).reshape(-1, _UCI_BYTES), "corners": np.ascontiguousarray(self.corners)})
+        return safetensors.numpy.save(
+            {"uci": text.view(np.uint8).reshape(-1, _UCI_BYTES), "corners": np.ascontiguousarray(self.corners)}
+        )
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:

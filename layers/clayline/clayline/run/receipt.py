@@ -126,7 +126,12 @@ def count(chips: Sequence[ChipOutcome]) -> Counts:
     def reasons(state: State) -> dict[str, int]:
         return {str(reason): number for (found, reason), number in sorted(by.items(), key=str) if found is state}
 
-    return Counts(planned=len(chips), written=by[State.WRITTEN, None], skipped=reasons(State.SKIPPED), failed=reasons(State.FAILED))
+    return Counts(
+        planned=len(chips),
+        written=by[State.WRITTEN, None],
+        skipped=reasons(State.SKIPPED),
+        failed=reasons(State.FAILED),
+    )
 
 
 def status_of(counts: Counts) -> Literal["SceneEmbedded", "ScenePartial", "SceneFailed"]:
@@ -145,7 +150,9 @@ def scene_reason(counts: Counts) -> str | None:
     return "all-nodata" if set(counts.skipped) == {NODATA} else "all-chips-skipped"
 
 
-def failed_receipt(*, run: str, scene: str, source_uri: str, reason: str, message: str, outputs: Mapping[str, str]) -> Receipt:
+def failed_receipt(
+    *, run: str, scene: str, source_uri: str, reason: str, message: str, outputs: Mapping[str, str]
+) -> Receipt:
     """Give the receipt of a scene that failed before it had a plan: no chips."""
     return Receipt(
         run=run,

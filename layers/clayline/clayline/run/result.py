@@ -84,7 +84,9 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
     reason = "request-expired" if status == "Expired" else "inference-failed"
     if _MODEL_CHANGED.search(message):
         reason = "model-changed"  # the folder was replaced between plan and endpoint: that is to be told from a failure to compute
-    return BatchResult(run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message[:MAX_MESSAGE])
+    return BatchResult(
+        run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message[:MAX_MESSAGE]
+    )
 
 
 def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -51,7 +51,9 @@ def from_item(properties: Mapping[str, Any], *, scene: str) -> Acquisition:
     raise SceneError(msg, reason="no-acquisition-time")
 
 
-def from_cog(*, scene: str, metadata: Mapping[str, str], file_name: str, tags: Mapping[str, str], tiff_datetime: bool) -> Acquisition:
+def from_cog(
+    *, scene: str, metadata: Mapping[str, str], file_name: str, tags: Mapping[str, str], tiff_datetime: bool
+) -> Acquisition:
     """Read object metadata ``datetime``, then the file name, then, only when asked, TIFFTAG_DATETIME.
 
     That tag is often the time of processing, and has no zone: it is taken as UTC.
@@ -73,7 +75,9 @@ def from_cog(*, scene: str, metadata: Mapping[str, str], file_name: str, tags: M
             instant = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
             return Acquisition(start=instant, end=instant, source="tiff-tag")
     except (ValueError, OverflowError) as error:
-        msg = f"scene {scene}: its acquisition time cannot be read ({error}). Set {Option.DATETIME} to an RFC 3339 time."
+        msg = (
+            f"scene {scene}: its acquisition time cannot be read ({error}). Set {Option.DATETIME} to an RFC 3339 time."
+        )
         raise SceneError(msg, reason="no-acquisition-time") from error
     ways = [f"set {Option.DATETIME} to an RFC 3339 time", "deliver it with a STAC Item"]
     if _TIFF.match(tags.get("TIFFTAG_DATETIME", "")):
@@ -88,7 +92,9 @@ def _parse(text: str, source: str) -> Acquisition:
         return _interval(whole_day, whole_day, source)
     instant = datetime.fromisoformat(text)
     # STAC says UTC; a naive time is read as such, never as this machine's.
-    instant = (instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)).replace(microsecond=0)
+    instant = (instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)).replace(
+        microsecond=0
+    )
     return Acquisition(start=instant, end=instant, source=source)
 
 

@@ -80,7 +80,9 @@ def load_json(body: bytes, *, scene: str) -> object:
     return content
 
 
-def read_item(content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE) -> Item:
+def read_item(
+    content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE
+) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
     Raises SceneError: ``invalid-item``, ``unknown-product``, ``forbidden-href``.
@@ -131,7 +133,11 @@ def _rasters(assets: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         media = asset.get("type")
         tiff = _MEDIA.match(media) if isinstance(media, str) else re.search(r"(?i)\.tiff?\Z", asset["href"])
         roles = asset.get("roles") or []
-        if tiff and key.lower() not in _SKIPPED_KEYS and not (isinstance(roles, list) and _SKIPPED_ROLES.intersection(map(str, roles))):
+        if (
+            tiff
+            and key.lower() not in _SKIPPED_KEYS
+            and not (isinstance(roles, list) and _SKIPPED_ROLES.intersection(map(str, roles)))
+        ):
             yield key, asset
 
 
@@ -144,7 +150,10 @@ def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | N
         return []
     entries = [entry for entry in declared if isinstance(entry, dict)]
     labels = [(entry.get("name"), entry.get("eo:common_name") or entry.get("common_name")) for entry in entries]
-    return [next((name for label in pair if isinstance(label, str) and (name := product.band(label))), None) for pair in labels]
+    return [
+        next((name for label in pair if isinstance(label, str) and (name := product.band(label))), None)
+        for pair in labels
+    ]
 
 
 def _declared(asset: Mapping[str, Any]) -> str | None:
@@ -156,7 +165,9 @@ def _declared(asset: Mapping[str, Any]) -> str | None:
 def _resolve(href: str, base: str, scene: str, allowed: frozenset[str], names: Names) -> str:
     """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
     bucket, key = located(href, base)
-    if bucket not in allowed or not key or _DOTS.intersection(key.split("/")):  # HTTP clients fold dots, into another bucket
+    if (
+        bucket not in allowed or not key or _DOTS.intersection(key.split("/"))
+    ):  # HTTP clients fold dots, into another bucket
         known_buckets = ", ".join(name for name in sorted(allowed) if not names.hide(name))
         listed = f" ({known_buckets})" if known_buckets else ""
         msg = f"scene {scene}: asset {href!r} is not in an allowed bucket{listed}. {Option.ALLOW_BUCKET}"
@@ -171,7 +182,9 @@ def located(href: str, base: str) -> tuple[str, str]:
     except ValueError:  # "https://[" and the like: as forbidden as any other place that is no allowed bucket
         return "", ""
     if parts.scheme == "s3":
-        bucket, _, key = href.removeprefix("s3://").partition("/")  # an S3 URI's key is raw: no query, no percent decoding
+        bucket, _, key = href.removeprefix("s3://").partition(
+            "/"
+        )  # an S3 URI's key is raw: no query, no percent decoding
         return bucket, key
     if parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
         return host["bucket"], unquote(parts.path.lstrip("/"))

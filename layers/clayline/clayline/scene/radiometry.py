@@ -50,7 +50,9 @@ def decide_boa(*, scene: str, properties: Mapping[str, Any], acquired: datetime,
     _refuse_contradiction(scene, baseline, flag, declared)
     due = baseline is not None and baseline >= _OFFSET_BASELINE
     if flag is not None and (flag or baseline is not None):
-        return BoaDecision(offset=BOA_ADD_OFFSET if due and not flag else 0, decided_by="earthsearch:boa_offset_applied")
+        return BoaDecision(
+            offset=BOA_ADD_OFFSET if due and not flag else 0, decided_by="earthsearch:boa_offset_applied"
+        )
     if declared is not None:
         return BoaDecision(offset=int(declared), decided_by="s2:boa_add_offset")
     if baseline is not None:
@@ -83,5 +85,7 @@ def _refuse_contradiction(scene: str, baseline: tuple[int, int] | None, flag: ob
     if baseline is not None and baseline >= _OFFSET_BASELINE and declared == 0 and flag is False:
         statements.append("baseline 04.00 or later, offset declared 0, and flagged as not applied")
     if statements:
-        msg = f"scene {scene}: {'; '.join(statements)}. Correct the Item, or set {Option.BOA} to applied or not-applied."
+        msg = (
+            f"scene {scene}: {'; '.join(statements)}. Correct the Item, or set {Option.BOA} to applied or not-applied."
+        )
         raise SceneError(msg, reason="boa-contradiction")

@@ -36,7 +36,8 @@ def sensors() -> Mapping[str, Sensor]:
     """Give the registry, read from the package's data/sensors.json."""
     content = json.loads((files("clayline") / "data" / "sensors.json").read_text())
     return {
-        name: Sensor(name=name, gsd=entry["gsd"], bands=tuple(Band(**band) for band in entry["bands"])) for name, entry in content.items()
+        name: Sensor(name=name, gsd=entry["gsd"], bands=tuple(Band(**band) for band in entry["bands"]))
+        for name, entry in content.items()
     }
 
 
@@ -85,7 +86,10 @@ class Product:
 
 _ANY = re.compile("")
 _S2_PLATFORMS = (*((re.compile(rf"(?i)sentinel-?2{unit}|\bS2{unit}_"), f"s2{unit}") for unit in "abcd"), (_ANY, "s2"))
-_LANDSAT_PLATFORMS = (*((re.compile(rf"(?i)landsat[-_ ]?{n}\b|\bLC0{n}_"), f"landsat{n}") for n in (8, 9)), (_ANY, "landsat"))
+_LANDSAT_PLATFORMS = (
+    *((re.compile(rf"(?i)landsat[-_ ]?{n}\b|\bLC0{n}_"), f"landsat{n}") for n in (8, 9)),
+    (_ANY, "landsat"),
+)
 _S2_ALIASES = {
     "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge1", "B06": "rededge2", "B07": "rededge3",
     "B08": "nir", "B8A": "nir08", "B11": "swir16", "B12": "swir22",

@@ -83,7 +83,13 @@ class LandedScene:
 
 
 def read_source(
-    landing: Landing, *, objects: Objects, headers: Headers, allowed_buckets: frozenset[str], tiff_datetime: bool, names: Names
+    landing: Landing,
+    *,
+    objects: Objects,
+    headers: Headers,
+    allowed_buckets: frozenset[str],
+    tiff_datetime: bool,
+    names: Names,
 ) -> SceneSource | str:
     """Read the Item or the COG's header. Gives the sentence that says why other JSON starts nothing.
 

@@ -39,7 +39,11 @@ class Gathered:
         """Begin with nothing known of any chip."""
         unknown = np.full(chips, np.nan, dtype=np.float32)
         return cls(
-            state=[None] * chips, reason=[None] * chips, loss=unknown.copy(), valid_fraction=unknown.copy(), cloud_fraction=unknown.copy()
+            state=[None] * chips,
+            reason=[None] * chips,
+            loss=unknown.copy(),
+            valid_fraction=unknown.copy(),
+            cloud_fraction=unknown.copy(),
         )
 
     def end(self, index: int, state: State, reason: str | None = None) -> None:
@@ -52,7 +56,11 @@ class Gathered:
             msg = f"chip {chips.uci[self.state.index(None)]} is in the plan and in no batch"
             raise RuntimeError(msg)
         lines = zip(chips.uci, range(len(self.state)), self.state, self.reason, strict=True)
-        return tuple(ChipOutcome(uci=uci, index=index, state=state, reason=reason) for uci, index, state, reason in sorted(lines) if state)
+        return tuple(
+            ChipOutcome(uci=uci, index=index, state=state, reason=reason)
+            for uci, index, state, reason in sorted(lines)
+            if state
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,13 @@ class Gathering:
     def outcomes(self) -> dict[str, BatchOutcomes]:
         """Read what tile decided, for every batch. Raises TransientError if one is not there (yet)."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(zip((batch.name for batch in self.plan.batches), pool.map(self._outcomes, self.plan.batches), strict=True))
+            return dict(
+                zip(
+                    (batch.name for batch in self.plan.batches),
+                    pool.map(self._outcomes, self.plan.batches),
+                    strict=True,
+                )
+            )
 
     def _outcomes(self, batch: Batch) -> BatchOutcomes:
         uri = self.work.outcomes(batch.name)

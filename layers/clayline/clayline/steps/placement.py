@@ -44,11 +44,15 @@ def place(scene: PlannedScene, grid: ChipGrid, *, token: str, headers: Headers) 
         )
         raise SceneError(msg, reason="duplicate-identifiers")
     for start in range(0, len(identifiers), _BLOCK):
-        footprints(corners[start : start + _BLOCK], identifiers[start : start + _BLOCK])  # what collect could not write fails here
+        footprints(
+            corners[start : start + _BLOCK], identifiers[start : start + _BLOCK]
+        )  # what collect could not write fails here
     return PlannedChips(uci=tuple(identifiers), corners=corners)
 
 
-def _identifiers(scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float64], token: str, headers: Headers) -> list[str]:
+def _identifiers(
+    scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float64], token: str, headers: Headers
+) -> list[str]:
     start, end = scene.acquired.start, scene.acquired.end
     time = Instant(moment=start) if start == end else Interval(start=start.date(), end=end.date())
     try:
@@ -61,7 +65,9 @@ def _identifiers(scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float6
         raise SceneError(msg, reason="no-identifier") from error
 
 
-def _locations(scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float64], headers: Headers) -> Iterator[uci.Window | uci.Point]:
+def _locations(
+    scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float64], headers: Headers
+) -> Iterator[uci.Window | uci.Point]:
     """Give each chip's place: window, or the centre in the scene's own UTM or UPS system, or, for any other CRS, over lon/lat."""
     gsd_mm = round(scene.gsd * _MM)
     if scene.tile and scene.location == "window":

@@ -167,7 +167,9 @@ class Planning:
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         revision = self.ledger.revision(token=entry.token, scene_hash=source.hash, run=run)
         days = f"{scene.acquired.start:%Y%m%d}_{scene.acquired.end:%Y%m%d}"
-        prefix = f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
+        prefix = (
+            f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
+        )
         plan = Plan(
             run=run,
             created=self._row(run).claimed,
@@ -179,7 +181,10 @@ class Planning:
             bands=planned,
             mask=planned_mask,
             model=PlannedModel(
-                folder=self.manifest.folder, entry=entry, checkpoint=self.manifest.checkpoint, producer=self.manifest.producer
+                folder=self.manifest.folder,
+                entry=entry,
+                checkpoint=self.manifest.checkpoint,
+                producer=self.manifest.producer,
             ),
             options=dict(landed.options),
             thresholds=self.options.thresholds,
@@ -247,7 +252,9 @@ class Planning:
     def _boa(self, source: SceneSource) -> BoaDecision | None:
         if not source.product.boa:
             return None
-        return decide_boa(scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa)
+        return decide_boa(
+            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        )
 
     def _refuse(self, landing: Landing, error: SceneError, *, name: str, hash_: str) -> PlanOutcome:
         """Write the receipt and announce, unless this very landing was told this before."""

@@ -52,9 +52,13 @@ class Settling:
     def _send_on(self, run: RunRow) -> None:
         """Freeze how the batches ended and tell the collector. Repeating it is harmless: the settlement is written once."""
         rows = {row.batch: row for row in self.ledger.batches(run.run)}
-        settlement = Settlement(run=run.run, batches=tuple(_settlement(batch, rows.get(batch)) for batch in sorted(run.settled)))
+        settlement = Settlement(
+            run=run.run, batches=tuple(_settlement(batch, rows.get(batch)) for batch in sorted(run.settled))
+        )
         uri = WorkObjects(bucket=self.work_bucket, run=run.run).settlement
-        self.objects.put_new(uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type="application/json")
+        self.objects.put_new(
+            uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type="application/json"
+        )
         self.settled_queue.send([{"run": run.run}])
         self.ledger.advance(run.run, Stage.SETTLED)
 
@@ -64,4 +68,6 @@ def _settlement(batch: str, row: BatchRow | None) -> BatchSettlement:
     if result is None:
         msg = f"batch {batch} is in the settled set but has no result: the ledger was changed by hand"
         raise RuntimeError(msg)
-    return BatchSettlement(batch=batch, status=result.status, output=result.output, reason=result.reason, message=result.message)
+    return BatchSettlement(
+        batch=batch, status=result.status, output=result.output, reason=result.reason, message=result.message
+    )

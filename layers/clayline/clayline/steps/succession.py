@@ -71,7 +71,9 @@ class Succession:
         landing = scene.landing.landing
         if row.stage < Stage.ANNOUNCED:
             self.ledger.keep_landing(row.run, landing, uri=scene.landed_uri)
-            row = self.ledger.run(row.run) or row  # collect announces, then looks who waits: one of the two sees the other
+            row = (
+                self.ledger.run(row.run) or row
+            )  # collect announces, then looks who waits: one of the two sees the other
             if row.stage < Stage.ANNOUNCED:
                 return Standing.WAITING
         here = self.ledger.landing(row.run, landing)

@@ -77,7 +77,12 @@ class Tiling:
                 self._send(work, outcomes)
                 done.append(outcomes)
         states = [state for outcomes in done for state in outcomes.state]
-        return Tiled(batches=len(done), sent=states.count(None), skipped=states.count(State.SKIPPED), failed=states.count(State.FAILED))
+        return Tiled(
+            batches=len(done),
+            sent=states.count(None),
+            skipped=states.count(State.SKIPPED),
+            failed=states.count(State.FAILED),
+        )
 
     def _is_under_way(self, run: str, batch: Batch) -> bool:
         row = self.ledger.batch(run, batch.name)
@@ -117,7 +122,9 @@ class Tiling:
         windows = list(job.windows(plan.grid))
         entry = plan.model.entry
         valid = valid_mask(read.pixels, [band.nodata for band in plan.bands])
-        pixels = prepare(read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype)
+        pixels = prepare(
+            read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype
+        )
         cloud = None if read.mask is None else is_cloud(read.mask)
         origin = (read.row, read.col)
         for batch in batches:
@@ -128,7 +135,9 @@ class Tiling:
             if sent:
                 chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill)
                 inputs = {"pixels": chips, **self._position(work, plan, sent)}
-                request = Request(header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs)
+                request = Request(
+                    header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs
+                )
                 uri = work.request(batch.name, ATTEMPT_ONE)
                 self.objects.put_new(uri, request.to_bytes(), run=plan.run, content_type=CONTENT_TYPE)
             yield self._store(work, outcomes)
@@ -149,7 +158,9 @@ class Tiling:
                 msg = f"scene {plan.scene.name}: {uri} was deleted after it was planned."
                 raise BatchError(msg, reason="source-missing") from error
             if etag != band.etag:
-                msg = f"scene {plan.scene.name}: {uri} was replaced after it was planned (ETag {band.etag}, now {etag})."
+                msg = (
+                    f"scene {plan.scene.name}: {uri} was replaced after it was planned (ETag {band.etag}, now {etag})."
+                )
                 raise BatchError(msg, reason="source-changed")
 
     def _position(self, work: WorkObjects, plan: Plan, sent: Sequence[ChipWindow]) -> dict[str, NDArray[Any]]:
@@ -165,7 +176,9 @@ class Tiling:
             corners = PlannedChips.from_bytes(self.objects.get(work.chips)).corners[[window.index for window in sent]]
             lons, lats = _centres(corners)
             order = entry.options.coordinate_order or "lonlat"
-            vectors = [place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)]
+            vectors = [
+                place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)
+            ]
             inputs["latlon"] = np.array(vectors, dtype=np.float32)
         return inputs
 
@@ -173,7 +186,12 @@ class Tiling:
 def _header(plan: Plan, batch: Batch) -> BatchHeader:
     entry = plan.model.entry
     return BatchHeader(
-        run=plan.run, batch=batch.name, attempt=ATTEMPT_ONE, folder=plan.model.folder, token=entry.token, digest=entry.digest
+        run=plan.run,
+        batch=batch.name,
+        attempt=ATTEMPT_ONE,
+        folder=plan.model.folder,
+        token=entry.token,
+        digest=entry.digest,
     )
 
 
@@ -209,7 +227,9 @@ def _decide(
         state=tuple(state for state, _ in ends),
         reason=tuple(reason for _, reason in ends),
         valid_fraction=tuple(None if lost else share for share, lost in zip(valid, damaged, strict=True)),
-        cloud_fraction=tuple(None if lost or np.isnan(share) else share for share, lost in zip(cloud, damaged, strict=True)),
+        cloud_fraction=tuple(
+            None if lost or np.isnan(share) else share for share, lost in zip(cloud, damaged, strict=True)
+        ),
     )
 
 

@@ -67,7 +67,11 @@ def write_geoparquet(
     extent = Extent()
     count = 0
     last = ""
-    with _whole_file(path) as partial, _writer(partial, schema, encoding) as writer, ThreadPoolExecutor(max_workers=1) as background:
+    with (
+        _whole_file(path) as partial,
+        _writer(partial, schema, encoding) as writer,
+        ThreadPoolExecutor(max_workers=1) as background,
+    ):
         writing: Future[None] | None = None
         for rows in _regrouped(chunks, row_group_rows):
             _check(columns, rows, last)
@@ -81,7 +85,9 @@ def write_geoparquet(
             # Encoding a group takes four times as long as reading and preparing the next one, and needs no lock of the interpreter.
             writing = background.submit(writer.write_table, table, row_group_size=row_group_rows)
         if not writing:
-            msg = f"{columns.source_url}: a file of no rows is not written; the receipt says why no chip has an embedding"
+            msg = (
+                f"{columns.source_url}: a file of no rows is not written; the receipt says why no chip has an embedding"
+            )
             raise ValueError(msg)
         writing.result()
         header = {"geo": json.dumps(_geo(extent)), **{key: metadata[key] for key in sorted(metadata)}}
@@ -196,7 +202,8 @@ def _table(schema: pa.Schema, columns: SceneColumns, rows: EmbeddingRows, shapes
     loss = pa.nulls(n, pa.float32()) if rows.loss is None else pa.array(rows.loss)
     bounds = [pa.array(np.ascontiguousarray(shapes.bounds[:, side])) for side in range(len(_BOUNDS))]
     repeated = {
-        name: pa.repeat(pa.scalar(getattr(columns, name), schema.field(name).type), n) for name in [*_REPEATING, "date", "datetime"]
+        name: pa.repeat(pa.scalar(getattr(columns, name), schema.field(name).type), n)
+        for name in [*_REPEATING, "date", "datetime"]
     }
     arrays = {
         **repeated,
