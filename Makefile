@@ -3,12 +3,13 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 # torch's CPU build is for 3.11 here; without a 3.11 the parity tests say that they skip.
-PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11) $(shell command -v python3.11 2>/dev/null))
+PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11) \
+  $(shell command -v python3.11 2>/dev/null))
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model bench lock build image local-cloud local-invoke starter clay \
-  python311 publish-model smoke-test clean
+.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model bench lock build image \
+  local-cloud local-invoke starter clay python311 publish-model smoke-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -22,14 +23,16 @@ test: setup ## everything, the built functions and layers among it
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server model/clay model/publish benchmarks samples events/make_events.py tests
+	$(BIN)/mypy layers/clayline/clayline local/clayline_local model/server model/clay model/publish benchmarks samples \
+	  events/make_events.py tests
 	$(foreach function,plan tile settle collect,$(BIN)/mypy functions/$(function)/app.py &&) true
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint -t template.yaml -r eu-central-1 us-east-1
 
 setup: .venv/.ready
 .venv/.ready: requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 13) else "Clayline needs Python 3.13 (set PYTHON=...), this is " + sys.version)'
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 13) else \
+	  "Clayline needs Python 3.13 (set PYTHON=...), this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync -q --python $(BIN)/python requirements/dev.txt
@@ -59,8 +62,9 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 	.venv-model/bin/python -m zipfile -e .venv-model/claymodel/claymodel-*.whl .venv-model/claymodel/src
 	touch $@
 
-# Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which one, and at the end those that failed.
-bench: setup setup-model ## numbers, as ratios against the alternative in the same run; on two idle cores over half an hour
+# Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
+# one, and at the end those that failed.
+bench: setup setup-model ## numbers, as ratios against the alternative in the same run; over half an hour on two idle cores
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run collect.py; \
@@ -81,29 +85,37 @@ local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
 
-# SageMaker takes no OCI manifests, and a build makes them unless told not to (model/README.md, The image). Pushing is docker tag and docker push.
+# SageMaker takes no OCI manifests, and a build makes them unless told not to (model/README.md, The image). Pushing is
+# docker tag and docker push.
 image: FLAVOUR ?= gpu
 image: ## the container's image, named after the commit; FLAVOUR=cpu: without CUDA
-	docker buildx build --platform linux/amd64 --provenance=false --output type=docker --file model/Dockerfile --build-arg FLAVOUR=$(FLAVOUR) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) --tag clayline:$$(git rev-parse --short=12 HEAD)-$(FLAVOUR) .
+	docker buildx build --platform linux/amd64 --provenance=false --output type=docker --file model/Dockerfile \
+	  --build-arg FLAVOUR=$(FLAVOUR) --build-arg REVISION=$$(git rev-parse HEAD) --tag clayline:$$(git rev-parse --short=12 HEAD)-$(FLAVOUR) .
 
 starter: setup-model ## build the starter's model folder again from the published weights
 	.venv-model/bin/python model/starter/build.py
 
-# With CHECKPOINT torch reads it (.venv-model); else the weights are random numbers from SEED, which everything that shows them says.
+# With CHECKPOINT torch reads it (.venv-model); else the weights are random numbers from SEED, which everything that
+# shows them says.
 clay: MODELS ?= models
 clay: SENSOR ?= sentinel-2-l2a
-clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (names, YAML files, all); the rest: KNOWN_clay
+# The other variables are in KNOWN_clay.
+clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (names, files, all)
 	PYTHONPATH=model:layers/clayline $(if $(CHECKPOINT),.venv-model,.venv)/bin/python -m clay export --out "$(MODELS)" \
-	  $(foreach sensor,$(SENSOR),--sensor "$(sensor)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(SEED),--seed "$(SEED)") \
-	  $(if $(SIZE),--size "$(SIZE)") $(if $(BANDS),--bands "$(BANDS)") $(if $(CHIP),--chip "$(CHIP)") $(if $(NAME),--name "$(NAME)") \
+	  $(foreach sensor,$(SENSOR),--sensor "$(sensor)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") \
+	  $(if $(SEED),--seed "$(SEED)") \
+	  $(if $(SIZE),--size "$(SIZE)") $(if $(BANDS),--bands "$(BANDS)") $(if $(CHIP),--chip "$(CHIP)") \
+	  $(if $(NAME),--name "$(NAME)") \
 	  $(if $(VERSION),--version "$(VERSION)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(GSD),--gsd "$(GSD)") \
-	  $(if $(COORDINATE_ORDER),--coordinate-order "$(COORDINATE_ORDER)") $(if $(HOUR),--hour "$(HOUR)") $(if $(filter-out 0,$(LOSS)),--loss) \
+	  $(if $(COORDINATE_ORDER),--coordinate-order "$(COORDINATE_ORDER)") $(if $(HOUR),--hour "$(HOUR)") \
+	  $(if $(filter-out 0,$(LOSS)),--loss) \
 	  $(if $(MASK_RATIO),--mask-ratio "$(MASK_RATIO)") $(if $(MASK_SEED),--mask-seed "$(MASK_SEED)") \
 	  $(foreach probe,$(PROBE),--probe "$(probe)")
 
-# A variable on the command line that neither goal reads is a typo: HOURS=acquisition would make another model than was meant, without a word.
-KNOWN_clay := MODELS SENSOR CHECKPOINT SEED SIZE BANDS CHIP GSD COORDINATE_ORDER HOUR MASK_RATIO MASK_SEED PRECISION PROBE LOSS NAME VERSION
+# A variable on the command line that neither goal reads is a typo: HOURS=acquisition would make another model than was
+# meant, without a word.
+KNOWN_clay := MODELS SENSOR CHECKPOINT SEED SIZE BANDS CHIP GSD COORDINATE_ORDER HOUR MASK_RATIO MASK_SEED PRECISION \
+  PROBE LOSS NAME VERSION
 KNOWN_demo := SCENE MODEL OUT
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
 ifeq ($(filter-out clay demo,$(GOALS)),)
@@ -113,13 +125,15 @@ $(if $(UNKNOWN),$(error make $(GOALS) knows no $(UNKNOWN): it takes $(KNOWN)))
 endif
 
 python311:
-	@$(if $(or $(PYTHON311),$(wildcard .venv-model/.ready)),,$(error reading a CHECKPOINT takes torch, whose build here is for Python 3.11, and there is none: set PYTHON311=...))
+	@$(if $(or $(PYTHON311),$(wildcard .venv-model/.ready)),,$(error \
+	  reading a CHECKPOINT takes torch, whose build here is for Python 3.11, and there is none: set PYTHON311=...))
 
-# STACK gives buckets, endpoint and image; without one BUCKET (of models; for the smoke test the work bucket), IMAGE and ENDPOINT do.
+# STACK gives buckets, endpoint and image; without one BUCKET (of models; for the smoke test the work bucket), IMAGE and
+# ENDPOINT do.
 PUBLISH = PYTHONPATH=model:layers/clayline PYTHONWARNINGS=ignore::SyntaxWarning .venv-publish/bin/python -m publish
 publish-model: setup setup-publish ## check, upload and register FOLDER; where STACK serves it already, try its endpoint too
-	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") $(if $(IMAGE),--image "$(IMAGE)") \
-	  $(if $(METRICS),--metrics "$(METRICS)") $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
+	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
+	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(METRICS),--metrics "$(METRICS)") $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
 
 smoke-test: setup setup-publish ## one asynchronous call of a deployed ENDPOINT (or STACK's) with chips made up for FOLDER
 	$(PUBLISH) smoke --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
@@ -127,20 +141,22 @@ smoke-test: setup setup-publish ## one asynchronous call of a deployed ENDPOINT 
 
 lock: setup ## compile the lock files
 	for name in dev sam gpio readers spark35 spark4; do \
-	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes --universal --no-header; \
+	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes \
+	    --universal --no-header; \
 	done
-	$(BIN)/uv pip compile -q requirements/publish.in -o requirements/publish.txt --python-version 3.13 --generate-hashes --universal --no-header \
-	  --no-emit-package scipy
+	$(BIN)/uv pip compile -q requirements/publish.in -o requirements/publish.txt --python-version 3.13 --generate-hashes \
+	  --universal --no-header --no-emit-package scipy
 	for name in server server-gpu; do \
-	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python $(BIN)/python --python-version 3.13 \
-	    --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes -c requirements/dev.txt --no-header || exit 1; \
+	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python $(BIN)/python \
+	    --python-version 3.13 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes \
+	    -c requirements/dev.txt --no-header || exit 1; \
 	done
 	for layer in clayline raster table; do \
-	  $(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt requirements/layer-$$layer.in \
-	    -o layers/$$layer/requirements.txt --custom-compile-command "make lock"; \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt \
+	    requirements/layer-$$layer.in -o layers/$$layer/requirements.txt --custom-compile-command "make lock"; \
 	done
-	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps requirements/layer-raster-expat.in \
-	  -o layers/raster/expat.txt --custom-compile-command "make lock"
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps \
+	  requirements/layer-raster-expat.in -o layers/raster/expat.txt --custom-compile-command "make lock"
 
 clean: ## what make makes again; embeddings in OUT are yours
 	rm -rf .venv .venv-* .aws-sam

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 LAST_MINUTE = 60.0
 """Seconds before a deadline in which no further round begins."""
 LOG_LINES, LOG_CHARACTERS = 6, 1500
-"""Of a contender's log, in what is said of its failure: why a library did not load stands there, and not in its error."""
+"""Of a contender's log, in what is said of its failure: why a library did not load stands there, and not in its
+error."""
 
 
 class ContenderError(Exception):
@@ -130,8 +131,9 @@ def alternate(
 ) -> dict[str, list[Mapping[str, float]]]:
     """Have each do its part once a round, in turn and every other round in reverse: a shared machine's speed drifts.
 
-    One that fails has no further round, of which ``dropped`` is told; the others go on. No round but the first begins that would, at the
-    longest one's pace, end within a minute of ``deadline`` (of ``time.monotonic``). Gives the completed rounds of each that has any.
+    One that fails has no further round, of which ``dropped`` is told; the others go on. No round but the first begins
+    that would, at the longest one's pace, end within a minute of ``deadline`` (of ``time.monotonic``). Gives the
+    completed rounds of each that has any.
     """
     results: dict[str, list[Mapping[str, float]]] = {name: [] for name in work}
     left, longest = list(work), 0.0
@@ -155,7 +157,8 @@ def rates(results: Sequence[Mapping[str, float]], *, chips: int) -> list[float]:
 
 
 def compare(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which others disturb less.
+    """Give the median of the rounds' ratios of speed on the same chips, all ratios, and the one by CPU time, which
+    others disturb less.
 
     Only rounds that both completed count.
     """

@@ -1,16 +1,18 @@
 """Clay on the CPU: our graphs in ONNX Runtime against the published claymodel in torch, in one run.
 
-`.venv/bin/python benchmarks/clay_cpu.py` draws seeded weights of `large`, writes the graphs, and starts a process for each contender:
-torch under `.venv-model` (importing claymodel sets torch's precision of float32 products to `medium`; `highest` is measured too), our
-chain in fp32 and int8, and the chain folded into one graph. They take turns, so that a shared machine's drift meets all; a ratio is the
-median of the rounds'. A line of JSON a number; exit status 1 where a target is missed or a contender is lost. All parts, or `--parts`:
+`.venv/bin/python benchmarks/clay_cpu.py` draws seeded weights of `large`, writes the graphs, and starts a process for
+each contender: torch under `.venv-model` (importing claymodel sets torch's precision of float32 products to `medium`;
+`highest` is measured too), our chain in fp32 and int8, and the chain folded into one graph. They take turns, so that a
+shared machine's drift meets all; a ratio is the median of the rounds'. A line of JSON a number; exit status 1 where a
+target is missed or a contender is lost. All parts, or `--parts`:
 
-    compare        fp32 at least torch as shipped, int8 at least 1.9 times that, the chain at least 0.98 of the folded graph
-    stages         the share of each graph of the chain: what folding could save; and making all stems, as a starting server could
-    micro-batches  fp32 by the number of chips in one run, and torch with as many as it is given here
-    loss           what the loss costs
+    compare        fp32 at least torch as shipped, int8 at least 1.9 times that, the chain at least 0.98 of the folded
+    graph stages         the share of each graph of the chain: what folding could save; and making all stems, as a
+    starting server could micro-batches  fp32 by the number of chips in one run, and torch with as many as it is given
+    here loss           what the loss costs
 
-The parts of `large` take about 6, 3, 6 and 3 minutes on two cores without VNNI that do nothing else; `--size tiny` takes seconds.
+The parts of `large` take about 6, 3, 6 and 3 minutes on two cores without VNNI that do nothing else; `--size tiny`
+takes seconds.
 """
 
 import argparse
@@ -36,8 +38,8 @@ CONTENDER_SECONDS = 3600.0
 """How long a contender may live: a machine with other work to do may be slow, not stuck."""
 TARGET_FP32, TARGET_INT8, TARGET_FOLDED = 1.0, 1.9, 0.98
 LARGEST_SHARE = 0.02
-"""What flexibility may cost of the throughput. The folded graph does the stem's work too, so it cannot save more than the time outside the
-trunk."""
+"""What flexibility may cost of the throughput. The folded graph does the stem's work too, so it cannot save more than
+the time outside the trunk."""
 SIZES = (1, 2, 4, 8)
 TORCH_MICRO_BATCH = 4
 

@@ -1,32 +1,40 @@
-"""Clay on an NVIDIA GPU: our fp16 graphs against claymodel in torch, as shipped and compiled, and through the server, in one run.
+"""Clay on an NVIDIA GPU.
+
+Our fp16 graphs against claymodel in torch, as shipped and compiled, and through the server, in one run.
 
     PYTHONPATH=/tmp/site python3 benchmarks/clay_gpu.py --claymodel .venv-model/claymodel
 
 Everything is made here from seeds; nothing is fetched. What must be there:
 
-* an NVIDIA GPU with driver 580 or later (onnxruntime-gpu 1.31 is built with CUDA 13), `nvidia-smi`, Python 3.12 or later;
-* numpy, onnx, pyyaml, pydantic with pydantic-core, annotated-types and typing-inspection; for the server part safetensors and waitress;
-* onnxruntime-gpu 1.31.1 with CUDA 13's libraries (pip's nvidia-*, or those that torch brings): without it, only torch is measured;
-* torch with CUDA, einops, and claymodel 1.5.0's `src` (`make setup-model` puts it in .venv-model/claymodel): without them, only ours.
+* an NVIDIA GPU with driver 580 or later (onnxruntime-gpu 1.31 is built with CUDA 13), `nvidia-smi`, Python 3.12 or
+  later;
+* numpy, onnx, pyyaml, pydantic with pydantic-core, annotated-types and typing-inspection; for the server part
+  safetensors and waitress;
+* onnxruntime-gpu 1.31.1 with CUDA 13's libraries (pip's nvidia-*, or those that torch brings): without it, only torch
+  is measured;
+* torch with CUDA, einops, and claymodel 1.5.0's `src` (`make setup-model` puts it in .venv-model/claymodel): without
+  them, only ours.
 
-What is missing is said in a line `not_done`, and the rest is measured. On a lent machine without network, which holds torch and
-onnxruntime (the CPU build), carry `.venv-model/claymodel` and wheels for its Python of onnxruntime-gpu, annotated-types, pydantic,
-pydantic-core, typing-inspection and waitress (with `--no-deps` every one must be named). onnxruntime-gpu is 256 MB, a call carries 64:
-`split -b 55M` it, bring a piece a call to /tmp while the machine stays warm, `cat` the pieces there, and
-`python3 -m pip install --no-index --no-deps --target /tmp/site`.
+What is missing is said in a line `not_done`, and the rest is measured. On a lent machine without network, which holds
+torch and onnxruntime (the CPU build), carry `.venv-model/claymodel` and wheels for its Python of onnxruntime-gpu,
+annotated-types, pydantic, pydantic-core, typing-inspection and waitress (with `--no-deps` every one must be named).
+onnxruntime-gpu is 256 MB, a call carries 64: `split -b 55M` it, bring a piece a call to /tmp while the machine stays
+warm, `cat` the pieces there, and `python3 -m pip install --no-index --no-deps --target /tmp/site`.
 
-The parts, in order; `--limit` seconds after the start what still runs is ended and the rest skipped. It has not run on a GPU yet.
+The parts, in order; `--limit` seconds after the start what still runs is ended and the rest skipped. It has not run on
+a GPU yet.
 
-    products   the matmul rate: a large square product in fp16 and bf16, and the products of Clay's blocks
-    batches    our fp16 chain by chips in one run: chips a second, share of the matmul rate, GPU memory
-    stages     the share of stem, trunk and tail, without and with the loss
-    contenders in turn: our chain, the folded graph, the chain with its residual in fp32, claymodel as shipped and compiled (bf16 autocast)
-    parity     fp16 against fp32 and against claymodel, the same chips
-    server     64-chip requests in flight, against the best of `batches` (the goal), and against sessions from host to host memory
+    products   the matmul rate: a large square product in fp16 and bf16, and the products of Clay's blocks batches
+    our fp16 chain by chips in one run: chips a second, share of the matmul rate, GPU memory stages     the share of
+    stem, trunk and tail, without and with the loss contenders in turn: our chain, the folded graph, the chain with its
+    residual in fp32, claymodel as shipped and compiled (bf16 autocast) parity     fp16 against fp32 and against
+    claymodel, the same chips server     64-chip requests in flight, against the best of `batches` (the goal), and
+    against sessions from host to host memory
 
-Chips and vectors lie in GPU memory in `batches`, `stages` and `contenders`, for torch already normalised: no copies are timed there. A
-contender that fails or is late is dropped, and the others' completed rounds count; no round is begun that would end in the last minute.
-`--device cpu --size tiny --quick` runs the same code without a GPU, to try the program itself; its numbers then mean nothing.
+Chips and vectors lie in GPU memory in `batches`, `stages` and `contenders`, for torch already normalised: no copies are
+timed there. A contender that fails or is late is dropped, and the others' completed rounds count; no round is begun
+that would end in the last minute. `--device cpu --size tiny --quick` runs the same code without a GPU, to try the
+program itself; its numbers then mean nothing.
 """
 
 import argparse

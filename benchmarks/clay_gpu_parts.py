@@ -55,7 +55,9 @@ def products(run: Run) -> None:
 
 
 def share(run: Run, speed: float) -> float | None:
-    """Give what share of the measured matmul rate this many chips a second are, by the operations that our graphs need."""
+    """Give what share of the measured matmul rate this many chips a second are, by the operations that our graphs
+    need.
+    """
     return None if run.matmul_tflops is None else speed * run.operations / 1e12 / run.matmul_tflops
 
 
@@ -161,7 +163,10 @@ def contenders(run: Run) -> None:
 
 
 def _fastest(contender: Contender, candidates: list[int], *, compiled: bool, name: str) -> int:
-    """Give the batch with which it is fastest of those that fit; compiled, the first that fits. Raises ContenderError."""
+    """Give the batch with which it is fastest of those that fit; compiled, the first that fits.
+
+    Raises ContenderError.
+    """
     speeds: dict[int, float] = {}
     failure: ContenderError | None = None
     for size in candidates:
@@ -214,7 +219,9 @@ def parity(run: Run) -> None:
 
 
 def server(run: Run) -> None:
-    """Measure requests in flight against chips that stay on the GPU, which is the goal, and against sessions from and to host memory."""
+    """Measure requests in flight against chips that stay on the GPU, which is the goal, and against sessions from and
+    to host memory.
+    """
     if lacking := missing(SERVER_NEEDS):
         not_done("server", f"missing packages: {', '.join(lacking)}")
         return

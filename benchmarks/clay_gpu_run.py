@@ -20,7 +20,10 @@ GPU_QUERY = "name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,p
 
 
 def gpu_state() -> dict[str, str]:
-    """Read the GPU's name, driver, memory in MB, clocks in MHz, power and temperature. Raises OSError or CalledProcessError without one."""
+    """Read the GPU's name, driver, memory in MB, clocks in MHz, power and temperature.
+
+    Raises OSError or CalledProcessError without one.
+    """
     command = ["nvidia-smi", f"--query-gpu={GPU_QUERY}", "--format=csv,noheader,nounits"]
     line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
     return dict(zip(GPU_QUERY.split(","), (field.strip() for field in line.split(",")), strict=True))
@@ -59,9 +62,11 @@ def nvidia_libraries(python: Path) -> list[str]:
 
 
 def lend_cuda_libraries(python: Path, torch_python: Path) -> list[str]:
-    """Have what is started from now on find torch's CUDA libraries where ``python``, with ONNX Runtime, has none of its own; give them.
+    """Have what is started from now on find torch's CUDA libraries where ``python``, with ONNX Runtime, has none of its
+    own; give them.
 
-    By LD_LIBRARY_PATH and not by torch's place on PYTHONPATH: that would also bring the onnxruntime beside torch, perhaps one for the CPU.
+    By LD_LIBRARY_PATH and not by torch's place on PYTHONPATH: that would also bring the onnxruntime beside torch,
+    perhaps one for the CPU.
     """
     if nvidia_libraries(python):
         return []
@@ -120,7 +125,10 @@ class Run:
         return contender
 
     def take_turns(self, work: Mapping[str, Callable[[], Mapping[str, float]]]) -> dict[str, list[Mapping[str, float]]]:
-        """Measure all in turn while there is time, and say which failed. Raises ContenderError where none completed a round."""
+        """Measure all in turn while there is time, and say which failed.
+
+        Raises ContenderError where none completed a round.
+        """
 
         def dropped(name: str, error: ContenderError) -> None:
             not_done(f"further rounds of {name}", error)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class Graphs:
-    """Stages whose inputs are chips or outputs of stages before; the first output of the last but the tail is the embedding."""
+    """Stages whose inputs are chips or outputs of stages before.
+
+    The first output of the last but the tail is the embedding.
+    """
 
     def __init__(self, order: Order) -> None:
         self._device: str = order["device"]
@@ -110,7 +113,9 @@ class Graphs:
 
 
 def product_rate(order: Order) -> dict[str, Any]:
-    """Time ``rows`` x ``inner`` x ``columns`` products of random float16 numbers on the device, in operations a second."""
+    """Time ``rows`` x ``inner`` x ``columns`` products of random float16 numbers on the device, in operations a
+    second.
+    """
     rows, inner, columns = order["product"]
     x, y, z = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT16, shape)

@@ -19,8 +19,8 @@ def chip_operations(
 ) -> int:
     """Count the operations of one chip.
 
-    ``as_shipped``: claymodel computes every token in the last block, our graphs only the class token. ``loss``: with the second, masked
-    pass, the decoder and the way back to pixels.
+    ``as_shipped``: claymodel computes every token in the last block, our graphs only the class token. ``loss``: with
+    the second, masked pass, the decoder and the way back to pixels.
     """
     patches = (chip_size // PATCH) ** 2
     encoder, decoder = architecture.encoder, architecture.decoder
@@ -37,7 +37,9 @@ def chip_operations(
 
 
 def block_products(stack: Transformer, tokens: int) -> list[tuple[int, int, int]]:
-    """Give rows, inner and columns of the matrix products with weights in one block over ``tokens`` tokens (of all chips)."""
+    """Give rows, inner and columns of the matrix products with weights in one block over ``tokens`` tokens (of all
+    chips).
+    """
     projections = [(tokens, stack.dim, stack.inner)] * 3
     return [
         *projections,

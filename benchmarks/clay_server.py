@@ -1,12 +1,13 @@
 """Clay through the server over HTTP against the bare ONNX Runtime sessions on the same chips, in one run.
 
-`.venv/bin/python benchmarks/clay_server.py` writes a folder from seeded weights (`--size`, `--precision`, `--loss`) or takes one
-(`--folder`), starts the container's program with it, sends requests of `--chips`, `--in-flight` of them at a time, and in turn has a
-process of its own run the same graphs with the same options and micro-batch, from memory to memory. A ratio is the median of the rounds';
-exit status 1 where it is under 0.95, or a side lost a round.
+`.venv/bin/python benchmarks/clay_server.py` writes a folder from seeded weights (`--size`, `--precision`, `--loss`) or
+takes one (`--folder`), starts the container's program with it, sends requests of `--chips`, `--in-flight` of them at a
+time, and in turn has a process of its own run the same graphs with the same options and micro-batch, from memory to
+memory. A ratio is the median of the rounds'; exit status 1 where it is under 0.95, or a side lost a round.
 
-Takes 3 to 5 minutes with the defaults on two cores. A chip of `large` takes seconds on a CPU, 64 of them minutes: there measure 64-chip
-requests with `--size tiny` or `small`, and `large` with `--precision int8 --chips 4 --in-flight 3 --rounds 2` (about 5 minutes).
+Takes 3 to 5 minutes with the defaults on two cores. A chip of `large` takes seconds on a CPU, 64 of them minutes: there
+measure 64-chip requests with `--size tiny` or `small`, and `large` with `--precision int8 --chips 4 --in-flight 3
+--rounds 2` (about 5 minutes).
 """
 
 import argparse
@@ -98,7 +99,10 @@ def write_chips(place: Path, entry: ModelEntry, count: int) -> Path:
 
 @contextmanager
 def running_server(models: Path, log: Path, setting: Setting) -> Iterator[Container]:
-    """Start the container's program and wait until it is ready. Raises AssertionError with its log where it is not in time."""
+    """Start the container's program and wait until it is ready.
+
+    Raises AssertionError with its log where it is not in time.
+    """
     flags = [
         "--micro-batch",
         str(setting.micro_batch),
@@ -165,7 +169,8 @@ def measure(
 ) -> dict[str, Any]:
     """Print and give chips a second of both, and their ratio.
 
-    Raises AssertionError where the two give different vectors, ContenderError where one does not run, or not on the device asked for.
+    Raises AssertionError where the two give different vectors, ContenderError where one does not run, or not on the
+    device asked for.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-bench-") as name:
         place = Path(name)

@@ -1,4 +1,7 @@
-"""The container's program as it is; under Python 3.12, which a lent GPU machine has, with the one function it takes from 3.13's library."""
+"""The container's program as it is.
+
+Under Python 3.12, which a lent GPU machine has, with the one function it takes from 3.13's library.
+"""
 
 import os
 import runpy

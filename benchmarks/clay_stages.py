@@ -1,4 +1,7 @@
-"""Where a chip's time goes: the share of each graph of a chain, and what making stems would cost a server that starts."""
+"""Where a chip's time goes.
+
+The share of each graph of a chain, and what making stems would cost a server that starts.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def measure_stages(contender: Contender, *, rounds: int, chips: int, by: str, name: str, **order: Any) -> float:  # noqa: ANN401 - JSON's
-    """Print each graph's time a chip and its share of a run, medians of ``rounds``; give the share of all but the trunk.
+    """Print each graph's time a chip and its share of a run, medians of ``rounds``.
+
+    Give the share of all but the trunk.
 
     ``by``: ``seconds``, or ``cpu_seconds``, which other processes disturb less. Raises ContenderError.
     """
@@ -50,7 +55,8 @@ def measure_stages(contender: Contender, *, rounds: int, chips: int, by: str, na
 
 
 def stems_at_start(workshop: Workshop, place: Path) -> None:
-    """Print what it takes to make the stems and tails of all of Clay's sensors from the hyper-network, which a starting server could do.
+    """Print what it takes to make the stems and tails of all of Clay's sensors from the hyper-network, which a starting
+    server could do.
 
     ``of_which_hyper_network`` is computing kernels from wavelengths; the rest is folding and writing graphs.
     """

@@ -1,7 +1,8 @@
 """What a contender of clay_cpu.py and clay_gpu.py is: a process that does as it is told, a line of JSON an order.
 
-One process a contender, so that memory is each one's own, torch and ONNX Runtime never share a heap or an interpreter's version, and a
-library that is missing or dies takes only its own contender along. Python 3.11 and later: torch's CPU build is there for no newer one.
+One process a contender, so that memory is each one's own, torch and ONNX Runtime never share a heap or an interpreter's
+version, and a library that is missing or dies takes only its own contender along. Python 3.11 and later: torch's CPU
+build is there for no newer one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def load_chips(folder: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def timed(work: Callable[[], None], *, repeat: int) -> dict[str, float]:
-    """Do it ``repeat`` times; ``work`` must wait for its device. Gives wall seconds and CPU seconds, of all of them together."""
+    """Do it ``repeat`` times; ``work`` must wait for its device.
+
+    Gives wall seconds and CPU seconds, of all of them together.
+    """
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(repeat):
         work()
@@ -46,10 +50,12 @@ def timed(work: Callable[[], None], *, repeat: int) -> dict[str, float]:
 
 
 def serve(make: Callable[[Order], Mapping[str, Handler]], *, errors: tuple[type[Exception], ...] = ()) -> None:
-    """Make the contender of the JSON file that the command line names, say so, then answer orders until there are no more.
+    """Make the contender of the JSON file that the command line names, say so, then answer orders until there are no
+    more.
 
-    An order is {"do": NAME, ...}. An answer has ``error`` where the handler raised one of the usual errors, or of ``errors``, a
-    library's own: memory that does not suffice, a missing library. Any other ends the process, and the driver reads its last line.
+    An order is {"do": NAME, ...}. An answer has ``error`` where the handler raised one of the usual errors, or of
+    ``errors``, a library's own: memory that does not suffice, a missing library. Any other ends the process, and the
+    driver reads its last line.
     """
     # Libraries print; the answers' pipe is not theirs.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

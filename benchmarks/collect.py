@@ -1,8 +1,7 @@
 """The collector's writer against geopandas on the same rows in one run, and a very large scene in bounded memory.
 
-`benchmarks/collect.py` runs everything, each measurement in a process of its own and one after the other, and prints a line of JSON
-a number.
-`--row-groups` adds the table of row-group sizes that docs/schema.md shows.
+`benchmarks/collect.py` runs everything, each measurement in a process of its own and one after the other, and prints a
+line of JSON a number. `--row-groups` adds the table of row-group sizes that docs/schema.md shows.
 """
 
 import argparse
@@ -49,8 +48,9 @@ TARGET_RATIO, TARGET_SIZES, TARGET_PEAK_MB = 4.0, {VectorEncoding.PORTABLE: 0.94
 def vectors(start: int, count: int, *, isotropic: bool = False) -> NDArray[np.float32]:
     """Give unit vectors, the same ones for the same rows.
 
-    As in the real v0 sample (417 x 768), nine tenths of their power is a mean that all chips share, and the dimensions' standard
-    deviations are spread log-normally with sigma 1.07. ``isotropic`` vectors have neither: the worst that a compressor can meet.
+    As in the real v0 sample (417 x 768), nine tenths of their power is a mean that all chips share, and the dimensions'
+    standard deviations are spread log-normally with sigma 1.07. ``isotropic`` vectors have neither: the worst that a
+    compressor can meet.
     """
     made = np.random.default_rng([7, start]).standard_normal((count, DIMENSIONS), dtype=np.float32)
     if not isotropic:
@@ -138,7 +138,10 @@ def resident(key: str) -> float:
 
 
 def measured_from_here() -> float:
-    """Let the peak start at what is resident now, and give that in MB: libraries, and the input where it lies in memory."""
+    """Let the peak start at what is resident now, and give that in MB.
+
+    Libraries, and the input where it lies in memory.
+    """
     gc.collect()
     pa.default_memory_pool().release_unused()
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
@@ -153,7 +156,10 @@ def ours(
     isotropic: bool = False,
     encoding: VectorEncoding = VectorEncoding.PORTABLE,
 ) -> dict[str, float]:
-    """Write from the spool, reading included. A few rows go first: pyarrow imports pandas at its first array, where there is one."""
+    """Write from the spool, reading included.
+
+    A few rows go first: pyarrow imports pandas at its first array, where there is one.
+    """
     path = folder / "ours.parquet"
     with VectorSpool(folder / "spool", 10, DIMENSIONS) as spool:
         fill(spool, 10)
@@ -188,7 +194,10 @@ def ours(
 
 
 def geopandas_writer(folder: Path, rows: int) -> dict[str, float]:
-    """Write the same rows from a GeoDataFrame, as a user of geopandas does; its settings are the nearest to ours that it offers."""
+    """Write the same rows from a GeoDataFrame, as a user of geopandas does.
+
+    Its settings are the nearest to ours that it offers.
+    """
     import geopandas as gpd  # noqa: PLC0415 - only the process that measures it pays for it
     import shapely  # noqa: PLC0415
 
@@ -243,7 +252,9 @@ def geopandas_writer(folder: Path, rows: int) -> dict[str, float]:
 
 
 def window_bytes(path: Path) -> int:
-    """Count the bytes of `embeddings` in the row groups that a reader of 22 x 22 chips in the file's middle must take."""
+    """Count the bytes of `embeddings` in the row groups that a reader of 22 x 22 chips in the file's middle must
+    take.
+    """
     metadata = pq.read_metadata(path)
     names = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
     west = -99 + 184 * SIDE
@@ -268,7 +279,10 @@ def window_bytes(path: Path) -> int:
 
 
 def same_rows(ours_path: Path, theirs_path: Path) -> bool:
-    """Compare the two files' identifiers and embeddings, a batch at a time: a benchmark of two different files would say nothing."""
+    """Compare the two files' identifiers and embeddings, a batch at a time.
+
+    A benchmark of two different files would say nothing.
+    """
     first, second = (
         pq.ParquetFile(path).iter_batches(batch_size=4096, columns=["uci", "embeddings"])
         for path in (ours_path, theirs_path)
@@ -356,7 +370,10 @@ def compare(folder: Path) -> list[dict[str, object]]:
 
 
 def row_groups(folder: Path) -> list[dict[str, object]]:
-    """Measure sizes of a row group: seconds relative to the first, size, memory, and bytes that a small window needs."""
+    """Measure sizes of a row group.
+
+    Seconds relative to the first, size, memory, and bytes that a small window needs.
+    """
     results: list[dict[str, object]] = []
     first = 0.0
     for size in (ROW_GROUP_ROWS, 512, 1024, 4096, 16_384, ROWS):

@@ -1,8 +1,10 @@
-"""What embedding costs: dollars per million chips and per Sentinel-2 scene by instance type, and what a scene costs beside it.
+"""What embedding costs.
 
-`benchmarks/cost.py` prints a line of JSON a row, `--markdown` the tables of docs/cost.md, `--write` puts them there. Nothing is measured
-here: it is arithmetic over the numbers below, each with where it comes from. After a measurement put its number in and run `--write`; a
-test holds the page to the program.
+Dollars per million chips and per Sentinel-2 scene by instance type, and what a scene costs beside it.
+
+`benchmarks/cost.py` prints a line of JSON a row, `--markdown` the tables of docs/cost.md, `--write` puts them there.
+Nothing is measured here: it is arithmetic over the numbers below, each with where it comes from. After a measurement
+put its number in and run `--write`; a test holds the page to the program.
 """
 
 import argparse
@@ -32,7 +34,8 @@ MILLION = 1_000_000
 
 # --- throughput ----------------------------------------------------------------------------------------------------
 MATMUL_OF_PEAK = 798 / 989
-"""Matmul rate over datasheet peak, assumed for every GPU: others noted 798 TFLOP/s on one H100 (PyTorch, bf16, 8192 cubed). Not ours."""
+"""Matmul rate over datasheet peak, assumed for every GPU: others noted 798 TFLOP/s on one H100 (PyTorch, bf16, 8192
+cubed). Not ours."""
 SHARE_OF_MATMUL = 0.55
 """The goal for `large` fp16; not measured yet. benchmarks/clay_gpu.py measures it."""
 MEASURED_GPU: dict[str, float] = {}
@@ -101,7 +104,8 @@ INSTANCES = (
     Instance(name="ml.c7i.4xlarge", price=0.857, lists="one", vcpus=16),
 )
 START_MINUTES, IDLE_MINUTES = 10, 15
-"""Of one wake-up: the longest of the 5 to 10 minutes reported from zero to one instance, all billed; then the wait for scale-in."""
+"""Of one wake-up: the longest of the 5 to 10 minutes reported from zero to one instance, all billed; then the wait for
+scale-in."""
 
 # --- beside the endpoint, us-east-1, x86_64 ----------------------------------------------------------------------
 GB_SECOND, LAMBDA_REQUEST = 0.0000166667, 0.20 / MILLION
@@ -213,7 +217,8 @@ def beside() -> dict[str, float]:
     functions = sum(
         time * memory[name] / 1024 * GB_SECOND + calls * LAMBDA_REQUEST for name, (time, calls) in seconds.items()
     )
-    # A batch: request, outcome, response; a scene: plan, chips, settlement, four files. Read: the blocks of ten bands, and all that again.
+    # A batch: request, outcome, response; a scene: plan, chips, settlement, four files. Read: the blocks of ten bands,
+    # and all that again.
     writes, reads = 3 * batches + 7, 121 * BANDS + 3 * batches + 4 * jobs
     messages = 3 * (1 + jobs + batches + 1)  # each is sent, received, deleted
     return {
@@ -232,9 +237,9 @@ def markdown() -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.instance} | {row.processor} | {row.precision} | {_digits(row.chips_per_second)} | {row.basis} | {row.dollars_per_hour:g} "
-        f"| {_digits(row.dollars_per_million_chips)} | {_digits(row.dollars_per_scene)} | {_digits(row.scene_minutes)} "
-        f"| {row.dollars_per_wake_up:.2f} |"
+        f"| {row.instance} | {row.processor} | {row.precision} | {_digits(row.chips_per_second)} | {row.basis} |"
+        f" {row.dollars_per_hour:g} | {_digits(row.dollars_per_million_chips)} | {_digits(row.dollars_per_scene)} |"
+        f" {_digits(row.scene_minutes)} | {row.dollars_per_wake_up:.2f} |"
         for row in costs()
     ]
     lines += ["", "| beside the endpoint | $/scene |", "|---|---|"]
@@ -243,7 +248,8 @@ def markdown() -> str:
     lines += [f"| together | {sum(parts.values()):.4f} |"]
     lines += ["", "| instance | public lists with this price | peak, dense fp16 |", "|---|---|---|"]
     lines += [
-        f"| {each.name} | {each.lists} | {'' if each.peak_tflops is None else f'[{each.peak_tflops:g} TFLOP/s]({each.datasheet})'} |"
+        f"| {each.name} | {each.lists} |"
+        f" {'' if each.peak_tflops is None else f'[{each.peak_tflops:g} TFLOP/s]({each.datasheet})'} |"
         for each in INSTANCES
     ]
     return "\n".join(lines) + "\n"

@@ -1,9 +1,10 @@
 """The endpoint over HTTP against the bare ONNX Runtime session on the same chips, in one run.
 
-`benchmarks/endpoint.py` starts the container's program with the starter, sends requests of 64 chips, several in flight, and between them
-runs the same graph in this process, with the same options and micro-batch, from memory to memory. Rounds alternate, because a shared
-machine's speed drifts; the ratio is the median of the rounds'. `--micro-batches` prints how the bare session depends on the micro-batch,
-and `--options` what two requests computing at once would change.
+`benchmarks/endpoint.py` starts the container's program with the starter, sends requests of 64 chips, several in flight,
+and between them runs the same graph in this process, with the same options and micro-batch, from memory to memory.
+Rounds alternate, because a shared machine's speed drifts; the ratio is the median of the rounds'. `--micro-batches`
+prints how the bare session depends on the micro-batch, and `--options` what two requests computing at once would
+change.
 """
 
 import argparse
@@ -39,7 +40,10 @@ TARGET_RATIO = 0.9
 
 
 def sample_pixels(entry: ModelEntry, count: int) -> NDArray[Any]:
-    """Give ``count`` chips of plausible digital numbers; what they show does not change how long a convolution takes."""
+    """Give ``count`` chips of plausible digital numbers.
+
+    What they show does not change how long a convolution takes.
+    """
     numbers = np.random.default_rng(5).integers(200, 3000, (count, len(entry.bands), entry.chip_size, entry.chip_size))
     return numbers.astype(entry.dtype) if entry.dtype != "uint8" else (numbers % 256).astype(np.uint8)
 

@@ -2,10 +2,10 @@
 
     python benchmarks/tile.py [--side 5490] [--memory-side 10980] [--repeats 5]
 
-The scene is a real one mirrored up to size: Aquileia (Sentinel-2, ten bands) where ../shared/data has it, else the bundled Landsat sample,
-whose three bands are repeated, each time rolled. Each measurement runs in a process of its own, alternating between the two ways, so that
-neither profits from the other's block cache; the file itself is in the page cache for both. Bytes read are the process's own, from
-/proc/self/io.
+The scene is a real one mirrored up to size: Aquileia (Sentinel-2, ten bands) where ../shared/data has it, else the
+bundled Landsat sample, whose three bands are repeated, each time rolled. Each measurement runs in a process of its own,
+alternating between the two ways, so that neither profits from the other's block cache; the file itself is in the page
+cache for both. Bytes read are the process's own, from /proc/self/io.
 """
 
 import argparse
@@ -137,7 +137,10 @@ def one_read_a_chip(path: Path) -> dict[str, float]:
 
 
 def jobs_along_blocks(path: Path, classes: Path | None) -> dict[str, float]:
-    """Read job by job and cut; with a file of ``classes``, do all that tile does to pixels, up to the request's bytes."""
+    """Read job by job and cut.
+
+    With a file of ``classes``, do all that tile does to pixels, up to the request's bytes.
+    """
     settings = ReadSettings()
     bands = [band(path, number) for number in range(1, BANDS + 1)]
     mask, header = None if classes is None else band(classes, 1), bands[0].header
@@ -222,7 +225,10 @@ def report(**line: Any) -> None:  # noqa: ANN401 - whatever JSON holds
 
 
 def compare(path: Path, interleave: str, side: int, repeats: int, scene: str) -> None:
-    """Alternate between the two ways and report the ratio of their fastest runs: what else runs on a machine only ever slows one down."""
+    """Alternate between the two ways and report the ratio of their fastest runs.
+
+    What else runs on a machine only ever slows one down.
+    """
     ours, theirs = [], []
     for _ in range(repeats):
         theirs.append(measure("chip", path))
@@ -285,7 +291,10 @@ def main() -> None:
             large = write_scene(Path(folder) / "large.tif", scene, chosen.memory_side, interleave)
             run = measure("jobs", large, write_classes(Path(folder) / "classes.tif", scene, chosen.memory_side))
         report(
-            what=f"peak memory of tile, {BANDS} bands {interleave}-interleaved {chosen.memory_side} px and classes at 20 m",
+            what=(
+                f"peak memory of tile, {BANDS} bands {interleave}-interleaved {chosen.memory_side} px and classes at"
+                " 20 m"
+            ),
             budget_mb=MEMORY_BUDGET // 10**6,
             peak_mb=round(run["peak_mb"]),
             jobs=run["jobs"],

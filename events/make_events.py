@@ -1,10 +1,12 @@
 # ruff: noqa: INP001 - a script beside the files that it makes, in a folder that is no package
-"""Makes events/NAME.json from an actual run on the local cloud: what each function really sent is the next function's event.
+"""Makes events/NAME.json from an actual run on the local cloud.
+
+What each function really sent is the next function's event.
 
     .venv/bin/python events/make_events.py
 
-Expected outcomes are written by hand and stay as they are. Run it when the model folder, the bundled scene or the template's names have
-changed: a run's id follows from the first two, bucket and queue names from the last.
+Expected outcomes are written by hand and stay as they are. Run it when the model folder, the bundled scene or the
+template's names have changed: a run's id follows from the first two, bucket and queue names from the last.
 """
 
 import hashlib
@@ -42,7 +44,10 @@ MILLISECONDS = "1795338000000"
 
 
 def make_objects(bucket: str) -> None:
-    """Write what the events need beside the bundled scene, cut from it. What is there stays: another GDAL would pack other bytes."""
+    """Write what the events need beside the bundled scene, cut from it.
+
+    What is there stays: another GDAL would pack other bytes.
+    """
     for key, row, column in ((COG_KEY, 900, 900), (NODATA_KEY, 0, 1900)):
         if not (OBJECTS / key).is_file():
             _write_cog(OBJECTS / key, row, column)
@@ -63,8 +68,9 @@ def _write_cog(path: Path, row: int, column: int, side: int = 128) -> None:
     with ExitStack() as stack:
         bands = [stack.enter_context(rasterio.open(SCENE.with_name(f"{band}.tif"))) for band in BANDS]
         profile = {
-            "driver": "COG", "count": len(bands), "width": side, "height": side, "dtype": bands[0].dtypes[0], "crs": bands[0].crs,
-            "transform": bands[0].window_transform(window), "nodata": bands[0].nodata, "compress": "deflate", "blocksize": 128,
+            "driver": "COG", "count": len(bands), "width": side, "height": side, "dtype": bands[0].dtypes[0],
+            "crs": bands[0].crs, "transform": bands[0].window_transform(window), "nodata": bands[0].nodata,
+            "compress": "deflate", "blocksize": 128,
         }  # fmt: skip
         with rasterio.open(path, "w", **profile) as target:
             for number, (name, band) in enumerate(zip(BANDS, bands, strict=True), start=1):

@@ -29,7 +29,8 @@ def main() -> None:
                     untagged.set_band_description(1, name)
                 with memory.open() as tagged:
                     copy(
-                        tagged, target / f"{band}.tif", driver="COG", compress="DEFLATE", predictor="YES", level=9, blocksize=256,
+                        tagged, target / f"{band}.tif", driver="COG", compress="DEFLATE", predictor="YES", level=9,
+                        blocksize=256,
                         overviews="AUTO", overview_resampling=Resampling.nearest.name,
                     )  # fmt: skip
             with rasterio.open(target / f"{band}.tif") as written:

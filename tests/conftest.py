@@ -1,4 +1,7 @@
-"""What all tests share: where the real imagery is, fake credentials so that nothing ever reaches AWS, hypothesis without deadlines."""
+"""What all tests share.
+
+Where the real imagery is, fake credentials so that nothing ever reaches AWS, hypothesis without deadlines.
+"""
 
 import os
 from pathlib import Path
@@ -11,8 +14,8 @@ SHARED = Path(os.environ.get("CLAYLINE_SHARED", ROOT.parent / "shared"))
 SAMPLE = ROOT / "samples" / "landsat8_itaipu_2020"
 
 
-# Cores are shared in CI and here: an example's time says nothing. CI judges a change, by the same examples each time; new ones
-# are for developers' runs, whose finds are no fault of the change at hand.
+# Cores are shared in CI and here: an example's time says nothing. CI judges a change, by the same examples each time;
+# new ones are for developers' runs, whose finds are no fault of the change at hand.
 settings.register_profile("shared-cores", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("shared-cores")
 

@@ -35,7 +35,10 @@ def settling() -> Settling:
 
 
 def take(record: SQSRecord) -> None:
-    """Settle what one message is about; a message about nothing of ours is dropped here, visibly: no retry could cure it."""
+    """Settle what one message is about.
+
+    A message about nothing of ours is dropped here, visibly: no retry could cure it.
+    """
     try:
         result = parse_result(record.body, work_bucket=settling().work_bucket)
     except UnknownResultError as error:

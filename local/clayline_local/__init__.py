@@ -1,1 +1,4 @@
-"""The same system on one machine: moto for AWS, an emulator of SageMaker's asynchronous contract, and one worker process a function."""
+"""The same system on one machine.
+
+Moto for AWS, an emulator of SageMaker's asynchronous contract, and one worker process a function.
+"""

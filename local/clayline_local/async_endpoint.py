@@ -1,7 +1,8 @@
 """SageMaker's asynchronous contract in front of a real container: the part of AWS that moto only pretends to have.
 
-boto3 reaches it through AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME. A call is checked and queued; workers fetch the input from S3, POST it to the
-container's /invocations, write what it answers to the output or failure path, and publish the notification (notifier.py).
+boto3 reaches it through AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME. A call is checked and queued; workers fetch the input from
+S3, POST it to the container's /invocations, write what it answers to the output or failure path, and publish the
+notification (notifier.py).
 """
 
 import http.client
@@ -58,10 +59,12 @@ class AsyncEndpoint:
         clock: Callable[[], float] = time.time,
         name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
     ) -> None:
-        """Bind 127.0.0.1 at ``port`` (0: any free one). ``clock`` gives seconds since the epoch and decides what has expired.
+        """Bind 127.0.0.1 at ``port`` (0: any free one).
 
-        ``name_output`` names a request's output and failure objects after its InferenceId, where the call names none; at random, as the
-        service does, unless something else is given.
+        ``clock`` gives seconds since the epoch and decides what has expired.
+
+        ``name_output`` names a request's output and failure objects after its InferenceId, where the call names none;
+        at random, as the service does, unless something else is given.
         """
         self.config = config
         self._container_url = container_url
@@ -103,7 +106,10 @@ class AsyncEndpoint:
         self._notifier.cancel()
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait until every accepted request has had its notifications; give whether that took less than ``timeout`` seconds."""
+        """Wait until every accepted request has had its notifications.
+
+        Give whether that took less than ``timeout`` seconds.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             computed = self._changed.wait_for(lambda: not self._open, timeout)

@@ -22,8 +22,9 @@ _PROGRAM: Final = Path(__file__).with_name("lifeline.py")
 def reserved_port() -> Iterator[int]:
     """Give a port of 127.0.0.1 that is a child's to listen on, and nobody else's, until the context is left.
 
-    For a child that can only be told a port; one that takes any and says which needs none of this. The port stays bound here without
-    listening. Linux then hands it to nobody who asks for any port, and lets a child listen on it that sets SO_REUSEADDR, as Go does.
+    For a child that can only be told a port; one that takes any and says which needs none of this. The port stays bound
+    here without listening. Linux then hands it to nobody who asks for any port, and lets a child listen on it that sets
+    SO_REUSEADDR, as Go does.
     """
     with contextlib.closing(socket.socket()) as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,8 +42,8 @@ def start_child(
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m module`` as a process that ends with this one, however that ends. End it with ``end_process``.
 
-    ``environment`` is all of it, ``log`` takes what it prints. It is in a process group of its own: what a terminal sends at Ctrl-C is
-    for this process alone, which ends its children in order.
+    ``environment`` is all of it, ``log`` takes what it prints. It is in a process group of its own: what a terminal
+    sends at Ctrl-C is for this process alone, which ends its children in order.
     """
     lifeline = _lifeline()[0]
     return subprocess.Popen(
@@ -76,8 +77,8 @@ def end_process(process: subprocess.Popen[bytes], *, seconds: float) -> int:
 def child_environment(*parts: Mapping[str, str]) -> dict[str, str]:
     """Give this process's environment with ``parts`` over it, the later the stronger.
 
-    Variables of AWS are left out, its files too: a profile or endpoint of the user's must never reach a child that works on the local
-    cloud. Nor does a proxy, for what is on this machine.
+    Variables of AWS are left out, its files too: a profile or endpoint of the user's must never reach a child that
+    works on the local cloud. Nor does a proxy, for what is on this machine.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}

@@ -18,7 +18,10 @@ _PIPE_CLOSED: Final = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Exit statuses: see ``command.help``. Raises SystemExit for --help, --version and a wrong option."""
+    """Run the command. Exit statuses: see ``command.help``.
+
+    Raises SystemExit for --help, --version and a wrong option.
+    """
     with catching():
         options = parse(arguments)
         console = Console(quiet=options.quiet)
@@ -53,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """Be the program ``clayline``. What it was told to do is done or left when ``main`` is back: no signal changes the status then."""
+    """Be the program ``clayline``.
+
+    What it was told to do is done or left when ``main`` is back: no signal changes the status then.
+    """
     status = main()
     ignore()
     sys.exit(status)

@@ -9,7 +9,8 @@ from botocore.config import Config
 
 from clayline_local.children import CREDENTIALS
 
-# Name in the configuration file, variable of the environment, value, conversion: of the user's own, nothing is looked at.
+# Name in the configuration file, variable of the environment, value, conversion: of the user's own, nothing is looked
+# at.
 _NOTHING_OF_THE_USERS: Final = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),

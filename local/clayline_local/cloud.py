@@ -12,7 +12,8 @@ from clayline_local.errors import LocalCloudError
 from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.template import Resource, Stack
 
-# What the stack holds and the local machine does not create, each with its reason. Every other type must have a maker below.
+# What the stack holds and the local machine does not create, each with its reason. Every other type must have a maker
+# below.
 NOT_CREATED: Final[Mapping[str, str]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "the emulator is one process that is always there",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "the emulator is one process that is always there",
@@ -44,8 +45,9 @@ class Clients:
 def create(stack: Stack, *, endpoint_url: str) -> None:
     """Create everything of ``stack`` in the moto that answers at ``endpoint_url``.
 
-    ARNs, URLs and names are those that the stack holds already (``expand`` with this URL as ``sqs_endpoint``); that they are what moto made
-    is checked. Raises LocalCloudError for a type that is neither made here nor named in NOT_CREATED, before anything is created.
+    ARNs, URLs and names are those that the stack holds already (``expand`` with this URL as ``sqs_endpoint``); that
+    they are what moto made is checked. Raises LocalCloudError for a type that is neither made here nor named in
+    NOT_CREATED, before anything is created.
     """
     if unknown := sorted({resource.type for resource in stack.resources.values()} - set(_MAKERS) - set(NOT_CREATED)):
         raise LocalCloudError(
@@ -62,7 +64,10 @@ def create(stack: Stack, *, endpoint_url: str) -> None:
 
 
 def endpoint_config(stack: Stack) -> AsyncEndpointConfig:
-    """Give the asynchronous endpoint's configuration, for the emulator. Raises LocalCloudError if the stack creates none."""
+    """Give the asynchronous endpoint's configuration, for the emulator.
+
+    Raises LocalCloudError if the stack creates none.
+    """
     endpoints, configs = stack.of_type("AWS::SageMaker::Endpoint"), stack.of_type("AWS::SageMaker::EndpointConfig")
     if len(endpoints) != 1 or len(configs) != 1:
         raise LocalCloudError(
@@ -88,7 +93,10 @@ def startup_seconds(stack: Stack) -> float:
 
 
 def _in_order(resources: Sequence[Resource]) -> list[Resource]:
-    """Queues without a dead-letter queue first: they are the dead-letter queues, which must exist before they are named."""
+    """Queues without a dead-letter queue first.
+
+    They are the dead-letter queues, which must exist before they are named.
+    """
     return sorted(
         resources, key=lambda resource: resource.type == "AWS::SQS::Queue" and "RedrivePolicy" in resource.properties
     )

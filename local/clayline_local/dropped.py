@@ -27,5 +27,8 @@ class Dropped:
 
 
 def answers(detail: Mapping[str, Any], called: AbstractSet[str]) -> bool:
-    """Tell whether an event is about the landing of an object that is called so; what a repeated outcome landed as goes first."""
+    """Tell whether an event is about the landing of an object that is called so.
+
+    What a repeated outcome landed as goes first.
+    """
     return (detail.get("landed_uri") or detail["source_uri"]) in called

@@ -1,7 +1,10 @@
-"""What must be true after a function has taken an event: ``events/NAME.expected.json``, and how it is held against what happened.
+"""What must be true after a function has taken an event.
 
-Everything is exact but what a run cannot repeat: a text with ``*`` in it is a pattern, a JSON object is a subset (further keys may be
-there), and the two times of SageMaker's notifications are not compared. ``${run}`` stands for the run that the event itself names.
+``events/NAME.expected.json``, and how it is held against what happened.
+
+Everything is exact but what a run cannot repeat: a text with ``*`` in it is a pattern, a JSON object is a subset
+(further keys may be there), and the two times of SageMaker's notifications are not compared. ``${run}`` stands for the
+run that the event itself names.
 """
 
 import json
@@ -32,7 +35,10 @@ class Sent(BaseModel):
 
 
 class Expected(BaseModel):
-    """An expected outcome. What is not named has not happened: no other message, no other object, no other announcement."""
+    """An expected outcome.
+
+    What is not named has not happened: no other message, no other object, no other announcement.
+    """
 
     model_config = _FROZEN
     note: str
@@ -91,11 +97,15 @@ class Observed:
     ledger: Sequence[Mapping[str, Any]]
     """Every row there is now."""
     documents: Mapping[str, Any]
-    """Content of the JSON objects that the expectation asks for, by pattern; None where not exactly one object has it."""
+    """Content of the JSON objects that the expectation asks for, by pattern; None where not exactly one object has
+    it."""
 
 
 def differences(expected: Expected, observed: Observed, *, bodies: Mapping[str, Sequence[str]]) -> list[str]:
-    """Say everything that is not as expected. ``bodies`` gives the records' bodies of each event that ``same_as`` names."""
+    """Say everything that is not as expected.
+
+    ``bodies`` gives the records' bodies of each event that ``same_as`` names.
+    """
     return [
         *_reply(expected, observed),
         *_messages(expected, observed, bodies),
@@ -124,7 +134,8 @@ def _messages(expected: Expected, observed: Observed, bodies: Mapping[str, Seque
             if sorted(map(comparable, sent)) != sorted(map(comparable, next_hop)):
                 names = ", ".join(wanted.same_as)
                 found.append(
-                    f"what {queue} got is not what the events {names} hold: these are stale; `{REGENERATE}` makes them again"
+                    f"what {queue} got is not what the events {names} hold: these are stale; `{REGENERATE}` makes them"
+                    " again"
                 )
     return found
 

@@ -1,4 +1,7 @@
-"""What Lambda would know of a function: apart from template.py, because a worker needs it without the SAM translator's two seconds."""
+"""What Lambda would know of a function.
+
+Apart from template.py, because a worker needs it without the SAM translator's two seconds.
+"""
 
 from pathlib import Path
 
@@ -36,5 +39,8 @@ class FunctionSpec(BaseModel):
 
     @property
     def search_path(self) -> tuple[Path, ...]:
-        """Folders of sys.path in Lambda's order: the function, then ``python`` of each layer (a layer's source has no such folder)."""
+        """Folders of sys.path in Lambda's order.
+
+        The function, then ``python`` of each layer (a layer's source has no such folder).
+        """
         return (self.code, *(layer / "python" if (layer / "python").is_dir() else layer for layer in self.layers))

@@ -31,14 +31,18 @@ class Ticks:
 
 @dataclass(frozen=True, kw_only=True)
 class Graticule:
-    """Lines of round longitude and latitude. They are curves in most projections, so the fields are kept, and contoured where drawn."""
+    """Lines of round longitude and latitude.
+
+    They are curves in most projections, so the fields are kept, and contoured where drawn.
+    """
 
     cols: NDArray[np.float64]
     """Pixel columns [n] of the nodes."""
     rows: NDArray[np.float64]
     """Pixel rows [n]."""
     lon: NDArray[np.float64]
-    """Degrees [n, n] by row and column, unwrapped around the scene's centre: there is no jump at the antimeridian, but next to a pole."""
+    """Degrees [n, n] by row and column, unwrapped around the scene's centre: there is no jump at the antimeridian, but
+    next to a pole."""
     lat: NDArray[np.float64]
     meridians: tuple[float, ...]
     """Round longitudes, unwrapped, ascending."""
@@ -62,7 +66,9 @@ class Ground:
     def lonlat(
         self, cols: NDArray[np.float64], rows: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give longitude and latitude, degrees WGS84, of places in pixels [N]; (0, 0) is the upper-left corner of the first pixel.
+        """Give longitude and latitude, degrees WGS84, of places in pixels [N].
+
+        (0, 0) is the upper-left corner of the first pixel.
 
         Raises SceneError (``crs-unusable``) where PROJ has no answer.
         """
@@ -83,9 +89,11 @@ class Ground:
         return float(_WGS84.inv(west, first, east, last)[2])
 
     def scale_bar(self, share: float = 0.3) -> tuple[int | float, float]:
-        """Give a round length (1, 2 or 5 times a power of ten), metres, at most ``share`` of the scene's width, and its columns.
+        """Give a round length (1, 2 or 5 times a power of ten), metres, at most ``share`` of the scene's width, and its
+        columns.
 
-        The length is geodesic at the scene's centre, so that a degree or a metre of a map that is not one on the ground misleads nobody.
+        The length is geodesic at the scene's centre, so that a degree or a metre of a map that is not one on the ground
+        misleads nobody.
         """
         columns = self.width * share
         longest = columns * self.metres_a_column(columns)
@@ -98,7 +106,8 @@ class Ground:
     def graticule(self, *, across: int, down: int) -> Graticule:
         """Choose about so many round degrees along the lower and the left side, and find where they meet it.
 
-        Mostly longitude is told below and latitude at the left; where the projection turns the scene, as near a pole, it is the other way.
+        Mostly longitude is told below and latitude at the left; where the projection turns the scene, as near a pole,
+        it is the other way.
         """
         cols, rows = np.linspace(0, self.width, _NODES), np.linspace(0, self.height, _NODES)
         every = np.meshgrid(cols, rows)
@@ -125,7 +134,9 @@ def length_text(metres: float) -> str:
 
 
 def _round(side: NDArray[np.float64], count: int, field: NDArray[np.float64]) -> tuple[tuple[float, ...], int]:
-    """Give all round values in ``field`` [n, n], spaced so that about ``count`` lie along ``side`` [n], and the decimals they need."""
+    """Give all round values in ``field`` [n, n], spaced so that about ``count`` lie along ``side`` [n], and the
+    decimals they need.
+    """
     values = MaxNLocator(nbins=max(1, count), steps=[1, 2, 5, 10], min_n_ticks=1).tick_values(
         float(side.min()), float(side.max())
     )

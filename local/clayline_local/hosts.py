@@ -43,7 +43,10 @@ class Host(Protocol):
 
 @contextmanager
 def choose_host(session: Session, folder: Path) -> Iterator[Host]:
-    """Give the container host if Docker answers and there is a build to put into it, else the emulator. ``folder`` takes logs."""
+    """Give the container host if Docker answers and there is a build to put into it, else the emulator.
+
+    ``folder`` takes logs.
+    """
     built = BUILT_TEMPLATE.is_file()
     with ExitStack() as stack:
         gateway = bridge_gateway() if built else None

@@ -1,4 +1,7 @@
-"""CloudFormation's intrinsic functions, resolved to plain values. One that is not in the tables below is an error, never passed through."""
+"""CloudFormation's intrinsic functions, resolved to plain values.
+
+One that is not in the tables below is an error, never passed through.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,8 +22,8 @@ NO_VALUE: Final = NoValue()
 class Intrinsics:
     """Resolves every intrinsic of a template, given what Ref and GetAtt mean.
 
-    ``values`` are parameters and pseudo parameters; ``ref`` and ``get_att`` answer for resources and raise LocalCloudError for unknown
-    ones.
+    ``values`` are parameters and pseudo parameters; ``ref`` and ``get_att`` answer for resources and raise
+    LocalCloudError for unknown ones.
     """
 
     def __init__(
@@ -68,7 +71,10 @@ class Intrinsics:
         return {name: value for name, value in resolved.items() if value is not NO_VALUE}
 
     def condition(self, name: str) -> bool:
-        """Say whether the condition ``name`` of the template's Conditions holds. Raises LocalCloudError if there is none."""
+        """Say whether the condition ``name`` of the template's Conditions holds.
+
+        Raises LocalCloudError if there is none.
+        """
         if name not in self._decided:
             if name not in self._conditions:
                 raise LocalCloudError(f"the template has no condition {name}")

@@ -1,7 +1,8 @@
 """A call of InvokeEndpointAsync as it arrives over HTTP, held to the service's documented limits.
 
-The header names are those of botocore's service model (sagemaker-runtime 2017-05-13), the limits those of the API reference. botocore
-checks only some of them before it sends, so what it lets through has to be refused here as the service would refuse it.
+The header names are those of botocore's service model (sagemaker-runtime 2017-05-13), the limits those of the API
+reference. botocore checks only some of them before it sends, so what it lets through has to be refused here as the
+service would refuse it.
 """
 
 import re

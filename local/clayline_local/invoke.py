@@ -1,7 +1,10 @@
-"""One function, one event, under the real Lambda runtime: AWS's Runtime Interface Emulator, which comes with the sam command line.
+"""One function, one event, under the real Lambda runtime.
 
-A function as `sam build` left it (``--built``) gets Python, its own folder, its layers and the runtime client, and nothing of this
-environment: a layer that lacks something fails here as it would on Lambda. Memory is not limited; the timeout is enforced.
+AWS's Runtime Interface Emulator, which comes with the sam command line.
+
+A function as `sam build` left it (``--built``) gets Python, its own folder, its layers and the runtime client, and
+nothing of this environment: a layer that lacks something fails here as it would on Lambda. Memory is not limited; the
+timeout is enforced.
 """
 
 import argparse
@@ -49,12 +52,16 @@ class Reply:
 
 
 def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
-    """Find the emulator in the environment of the sam command line. Raises LocalCloudError with the command that makes it."""
+    """Find the emulator in the environment of the sam command line.
+
+    Raises LocalCloudError with the command that makes it.
+    """
     machine = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
     for path in sorted(sam.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")):
         return path
     raise LocalCloudError(
-        f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line with it"
+        f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line"
+        " with it"
     )
 
 
@@ -82,10 +89,10 @@ def runtime(
 ) -> Iterator[Callable[[object], Reply]]:
     """Keep the function's runtime up, as Lambda keeps an environment warm; gives what runs it on an event.
 
-    ``environment`` says where AWS is. ``isolated`` leaves out everything installed in this environment but the runtime client: right for
-    what `sam build` made, whose layers hold all it needs. ``log`` takes what the function and the runtime print, else standard error does.
-    ``under`` is a command that becomes the one it is given, such as one that leaves the machine's mounts first.
-    Raises LocalCloudError if the emulator does not come up.
+    ``environment`` says where AWS is. ``isolated`` leaves out everything installed in this environment but the runtime
+    client: right for what `sam build` made, whose layers hold all it needs. ``log`` takes what the function and the
+    runtime print, else standard error does. ``under`` is a command that becomes the one it is given, such as one that
+    leaves the machine's mounts first. Raises LocalCloudError if the emulator does not come up.
     """
     with (
         tempfile.TemporaryDirectory(prefix="clayline-runtime-") as folder,

@@ -160,7 +160,8 @@ class Kept:
     def _delivered(self, session: "Session", *, known: AbstractSet[str]) -> dict[str, dict[str, str]]:
         """Give the keys of the outputs of each run of this session's cloud whose receipt is in its place under OUT.
 
-        Receipts whose keys are ``known`` are kept already: each scene of a long call asks about its own, not about all before it.
+        Receipts whose keys are ``known`` are kept already: each scene of a long call asks about its own, not about all
+        before it.
         """
         found = {}
         pages = session.s3.get_paginator("list_objects_v2").paginate(Bucket=session.embeddings_bucket)
@@ -227,7 +228,10 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"{path} cannot be written: the disk is full. Free some space, or give --out on another disk. What is there already stays."
+            msg = (
+                f"{path} cannot be written: the disk is full. Free some space, or give --out on another disk. What is"
+                " there already stays."
+            )
         elif isinstance(error, FileExistsError | NotADirectoryError):
             there = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path)
             msg = f"{path} cannot be made: {there} is a file. Give a folder as --out."

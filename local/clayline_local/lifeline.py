@@ -1,7 +1,9 @@
-"""The program of every child: ``python -P lifeline.py FD MODULE ARGUMENT...`` runs a module, for as long as its parent lives.
+"""The program of every child.
 
-FD reads from a pipe of which the parent alone has the other end, and into which it never writes: reading ends when the parent has ended,
-also by SIGKILL, which no handler sees. Whatever the child then has in hand, nobody would fetch it.
+``python -P lifeline.py FD MODULE ARGUMENT...`` runs a module, for as long as its parent lives.
+
+FD reads from a pipe of which the parent alone has the other end, and into which it never writes: reading ends when the
+parent has ended, also by SIGKILL, which no handler sees. Whatever the child then has in hand, nobody would fetch it.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""The local cloud without workers: the stack, the endpoint and the objects that ``events/`` point at, for functions run by hand.
+"""The local cloud without workers.
+
+The stack, the endpoint and the objects that ``events/`` point at, for functions run by hand.
 
 ``make local-cloud`` keeps it up until it is interrupted and prints what a shell needs to reach it.
 """
@@ -26,7 +28,9 @@ _ANSWERS: Final = uuid.UUID("d5a0a3c2-6c1c-5f0e-9c52-0a4f2f7c1b11")
 
 
 def name_answer(inference_id: str) -> str:
-    """Name an answer after its request, so that the notifications in ``events/`` point at what the endpoint will have written."""
+    """Name an answer after its request, so that the notifications in ``events/`` point at what the endpoint will have
+    written.
+    """
     return str(uuid.uuid5(_ANSWERS, inference_id))
 
 
@@ -68,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with local_cloud(logs=options.logs) as session:
             print(exports(session.environment))
             print(
-                "# With these, in another shell: `aws s3 ls`, and any function on any event, in the order of events/README.md:"
+                "# With these, in another shell: `aws s3 ls`, and any function on any event, in the order of"
+                " events/README.md:"
             )
             print(
                 "#   .venv/bin/python -m clayline_local.invoke --function PlanFunction --event events/plan-scene.json"

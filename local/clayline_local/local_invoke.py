@@ -1,6 +1,8 @@
-"""Every event of ``events/`` run by its function, in the order of the data's way, each held against its expected outcome.
+"""Every event of ``events/`` run by its function, in the order of the data's way, each held against its expected
+outcome.
 
-``make local-invoke``: under `sam local invoke` where Docker answers and `sam build` has run, else under AWS's runtime emulator.
+``make local-invoke``: under `sam local invoke` where Docker answers and `sam build` has run, else under AWS's runtime
+emulator.
 """
 
 import argparse
@@ -106,7 +108,10 @@ class EventRunner:
         return self.done[name]
 
     def observe(self, function: str, event: dict[str, Any], *, documents: Sequence[str] = ()) -> Observed:
-        """Run a function on an event and see what it, and the endpoint that it called, did. What was sent is taken from its queues."""
+        """Run a function on an event and see what it, and the endpoint that it called, did.
+
+        What was sent is taken from its queues.
+        """
         before = set(self._objects())
         answer: Answer = self._host.invoke(function, event)
         if not self._session.endpoint.wait_idle(_ENDPOINT_ANSWERS_IN):

@@ -8,7 +8,8 @@ from clayline.model.manifest import MANIFEST_FILE, Manifest, read_manifest
 from clayline_local.errors import LocalCloudError
 
 _PIXELS_A_BATCH = 64 * 64**2
-"""64 chips of the starter's 64 px, four of Clay's 256 px. 64 of those are six minutes of two cores for Clay's `large`."""
+"""64 chips of the starter's 64 px, four of Clay's 256 px. 64 of those are six minutes of two cores for Clay's
+`large`."""
 _LARGE = 100_000_000
 """Bytes from which a folder's size is worth telling."""
 
@@ -26,7 +27,10 @@ class ModelFolder:
         try:
             text = (path / MANIFEST_FILE).read_bytes()
         except OSError as error:
-            msg = f"{path} is no model folder: its {MANIFEST_FILE} cannot be read ({error.strerror}). Give the folder that an export wrote."
+            msg = (
+                f"{path} is no model folder: its {MANIFEST_FILE} cannot be read ({error.strerror}). Give the folder"
+                " that an export wrote."
+            )
             raise LocalCloudError(msg) from error
         return cls(path=path, manifest=read_manifest(text, source=str(path / MANIFEST_FILE)))
 
@@ -38,7 +42,10 @@ class ModelFolder:
 
     @property
     def chips_per_batch(self) -> int:
-        """Chips of a batch so that one takes seconds on a CPU, not minutes: progress shows, and no time limit is near."""
+        """Chips of a batch so that one takes seconds on a CPU, not minutes.
+
+        Progress shows, and no time limit is near.
+        """
         return max(1, min(_PIXELS_A_BATCH // entry.chip_size**2 for entry in self.manifest.entries))
 
     def __str__(self) -> str:

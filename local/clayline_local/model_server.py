@@ -27,7 +27,9 @@ class ModelServer:
     """Runs from entering to leaving the context."""
 
     def __init__(self, model: ModelFolder, *, scratch: Path, log: Path) -> None:
-        """Take the folder to serve, a directory to show it in as the endpoint would find it, and a file for what the program prints."""
+        """Take the folder to serve, a directory to show it in as the endpoint would find it, and a file for what the
+        program prints.
+        """
         self._model = model
         self._models = scratch / "models"
         path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("model", "layers/clayline"))
@@ -42,7 +44,10 @@ class ModelServer:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``. Raises LocalCloudError before it listens, which it does when ``wait`` has come back."""
+        """``http://127.0.0.1:PORT``.
+
+        Raises LocalCloudError before it listens, which it does when ``wait`` has come back.
+        """
         if self._port is None:
             raise LocalCloudError("the model server does not listen yet")
         return f"http://127.0.0.1:{self._port}"
@@ -64,7 +69,8 @@ class ModelServer:
     def wait(self, *, seconds: float, notice: Callable[[str], None]) -> None:
         """Wait until the model is loaded, telling every few seconds that it is not yet.
 
-        Raises LocalCloudError, with the reason that the program gave, when it ends, and when it takes longer than ``seconds`` in all.
+        Raises LocalCloudError, with the reason that the program gave, when it ends, and when it takes longer than
+        ``seconds`` in all.
         """
         told = time.monotonic()
         while not self._is_ready():
@@ -102,7 +108,9 @@ class ModelServer:
         return reasons[-1] if reasons else f"see {self._log}"
 
     def _log_lines(self) -> Iterator[dict[str, Any]]:
-        """Give what the program itself has logged, and not a traceback, what a library printed, or a line of which the end is missing."""
+        """Give what the program itself has logged, and not a traceback, what a library printed, or a line of which the
+        end is missing.
+        """
         for line in self._log.read_text(errors="replace").splitlines():
             with contextlib.suppress(ValueError):
                 content = json.loads(line)

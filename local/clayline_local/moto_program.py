@@ -1,6 +1,9 @@
-"""moto's own server as a child's program: ``moto_program FD`` takes a port that the system chooses as it binds, and tells it through FD.
+"""moto's own server as a child's program.
 
-moto_server takes a number instead, and between finding a free one and binding it another program may do so, and answer in its place.
+``moto_program FD`` takes a port that the system chooses as it binds, and tells it through FD.
+
+moto_server takes a number instead, and between finding a free one and binding it another program may do so, and answer
+in its place.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""The asynchronous endpoint's notifications on SNS, with the faults that the service allows itself: twice, late, out of order, never."""
+"""The asynchronous endpoint's notifications on SNS, with the faults that the service allows itself.
+
+Twice, late, out of order, never.
+"""
 
 import hashlib
 import json
@@ -19,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Faults:
-    """What notifications suffer, drawn from ``seed`` and the InferenceId alone, so that a run can be repeated whatever the threads do."""
+    """What notifications suffer, drawn from ``seed`` and the InferenceId alone, so that a run can be repeated whatever
+    the threads do.
+    """
 
     seed: int = 0
     duplicate: float = 0.0

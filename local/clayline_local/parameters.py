@@ -1,4 +1,7 @@
-"""A stack's parameters, checked as CloudFormation checks them: the local cloud refuses what a deployment would refuse."""
+"""A stack's parameters, checked as CloudFormation checks them.
+
+The local cloud refuses what a deployment would refuse.
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +13,10 @@ type Value = str | list[str]
 
 
 def effective(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Value]:
-    """Give every parameter's value: a text, or a list of them. Raises LocalCloudError for one that is unknown, missing or not allowed."""
+    """Give every parameter's value: a text, or a list of them.
+
+    Raises LocalCloudError for one that is unknown, missing or not allowed.
+    """
     if unknown := sorted(set(given) - set(declared)):
         raise LocalCloudError(
             f"the template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}"

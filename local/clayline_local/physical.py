@@ -1,4 +1,7 @@
-"""What Ref and GetAtt give for each type of resource, known before anything is created: names follow from the stack's name alone."""
+"""What Ref and GetAtt give for each type of resource, known before anything is created.
+
+Names follow from the stack's name alone.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""The picture of an embedded scene: what the satellite saw, what the model made of each chip, how well each chip can be told back."""
+"""The picture of an embedded scene.
+
+What the satellite saw, what the model made of each chip, how well each chip can be told back.
+"""
 
 import os
 import tempfile
@@ -71,10 +74,13 @@ def draw(
     *,
     mask: tuple[Path, int] | None = None,
 ) -> bool:
-    """Draw scene, principal components and loss side by side as ``target``, a PNG. Nothing that exists there is overwritten.
+    """Draw scene, principal components and loss side by side as ``target``, a PNG.
 
-    ``bands`` are file and band number of red, green and blue, ``mask`` those of the scene's classes (SCL), if it has any. Gives whether
-    the picture was drawn: False if something is at ``target`` already. Raises SceneError, TransientError (unreadable bands) and OSError.
+    Nothing that exists there is overwritten.
+
+    ``bands`` are file and band number of red, green and blue, ``mask`` those of the scene's classes (SCL), if it has
+    any. Gives whether the picture was drawn: False if something is at ``target`` already. Raises SceneError,
+    TransientError (unreadable bands) and OSError.
     """
     if target.exists():
         return False

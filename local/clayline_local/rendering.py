@@ -1,4 +1,7 @@
-"""How a scene's digital numbers become a picture: which pixels are looked at, and what is black and what is white in it."""
+"""How a scene's digital numbers become a picture.
+
+Which pixels are looked at, and what is black and what is white in it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +19,13 @@ from clayline.raster.cog import ReadSettings, open_cog
 _SIDE = 900
 """Pixels of the picture's longer side, at most."""
 _SAMPLES = 3
-"""Of a pixel of the picture, so many a side are read. They are original numbers: averages could not be told from nodata any more."""
+"""Of a pixel of the picture, so many a side are read. They are original numbers: averages could not be told from nodata
+any more."""
 _DARKEST, _BRIGHTEST = 1.0, 98.0
 """Percentiles of the ground that become black and the beginning of white."""
 _SHOULDER = 0.8
-"""Up to here brightness is linear; above, ever more is pressed together, so that a cloud keeps its shape and takes no contrast."""
+"""Up to here brightness is linear; above, ever more is pressed together, so that a cloud keeps its shape and takes no
+contrast."""
 _TOP = 99.9
 """Percentile of all valid pixels above the shoulder that is full white."""
 _GAMMA = 0.8
@@ -30,7 +35,8 @@ _TIMES_BRIGHTER = 4.0
 _WHITE = 1.4
 _BINS = 1024
 _ZERO = {"landsat-c2l1": 5000.0, "landsat-c2l2-sr": 7273.0}
-"""Digital number of reflectance 0: Collection 2 stores (DN * 2e-5 - 0.1) of Level 1 and (DN * 2.75e-5 - 0.2) of Level 2."""
+"""Digital number of reflectance 0: Collection 2 stores (DN * 2e-5 - 0.1) of Level 1 and (DN * 2.75e-5 - 0.2) of Level
+2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +65,12 @@ def picture_shape(height: int, width: int) -> tuple[int, int]:
 def see(
     layers: Sequence[Layer], mask: Layer | None, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Read red, green and blue, [h, w, 3] in the bands' own numbers; where all are valid, [h, w]; where classes say cloud, [h, w].
+    """Read red, green and blue, [h, w, 3] in the bands' own numbers.
 
-    A pixel of the picture is the mean of its valid samples, and cloudy if any of its samples is. Raises SceneError, TransientError.
+    Where all are valid, [h, w]; where classes say cloud, [h, w].
+
+    A pixel of the picture is the mean of its valid samples, and cloudy if any of its samples is. Raises SceneError,
+    TransientError.
     """
     pixels = np.stack([_read(layer, shape) for layer in layers])
     valid = valid_mask(pixels, [layer.nodata for layer in layers])
@@ -88,10 +97,11 @@ def _blocks(samples: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
 def stretch(
     seen: NDArray[np.float32], valid: NDArray[np.bool_], cloudy: NDArray[np.bool_], zeros: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Give red, green and blue [h, w, 3] from 0 to 1, such that the ground has contrast, whatever share of it clouds hide.
+    """Give red, green and blue [h, w, 3] from 0 to 1, such that the ground has contrast, whatever share of it clouds
+    hide.
 
-    Black and white are percentiles of the ground by band. Ground is what is ``valid``, not ``cloudy``, and no bright mode (``no_cloud``).
-    Where next to nothing would be left to judge by, all valid pixels are the ground.
+    Black and white are percentiles of the ground by band. Ground is what is ``valid``, not ``cloudy``, and no bright
+    mode (``no_cloud``). Where next to nothing would be left to judge by, all valid pixels are the ground.
     """
     ground = valid & ~cloudy
     if ground.sum() < _ENOUGH * valid.sum():
@@ -112,10 +122,11 @@ def stretch(
 def no_cloud(pixels: NDArray[np.float64], zeros: Sequence[float]) -> NDArray[np.float64]:
     """Leave a bright mode out of red, green and blue [N, 3]: cloud or snow, where no classes tell.
 
-    In blue, land and water are nearly alike, and cloud stands far above both. So Otsu's threshold parts the blue numbers in two. The upper
-    part is left out if it is cloud by two signs, each right where the other may fail: its median is at least four times the lower part's
-    in blue (reflectance, as far as its zero is known), and it is white, its medians in the three bands lie within 1.4 of one another (bare
-    soil, sand and plants are not). What is left is parted again, since thin cloud hides behind thick. One percent of the pixels is kept.
+    In blue, land and water are nearly alike, and cloud stands far above both. So Otsu's threshold parts the blue
+    numbers in two. The upper part is left out if it is cloud by two signs, each right where the other may fail: its
+    median is at least four times the lower part's in blue (reflectance, as far as its zero is known), and it is white,
+    its medians in the three bands lie within 1.4 of one another (bare soil, sand and plants are not). What is left is
+    parted again, since thin cloud hides behind thick. One percent of the pixels is kept.
     """
     zero = np.asarray(zeros, np.float64)
     left = pixels

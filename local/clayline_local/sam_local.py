@@ -1,4 +1,7 @@
-"""`sam local invoke` on the local cloud: a template with literal settings, and a way for containers to servers that listen on 127.0.0.1."""
+"""`sam local invoke` on the local cloud.
+
+A template with literal settings, and a way for containers to servers that listen on 127.0.0.1.
+"""
 
 import os
 import shutil
@@ -38,9 +41,12 @@ def bridge_gateway() -> str | None:
 
 
 def sam_template(stack: Stack, environment: Mapping[str, str], *, replaced: Mapping[str, str]) -> dict[str, Any]:
-    """Give a template of the stack's functions and layers with everything resolved: sam itself resolves a Ref to the logical id.
+    """Give a template of the stack's functions and layers with everything resolved.
 
-    ``environment`` says where AWS is; each key of ``replaced`` is replaced in every value. Paths are relative to the stack's root.
+    Sam itself resolves a Ref to the logical id.
+
+    ``environment`` says where AWS is; each key of ``replaced`` is replaced in every value. Paths are relative to the
+    stack's root.
     """
     functions = stack.functions()
     folders = sorted({layer for spec in functions.values() for layer in spec.layers})

@@ -1,4 +1,7 @@
-"""Which files of a folder are scenes. A folder as it was downloaded also holds what is none: metadata, previews, other bands."""
+"""Which files of a folder are scenes.
+
+A folder as it was downloaded also holds what is none: metadata, previews, other bands.
+"""
 
 import struct
 from collections.abc import Callable
@@ -20,8 +23,9 @@ _BIG_TIFF: Final = 43
 def scenes_of(folder: Path, *, sensor_said: bool, notice: Callable[[str], None]) -> list[Path]:
     """Give the scenes of a folder by name: its STAC Items, and GeoTIFFs that no Item there refers to.
 
-    Beside Items, a GeoTIFF is one if it can be: with more than one band, and a sensor that ``sensor_said`` or its name gives.
-    ``notice`` is told which are none. Hidden files are not looked at. Raises LocalCloudError if there is no scene.
+    Beside Items, a GeoTIFF is one if it can be: with more than one band, and a sensor that ``sensor_said`` or its name
+    gives. ``notice`` is told which are none. Hidden files are not looked at. Raises LocalCloudError if there is no
+    scene.
     """
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file())

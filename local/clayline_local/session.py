@@ -1,4 +1,7 @@
-"""The whole pipeline on one machine: moto_server, the endpoint behind its emulator, a worker a function, wired by template.yaml."""
+"""The whole pipeline on one machine.
+
+Moto_server, the endpoint behind its emulator, a worker a function, wired by template.yaml.
+"""
 
 import json
 import tempfile
@@ -51,11 +54,13 @@ class Session:
         out: Path | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take a model folder, template parameters over the local defaults, and a folder for logs. Raises LocalCloudError, ModelError.
+        """Take a model folder, template parameters over the local defaults, and a folder for logs.
 
-        Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is AsyncEndpoint's.
-        ``out`` is the folder that a user sees: with it, the functions name what they read and write as it lies on this machine.
-        ``notice`` is told what takes long.
+        Raises LocalCloudError, ModelError.
+
+        Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is
+        AsyncEndpoint's. ``out`` is the folder that a user sees: with it, the functions name what they read and write as
+        it lies on this machine. ``notice`` is told what takes long.
         """
         self._model = ModelFolder.read(model)
         self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
@@ -78,7 +83,10 @@ class Session:
         except BaseException as error:
             self._leave()
             if isinstance(error, OSError):
-                msg = f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for temporary files (TMPDIR)."
+                msg = (
+                    f"the local cloud cannot start ({error}). It needs ports of 127.0.0.1, memory, and space for"
+                    " temporary files (TMPDIR)."
+                )
                 raise LocalCloudError(msg) from error
             raise
         return self
@@ -86,20 +94,29 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every process that was started: each after what it has in hand, unless an error has made that worthless."""
+        """End every process that was started.
+
+        Each after what it has in hand, unless an error has made that worthless.
+        """
         if error is None:
             self._stack_of.close()
         else:
             self._leave()
 
     def _leave(self) -> None:
-        """End everything at once. moto ends last and in order: what the endpoint's threads still have to say is said to it."""
+        """End everything at once.
+
+        Moto ends last and in order: what the endpoint's threads still have to say is said to it.
+        """
         for child in self._children.values():
             child.kill()
         self._stack_of.close()
 
     def _start(self) -> None:
-        """Start children where no signal comes between a start and its note; wait for them, and for moto, where one may."""
+        """Start children where no signal comes between a start and its note.
+
+        Wait for them, and for moto, where one may.
+        """
         keep = self._stack_of
         self.scratch = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="clayline-")))
         container = keep.enter_context(ModelServer(self._model, scratch=self.scratch, log=self._logs / "endpoint.log"))
@@ -154,7 +171,10 @@ class Session:
         self.s3.upload_file(str(self._model.path / MANIFEST_FILE), bucket, key)
 
     def _watch_events(self) -> None:
-        """Listen to Clayline's events as a user's own consumer would: a rule and a queue that are not part of the stack."""
+        """Listen to Clayline's events as a user's own consumer would.
+
+        A rule and a queue that are not part of the stack.
+        """
         self._watch = self.sqs.create_queue(QueueName="clayline-local-watch")["QueueUrl"]
         attributes = self.sqs.get_queue_attributes(QueueUrl=self._watch, AttributeNames=["QueueArn"])["Attributes"]
         self.events.put_rule(Name="clayline-local-watch", EventPattern=json.dumps({"source": ["clayline"]}))
@@ -201,7 +221,10 @@ class Session:
         return named
 
     def wait(self, uri: str, *, progress: Callable[[Progress], None] = lambda _: None) -> dict[str, Any]:
-        """Wait for the event about the scene that landed at ``uri``; gives its detail. Raises LocalCloudError if nothing moves any more."""
+        """Wait for the event about the scene that landed at ``uri``; gives its detail.
+
+        Raises LocalCloudError if nothing moves any more.
+        """
         last, moved = None, time.monotonic()
         while True:
             check()
@@ -229,7 +252,10 @@ class Session:
                 raise LocalCloudError(msg)
 
     def _end_of(self, uri: str) -> dict[str, Any] | None:
-        """Give the next event's detail that answers the landing at ``uri``; those about others are kept for who waits for them."""
+        """Give the next event's detail that answers the landing at ``uri``.
+
+        Those about others are kept for who waits for them.
+        """
         dropped = self._dropped.get(uri)
         called = {uri, dropped.uri} if dropped else {uri}
         if not any(answers(detail, called) for detail in self._ended):
@@ -266,7 +292,10 @@ class Session:
         }
 
     def _progress(self, uri: str) -> Progress:
-        """Count the batches of the run that the landing at ``uri`` started: of that scene, and not finished before it landed."""
+        """Count the batches of the run that the landing at ``uri`` started.
+
+        Of that scene, and not finished before it landed.
+        """
         dropped = self._dropped.get(uri)
         rows = [
             row
@@ -290,7 +319,10 @@ class Session:
         return found
 
     def output_key(self, uri: str) -> str | None:
-        """Give the key in the embeddings bucket of an output that people call so; None if it is none of this session's."""
+        """Give the key in the embeddings bucket of an output that people call so.
+
+        None if it is none of this session's.
+        """
         bucket = f"s3://{self.embeddings_bucket}/"
         if uri.startswith(bucket):
             return uri.removeprefix(bucket)
@@ -298,7 +330,10 @@ class Session:
         return unquote(uri.removeprefix(named)) if named != bucket and uri.startswith(named) else None
 
     def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
-        """Download a scene's outputs, under the names they have in the bucket; gives them by kind. Raises LocalCloudError."""
+        """Download a scene's outputs, under the names they have in the bucket; gives them by kind.
+
+        Raises LocalCloudError.
+        """
         return Kept(out).fetch(self, detail)
 
 

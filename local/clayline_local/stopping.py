@@ -1,7 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP as one exception that is raised where work can be left, and never where something is begun or ended.
+"""SIGINT, SIGTERM and SIGHUP as one exception that is raised where work can be left, and never where something is begun
+or ended.
 
-Outside ``stoppable`` a signal is only noted: children, temporary folders and whatever else must be put away are made and put away there.
-The next ``stoppable`` then raises it. Further signals change nothing: the end is under way, and it is short.
+Outside ``stoppable`` a signal is only noted: children, temporary folders and whatever else must be put away are made
+and put away there. The next ``stoppable`` then raises it. Further signals change nothing: the end is under way, and it
+is short.
 """
 
 import signal
@@ -41,7 +43,10 @@ _STATE: Final = _State()
 
 @contextmanager
 def catching() -> Iterator[None]:
-    """Handle the signals, from the main thread, until the context is left. One that was ignored, as by nohup, stays ignored."""
+    """Handle the signals, from the main thread, until the context is left.
+
+    One that was ignored, as by nohup, stays ignored.
+    """
     before = {number: found for number in SIGNALS if (found := signal.getsignal(number)) is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, _note)
@@ -62,7 +67,10 @@ def ignore() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let a signal raise Stopped in here, and one that came before, at once. Nothing changes where nobody is ``catching``."""
+    """Let a signal raise Stopped in here, and one that came before, at once.
+
+    Nothing changes where nobody is ``catching``.
+    """
     check()
     before, _STATE.armed = _STATE.armed, _STATE.caught
     try:

@@ -1,4 +1,7 @@
-"""template.yaml as CloudFormation would see it: expanded by AWS's own SAM translator, parameters applied, every intrinsic resolved."""
+"""template.yaml as CloudFormation would see it.
+
+Expanded by AWS's own SAM translator, parameters applied, every intrinsic resolved.
+"""
 
 import copy
 import logging
@@ -103,8 +106,9 @@ def expand(
 ) -> Stack:
     """Expand ``path`` for ``parameters``, offline.
 
-    ``sqs_endpoint`` is what queue URLs begin with, such as ``http://127.0.0.1:5000``. Give the path of `.aws-sam/build/template.yaml` to
-    get what was built. Raises LocalCloudError for parameters or intrinsics that do not hold.
+    ``sqs_endpoint`` is what queue URLs begin with, such as ``http://127.0.0.1:5000``. Give the path of
+    `.aws-sam/build/template.yaml` to get what was built. Raises LocalCloudError for parameters or intrinsics that do
+    not hold.
     """
     logging.getLogger("samtranslator").setLevel(
         logging.ERROR
@@ -140,7 +144,8 @@ def expand(
         attributes = find(name).attributes
         if attribute not in attributes:
             raise LocalCloudError(
-                f"the local cloud knows no attribute {attribute} of {name}; it knows {', '.join(sorted(attributes)) or 'none'}"
+                f"the local cloud knows no attribute {attribute} of {name}; it knows"
+                f" {', '.join(sorted(attributes)) or 'none'}"
             )
         return attributes[attribute]
 
@@ -177,7 +182,10 @@ def expand(
 
 
 def _translate(raw: Mapping[str, Any], values: Mapping[str, stack_parameters.Value], region: str) -> dict[str, Any]:
-    """Let the SAM translator expand. It wants code on S3; the key given to it here is the folder, which comes back in Code and Content."""
+    """Let the SAM translator expand.
+
+    It wants code on S3; the key given to it here is the folder, which comes back in Code and Content.
+    """
     template = copy.deepcopy(dict(raw))
     for body in template["Resources"].values():
         if name := _CODE.get(body["Type"]):

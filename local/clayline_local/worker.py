@@ -1,7 +1,10 @@
-"""One function's worker: polls the queue that template.yaml maps to the function, and calls its handler as Lambda would.
+"""One function's worker.
 
-Started by ``start_worker``, as ``python -m clayline_local.worker --spec FILE`` with the function's own environment. SIGTERM ends it after
-the messages in hand. Its limits: one call at a time whatever MaximumConcurrency says, and a timeout is told to the handler, not enforced.
+Polls the queue that template.yaml maps to the function, and calls its handler as Lambda would.
+
+Started by ``start_worker``, as ``python -m clayline_local.worker --spec FILE`` with the function's own environment.
+SIGTERM ends it after the messages in hand. Its limits: one call at a time whatever MaximumConcurrency says, and a
+timeout is told to the handler, not enforced.
 """
 
 import argparse
@@ -38,7 +41,10 @@ LOG: Final = logging.getLogger("clayline_local.worker")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:
-    """When a message comes again, in seconds; None leaves it to the queue's visibility timeout, six times the function's."""
+    """When a message comes again, in seconds.
+
+    None leaves it to the queue's visibility timeout, six times the function's.
+    """
 
     failed: int | None = None
     """After the function failed on it."""
@@ -68,8 +74,9 @@ def start_worker(
 ) -> subprocess.Popen[bytes]:
     """Start a worker process for ``spec``. End it with ``children.end_process``.
 
-    ``environment`` says where AWS is (``MotoServer.environment()`` and the endpoint's); the specification goes through a file in
-    ``spec_folder``. ``log`` takes its standard output and error. Raises LocalCloudError if the function has no queue or its mapping is off.
+    ``environment`` says where AWS is (``MotoServer.environment()`` and the endpoint's); the specification goes through
+    a file in ``spec_folder``. ``log`` takes its standard output and error. Raises LocalCloudError if the function has
+    no queue or its mapping is off.
     """
     if spec.source is None or not spec.source.enabled:
         raise LocalCloudError(
@@ -86,7 +93,10 @@ def start_worker(
 
 
 def load_handler(spec: FunctionSpec) -> Handler:
-    """Import ``module.function`` from the function's folder, before anything else of that name. Raises LocalCloudError if it is absent."""
+    """Import ``module.function`` from the function's folder, before anything else of that name.
+
+    Raises LocalCloudError if it is absent.
+    """
     sys.path[:0] = [str(folder) for folder in spec.search_path if str(folder) not in sys.path[: len(spec.search_path)]]
     module, _, name = spec.handler.rpartition(".")
     if not (spec.code / f"{module}.py").is_file():
@@ -110,7 +120,10 @@ class Worker:
         self._url: str = sqs.get_queue_url(QueueName=spec.source.arn.rsplit(":", 1)[1])["QueueUrl"]
 
     def poll_once(self, *, wait_seconds: int = WAIT_SECONDS) -> int:
-        """Receive at most a batch, call the handler, delete what it did not fail on; give the number of messages received."""
+        """Receive at most a batch, call the handler, delete what it did not fail on.
+
+        Give the number of messages received.
+        """
         options: dict[str, Any] = {} if self._retry.killed is None else {"VisibilityTimeout": self._retry.killed}
         messages: Sequence[Mapping[str, Any]] = self._sqs.receive_message(
             QueueUrl=self._url,
@@ -127,7 +140,10 @@ class Worker:
         return len(messages)
 
     def _failures(self, messages: Sequence[Mapping[str, Any]]) -> set[str]:
-        """Call the handler; give the ids that it failed on: all if it raised, or if its answer names a message that it was not given."""
+        """Call the handler; give the ids that it failed on.
+
+        All if it raised, or if its answer names a message that it was not given.
+        """
         known = {message["MessageId"] for message in messages}
         arn, region = self._source.arn, self._spec.region
         event = {"Records": [sqs_record(_stamped(message), arn, region) for message in messages]}

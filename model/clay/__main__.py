@@ -110,7 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         "--name", help="of the folder, before precision and version (default: clay, clay-SIZE, untrained-SIZE)"
     )
     one.add_argument("--version", default="1.5")
-    probe = "GeoTIFF of real pixels, bands in an entry's order, to measure fp16 or int8 on; repeatable: each goes to the first it fits"
+    probe = (
+        "GeoTIFF of real pixels, bands in an entry's order, to measure fp16 or int8 on; repeatable: each goes to the"
+        " first it fits"
+    )
     one.add_argument("--probe", type=Path, action="append", default=[], help=probe)
     one.add_argument("--out", type=Path, required=True, help="where the folder is written")
     another = commands.add_parser("add", help="another sensor, bands or chip size for a folder that is there; no torch")

@@ -37,7 +37,9 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runner:
-    """Runs entries of a folder on the CPU, fed by name as model/README.md says, by ONNX Runtime and nothing of the server's."""
+    """Runs entries of a folder on the CPU, fed by name as model/README.md says, by ONNX Runtime and nothing of the
+    server's.
+    """
 
     paths: tuple[Path, ...]
     """Where the files are; the first that has one counts."""
@@ -97,7 +99,10 @@ class Runner:
 
 
 def difference(ours: Answer, wide: Answer) -> dict[str, float | int]:
-    """Compare with the float32 graphs' answer, for the report: numbers of four digits, so that noise changes no report."""
+    """Compare with the float32 graphs' answer, for the report.
+
+    Numbers of four digits, so that noise changes no report.
+    """
     lengths = np.linalg.norm(ours.embeddings, axis=1) * np.linalg.norm(wide.embeddings, axis=1)
     cosines = np.einsum("nd,nd->n", ours.embeddings, wide.embeddings) / lengths
     found: dict[str, float | int] = {

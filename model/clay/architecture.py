@@ -1,4 +1,6 @@
-"""The four sizes of Clay v1.5, and the name and shape of every tensor that each one needs (claymodel 1.5.0, model.py and factory.py)."""
+"""The four sizes of Clay v1.5, and the name and shape of every tensor that each one needs (claymodel 1.5.0, model.py
+and factory.py).
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Architecture:
         return f"clay-v1.5-{self.size}"
 
     def tensors(self, *, decoder: bool) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what a graph needs, without the ``model.`` that a Lightning checkpoint puts before them."""
+        """Names and shapes of what a graph needs, without the ``model.`` that a Lightning checkpoint puts before
+        them.
+        """
         dim = self.encoder.dim
         shapes: dict[str, tuple[int, ...]] = {"encoder.cls_token": (1, 1, dim)}
         shapes |= _hyper_network("encoder.patch_embedding", dim)
@@ -120,4 +124,5 @@ ARCHITECTURES: Final = {
         _size("large", (1024, 24, 16, 64, 4), (512, 4, 4, 64, 4)),
     )
 }
-"""By size; columns: dim, depth, heads, dim of a head, feed-forward width over dim; of the encoder, then of the decoder."""
+"""By size; columns: dim, depth, heads, dim of a head, feed-forward width over dim; of the encoder, then of the
+decoder."""

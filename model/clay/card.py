@@ -10,28 +10,37 @@ if TYPE_CHECKING:
     from clayline.model.manifest import Manifest, ModelEntry
 
 _WHAT = (
-    "Clay v1.5 (Clay-foundation/model) as ONNX, for Clayline: a chip of satellite pixels in, its class token out ({dimensions} numbers). "
-    "One trunk for all sensors, and for each entry a small graph from its digital numbers to the trunk."
+    "Clay v1.5 (Clay-foundation/model) as ONNX, for Clayline: a chip of satellite pixels in, its class token out"
+    " ({dimensions} numbers). One trunk for all sensors, and for each entry a small graph from its digital numbers to"
+    " the trunk."
 )
-_LIMITS = """* Embeddings of different tokens are not comparable: sensor, bands, chip size, precision and options are part of the model.
+_LIMITS = """* Embeddings of different tokens are not comparable: sensor, bands, chip size,
+  precision and options are part of the model.
 * A ground sampling distance other than the entry's shifts every position code; the pipeline refuses more than 10 %.
-* Sentinel-2 digital numbers are expected with the BOA offset applied; clouds, snow and nodata are embedded like anything else.
+* Sentinel-2 digital numbers are expected with the BOA offset applied; clouds,
+  snow and nodata are embedded like anything else.
 * Made again on another machine, an entry's last bits may differ (another BLAS); the exporter then refuses its token.
 """
 _MEASURED = (
-    "Against the float32 graphs of the same weights, by ONNX Runtime on a CPU, one chip at a time (a GPU rounds fp16 otherwise). "
-    "`synthetic`: a chip as in training, nodata alone, the largest number alone, a checkerboard of the smallest and the largest (entries "
-    "after the first: that alone); `real`: a scene's pixels."
+    "Against the float32 graphs of the same weights, by ONNX Runtime on a CPU, one chip at a time (a GPU rounds fp16"
+    " otherwise). `synthetic`: a chip as in training, nodata alone, the largest number alone, a checkerboard of the"
+    " smallest and the largest (entries after the first: that alone); `real`: a scene's pixels."
 )
 _RANGE = (
-    "On {chips} probe chips the largest number in the sum that runs from block to block was {largest_in_residual:g}, elsewhere in the "
-    "trunk {largest_elsewhere:g}; up to {safe:g} counts as safe for float16, whose own end is 65504. That sum is kept as {residual}."
+    "On {chips} probe chips the largest number in the sum that runs from block to block was {largest_in_residual:g},"
+    " elsewhere in the trunk {largest_elsewhere:g}; up to {safe:g} counts as safe for float16, whose own end is 65504."
+    " That sum is kept as {residual}."
 )
 UNMEASURED: Final = "not measured on real pixels: give --probe/PROBE=scene.tif, a GeoTIFF with its bands, to an export"
 """What is said of an fp16 or int8 entry whose accuracy on real pixels nobody knows."""
-_UNTRAINED = "**RANDOM WEIGHTS: this model has learnt nothing, and its embeddings mean nothing.** It is for trying the machinery.\n"
+_UNTRAINED = (
+    "**RANDOM WEIGHTS: this model has learnt nothing, and its embeddings mean nothing.** It is for trying the"
+    " machinery.\n"
+)
 _ORDERS = {
-    "lonlat": "[sin lon, cos lon, sin lat, cos lat], the order that Clay was trained on (the input's name says otherwise)",
+    "lonlat": (
+        "[sin lon, cos lon, sin lat, cos lat], the order that Clay was trained on (the input's name says otherwise)"
+    ),
     "latlon": "[sin lat, cos lat, sin lon, cos lon], which is not the order that Clay was trained on",
     "all-zero": "zeros",
 }
@@ -44,8 +53,8 @@ _PRECISIONS = {
     "fp32": "float32 throughout.",
     "fp16": "float16 in the trunk; the patch embedding and everything that meets raw digital numbers is float32.",
     "int8": (
-        "matrices are int8 (seven bits used) with a scale a column; what they multiply is quantised with one scale a run, so chips run "
-        "one at a time, or a chip's vector would depend on its neighbours in the batch."
+        "matrices are int8 (seven bits used) with a scale a column; what they multiply is quantised with one scale a"
+        " run, so chips run one at a time, or a chip's vector would depend on its neighbours in the batch."
     ),
 }
 
@@ -103,11 +112,17 @@ def _weights(manifest: Manifest) -> str:
 
 def _row(entry: ModelEntry) -> str:
     pixels = f"{entry.dtype}, linear power" if entry.decibel else entry.dtype
-    return f"| `{entry.token}` | {entry.sensor} | {' '.join(entry.bands)} | {pixels} | {entry.chip_size} px | {entry.gsd:g} m |"
+    return (
+        f"| `{entry.token}` | {entry.sensor} | {' '.join(entry.bands)} | {pixels} | {entry.chip_size} px |"
+        f" {entry.gsd:g} m |"
+    )
 
 
 def _inputs(manifest: Manifest) -> Iterator[str]:
-    yield "* `pixels` [N, bands, chip, chip]: raw digital numbers, bands as above; the graph normalises them (manifest: `normalisation`)."
+    yield (
+        "* `pixels` [N, bands, chip, chip]: raw digital numbers, bands as above; the graph normalises them (manifest:"
+        " `normalisation`)."
+    )
     yield from dict.fromkeys(
         f"* `latlon` [N, 4]: {_ORDERS[order]}."
         for entry in manifest.entries
@@ -128,9 +143,10 @@ def _outputs(manifest: Manifest) -> str:
     if not metrics:
         return f"{said} No loss."
     return (
-        f"{said} Loss [N] (`{'`, `'.join(metrics)}`): mean absolute difference between the normalised chip and the decoder's guess, over "
-        "the hidden patches only, under one fixed mask (m: its ratio, s: its seed); a tenth of that for MODIS, as in Clay. Smooth cloud, "
-        "water and nodata score low: it replaces no cloud or nodata fraction."
+        f"{said} Loss [N] (`{'`, `'.join(metrics)}`): mean absolute difference between the normalised chip and the"
+        " decoder's guess, over the hidden patches only, under one fixed mask (m: its ratio, s: its seed); a tenth of"
+        " that for MODIS, as in Clay. Smooth cloud, water and nodata score low: it replaces no cloud or nodata"
+        " fraction."
     )
 
 
@@ -140,7 +156,8 @@ def _measured(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     rows = [
-        f"| `{token}` | {kind} | {found['chips']} | {found['cosine_min']:.8f} | {found['cosine_mean']:.8f} | {found['max_abs']:.2g} |"
+        f"| `{token}` | {kind} | {found['chips']} | {found['cosine_min']:.8f} | {found['cosine_mean']:.8f} |"
+        f" {found['max_abs']:.2g} |"
         for token, kinds in sorted(metrics.get("accuracy", {}).items())
         for kind, found in sorted(kinds.items())
     ]
@@ -157,6 +174,7 @@ def _licence(manifest: Manifest) -> str:
     if manifest.untrained:
         return f"{code} Random numbers have no licence."
     return (
-        f"{code} The weights stay under their publisher's licence, which comes with the checkpoint. The page of Clay's own on its model "
-        "hub (made-with-clay/Clay) said OpenRAIL when v1.5 came out and Apache-2.0 later; for a fine-tuned one ask whoever made it."
+        f"{code} The weights stay under their publisher's licence, which comes with the checkpoint. The page of Clay's"
+        " own on its model hub (made-with-clay/Clay) said OpenRAIL when v1.5 came out and Apache-2.0 later; for a"
+        " fine-tuned one ask whoever made it."
     )

@@ -1,4 +1,7 @@
-"""A checkpoint file's tensors, read without running anything that the file says. The only module of the exporter that needs torch."""
+"""A checkpoint file's tensors, read without running anything that the file says.
+
+The only module of the exporter that needs torch.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +53,8 @@ class Found:
 def read_checkpoint(file: Path, *, decoder: bool) -> Found:
     """Read a Lightning checkpoint or a bare state dict.
 
-    Raises ModelError, naming what is wrong: a file that is none, or needs more than tensors and plain containers to be read; a tensor that
-    is missing, of another shape, no floating-point numbers, or not finite.
+    Raises ModelError, naming what is wrong: a file that is none, or needs more than tensors and plain containers to be
+    read; a tensor that is missing, of another shape, no floating-point numbers, or not finite.
     """
     tensors = _tensors(file)
     architecture = _architecture(file, tensors)

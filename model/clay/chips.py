@@ -1,4 +1,7 @@
-"""Chips that are made up, over all that a sensor's numbers can be: drawn afresh, or the same each time and the harshest there are."""
+"""Chips that are made up, over all that a sensor's numbers can be.
+
+Drawn afresh, or the same each time and the harshest there are.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ class Chips:
 
 
 def random_chips(bands: BandSet, *, chip_size: int, count: int, generator: np.random.Generator) -> Chips:
-    """Draw chips that are, in turn, plausible (the training statistics, structured) and extreme (the whole range, flat parts)."""
+    """Draw chips that are, in turn, plausible (the training statistics, structured) and extreme (the whole range, flat
+    parts).
+    """
     shape = (len(bands.bands), chip_size, chip_size)
     pixels = np.stack([(_extreme if chip % 2 else _plausible)(bands, shape, generator) for chip in range(count)])
     moments = [

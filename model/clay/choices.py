@@ -60,10 +60,12 @@ class Choices:
         )
 
     def addition(self, sensor: BandSet, manifest: Manifest) -> tuple[Request, str]:
-        """Ask for an entry beside a folder's others, with what those have where nothing was said; give also the flags that would say it.
+        """Ask for an entry beside a folder's others, with what those have where nothing was said.
 
-        Chip size and GSD are those of the sensor's own entries; where it has none, the chip size is that of all, the GSD the sensor's.
-        Raises ModelError where entries differ in what was not said.
+        Give also the flags that would say it.
+
+        Chip size and GSD are those of the sensor's own entries; where it has none, the chip size is that of all, the
+        GSD the sensor's. Raises ModelError where entries differ in what was not said.
         """
         entries = manifest.entries
         own = [entry for entry in entries if entry.sensor == sensor.name]

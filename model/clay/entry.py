@@ -1,4 +1,7 @@
-"""One entry of a model folder: what was asked for, the token that says so, the graphs of its sensor, its lines in the manifest."""
+"""One entry of a model folder.
+
+What was asked for, the token that says so, the graphs of its sensor, its lines in the manifest.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,8 @@ class Request:
         for known in known_sensors().values():
             if known.slug == self.sensor.slug and known != self.sensor:
                 raise ModelError(
-                    f"the slug {known.slug} in tokens means {known.name} as Clay knows it: give your sensor another slug"
+                    f"the slug {known.slug} in tokens means {known.name} as Clay knows it: give your sensor another"
+                    " slug"
                 )
 
     @property
@@ -75,10 +79,11 @@ class Request:
         return chosen if self.gsd is None else chosen.model_copy(update={"gsd": self.gsd})
 
     def token(self, folder: str) -> str:
-        """Give the token: the folder's name (which tells weights, precision and loss), the sensor, and every choice but the usual one.
+        """Give the token: the folder's name (which tells weights, precision and loss), the sensor, and every choice but
+        the usual one.
 
-        Where it would be longer than an identifier allows, six digits of a hash stand for the choices. Raises ModelError where that is
-        too long as well.
+        Where it would be longer than an identifier allows, six digits of a hash stand for the choices. Raises
+        ModelError where that is too long as well.
         """
         parts: list[str] = []
         if self.chip_size != CHIP_SIZE:
@@ -96,7 +101,8 @@ class Request:
             token = f"{folder}-{self.sensor.slug}-{hashlib.sha256(choices.encode()).hexdigest()[:6]}"
         if len(token) > TOKEN_LIMIT:
             raise ModelError(
-                f"the token {token} has {len(token)} characters, {TOKEN_LIMIT} are allowed: export with a shorter --name"
+                f"the token {token} has {len(token)} characters, {TOKEN_LIMIT} are allowed: export with a shorter"
+                " --name"
             )
         return token
 
@@ -118,7 +124,9 @@ class Base:
 
 
 def write_entry(path: Path, hyper: Path, base: Base, request: Request) -> dict[str, Any]:
-    """Write the request's graphs to ``path`` from the hyper-network in the file ``hyper``; give its manifest entry but for the digest.
+    """Write the request's graphs to ``path`` from the hyper-network in the file ``hyper``.
+
+    Give its manifest entry but for the digest.
 
     Raises ModelError where one has a loss and the other has none.
     """
@@ -166,7 +174,10 @@ def write_entry(path: Path, hyper: Path, base: Base, request: Request) -> dict[s
 
 
 def _initials(names: tuple[str, ...], of_sensor: tuple[str, ...]) -> str:
-    """Spell a choice of bands: ``rgbn``, ``rgbs16s22``; where that could be read as another choice, or is long, with a hash."""
+    """Spell a choice of bands: ``rgbn``, ``rgbs16s22``.
+
+    Where that could be read as another choice, or is long, with a hash.
+    """
     codes = [_code(name) for name in of_sensor]
     text = "".join(map(_code, names))
     digest = hashlib.sha256(",".join(names).encode()).hexdigest()

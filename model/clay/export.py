@@ -38,7 +38,8 @@ PRECISIONS: Final = {
     "int8": Precision(matrices="float32", residual="float32", quantised=True),
 }
 MICRO_BATCH: Final = {"fp32": {"cpu": 1, "cuda": 32}, "fp16": {"cpu": 1, "cuda": 32}, "int8": {"cpu": 1, "cuda": 1}}
-"""On the CPU one chip a run was measured best (docs/benchmarks.md); 32 on CUDA is a guess. int8 runs chip by chip: a scale is a run's."""
+"""On the CPU one chip a run was measured best (docs/benchmarks.md); 32 on CUDA is a guess. int8 runs chip by chip: a
+scale is a run's."""
 NAME_LIMIT: Final = 32
 PACKAGES: Final = ("numpy", "onnx")
 
@@ -57,7 +58,10 @@ class Outcome:
 
 
 def base_name(source: Source, name: str | None) -> str:
-    """Give the folder's name before precision, loss and version: the user's if there is one, with ``untrained`` for random weights."""
+    """Give the folder's name before precision, loss and version.
+
+    The user's if there is one, with ``untrained`` for random weights.
+    """
     if name is None:
         return source.name
     seeded = source.checkpoint.seed is not None
@@ -65,12 +69,16 @@ def base_name(source: Source, name: str | None) -> str:
 
 
 def folder_name(source: Source, *, precision: str, loss: bool, name: str | None, version: str) -> str:
-    """Name the folder so that another precision, or a loss, which change the trunk, are another folder. Raises ModelError."""
+    """Name the folder so that another precision, or a loss, which change the trunk, are another folder.
+
+    Raises ModelError.
+    """
     parts = [base_name(source, name), "" if precision == "fp32" else precision, "loss" if loss else ""]
     full = "-".join(part for part in parts if part)
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", full) or len(full) > NAME_LIMIT:
         raise ModelError(
-            f"the name {full} must be lower-case letters, digits, single hyphens, at most {NAME_LIMIT}: give another --name"
+            f"the name {full} must be lower-case letters, digits, single hyphens, at most {NAME_LIMIT}: give another"
+            " --name"
         )
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", version):
         raise ModelError(f"the version {version} must be numbers with dots between them")
@@ -87,11 +95,12 @@ def export(
     version: str = "1.5",
     trial: Trial | None = None,
 ) -> Outcome:
-    """Write ``out/{name}-v{version}`` with an entry for each request, or add them to the folder of the same weights that is there.
+    """Write ``out/{name}-v{version}`` with an entry for each request, or add them to the folder of the same weights
+    that is there.
 
-    All requests have a loss or none has. The same arguments give the same bytes. Without a ``trial`` nothing is run, and an fp16 residual
-    is taken for safe. Raises ModelError, with nothing written, for a token that is too long, is asked for twice, or names another digest in
-    the folder that is there, and for what the trial finds.
+    All requests have a loss or none has. The same arguments give the same bytes. Without a ``trial`` nothing is run,
+    and an fp16 residual is taken for safe. Raises ModelError, with nothing written, for a token that is too long, is
+    asked for twice, or names another digest in the folder that is there, and for what the trial finds.
     """
     loss = any(request.mask is not None for request in requests)
     folder = out / folder_name(source, precision=precision, loss=loss, name=name, version=version)
@@ -124,9 +133,9 @@ def export(
 def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], None] | None = None) -> Outcome:
     """Add entries to a folder, from its own hyper-network: no checkpoint, no torch. What is there keeps its digests.
 
-    A mask counts only in a folder with a loss. With ``progress`` each new entry runs one harsh chip. Raises ModelError, with nothing
-    changed, where the folder is none of this exporter's, a token there names another digest, that chip's numbers are not finite, or those
-    of a new entry could be too large for an fp16 trunk, which was tried with others.
+    A mask counts only in a folder with a loss. With ``progress`` each new entry runs one harsh chip. Raises ModelError,
+    with nothing changed, where the folder is none of this exporter's, a token there names another digest, that chip's
+    numbers are not finite, or those of a new entry could be too large for an fp16 trunk, which was tried with others.
     """
     folder = folder.resolve()
     if not folder.is_dir():
@@ -159,7 +168,10 @@ def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], 
 
 
 def _base(folder: Path, manifest: Manifest) -> Base:
-    """Give what a folder's entries share. Raises ModelError where this exporter did not make it, or its hyper-network is not as it was."""
+    """Give what a folder's entries share.
+
+    Raises ModelError where this exporter did not make it, or its hyper-network is not as it was.
+    """
     architectures = {each.name: each for each in ARCHITECTURES.values()}
     if (
         manifest.checkpoint is None
@@ -171,7 +183,8 @@ def _base(folder: Path, manifest: Manifest) -> Base:
         )
     if folders.digests(folder, [HYPER_FILE])[HYPER_FILE] != manifest.files[HYPER_FILE]:
         raise ModelError(
-            f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder again"
+            f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder"
+            " again"
         )
     precision = manifest.entries[0].options.precision
     return Base(

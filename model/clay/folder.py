@@ -1,4 +1,7 @@
-"""A model folder on disk: built beside its place and moved there whole, or, where it exists, added to with the manifest last."""
+"""A model folder on disk.
+
+Built beside its place and moved there whole, or, where it exists, added to with the manifest last.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ _UNSET: Final = "sha256:" + "0" * 64
 def workshop(folder: Path) -> Iterator[Path]:
     """Give an empty directory beside ``folder`` to build it in, which is gone afterwards unless it was moved.
 
-    What a killed export left there is removed first. Raises ModelError while another export builds the same folder, whose files stay.
+    What a killed export left there is removed first. Raises ModelError while another export builds the same folder,
+    whose files stay.
     """
     path = folder.with_name(f".{folder.name}.partial")
     path.mkdir(parents=True, exist_ok=True)
@@ -74,7 +78,10 @@ def digests(path: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def manifest_of(header: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], files: Mapping[str, str]) -> Manifest:
-    """Give a manifest of ``entries``, whose digests are computed here. Raises ModelError for content that no manifest can hold."""
+    """Give a manifest of ``entries``, whose digests are computed here.
+
+    Raises ModelError for content that no manifest can hold.
+    """
     try:
         signed = [_signed(entry, files) for entry in entries]
         return Manifest.model_validate({**header, "entries": signed, "files": dict(sorted(files.items()))})
@@ -83,7 +90,10 @@ def manifest_of(header: Mapping[str, Any], entries: Iterable[Mapping[str, Any]],
 
 
 def _signed(fields: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    """Give an entry with its digest; spelt by the manifest's reader, to which 0 and 0.0 are one number, though not one digest."""
+    """Give an entry with its digest.
+
+    Spelt by the manifest's reader, to which 0 and 0.0 are one number, though not one digest.
+    """
     entry = ModelEntry.model_validate({**fields, "digest": _UNSET})
     return entry.model_copy(update={"digest": entry_digest(entry, dict(files))}).model_dump(
         mode="json", exclude_unset=True
@@ -91,7 +101,10 @@ def _signed(fields: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, An
 
 
 def existing_manifest(folder: Path) -> Manifest | None:
-    """Give the manifest of a folder that is there already; None if there is none. Raises ModelError where the place is taken otherwise."""
+    """Give the manifest of a folder that is there already; None if there is none.
+
+    Raises ModelError where the place is taken otherwise.
+    """
     if not folder.exists():
         return None
     try:
@@ -103,20 +116,27 @@ def existing_manifest(folder: Path) -> Manifest | None:
 
 
 def merged(old: Manifest, new: Manifest) -> Manifest:
-    """Give the old manifest with the new entries after its own. An entry that the old one has, digest and all, stays as it is.
+    """Give the old manifest with the new entries after its own.
 
-    Raises ModelError where the two differ in weights or graphs that all entries share, or a token would get another digest.
+    An entry that the old one has, digest and all, stays as it is.
+
+    Raises ModelError where the two differ in weights or graphs that all entries share, or a token would get another
+    digest.
     """
     refuse_other_weights(old, new.checkpoint)
     where = f"{old.folder} is there already"
     shared = {name for name in new.files if not any(name in {entry.graph, entry.tail} for entry in new.entries)}
     if changed := sorted(name for name in shared if old.files.get(name) != new.files[name]):
-        said = f"with another {', '.join(changed)}: another exporter made it, or another machine, or fp16 was safe for other parts then"
+        said = (
+            f"with another {', '.join(changed)}: another exporter made it, or another machine, or fp16 was safe for"
+            " other parts then"
+        )
         raise ModelError(f"{where}, {said}. Use `add`, give another --name or --version, or remove the folder")
     before = {entry.token: entry.digest for entry in old.entries}
     if changed := [entry.token for entry in new.entries if before.get(entry.token, entry.digest) != entry.digest]:
         raise ModelError(
-            f"{where}, and there {', '.join(changed)} has another digest, which no token may: give another --name or --version"
+            f"{where}, and there {', '.join(changed)} has another digest, which no token may: give another --name or"
+            " --version"
         )
     entries = [*old.entries, *(entry for entry in new.entries if entry.token not in before)]
     return old.model_copy(update={"entries": tuple(entries), "files": dict(sorted({**new.files, **old.files}.items()))})
@@ -168,7 +188,10 @@ def metrics_bytes(metrics: Mapping[str, Any]) -> bytes:
 def put(
     path: Path, folder: Path, manifest: Manifest, old: Manifest | None, *, card: str, metrics: Mapping[str, Any]
 ) -> None:
-    """Move what was built at ``path`` to ``folder``: all at once, or into the folder of the manifest ``old``, the new manifest last."""
+    """Move what was built at ``path`` to ``folder``.
+
+    All at once, or into the folder of the manifest ``old``, the new manifest last.
+    """
     (path / CARD).write_text(card, "utf-8")
     (path / METRICS).write_bytes(metrics_bytes(metrics))
     (path / MANIFEST_FILE).write_bytes(manifest_bytes(manifest))

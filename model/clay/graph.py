@@ -66,8 +66,12 @@ class Graph:
         return self.nodes_of(operator, inputs, [output], **attributes)[0]
 
     def nodes_of(
-        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
-    ) -> Sequence[str]:  # noqa: ANN401
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        **attributes: Any,  # noqa: ANN401 - whatever the operator takes
+    ) -> Sequence[str]:
         """Add a node with several outputs, of which an empty name is one that nobody wants."""
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
         return outputs
@@ -90,7 +94,9 @@ class Graph:
 
 
 def _write_weights(path: Path, tensors: Iterable[tuple[str, npt.NDArray[Any]]]) -> list[TensorProto]:
-    """Lay the tensors out one after the other, each at a multiple of 64 bytes, and give the initialisers that point there."""
+    """Lay the tensors out one after the other, each at a multiple of 64 bytes, and give the initialisers that point
+    there.
+    """
     pointers = []
     with path.open("wb") as file:
         for name, value in tensors:

@@ -1,9 +1,11 @@
-"""From wavelengths to a patch embedding: Clay's hyper-network (DOFA) as a graph of its own, so that a new sensor needs no torch.
+"""From wavelengths to a patch embedding.
 
-Inputs ``wavelengths`` [C] float32 in micrometres. Outputs ``kernel`` [dim, C, 8, 8] and ``bias`` [dim] of the encoder's patch convolution
-and, where the folder has a loss, ``pixels_out`` [C * 64, decoder dim], which turns the decoder's tokens into pixels (claymodel 1.5.0,
-factory.py). Beside them, because a stem needs these too and nothing else, ``cls_token`` [1, 1, dim] and, with a loss, ``mask_patch``
-[decoder dim], which no wavelength changes.
+Clay's hyper-network (DOFA) as a graph of its own, so that a new sensor needs no torch.
+
+Inputs ``wavelengths`` [C] float32 in micrometres. Outputs ``kernel`` [dim, C, 8, 8] and ``bias`` [dim] of the encoder's
+patch convolution and, where the folder has a loss, ``pixels_out`` [C * 64, decoder dim], which turns the decoder's
+tokens into pixels (claymodel 1.5.0, factory.py). Beside them, because a stem needs these too and nothing else,
+``cls_token`` [1, 1, dim] and, with a loss, ``mask_patch`` [decoder dim], which no wavelength changes.
 """
 
 from __future__ import annotations
@@ -96,7 +98,10 @@ def _output_of(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Generator:
-    """One ``DynamicEmbedding``: the waves as tokens among learnt ones, one post-norm transformer layer, a linear map to kernels."""
+    """One ``DynamicEmbedding``.
+
+    The waves as tokens among learnt ones, one post-norm transformer layer, a linear map to kernels.
+    """
 
     graph: Graph
     weights: Weights

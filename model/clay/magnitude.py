@@ -61,7 +61,10 @@ def check_weights(graph: Graph) -> None:
 
 
 def fp16_precision(found: Magnitudes) -> Precision:
-    """Choose what is float16: the matrices, and the residual where it stays small. Raises ModelError where the matrices overflow."""
+    """Choose what is float16: the matrices, and the residual where it stays small.
+
+    Raises ModelError where the matrices overflow.
+    """
     if not found.matrices <= SAFE:
         raise ModelError(
             f"inside the trunk numbers reach {found.matrices:.4g}, fp16 is safe up to {SAFE:.4g}: use --precision fp32"
@@ -82,10 +85,12 @@ def summary(found: Magnitudes, chosen: Precision, chips: int) -> dict[str, Any]:
 
 
 def check_tokens(token: str, largest: float, recorded: Mapping[str, Any]) -> None:
-    """Raise ModelError where what a new entry brings into an fp16 trunk is more than the folder's report leaves room for.
+    """Raise ModelError where what a new entry brings into an fp16 trunk is more than the folder's report leaves room
+    for.
 
-    ``largest``: magnitude of the entry's tokens. ``recorded``: the ``summary`` of the export, of whose float16 numbers the largest may
-    grow as much as the tokens do. A run on a CPU would not tell: there ONNX Runtime computes float16 in float32.
+    ``largest``: magnitude of the entry's tokens. ``recorded``: the ``summary`` of the export, of whose float16 numbers
+    the largest may grow as much as the tokens do. A run on a CPU would not tell: there ONNX Runtime computes float16 in
+    float32.
     """
     advice = "export the folder with this entry instead of adding it"
     if "largest_in_tokens" not in recorded:

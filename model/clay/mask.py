@@ -23,7 +23,8 @@ class Mask:
         """Refuse a ratio that its name would not tell from another. Raises ModelError."""
         if not 0 < self.ratio < 1 or round(self.ratio, 3) != self.ratio or self.seed < 0:
             raise ModelError(
-                f"mask ratio {self.ratio}, seed {self.seed}: the ratio is between 0 and 1, of 3 decimals at most, the seed >= 0"
+                f"mask ratio {self.ratio}, seed {self.seed}: the ratio is between 0 and 1, of 3 decimals at most, the"
+                " seed >= 0"
             )
 
     @property
@@ -40,15 +41,21 @@ class Mask:
 
     @property
     def suffixes(self) -> list[str]:
-        """What a token adds for another mask than the usual one, e.g. ``m5``, ``s7``: the ratio's decimals, the seed."""
+        """What a token adds for another mask than the usual one, e.g. ``m5``, ``s7``.
+
+        The ratio's decimals, the seed.
+        """
         usual = Mask()
         parts = [f"m{f'{self.ratio:g}'.partition('.')[2]}"] if self.ratio != usual.ratio else []
         return parts + ([f"s{self.seed}"] if self.seed != usual.seed else [])
 
     def split(self, patches: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Patch numbers that are hidden, ``int(ratio * patches)`` of them as in claymodel, and those that stay; each ascending.
+        """Patch numbers that are hidden, ``int(ratio * patches)`` of them as in claymodel, and those that stay.
 
-        The draw orders patches by the SHA-256 of ``seed:patch``: a random generator's stream may change with its library.
+        Each ascending.
+
+        The draw orders patches by the SHA-256 of ``seed:patch``: a random generator's stream may change with its
+        library.
         """
         order = sorted(range(patches), key=lambda patch: hashlib.sha256(f"{self.seed}:{patch}".encode()).digest())
         hidden = int(self.ratio * patches)

@@ -1,4 +1,7 @@
-"""Where a patch lies, as sines and cosines: claymodel 1.5.0's formulas, odd as they are, because the weights know no other."""
+"""Where a patch lies, as sines and cosines.
+
+Claymodel 1.5.0's formulas, odd as they are, because the weights know no other.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ _TEMPERATURE = 10000.0
 def grid_positions(side: int, dim: int, *, gsd: float) -> npt.NDArray[np.float32]:
     """[side * side, dim] of a square grid of patches, row by row (``posemb_sincos_2d_with_gsd``); ``gsd`` in metres.
 
-    Upstream computes in float32 and so do we, step by step: at 500 m the angles reach 15,500, where one unit in the last place is a
-    thousandth. Powers and sines are rounded from float64, so that every machine gives the same bytes. Of the frequencies that the four
-    sizes use, two (one of 22, one of 126) then differ from torch's CPU build, by one unit in the last place.
+    Upstream computes in float32 and so do we, step by step: at 500 m the angles reach 15,500, where one unit in the
+    last place is a thousandth. Powers and sines are rounded from float64, so that every machine gives the same bytes.
+    Of the frequencies that the four sizes use, two (one of 22, one of 126) then differ from torch's CPU build, by one
+    unit in the last place.
     """
     frequencies = grid_frequencies(dim, gsd=gsd)
     rows, columns = (each.reshape(-1, 1).astype(np.float32) * frequencies for each in np.mgrid[0:side, 0:side])

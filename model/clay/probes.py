@@ -1,4 +1,7 @@
-"""Chips on which an export is tried before it is written: one like the training data, the ends of the numbers' range, and real pixels."""
+"""Chips on which an export is tried before it is written.
+
+One like the training data, the ends of the numbers' range, and real pixels.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
 def probe_chips(requests: Sequence[Request], probes: Sequence[Path] = ()) -> list[list[tuple[str, Chips]]]:
     """Give chips for each request, under ``synthetic`` and ``real``: few, since one of `large` takes seconds.
 
-    The first request gets four made-up chips, every other one alone, the harshest. Two real ones come from a probe, a GeoTIFF with the
-    request's bands in its order, each of which goes to the first request that it fits and that has none; else from the bundled scene,
-    where its sensor and bands fit. A request that none of them fits has no ``real``. Raises ModelError for a probe that fits none.
+    The first request gets four made-up chips, every other one alone, the harshest. Two real ones come from a probe, a
+    GeoTIFF with the request's bands in its order, each of which goes to the first request that it fits and that has
+    none; else from the bundled scene, where its sensor and bands fit. A request that none of them fits has no ``real``.
+    Raises ModelError for a probe that fits none.
     """
     found = [
         [("synthetic", checkerboard(request) if number else synthetic(request))]
@@ -45,14 +49,20 @@ def probe_chips(requests: Sequence[Request], probes: Sequence[Path] = ()) -> lis
 
 
 def _bundled(request: Request) -> list[tuple[Path, int]]:
-    """Give for each of the request's bands the bundled scene's file and the band's number in it; nothing where it does not fit."""
+    """Give for each of the request's bands the bundled scene's file and the band's number in it.
+
+    Nothing where it does not fit.
+    """
     if request.sensor.name != BUNDLED.sensor or not set(request.selected.names) <= set(BUNDLED.files):
         return []
     return [(BUNDLED.folder / file, band) for file, band in (BUNDLED.files[name] for name in request.selected.names)]
 
 
 def _fitting(requests: Mapping[int, Request], probe: Path) -> tuple[int, int]:
-    """Give the number of the first request that the probe fits, and how many bands that is. Raises ModelError where there is none."""
+    """Give the number of the first request that the probe fits, and how many bands that is.
+
+    Raises ModelError where there is none.
+    """
     try:
         with rasterio.open(probe, driver="GTiff") as source:
             count, kind = source.count, source.dtypes[0]

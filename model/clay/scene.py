@@ -25,7 +25,8 @@ class Scene:
     gsd: float
     """Metres."""
     files: dict[str, tuple[str, int]]
-    """By band: file and the band's number in it. The first file's pixels are the grid; another's may be twice as large."""
+    """By band: file and the band's number in it. The first file's pixels are the grid; another's may be twice as
+    large."""
     decibel: bool = False
     """Whether its numbers are decibels, though Clay's are made from linear power."""
 

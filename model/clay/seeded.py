@@ -18,8 +18,8 @@ def seeded_weights(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Draw each tensor by itself, from the seed and its name, so that one more tensor changes none of the others.
 
-    Matrices are uniform with a variance of 1 / (number of inputs), so that numbers stay of one magnitude through the depth;
-    normalisations are near 1 and 0 rather than there, so that a wrong one shows.
+    Matrices are uniform with a variance of 1 / (number of inputs), so that numbers stay of one magnitude through the
+    depth; normalisations are near 1 and 0 rather than there, so that a wrong one shows.
     """
     return {name: _draw(name, shape, seed) for name, shape in architecture.tensors(decoder=decoder).items()}
 

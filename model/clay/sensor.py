@@ -105,7 +105,8 @@ _TRAITS: dict[str, tuple[str, str, bool, float]] = {
     "modis": ("modis", "float32", False, 0.1),
     "satellogic-MSI-L1D": ("sg-l1d", "uint16", False, 1.0),
 }
-"""Slug, type of the digital numbers, decibels, factor of the loss. MODIS goes below zero (int16), which float32 holds exactly."""
+"""Slug, type of the digital numbers, decibels, factor of the loss. MODIS goes below zero (int16), which float32 holds
+exactly."""
 
 
 def known_sensors() -> dict[str, BandSet]:

@@ -65,7 +65,9 @@ class Stem:
         return graph
 
     def add_loss(self, graph: Graph, mask: Mask, pixels_out: npt.NDArray[np.float32]) -> None:
-        """Add what gives ``loss`` [N] from ``decoded`` and ``pixels``: ``ClayMAE.per_pixel_loss`` of each chip by itself.
+        """Add what gives ``loss`` [N] from ``decoded`` and ``pixels``.
+
+        ``ClayMAE.per_pixel_loss`` of each chip by itself.
 
         L1 between the normalised chip's patches and the decoder's, the mean over a patch, then over the hidden patches.
         """
@@ -97,7 +99,10 @@ class Stem:
         return graph
 
     def _add_rows(self, graph: Graph) -> None:
-        """Add ``rows`` [N, L, C * 64]: a patch a row, its numbers in the order band, row, column, in the pixels' own type."""
+        """Add ``rows`` [N, L, C * 64].
+
+        A patch a row, its numbers in the order band, row, column, in the pixels' own type.
+        """
         shape = graph.constant("rows.split", [0, len(self.bands.mean), self.side, PATCH, self.side, PATCH], np.int64)
         split = graph.node("Reshape", ["pixels", shape], "pixels.split")
         split = graph.node("Transpose", [split], "pixels.patches", perm=[0, 2, 4, 1, 3, 5])
@@ -105,7 +110,10 @@ class Stem:
         graph.node("Reshape", [split, shape], "rows")
 
     def _physical(self, graph: Graph, rows: str, prefix: str) -> str:
-        """Like ``rows``, float32: the digital numbers, or decibels of linear power (values <= 0 count as 1e-10, as in training)."""
+        """Like ``rows``, float32.
+
+        The digital numbers, or decibels of linear power (values <= 0 count as 1e-10, as in training).
+        """
         value = graph.node("Cast", [rows], f"{prefix}.float", to=ELEMENTS["float32"])
         if not self.bands.decibel:
             return value
@@ -119,11 +127,14 @@ class Stem:
         )
 
     def _patches(self, graph: Graph) -> str:
-        """[N, L, dim] with their positions. Unnormalised numbers will do: K' = K / std, b' = b - sum(K * mean / std), folded in float64.
+        """[N, L, dim] with their positions.
 
-        In float32 whatever the trunk's precision: digital numbers up to 65535 overflow float16, and so do sums over the folded kernel.
-        A product of rows is the convolution, since patches do not overlap: cuDNN would plan a Conv anew for every size of a batch, and
-        give its result the other way round. The bias goes with the positions, which are added anyhow.
+        Unnormalised numbers will do: K' = K / std, b' = b - sum(K * mean / std), folded in float64.
+
+        In float32 whatever the trunk's precision: digital numbers up to 65535 overflow float16, and so do sums over the
+        folded kernel. A product of rows is the convolution, since patches do not overlap: cuDNN would plan a Conv anew
+        for every size of a batch, and give its result the other way round. The bias goes with the positions, which are
+        added anyhow.
         """
         kernel = self.embedding.kernel.astype(np.float64) / np.array(self.bands.std).reshape(1, -1, 1, 1)
         bias = self.embedding.bias - np.einsum("dcij,c->d", kernel, np.array(self.bands.mean))
@@ -159,7 +170,9 @@ class Stem:
         return graph.node("Div", [centred, graph.constant("normal.std", std)], "normal")
 
     def _add_masked(self, graph: Graph, metadata: str, mask: Mask) -> None:
-        """Add the second pass's tokens: those that the encoder may see, and what the decoder adds to them and asks with.
+        """Add the second pass's tokens.
+
+        Those that the encoder may see, and what the decoder adds to them and asks with.
 
         The decoder mixes tokens without regard to their order, so the hidden ones simply follow the visible ones.
         """

@@ -1,4 +1,7 @@
-"""Clay's pre-norm blocks with the fused operators of ONNX Runtime: attention, residual with normalisation, bias with GELU."""
+"""Clay's pre-norm blocks with the fused operators of ONNX Runtime.
+
+Attention, residual with normalisation, bias with GELU.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,11 @@ class Precision:
     matrices: str
     """Of matrices and what is multiplied with them: float32 or float16."""
     residual: str
-    """Of the sum that runs from block to block and of its normalisation: float32, or float16 where that cannot overflow."""
+    """Of the sum that runs from block to block and of its normalisation: float32, or float16 where that cannot
+    overflow."""
     quantised: bool = False
-    """Matrices are int8 with a scale a column, what they are multiplied with uint8 with a scale a run: so one chip a run."""
+    """Matrices are int8 with a scale a column, what they are multiplied with uint8 with a scale a run: so one chip a
+    run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +52,12 @@ class Stack:
     precision: Precision
 
     def apply(self, tokens: str, prefix: str, *, only_first: bool) -> str:
-        """Add the blocks over ``tokens`` [N, S, dim] and the last normalisation; give the normalised tokens [N, S or 1, dim].
+        """Add the blocks over ``tokens`` [N, S, dim] and the last normalisation.
 
-        ``only_first``: nothing but the first token of the result is wanted, so the last block asks for that one alone. Exact, since no
-        later block mixes tokens. ``prefix`` tells apart the nodes of several applications.
+        Give the normalised tokens [N, S or 1, dim].
+
+        ``only_first``: nothing but the first token of the result is wanted, so the last block asks for that one alone.
+        Exact, since no later block mixes tokens. ``prefix`` tells apart the nodes of several applications.
         """
         residual = self._cast(tokens, self.precision.matrices, self.precision.residual, f"{prefix}.residual")
         first = self._norm_names(0)

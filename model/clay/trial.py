@@ -41,7 +41,9 @@ class Trial:
         return cls(requests=requests, progress=progress, chips=probe_chips(requests, probes or ()))
 
     def settle(self, source: Source, base: Base, path: Path, precision: Precision) -> Precision:
-        """Run the chips through float32 graphs, which come and go under ``path``; give the precision that is safe for them.
+        """Run the chips through float32 graphs, which come and go under ``path``.
+
+        Give the precision that is safe for them.
 
         Raises ModelError where no fp16 is.
         """

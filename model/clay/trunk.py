@@ -20,8 +20,8 @@ FILE = "trunk.onnx"
 def write_trunk(architecture: Architecture, weights: Weights, precision: Precision, *, loss: bool) -> Graph:
     """Build the graph: ``tokens`` [N, S, dim] to ``embeddings`` [N, dim] float32.
 
-    With a loss also ``visible`` [N, V, dim], ``visible_encoding`` [N, V, decoder dim] and ``masked_queries`` [N, M, decoder dim] to
-    ``decoded`` [N, V + M, decoder dim]. Any number of patches will do.
+    With a loss also ``visible`` [N, V, dim], ``visible_encoding`` [N, V, decoder dim] and ``masked_queries`` [N, M,
+    decoder dim] to ``decoded`` [N, V + M, decoder dim]. Any number of patches will do.
     """
     graph = Graph(name="trunk", weights_file=WEIGHTS_FILE)
     tokens, dims = precision.matrices, (architecture.encoder.dim, architecture.decoder.dim)
@@ -70,12 +70,14 @@ def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precis
 
 
 def _carried(graph: Graph, result: str, prefix: str) -> str:
-    """Make ``result`` [N, S, dim] NaN for chips with which not all that went into the application ``prefix`` of a stack was finite.
+    """Make ``result`` [N, S, dim] NaN for chips with which not all that went into the application ``prefix`` of a stack
+    was finite.
 
-    Only int8 needs it: quantising makes a number of a NaN. What the first normalisation gives is summed; that is finite where it is,
-    since it lies within sqrt(dim) times the normalisation's weight, plus its bias. To look there suffices. A row with a NaN or an
-    infinity comes out of it as NaN, and finite rows whose squares overflow as they do in float32. All that follows is bounded by the
-    weights alone: products of normalised numbers, mixtures of such products, and so what they add to the residual.
+    Only int8 needs it: quantising makes a number of a NaN. What the first normalisation gives is summed; that is finite
+    where it is, since it lies within sqrt(dim) times the normalisation's weight, plus its bias. To look there suffices.
+    A row with a NaN or an infinity comes out of it as NaN, and finite rows whose squares overflow as they do in
+    float32. All that follows is bounded by the weights alone: products of normalised numbers, mixtures of such
+    products, and so what they add to the residual.
     """
     axes, zero = graph.constant("carried.axes", [1, 2], np.int64), graph.constant("carried.zero", 0, np.float32)
     total = graph.node("ReduceSum", [entering(prefix), axes], f"{prefix}.entering", keepdims=1)

@@ -30,9 +30,12 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The base of a folder's name if the user gives none: ``clay``, ``clay-tiny``; of random weights ``untrained-tiny``.
+        """The base of a folder's name if the user gives none: ``clay``, ``clay-tiny``.
 
-        With another seed than 0 that is ``untrained-t7``: tiny, seed 7. Tokens are short, and ``untrained`` takes nine characters of them.
+        Of random weights ``untrained-tiny``.
+
+        With another seed than 0 that is ``untrained-t7``: tiny, seed 7. Tokens are short, and ``untrained`` takes nine
+        characters of them.
         """
         size, seed = self.architecture.size, self.checkpoint.seed
         if seed is None:
@@ -65,7 +68,8 @@ def checkpoint_source(file: Path, size: str | None, *, loss: bool) -> Source:
     found = read_checkpoint(file, decoder=loss)
     if size not in {None, found.architecture.size}:
         raise ModelError(
-            f"checkpoint {file} is of size {found.architecture.size}, not {size}: leave --size out, or name another file"
+            f"checkpoint {file} is of size {found.architecture.size}, not {size}: leave --size out, or name another"
+            " file"
         )
     record = Checkpoint(architecture=found.architecture.name, file=file.name, digest=found.digest)
     return Source(architecture=found.architecture, weights=found.weights, checkpoint=record, packages=("torch",))

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MODELS: Final = "models/"
-"""The prefix that template.yaml's Model hands to SageMaker as the uncompressed model, and below which plan reads manifests."""
+"""The prefix that template.yaml's Model hands to SageMaker as the uncompressed model, and below which plan reads
+manifests."""
 REGISTRY: Final = "registry/"
-"""Reports that the registry points to: not under ``models/``, because every directory there must be a whole model folder."""
+"""Reports that the registry points to: not under ``models/``, because every directory there must be a whole model
+folder."""
 _PART: Final = 64 * 1024 * 1024
 """Bytes of a part of a large upload."""
 _DIGEST: Final = "sha256"
@@ -82,7 +84,8 @@ class ModelBucket:
     def upload(self, folder: ModelFolder, *, progress: Progress) -> Uploaded:
         """Send what is not there yet, the manifest last: plan reads it, so the folder is published by that one write.
 
-        Running again sends only what is missing. Raises ModelError (see ``check_tokens``, or a file changed meanwhile), PublishError.
+        Running again sends only what is missing. Raises ModelError (see ``check_tokens``, or a file changed meanwhile),
+        PublishError.
         """
         self.check_tokens(folder)
         prefix = f"{MODELS}{folder.manifest.folder}/"
@@ -105,7 +108,10 @@ class ModelBucket:
         return Uploaded(uri=self.uri(prefix), sent=tuple(sent), kept=tuple(kept))
 
     def put_report(self, key: str, content: Mapping[str, Any]) -> str:
-        """Write a report under ``registry/``, and give its URI. Its key names its content, so writing it again changes nothing."""
+        """Write a report under ``registry/``, and give its URI.
+
+        Its key names its content, so writing it again changes nothing.
+        """
         body = json.dumps(content, indent=1, sort_keys=True).encode()
         self._client.put_object(
             Bucket=self._name, Key=REGISTRY + key, Body=body, ContentType="application/json", ChecksumAlgorithm="SHA256"
@@ -122,8 +128,8 @@ class ModelBucket:
         return head["ContentLength"] == file.size and head.get("Metadata", {}).get(_DIGEST) == file.digest
 
     def _send(self, key: str, file: FolderFile, progress: Progress) -> None:
-        # S3 refuses a part whose SHA-256 is not the one sent with it. For parts it keeps the hash of their hashes, so the file's own
-        # digest goes along as metadata.
+        # S3 refuses a part whose SHA-256 is not the one sent with it. For parts it keeps the hash of their hashes, so
+        # the file's own digest goes along as metadata.
         arguments = {**_arguments(file), "ChecksumAlgorithm": "SHA256"}
         done, lock = 0, threading.Lock()
 
@@ -140,11 +146,17 @@ class ModelBucket:
                 str(file.path), self._name, key, ExtraArgs=arguments, Callback=count, Config=config
             )
         except S3UploadFailedError as error:
-            msg = f"{file.path} could not be sent: {error}. Run the command again: files that are there are not sent twice."
+            msg = (
+                f"{file.path} could not be sent: {error}. Run the command again: files that are there are not sent"
+                " twice."
+            )
             raise PublishError(msg) from error
 
     def _commit(self, key: str, folder: ModelFolder) -> bool:
-        """Write the manifest if it is not there; over an older one only if that is still the one whose tokens were compared."""
+        """Write the manifest if it is not there.
+
+        Over an older one only if that is still the one whose tokens were compared.
+        """
         body = folder.manifest_file.path.read_bytes()
         stored = self._get(key)
         if stored and stored[0] == body:
@@ -165,7 +177,10 @@ class ModelBucket:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}:
-                msg = f"{self.uri(key)} was written by somebody else at this moment: run the command again, which compares with theirs"
+                msg = (
+                    f"{self.uri(key)} was written by somebody else at this moment: run the command again, which"
+                    " compares with theirs"
+                )
                 raise PublishError(msg) from error
             raise
         return True

@@ -38,7 +38,10 @@ def description(manifest: Manifest) -> str:
     """Say in one line what the folder is; "untrained" comes first where it is true."""
     sensors = ", ".join(dict.fromkeys(entry.sensor for entry in manifest.entries))
     precisions = ", ".join(sorted({entry.options.precision for entry in manifest.entries}))
-    said = f"{manifest.folder}: embeddings of satellite image chips, {len(manifest.entries)} entries ({sensors}), {precisions}."
+    said = (
+        f"{manifest.folder}: embeddings of satellite image chips, {len(manifest.entries)} entries ({sensors}),"
+        f" {precisions}."
+    )
     said = f"{said} {weights(manifest)}"
     return _shorten(f"{UNTRAINED} {said}" if manifest.untrained else said, _MAX_DESCRIPTION)
 
@@ -80,7 +83,10 @@ def properties(folder: ModelFolder, *, image: str) -> dict[str, str]:
 
 
 def card_content(folder: ModelFolder, package: Package) -> str:
-    """Write the model card as SageMaker's model card schema has it. Raises PublishError when it is larger than a card may be."""
+    """Write the model card as SageMaker's model card schema has it.
+
+    Raises PublishError when it is larger than a card may be.
+    """
     manifest = folder.manifest
     content: dict[str, Any] = {
         "model_overview": {
@@ -110,13 +116,19 @@ def card_content(folder: ModelFolder, package: Package) -> str:
     }
     text = json.dumps(content, sort_keys=True)
     if len(text) > _MAX_CONTENT:
-        msg = f"the model card of {manifest.folder} has {len(text)} characters, {_MAX_CONTENT} are allowed: shorten its metrics report"
+        msg = (
+            f"the model card of {manifest.folder} has {len(text)} characters, {_MAX_CONTENT} are allowed: shorten its"
+            " metrics report"
+        )
         raise PublishError(msg)
     return text
 
 
 def _intended_uses(manifest: Manifest) -> dict[str, str]:
-    purpose = "Vectors by which chips of satellite scenes are searched, compared and clustered; further models are trained on them."
+    purpose = (
+        "Vectors by which chips of satellite scenes are searched, compared and clustered; further models are trained on"
+        " them."
+    )
     uses = "Run by Clayline's endpoint on the sensors and bands of its entries, at about their ground sample distance."
     if manifest.untrained:
         purpose, uses = (
@@ -126,7 +138,9 @@ def _intended_uses(manifest: Manifest) -> dict[str, str]:
     return {
         "purpose_of_model": purpose,
         "intended_uses": uses,
-        "factors_affecting_model_efficiency": "Cloud; nodata; a sensor, bands or a ground sample distance other than an entry's.",
+        "factors_affecting_model_efficiency": (
+            "Cloud; nodata; a sensor, bands or a ground sample distance other than an entry's."
+        ),
         "risk_rating": "Unknown",
         "explanations_for_risk_rating": "Nobody has rated it. What an embedding is used for decides.",
     }
@@ -135,8 +149,10 @@ def _intended_uses(manifest: Manifest) -> dict[str, str]:
 def _details(manifest: Manifest) -> dict[str, str]:
     """One line an entry; the schema's keys are identifiers."""
     lines = {
-        entry.token: f"{entry.token} {entry.digest} {entry.sensor} [{' '.join(entry.bands)}] {entry.chip_size} px {entry.gsd:g} m "
-        f"{entry.dimensions} dimensions {entry.options.precision}"
+        entry.token: (
+            f"{entry.token} {entry.digest} {entry.sensor} [{' '.join(entry.bands)}] {entry.chip_size} px {entry.gsd:g}"
+            f" m {entry.dimensions} dimensions {entry.options.precision}"
+        )
         for entry in manifest.entries
     }
     lines["licence"] = manifest.licence

@@ -30,7 +30,10 @@ _REPORT_BYTES: Final = 64 * 1024 * 1024
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and give its exit status: 0, or 1 with a sentence on stderr that says what failed and what to do."""
+    """Run one command and give its exit status.
+
+    0, or 1 with a sentence on stderr that says what failed and what to do.
+    """
     logging.getLogger("sagemaker").setLevel(logging.WARNING)  # the SDK tells every call at INFO
     options = _parser().parse_args(arguments)
     try:
@@ -49,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     except (ClientError, BotoCoreError) as error:
         print(
-            f"{options.command}: AWS refused: {error}. Check credentials, region and permissions; running again is safe.",
+            f"{options.command}: AWS refused: {error}. Check credentials, region and permissions; running again is"
+            " safe.",
             file=sys.stderr,
         )
         return 1
@@ -101,7 +105,8 @@ def _publish(options: argparse.Namespace) -> None:
     folder = read_folder(options.folder, metrics=options.metrics)
     _refuse_untrained(folder, allowed=options.allow_untrained)
     print(
-        f"checked   {folder.path}: {len(folder.files) + 1} files, {sum(file.size for file in folder.files):,} bytes, digests as listed"
+        f"checked   {folder.path}: {len(folder.files) + 1} files, {sum(file.size for file in folder.files):,} bytes,"
+        " digests as listed"
     )
     bucket = ModelBucket(session.client("s3"), name)
     uploaded = bucket.upload(folder, progress=_Progress())
@@ -140,15 +145,16 @@ def _try(
     chips, dimensions = response.embeddings.shape
     loss = f", {response.loss_metric}" if response.loss_metric else ""
     print(
-        f"smoke     passed: {chips} finite vectors of {dimensions}{loss} from {response.header.token} ({response.header.digest})"
+        f"smoke     passed: {chips} finite vectors of {dimensions}{loss} from {response.header.token}"
+        f" ({response.header.digest})"
     )
 
 
 def _image(image: str | None) -> str:
     if not image:
         raise PublishError(
-            "name the server's image (IMAGE=ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:...): a package in the registry "
-            "needs one. Before there is an image: UPLOAD_ONLY=1."
+            "name the server's image (IMAGE=ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:...): a package in"
+            " the registry needs one. Before there is an image: UPLOAD_ONLY=1."
         )
     if not _IMAGE.fullmatch(image):
         raise PublishError(
@@ -160,8 +166,9 @@ def _image(image: str | None) -> str:
 def _refuse_untrained(folder: ModelFolder, *, allowed: bool) -> None:
     if folder.manifest.untrained and not allowed:
         raise PublishError(
-            f"{folder.manifest.folder} is untrained: random weights, embeddings that mean nothing. Export it from a checkpoint, or, to try "
-            "the system out, say ALLOW_UNTRAINED=1 (--allow-untrained): the registry will call it untrained."
+            f"{folder.manifest.folder} is untrained: random weights, embeddings that mean nothing. Export it from a"
+            " checkpoint, or, to try the system out, say ALLOW_UNTRAINED=1 (--allow-untrained): the registry will call"
+            " it untrained."
         )
     if folder.manifest.untrained:
         print(f"warning   {folder.manifest.folder} is {UNTRAINED}")

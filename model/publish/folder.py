@@ -34,7 +34,10 @@ class FolderFile:
         return self.path.name
 
     def check_unchanged(self) -> None:
-        """Raise ModelError if the file was written to since it was read: what was sent may be neither the old file nor the new one."""
+        """Raise ModelError if the file was written to since it was read.
+
+        What was sent may be neither the old file nor the new one.
+        """
         found = self.path.stat()
         if (found.st_size, found.st_mtime_ns) != (self.size, self.modified):
             msg = f"{self.path} was written to while it was published: let the export finish, then publish again"
@@ -53,8 +56,9 @@ class ModelFolder:
     card: str
     """The card file's text."""
     metrics: Mapping[str, Any] | None
-    """The exporter's report; None if there is none. Any JSON object, such as ``{"parity": {"max_abs": 1e-6}, "passed": true}``: the model
-    card shows each object in it as a group, with the numbers, words and booleans below it as metrics; lists stand only in the report."""
+    """The exporter's report; None if there is none. Any JSON object, such as ``{"parity": {"max_abs": 1e-6}, "passed":
+    true}``: the model card shows each object in it as a group, with the numbers, words and booleans below it as
+    metrics; lists stand only in the report."""
 
 
 def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
@@ -62,8 +66,8 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
 
     The report is ``metrics``, else ``metrics.json`` in the folder, else ``{folder}.metrics.json`` beside it, else None.
 
-    Raises ModelError, naming the file and what to do: no manifest, a folder not named after it, a file that is missing, damaged or not
-    listed, a card that is no text, a report that is no JSON object.
+    Raises ModelError, naming the file and what to do: no manifest, a folder not named after it, a file that is missing,
+    damaged or not listed, a card that is no text, a report that is no JSON object.
     """
     path = path.resolve()
     try:
@@ -73,7 +77,10 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
         raise ModelError(msg) from error
     manifest = read_manifest(text, source=str(path / MANIFEST_FILE))
     if path.name != manifest.folder:
-        msg = f"model folder {path} must be named {manifest.folder}, after its manifest: the endpoint finds it by that name"
+        msg = (
+            f"model folder {path} must be named {manifest.folder}, after its manifest: the endpoint finds it by that"
+            " name"
+        )
         raise ModelError(msg)
     _refuse_strangers(path, manifest)
     names = {*manifest.files, manifest.card, *(file.name for file in path.iterdir() if _LEGAL.fullmatch(file.name))}
@@ -97,14 +104,20 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
 
 
 def _refuse_strangers(path: Path, manifest: Manifest) -> None:
-    """Raise ModelError for what the manifest does not know: a graph may read a file beside it, which no digest would then cover."""
+    """Raise ModelError for what the manifest does not know.
+
+    A graph may read a file beside it, which no digest would then cover.
+    """
     known = {*manifest.files, manifest.card, MANIFEST_FILE, METRICS}
     strangers = [
         file.name for file in sorted(path.iterdir()) if file.name not in known and not _LEGAL.fullmatch(file.name)
     ]
     if strangers:
         held = ", ".join(strangers)
-        msg = f"model folder {path} holds {held}, which its manifest does not list: move that away, or export the folder again"
+        msg = (
+            f"model folder {path} holds {held}, which its manifest does not list: move that away, or export the folder"
+            " again"
+        )
         raise ModelError(msg)
 
 
@@ -117,7 +130,10 @@ def _read_file(path: Path, expected: str | None) -> FolderFile:
         msg = f"{path}, which the manifest names, cannot be read ({error.strerror}): export the folder again"
         raise ModelError(msg) from error
     if expected is not None and found != expected:
-        msg = f"{path} has {found}, the manifest says {expected}: the file is damaged or was replaced; export the folder again"
+        msg = (
+            f"{path} has {found}, the manifest says {expected}: the file is damaged or was replaced; export the folder"
+            " again"
+        )
         raise ModelError(msg)
     return FolderFile(path=path, digest=found, size=before.st_size, modified=before.st_mtime_ns)
 

@@ -1,4 +1,7 @@
-"""SageMaker's model registry, through the SDK: package group, package, model card. Whatever is there already stays as it is."""
+"""SageMaker's model registry, through the SDK: package group, package, model card.
+
+Whatever is there already stays as it is.
+"""
 
 import hashlib
 import json
@@ -56,7 +59,9 @@ class Registered:
 
 
 def register(folder: ModelFolder, *, bucket: ModelBucket, model_uri: str, image: str, approval: str) -> Registered:
-    """Enter an uploaded folder: a package in the group named after the model, with its report, and a draft of a model card.
+    """Enter an uploaded folder.
+
+    A package in the group named after the model, with its report, and a draft of a model card.
 
     Raises PublishError when the card was archived, or there is no package of that ARN; botocore's errors pass.
     """
@@ -102,8 +107,9 @@ def _create(
     folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: str, wanted: dict[str, str]
 ) -> ModelPackage:
     source = S3ModelDataSource(s3_uri=bucket.uri(MODELS), s3_data_type="S3Prefix", compression_type="None")
-    # The whole of models/, as in template.yaml: the container looks for /opt/ml/model/{folder}/, and SageMaker copies what lies below a
-    # prefix without the prefix. Which folder this package is about stands in its environment and metadata.
+    # The whole of models/, as in template.yaml: the container looks for /opt/ml/model/{folder}/, and SageMaker copies
+    # what lies below a prefix without the prefix. Which folder this package is about stands in its environment and
+    # metadata.
     container = ModelPackageContainerDefinition(
         image=image,
         model_data_source=ModelDataSource(s3_data_source=source),
@@ -132,12 +138,15 @@ def _create(
     request["InferenceSpecification"]["SupportedResponseMIMETypes"] = [
         CONTENT_TYPE
     ]  # the SDK's shape spells it ...MimeTypes
-    # ModelPackage.create of sagemaker-core 2.27 registers the package and then fails: it looks for ModelPackageName in the answer, which
-    # has only the ARN. So the call goes through the SDK's client and shapes.
+    # ModelPackage.create of sagemaker-core 2.27 registers the package and then fails: it looks for ModelPackageName in
+    # the answer, which has only the ARN. So the call goes through the SDK's client and shapes.
     answer = ModelPackage.get_sagemaker_client().create_model_package(**request)
     package = ModelPackage.get(model_package_name=answer["ModelPackageArn"])
     if package is None:
-        msg = f"SageMaker does not give the package {answer['ModelPackageArn']} that it has just made: run the command again"
+        msg = (
+            f"SageMaker does not give the package {answer['ModelPackageArn']} that it has just made: run the command"
+            " again"
+        )
         raise PublishError(msg)
     return package
 

@@ -24,8 +24,14 @@ _COMPUTE_SECONDS: Final = 600
 """For a few chips: the largest model takes seconds for each on a CPU."""
 _SAY_SECONDS: Final = 30.0
 _ADVICE: Final = {
-    "unknown-model": "The running instances have no such entry: they copied theirs when they began. Deploy with ModelFolder={folder}.",
-    "model-changed": "The running instances have another model under this token: deploy again, so that new instances copy the folder.",
+    "unknown-model": (
+        "The running instances have no such entry: they copied theirs when they began. Deploy with"
+        " ModelFolder={folder}."
+    ),
+    "model-changed": (
+        "The running instances have another model under this token: deploy again, so that new instances copy the"
+        " folder."
+    ),
     "too-large": "The image accepts smaller requests than this version makes: deploy this version's image.",
     "malformed": "The image speaks another wire version: deploy this version's image.",
 }
@@ -46,7 +52,8 @@ class SmokeTest:
     def run(self, trial: Trial) -> Response:
         """Upload the request, invoke, wait for output or failure, check, and take the request away again.
 
-        Raises SmokeTestError: endpoint not in service, a failure, no answer in time, a wrong answer. botocore's errors pass.
+        Raises SmokeTestError: endpoint not in service, a failure, no answer in time, a wrong answer. botocore's errors
+        pass.
         """
         endpoint = self._endpoint()
         uri = trial.uri(self.work_bucket)
@@ -78,11 +85,17 @@ class SmokeTest:
         try:
             endpoint = Endpoint.get(endpoint_name=self.endpoint)
         except ClientError as error:
-            msg = f"endpoint {self.endpoint} cannot be asked ({error}): is its name right, and AWS_DEFAULT_REGION its region?"
+            msg = (
+                f"endpoint {self.endpoint} cannot be asked ({error}): is its name right, and AWS_DEFAULT_REGION its"
+                " region?"
+            )
             raise SmokeTestError(msg) from error
         if endpoint.endpoint_status != "InService":
             reason = "" if isinstance(endpoint.failure_reason, Unassigned) else f": {endpoint.failure_reason}"
-            msg = f"endpoint {self.endpoint} is {endpoint.endpoint_status}{reason}. Run `make smoke-test` again when it is InService."
+            msg = (
+                f"endpoint {self.endpoint} is {endpoint.endpoint_status}{reason}. Run `make smoke-test` again when it"
+                " is InService."
+            )
             raise SmokeTestError(msg)
         return endpoint
 
@@ -98,9 +111,10 @@ class SmokeTest:
             now = time.monotonic()
             if now - start >= self.deadline_seconds:
                 msg = (
-                    f"endpoint {self.endpoint} gave neither {output} nor {failure} in {self.deadline_seconds:.0f} s; "
-                    f"{_instances(endpoint)}. Without an instance: look at the alarm of HasBacklogWithoutCapacity, the scaling activities, "
-                    f"and the account's quota for the instance type. With one: at the log group /aws/sagemaker/Endpoints/{self.endpoint}."
+                    f"endpoint {self.endpoint} gave neither {output} nor {failure} in {self.deadline_seconds:.0f} s;"
+                    f" {_instances(endpoint)}. Without an instance: look at the alarm of HasBacklogWithoutCapacity, the"
+                    " scaling activities, and the account's quota for the instance type. With one: at the log group"
+                    f" /aws/sagemaker/Endpoints/{self.endpoint}."
                 )
                 raise SmokeTestError(msg)
             if now - said >= _SAY_SECONDS:

@@ -35,7 +35,10 @@ class Stack:
         try:
             [found] = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            msg = f"there is no stack {name} to ask in {session.region_name} ({error}): check STACK and AWS_DEFAULT_REGION, or give BUCKET"
+            msg = (
+                f"there is no stack {name} to ask in {session.region_name} ({error}): check STACK and"
+                " AWS_DEFAULT_REGION, or give BUCKET"
+            )
             raise PublishError(msg) from error
         outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
         parameters = {
@@ -50,10 +53,15 @@ class Stack:
                 work_bucket=outputs["WorkBucket"],
                 endpoint=None if outputs["EndpointName"] == NO_ENDPOINT else outputs["EndpointName"],
                 model_folder=parameters["ModelFolder"],
-                image=f"{account}.dkr.ecr.{region}.{_SUFFIXES.get(partition, 'amazonaws.com')}/{repository}@{digest}"
-                if digest
-                else None,
+                image=(
+                    f"{account}.dkr.ecr.{region}.{_SUFFIXES.get(partition, 'amazonaws.com')}/{repository}@{digest}"
+                    if digest
+                    else None
+                ),
             )
         except KeyError as error:
-            msg = f"stack {name} has no {error}: it is none of Clayline's template.yaml, or not deployed to the end; give BUCKET instead"
+            msg = (
+                f"stack {name} has no {error}: it is none of Clayline's template.yaml, or not deployed to the end; give"
+                " BUCKET instead"
+            )
             raise PublishError(msg) from error

@@ -9,16 +9,17 @@ from clayline.model.manifest import Manifest
 def refuse_second_digests(new: Manifest, published: Mapping[str, Manifest]) -> None:
     """Compare ``new`` with the manifests ``published``, by their URI.
 
-    Embeddings already written carry a token in every identifier, so another model under it would make old and new ones indistinguishable.
-    Raises ModelError, naming the token and both digests.
+    Embeddings already written carry a token in every identifier, so another model under it would make old and new ones
+    indistinguishable. Raises ModelError, naming the token and both digests.
     """
     digests = {entry.token: entry.digest for entry in new.entries}
     for uri, manifest in published.items():
         for entry in manifest.entries:
             if digests.get(entry.token, entry.digest) != entry.digest:
                 msg = (
-                    f"token {entry.token} is taken: {uri} gives it to {entry.digest}, this folder to {digests[entry.token]}. Identifiers "
-                    "of embeddings already made carry that token. Export this model under another name or version."
+                    f"token {entry.token} is taken: {uri} gives it to {entry.digest}, this folder to"
+                    f" {digests[entry.token]}. Identifiers of embeddings already made carry that token. Export this"
+                    " model under another name or version."
                 )
                 raise ModelError(msg)
 
@@ -31,7 +32,7 @@ def refuse_lost_tokens(new: Manifest, old: Manifest, *, uri: str) -> None:
     lost = sorted({entry.token for entry in old.entries} - {entry.token for entry in new.entries})
     if lost:
         msg = (
-            f"{uri} has the entries {', '.join(lost)}, this folder has not. A published folder may only grow: export it with those entries "
-            "as well, or under another name or version."
+            f"{uri} has the entries {', '.join(lost)}, this folder has not. A published folder may only grow: export it"
+            " with those entries as well, or under another name or version."
         )
         raise ModelError(msg)

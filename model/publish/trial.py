@@ -52,7 +52,10 @@ class Trial:
             raise SmokeTestError(msg) from error
         wanted, header = self.request.header, response.header
         if header.digest != wanted.digest:
-            msg = f"{header.token} was computed by {header.digest}, the folder has {wanted.digest}: another model is deployed; deploy again"
+            msg = (
+                f"{header.token} was computed by {header.digest}, the folder has {wanted.digest}: another model is"
+                " deployed; deploy again"
+            )
             raise SmokeTestError(msg)
         problems = {
             f"it is for {header}, asked was {wanted}": header != wanted,
@@ -64,20 +67,28 @@ class Trial:
                 (response.status != STATUS_GOOD).any()
             ),
             "it holds numbers that are not finite": not _finite(response.embeddings, response.loss),
-            "different chips have one and the same vector": len(np.unique(response.embeddings, axis=0))
-            < len(response.embeddings),
-            f"its loss is {response.loss_metric}, the entry's {self.entry.loss_metric}": response.loss_metric
-            != self.entry.loss_metric,
+            "different chips have one and the same vector": (
+                len(np.unique(response.embeddings, axis=0)) < len(response.embeddings)
+            ),
+            f"its loss is {response.loss_metric}, the entry's {self.entry.loss_metric}": (
+                response.loss_metric != self.entry.loss_metric
+            ),
         }
         if wrong := [problem for problem, is_so in problems.items() if is_so]:
             found = "; ".join(wrong)
-            msg = f"the answer for {wanted.token} is wrong: {found}. Look at the endpoint's log, and at the exporter's parity report."
+            msg = (
+                f"the answer for {wanted.token} is wrong: {found}. Look at the endpoint's log, and at the exporter's"
+                " parity report."
+            )
             raise SmokeTestError(msg)
         return response
 
 
 def make_trial(manifest: Manifest, token: str | None) -> Trial:
-    """Make a request of a few chips for ``token``, by default the first entry. Raises ModelError if there is no such entry."""
+    """Make a request of a few chips for ``token``, by default the first entry.
+
+    Raises ModelError if there is no such entry.
+    """
     entry = manifest.entry(token) if token else manifest.entries[0]
     header = BatchHeader(
         run=NO_RUN,
@@ -97,7 +108,9 @@ def make_trial(manifest: Manifest, token: str | None) -> Trial:
 
 
 def _pixels(entry: ModelEntry) -> NDArray[Any]:
-    """Digital numbers [CHIPS, C, H, W] as the sensor gives them: noise around each band's mean, from a fixed seed, never nodata.
+    """Digital numbers [CHIPS, C, H, W] as the sensor gives them.
+
+    Noise around each band's mean, from a fixed seed, never nodata.
 
     Integers are at least 1. Floating point has no floor: reflectances go below zero, and so may a sensor's mean.
     """

@@ -40,7 +40,10 @@ def arguments() -> argparse.Namespace:
         "--micro-batch",
         type=int,
         default=environ.get("CLAYLINE_MICRO_BATCH"),
-        help="chips in one run of the graph [CLAYLINE_MICRO_BATCH, what the folder's manifest advises for the device, else 16]",
+        help=(
+            "chips in one run of the graph [CLAYLINE_MICRO_BATCH, what the folder's manifest advises for the device,"
+            " else 16]"
+        ),
     )
     parser.add_argument(
         "--concurrency",
@@ -70,7 +73,9 @@ def arguments() -> argparse.Namespace:
         "--body-memory",
         type=int,
         default=environ.get("CLAYLINE_BODY_MEMORY", str(16 * MEBIBYTE)),
-        help="largest request in bytes that is kept in memory and not in a temporary file [CLAYLINE_BODY_MEMORY, 16 MiB]",
+        help=(
+            "largest request in bytes that is kept in memory and not in a temporary file [CLAYLINE_BODY_MEMORY, 16 MiB]"
+        ),
     )
     parser.add_argument(
         "--connections",
@@ -154,5 +159,6 @@ def main() -> int:
 if __name__ == "__main__":
     exit_status = main()
     logging.shutdown()
-    # Not sys.exit: where the grace ran out, or a model was still loading, a thread is inside ONNX Runtime, and Python's end aborts on it.
+    # Not sys.exit: where the grace ran out, or a model was still loading, a thread is inside ONNX Runtime, and Python's
+    # end aborts on it.
     os._exit(exit_status)

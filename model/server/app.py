@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("clayline.server")
 JSON: Final = "application/json"
 MICRO_BATCH: Final = 16
-"""Chips in one run of a folder without advice. What the starter makes of other numbers: ``benchmarks/endpoint.py --micro-batches``."""
+"""Chips in one run of a folder without advice. What the starter makes of other numbers: ``benchmarks/endpoint.py
+--micro-batches``."""
 RECEIVED: Final = "clayline.reception"
 """Key of a request's Reception in its WSGI environment."""
 
@@ -42,12 +43,17 @@ class Reception:
 
 
 class EndpointApp:
-    """SageMaker's container contract. Until ``ready`` was called, both routes answer 503; ``/ping`` also once runs fail for good."""
+    """SageMaker's container contract.
+
+    Until ``ready`` was called, both routes answer 503; ``/ping`` also once runs fail for good.
+    """
 
     def __init__(self, *, micro_batch: int | None, concurrency: int | None, give_up: Callable[[], None]) -> None:
-        """Take the chips of one session run (None: the folder's advice), and how many requests compute at once (None: by the device).
+        """Take the chips of one session run (None: the folder's advice), and how many requests compute at once (None:
+        by the device).
 
-        ``give_up`` is called once, from a request's thread, when this process must be replaced: it shall finish what was accepted.
+        ``give_up`` is called once, from a request's thread, when this process must be replaced: it shall finish what
+        was accepted.
         """
         self._health = Health(give_up)
         self._micro_batch = micro_batch
@@ -56,7 +62,9 @@ class EndpointApp:
         self._folders: ModelFolders | None = None
 
     def turns(self, folders: ModelFolders) -> Turns:
-        """Give the turns that every run takes, the warm-up's as well; the devices of the first folders asked for say how many.
+        """Give the turns that every run takes, the warm-up's as well.
+
+        The devices of the first folders asked for say how many.
 
         A request holds one only while it computes: the next one's bytes are received and parsed meanwhile.
         """
@@ -74,7 +82,10 @@ class EndpointApp:
         self._folders = folders
 
     def micro_batch(self, loaded: LoadedEntry) -> int:
-        """Give the chips that one run of this entry takes: as told, else as its folder advises, and no more than memory has allowed."""
+        """Give the chips that one run of this entry takes.
+
+        As told, else as its folder advises, and no more than memory has allowed.
+        """
         if loaded.entry.one_chip_a_run:
             return 1
         return loaded.limit.cap(self._micro_batch or loaded.advised or MICRO_BATCH)
@@ -136,7 +147,8 @@ class EndpointApp:
             try:
                 response = embed(loaded, request, micro_batch=self.micro_batch(loaded), turn=turn)
             except MemoryError as error:
-                # Not even one chip, though the warm-up had room for it: it may be this request, or a process that has lost its memory.
+                # Not even one chip, though the warm-up had room for it: it may be this request, or a process that has
+                # lost its memory.
                 self._health.failed(error, log)
                 raise
             computed = time.perf_counter()
@@ -164,8 +176,8 @@ class EndpointApp:
 def default_concurrency(folders: ModelFolders) -> int:
     """Give how many requests compute at once where nobody says: two on CUDA, one on the CPU.
 
-    On a GPU the second one's pixels are read and go up while the first computes. On the CPU one run takes all cores by itself; a second
-    would only share them, and its activations would take as much memory again.
+    On a GPU the second one's pixels are read and go up while the first computes. On the CPU one run takes all cores by
+    itself; a second would only share them, and its activations would take as much memory again.
     """
     return 2 if on_cuda(folders) else 1
 

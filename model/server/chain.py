@@ -1,4 +1,7 @@
-"""An entry's graphs, one after the other: a whole model in one, or a stem, a trunk that other entries share, and a tail for the losses."""
+"""An entry's graphs, one after the other.
+
+A whole model in one, or a stem, a trunk that other entries share, and a tail for the losses.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,7 +52,8 @@ class Chain:
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Compute one micro-batch and give its results as float32, whatever the graphs' precision.
 
-        What passes between stages is never copied through numpy. Raises RuntimeError where ONNX Runtime fails, MemoryError.
+        What passes between stages is never copied through numpy. Raises RuntimeError where ONNX Runtime fails,
+        MemoryError.
         """
         values = {
             name: OrtValue.ortvalue_from_numpy(array) for name, array in feed.items()
@@ -58,7 +62,8 @@ class Chain:
         for stage in self.stages:
             binding = stage.session.io_binding()
             for name in stage.inputs:
-                # Where the session wants it on another device than it lies on, this copies it there, into the session's own arena.
+                # Where the session wants it on another device than it lies on, this copies it there, into the session's
+                # own arena.
                 binding.bind_ortvalue_input(name, values[name])
             for name in stage.passed:
                 binding.bind_output(name, device_of(stage.session))
@@ -72,7 +77,10 @@ class Chain:
 
 
 def link(entry: ModelEntry, sessions: Mapping[str, onnxruntime.InferenceSession], *, where: str) -> Chain:
-    """Make an entry's chain of ``sessions``, by file name. Raises ModelError, beginning with ``where``, where names or types do not fit."""
+    """Make an entry's chain of ``sessions``, by file name.
+
+    Raises ModelError, beginning with ``where``, where names or types do not fit.
+    """
     stem = sessions[entry.graph]
     _check_entry_inputs(entry, stem, where=where)
     if entry.trunk is None:
@@ -98,7 +106,8 @@ def link(entry: ModelEntry, sessions: Mapping[str, onnxruntime.InferenceSession]
     from_trunk = {node.name: node for node in trunk.get_outputs()}
     if both := sorted(offered.keys() & from_trunk.keys()):
         raise ModelError(
-            f"{where}: {entry.graph} and {entry.trunk} both give {both}, so what {entry.tail} takes is not clear; rename one"
+            f"{where}: {entry.graph} and {entry.trunk} both give {both}, so what {entry.tail} takes is not clear;"
+            " rename one"
         )
     pixels = {node.name: node for node in stem.get_inputs() if node.name == "pixels"}
     tail_inputs = _linked(tail, offered | from_trunk | pixels, graph=entry.tail, where=where)
@@ -122,7 +131,8 @@ def _check_entry_inputs(entry: ModelEntry, stem: onnxruntime.InferenceSession, *
         found[name][0] == kind and _agree(found[name][1], shape) for name, (kind, shape) in expected.items()
     ):
         raise ModelError(
-            f"{where}: the graph's inputs (without N) are {found}, the manifest's are {expected}; export the folder again"
+            f"{where}: the graph's inputs (without N) are {found}, the manifest's are {expected}; export the folder"
+            " again"
         )
     _check_open(stem.get_inputs(), graph=entry.graph, where=where)
 
@@ -130,12 +140,15 @@ def _check_entry_inputs(entry: ModelEntry, stem: onnxruntime.InferenceSession, *
 def _linked(
     session: onnxruntime.InferenceSession, offered: Mapping[str, NodeArg], *, graph: str, where: str
 ) -> tuple[str, ...]:
-    """Names of a later stage's inputs, each of which must be ``offered`` with its type and, where both say it, its shape."""
+    """Names of a later stage's inputs, each of which must be ``offered`` with its type and, where both say it, its
+    shape.
+    """
     for node in session.get_inputs():
         other = offered.get(node.name)
         if other is None:
             raise ModelError(
-                f"{where}: {graph} takes {node.name}, which no graph before it gives ({sorted(offered)}); export the folder again"
+                f"{where}: {graph} takes {node.name}, which no graph before it gives ({sorted(offered)}); export the"
+                " folder again"
             )
         if node.type != other.type or not _agree(node.shape[1:], other.shape[1:]):
             kinds = f"{node.type} {node.shape}, it is given {other.type} {other.shape}"

@@ -15,7 +15,8 @@ from server.app import RECEIVED, Reception, refusal
 
 logger = logging.getLogger("clayline.server")
 LONGEST_CHUNK_HEAD: Final = 1 << 16
-"""Bytes of a chunk's size and extensions, and of the trailer: waitress would keep more of them in memory, without end."""
+"""Bytes of a chunk's size and extensions, and of the trailer: waitress would keep more of them in memory, without
+end."""
 DISCARDED_BODIES: Final = 64
 """How many times the body limit a refused client may still send before its connection is reset."""
 
@@ -102,8 +103,8 @@ class JsonError(ErrorTask):  # type: ignore[misc] # waitress is untyped
 class Channel(HTTPChannel):  # type: ignore[misc] # waitress is untyped
     """A connection with the classes above.
 
-    After an error it ends its own direction only, and drops what the client still sends until that ends too: to close with bytes unread
-    resets the connection, and the client would lose the answer that says why.
+    After an error it ends its own direction only, and drops what the client still sends until that ends too: to close
+    with bytes unread resets the connection, and the client would lose the answer that says why.
     """
 
     parser_class = Parser

@@ -1,4 +1,7 @@
-"""Model folders under ``/opt/ml/model``: checked against their manifests, every entry's graphs loaded and checked against each other."""
+"""Model folders under ``/opt/ml/model``.
+
+Checked against their manifests, every entry's graphs loaded and checked against each other.
+"""
 
 import gc
 import logging
@@ -47,16 +50,28 @@ class ModelFolders:
         return [loaded for entries in self.entries.values() for loaded in entries.values()]
 
     def find(self, *, folder: str, token: str, digest: str) -> LoadedEntry:
-        """Give the entry a request names. Raises BatchError: ``unknown-model`` (folder or token), ``model-changed`` (its digest)."""
+        """Give the entry a request names.
+
+        Raises BatchError: ``unknown-model`` (folder or token), ``model-changed`` (its digest).
+        """
         if folder not in self.entries:
-            msg = f"there is no model folder {folder!r} here, only {', '.join(self.entries)}; deploy it, or plan the scene again"
+            msg = (
+                f"there is no model folder {folder!r} here, only {', '.join(self.entries)}; deploy it, or plan the"
+                " scene again"
+            )
             raise BatchError(msg, reason="unknown-model")
         loaded = self.entries[folder].get(token)
         if loaded is None:
-            msg = f"model folder {folder} has no entry {token!r}, only {', '.join(self.entries[folder])}; plan the scene again"
+            msg = (
+                f"model folder {folder} has no entry {token!r}, only {', '.join(self.entries[folder])}; plan the scene"
+                " again"
+            )
             raise BatchError(msg, reason="unknown-model")
         if loaded.entry.digest != digest:
-            msg = f"entry {token} here has digest {loaded.entry.digest}, the request was made for {digest}; plan the scene again"
+            msg = (
+                f"entry {token} here has digest {loaded.entry.digest}, the request was made for {digest}; plan the"
+                " scene again"
+            )
             raise BatchError(msg, reason="model-changed")
         return loaded
 
@@ -66,16 +81,18 @@ def load_folders(
 ) -> ModelFolders:
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
 
-    A directory without a manifest is passed over with a warning: a publisher sends the manifest last, so it is a folder on its way up, and
-    an instance that starts meanwhile has to serve the others. Names that begin with a dot are an exporter's own.
+    A directory without a manifest is passed over with a warning: a publisher sends the manifest last, so it is a folder
+    on its way up, and an instance that starts meanwhile has to serve the others. Names that begin with a dot are an
+    exporter's own.
 
-    ``warm_up`` is called with each folder once it is loaded, before the next one is, and first with the ``required`` one: so that has
-    what its runs take of the memory before others can take it.
+    ``warm_up`` is called with each folder once it is loaded, before the next one is, and first with the ``required``
+    one: so that has what its runs take of the memory before others can take it.
 
-    Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a file that is
-    missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or read a file which the entry does
-    not list; and when there is no folder at all, or not the one that is ``required``; and whatever ``warm_up`` raises. Where one is
-    required, a fault of another is logged as an error, and that folder passed over: it must not stop what the endpoint was made for.
+    Raises ModelError, naming the folder, when one has no usable manifest, another name than ``{name}-v{version}``, a
+    file that is missing or has other bytes than its digest says, or graphs that do not fit their entry or each other or
+    read a file which the entry does not list; and when there is no folder at all, or not the one that is ``required``;
+    and whatever ``warm_up`` raises. Where one is required, a fault of another is logged as an error, and that folder
+    passed over: it must not stop what the endpoint was made for.
     """
     if not root.is_dir():
         msg = f"{root} is no directory: put model folders there, or name another with --models"
@@ -100,14 +117,19 @@ def load_folders(
         if (usable := _usable_or_none(path, threads=threads, required=required, warm_up=warm_up)) is not None:
             entries[path.name] = usable
         else:
-            gc.collect()  # a fault's traceback may hold itself, and with it the sessions and their arenas: the next folder needs that room
+            # a fault's traceback may hold itself, and with it the sessions and their arenas: the next folder needs that
+            # room
+            gc.collect()
     return ModelFolders(entries=entries)
 
 
 def _usable_or_none(
     path: Path, *, threads: int, required: str | None, warm_up: Callable[[ModelFolders], None] | None
 ) -> dict[str, LoadedEntry] | None:
-    """Load a folder and warm it up, or log what is wrong with it; raise that for the ``required`` one. None: all are required."""
+    """Load a folder and warm it up, or log what is wrong with it; raise that for the ``required`` one.
+
+    None: all are required.
+    """
     try:
         entries = _load_folder(path, threads=threads)
         if warm_up is not None:
@@ -132,7 +154,8 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
         msg = f"model folder {path} must be named {expected}, after its manifest: requests name it so"
         raise ModelError(msg)
     _check_files(path, manifest)
-    # ONNX Runtime's CUDA provider has no DynamicQuantizeMatMul: the graph's every multiplication would go down to the CPU and up again.
+    # ONNX Runtime's CUDA provider has no DynamicQuantizeMatMul: the graph's every multiplication would go down to the
+    # CPU and up again.
     int8 = [entry.token for entry in manifest.entries if entry.options.precision == "int8"]
     if int8 and cuda_is_built_in():
         logger.warning(
@@ -167,13 +190,19 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         with (path / name).open("rb") as file:
             found = digest_of(file)
         if found != digest:
-            msg = f"{path / name} has {found}, its manifest says {digest}: the file is damaged or was replaced; publish the folder again"
+            msg = (
+                f"{path / name} has {found}, its manifest says {digest}: the file is damaged or was replaced; publish"
+                " the folder again"
+            )
             raise ModelError(msg)
     _check_cover(path, manifest)
 
 
 def _check_cover(path: Path, manifest: Manifest) -> None:
-    """Raise ModelError unless each entry's digest covers all that its graphs read: a graph may keep weights in files beside it, by name."""
+    """Raise ModelError unless each entry's digest covers all that its graphs read.
+
+    A graph may keep weights in files beside it, by name.
+    """
     beside = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
     named = {graph: _names_in(path / graph, beside) for entry in manifest.entries for graph in entry.graphs}
     for entry in manifest.entries:
@@ -184,7 +213,10 @@ def _check_cover(path: Path, manifest: Manifest) -> None:
 
 
 def _names_in(path: Path, names: Iterable[str]) -> set[str]:
-    """Those of ``names`` that occur in a file, which may be larger than memory: weights need not lie beside the graph."""
+    """Those of ``names`` that occur in a file, which may be larger than memory.
+
+    Weights need not lie beside the graph.
+    """
     wanted = {name: name.encode() for name in names}
     overlap = max(map(len, wanted.values()))
     found: set[str] = set()

@@ -26,7 +26,10 @@ type Feed = Callable[[slice], dict[str, NDArray[Any]]]
 
 
 def check_inputs(loaded: LoadedEntry, request: Request) -> None:
-    """Compare the request's tensors with the entry. Raises BatchError (``wrong-shape``), naming the tensor and both shapes."""
+    """Compare the request's tensors with the entry.
+
+    Raises BatchError (``wrong-shape``), naming the tensor and both shapes.
+    """
     entry = loaded.entry
     count = len(request.index)
     for name in entry.inputs:
@@ -36,18 +39,24 @@ def check_inputs(loaded: LoadedEntry, request: Request) -> None:
         dtype = entry.dtype if is_pixels else "float32"
         if tensor is None or tensor.shape != shape or tensor.dtype.name != dtype:
             got = "is missing" if tensor is None else f"is {tensor.dtype.name} {list(tensor.shape)}"
-            msg = f"batch {request.header.batch} of run {request.header.run}: {name} {got}, entry {entry.token} takes {dtype} {list(shape)}"
+            msg = (
+                f"batch {request.header.batch} of run {request.header.run}: {name} {got}, entry {entry.token} takes"
+                f" {dtype} {list(shape)}"
+            )
             raise BatchError(msg, reason="wrong-shape")
 
 
 def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn | None = None) -> Response:
-    """Compute the request, ``micro_batch`` chips at a time. A chip whose vector or loss is not finite gets status 1 and zeros.
+    """Compute the request, ``micro_batch`` chips at a time.
 
-    ``turn`` is the caller's where others may compute at the same time: where memory does not suffice beside them, the chips are computed
-    again alone. Where it does not suffice then either, fewer chips are computed at a time, from then on for this entry.
+    A chip whose vector or loss is not finite gets status 1 and zeros.
 
-    Raises BatchError (``wrong-shape``) for inputs that do not fit, MemoryError where memory does not suffice for one chip, ModelError for
-    a graph whose outputs do not fit the manifest, and RuntimeError, which is ONNX Runtime's.
+    ``turn`` is the caller's where others may compute at the same time: where memory does not suffice beside them, the
+    chips are computed again alone. Where it does not suffice then either, fewer chips are computed at a time, from then
+    on for this entry.
+
+    Raises BatchError (``wrong-shape``) for inputs that do not fit, MemoryError where memory does not suffice for one
+    chip, ModelError for a graph whose outputs do not fit the manifest, and RuntimeError, which is ONNX Runtime's.
     """
     check_inputs(loaded, request)
     entry = loaded.entry
@@ -74,10 +83,12 @@ def embed(loaded: LoadedEntry, request: Request, *, micro_batch: int, turn: Turn
 
 
 def warm_up(loaded: LoadedEntry, *, micro_batch: int, turns: Turns) -> None:
-    """Run the entry on nodata, so that requests find memory and cuDNN's plans for attention, and a graph that does not fit stops the start.
+    """Run the entry on nodata, so that requests find memory and cuDNN's plans for attention, and a graph that does not
+    fit stops the start.
 
-    On CUDA every number of chips that a request may bring into one run, the largest first, which grows the arena, on each thread of
-    ``turns`` at the same time; on the CPU, where a chip of a large model takes seconds, one chip. Raises as ``embed``.
+    On CUDA every number of chips that a request may bring into one run, the largest first, which grows the arena, on
+    each thread of ``turns`` at the same time; on the CPU, where a chip of a large model takes seconds, one chip. Raises
+    as ``embed``.
     """
     entry = loaded.entry
     largest, runs = (1, 1) if loaded.chain.device == CPU else (micro_batch, turns.count)
@@ -106,10 +117,12 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int, turns: Turns) -> None:
 def _in_micro_batches(
     loaded: LoadedEntry, feed: Feed, *, count: int, micro_batch: int, turn: Turn
 ) -> list[NDArray[np.float32]]:
-    """Give the results of ``count`` chips. A micro-batch that memory does not hold is halved and the same chips are computed again.
+    """Give the results of ``count`` chips.
 
-    What is left after whole micro-batches is computed in falling powers of two, 20 chips as 16 and 4: each number of chips is a plan of its
-    own on a GPU, and so there are few.
+    A micro-batch that memory does not hold is halved and the same chips are computed again.
+
+    What is left after whole micro-batches is computed in falling powers of two, 20 chips as 16 and 4: each number of
+    chips is a plan of its own on a GPU, and so there are few.
     """
     entry = loaded.entry
     outputs = [
@@ -147,7 +160,10 @@ def _run(chain: Chain, feed: Feed, chips: slice) -> list[NDArray[np.float32]]:
 def _store(token: str, parts: list[NDArray[np.float32]], places: list[NDArray[np.float32]]) -> None:
     if [part.shape for part in parts] != [place.shape for place in places]:
         expected = [place.shape for place in places]
-        msg = f"entry {token}: the graph gave {[part.shape for part in parts]} for {expected[0][0]} chips, its manifest says {expected}"
+        msg = (
+            f"entry {token}: the graph gave {[part.shape for part in parts]} for {expected[0][0]} chips, its manifest"
+            f" says {expected}"
+        )
         raise ModelError(msg)
     for part, place in zip(parts, places, strict=True):
         place[:] = part

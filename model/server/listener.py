@@ -31,8 +31,9 @@ class Listener:
     ) -> None:
         """Bind. ``threads`` must exceed the requests sent at once, else ``/ping`` waits behind them.
 
-        A body of over ``body_limit`` bytes is refused, one of over ``body_memory`` received into a temporary file. A client beyond
-        ``connections`` waits until another is done: so ``body_memory * connections`` bounds what is held of bodies.
+        A body of over ``body_limit`` bytes is refused, one of over ``body_memory`` received into a temporary file. A
+        client beyond ``connections`` waits until another is done: so ``body_memory * connections`` bounds what is held
+        of bodies.
         """
         self._channels: dict[int, Any] = {}
         self._server = create_server(
@@ -64,7 +65,10 @@ class Listener:
             self._server.pull_trigger()
 
     def run(self, *, grace: float) -> bool:
-        """Serve until ``stop``, then accept nothing more and finish what was accepted; give whether ``grace`` seconds were enough."""
+        """Serve until ``stop``, then accept nothing more and finish what was accepted.
+
+        Give whether ``grace`` seconds were enough.
+        """
         while not self._stopping:
             self._turn()
         self._server.accepting = False

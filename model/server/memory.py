@@ -21,7 +21,10 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 class ChipLimit:
-    """The most chips that one run of an entry may take: none is known until memory did not suffice, then it only falls."""
+    """The most chips that one run of an entry may take.
+
+    None is known until memory did not suffice, then it only falls.
+    """
 
     def __init__(self) -> None:
         self._most: int | None = None
@@ -33,7 +36,10 @@ class ChipLimit:
         return wanted if most is None else min(wanted, most)
 
     def keep(self, worked: int) -> bool:
-        """Take ``worked``, the size that fitted after a larger one did not, for the life of the process; give whether that is news."""
+        """Take ``worked``, the size that fitted after a larger one did not, for the life of the process.
+
+        Give whether that is news.
+        """
         with self._lock:
             if self._most is not None and self._most <= worked:
                 return False

@@ -1,4 +1,7 @@
-"""Log lines about a request: each says which, so that one batch can be followed from its chips to its answer or its failure."""
+"""Log lines about a request.
+
+Each says which, so that one batch can be followed from its chips to its answer or its failure.
+"""
 
 import logging
 import time

@@ -21,9 +21,11 @@ CUDA_PROVIDER: Final = "CUDAExecutionProvider"
 CPU_PROVIDER: Final = "CPUExecutionProvider"
 CUDA_OPTIONS: Final = MappingProxyType(
     {
-        # The default doubles the arena at every growth: of a large trunk's memory up to half would lie idle, and a batch fail for it.
+        # The default doubles the arena at every growth: of a large trunk's memory up to half would lie idle, and a
+        # batch fail for it.
         "arena_extend_strategy": "kSameAsRequested",
-        # The default times every algorithm for every new number of chips, also that of a request's last, smaller micro-batch.
+        # The default times every algorithm for every new number of chips, also that of a request's last, smaller
+        # micro-batch.
         "cudnn_conv_algo_search": "HEURISTIC",
         # The default rounds fp32 factors to 10 bits of mantissa: an fp32 folder promises more than that.
         "use_tf32": "0",
@@ -31,7 +33,8 @@ CUDA_OPTIONS: Final = MappingProxyType(
 )
 """See https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html; all values are strings there.
 
-The fused LayerNorm of fp16 sums in fp32 without being asked, from ONNX Runtime 1.28 on at the latest (its pull requests 28682 and 29388).
+The fused LayerNorm of fp16 sums in fp32 without being asked, from ONNX Runtime 1.28 on at the latest (its pull requests
+28682 and 29388).
 """
 
 
@@ -41,13 +44,17 @@ def session_options(*, threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # a failed run raises; ONNX Runtime's own line to stderr is not JSON
-    # Each session has threads of its own, which spin for a while after a run: a stem's would take the cores from the trunk's.
+    # Each session has threads of its own, which spin for a while after a run: a stem's would take the cores from the
+    # trunk's.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
 def providers(available: list[str], *, cpu_only: bool = False) -> list[tuple[str, dict[str, Any]]]:
-    """Execution providers to ask for, with options: CUDA where this build of ONNX Runtime has it and it is wanted, then the CPU."""
+    """Execution providers to ask for, with options.
+
+    CUDA where this build of ONNX Runtime has it and it is wanted, then the CPU.
+    """
     cuda = [(CUDA_PROVIDER, dict(CUDA_OPTIONS))] if CUDA_PROVIDER in available and not cpu_only else []
     return [*cuda, (CPU_PROVIDER, {})]
 
@@ -58,10 +65,12 @@ def cuda_is_built_in() -> bool:
 
 
 def load_cuda_libraries() -> None:
-    """Load CUDA's and cuDNN's libraries where pip put them, which no loader's path names; do nothing in a build for the CPU.
+    """Load CUDA's and cuDNN's libraries where pip put them, which no loader's path names.
 
-    ONNX Runtime alone looks only in the site directory where it lies itself, and the wheels may lie in another: torch's, for example.
-    What it prints of libraries that do not load is logged.
+    Do nothing in a build for the CPU.
+
+    ONNX Runtime alone looks only in the site directory where it lies itself, and the wheels may lie in another:
+    torch's, for example. What it prints of libraries that do not load is logged.
     """
     if not onnxruntime.cuda_version:
         return
@@ -77,14 +86,19 @@ def load_cuda_libraries() -> None:
 
 
 def _nvidia_libraries(part: str) -> str | None:
-    """Give the first directory of libraries that a wheel put under ``nvidia/{part}``; None: ONNX Runtime searches by itself."""
+    """Give the first directory of libraries that a wheel put under ``nvidia/{part}``.
+
+    None: ONNX Runtime searches by itself.
+    """
     # Not by nvidia.__path__: a wheel with an __init__.py there would hide the other site directories.
     found = (Path(site).resolve() / "nvidia" / part / "lib" for site in sys.path)
     return next((os.fspath(directory) for directory in found if directory.is_dir()), None)
 
 
 def cuda_fault() -> str:
-    """Say why the CUDA provider does not come up, by loading its library as ONNX Runtime does, which tells nobody but its own log."""
+    """Say why the CUDA provider does not come up, by loading its library as ONNX Runtime does, which tells nobody but
+    its own log.
+    """
     folder = Path(onnxruntime.__file__).parent / "capi"
     try:
         ctypes.CDLL(
@@ -106,7 +120,8 @@ def open_session(path: Path, *, threads: int, cpu_only: bool = False) -> onnxrun
     with redirect_stdout(said):  # where a provider raises, ONNX Runtime prints that and falls back
         session = onnxruntime.InferenceSession(os.fspath(path), session_options(threads=threads), providers=asked)
     if len(asked) > 1 and device_of(session) == CPU:
-        # ONNX Runtime falls back by itself when there is no GPU or its libraries do not load; at its price that should be seen.
+        # ONNX Runtime falls back by itself when there is no GPU or its libraries do not load; at its price that should
+        # be seen.
         cause = said.getvalue().strip() or cuda_fault()
         logger.warning("CUDA was asked for, the CPU was got: %s", cause, extra={"graph": path.name})
     return session

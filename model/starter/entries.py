@@ -38,12 +38,12 @@ STRETCH: dict[str, dict[str, tuple[int, int]]] = {
 }
 """DN shown as 0 and as 1, by sensor and band, the same for every scene.
 
-* sentinel-2-l2a: surface reflectance x 10000. 0 to about the 98th percentile of the brighter of the two clear scenes (Aquileia,
-  Sahara).
+* sentinel-2-l2a: surface reflectance x 10000. 0 to about the 98th percentile of the brighter of the two clear scenes
+  (Aquileia, Sahara).
 * landsat-c2l2-sr: the same reflectances, DN = (reflectance + 0.2) / 0.0000275 (the product's scale).
-* landsat-c2l1: top-of-atmosphere reflectance without the sun's elevation, DN = (reflectance + 0.1) / 0.00002: the ranges above times
-  0.7 to 0.8 (a sun at about 45 degrees), the visible ones raised by the haze that L1 leaves in, most in blue. Landsat 8 and 9 only: L1
-  of older sensors comes in 8-bit DN.
+* landsat-c2l1: top-of-atmosphere reflectance without the sun's elevation, DN = (reflectance + 0.1) / 0.00002: the
+  ranges above times 0.7 to 0.8 (a sun at about 45 degrees), the visible ones raised by the haze that L1 leaves in, most
+  in blue. Landsat 8 and 9 only: L1 of older sensors comes in 8-bit DN.
 * naip: all of its 8 bits.
 """
 
@@ -63,7 +63,8 @@ class Entry:
     gsd: float
     """Metres."""
     fit: tuple[str, ...]
-    """Scenes on which the decoder is fitted; none: no loss. Where they are another sensor's, its stretch is the same in reflectance."""
+    """Scenes on which the decoder is fitted; none: no loss. Where they are another sensor's, its stretch is the same in
+    reflectance."""
     chip_size: int = CHIP_SIZE
 
     @property

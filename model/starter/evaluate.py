@@ -2,8 +2,8 @@
 
     .venv/bin/python model/starter/evaluate.py [--write-card]
 
-Needs ONNX Runtime and rasterio, no torch. The figures come from the committed graphs, except for the held-out losses, whose decoders are
-fitted again without the scene they are measured on.
+Needs ONNX Runtime and rasterio, no torch. The figures come from the committed graphs, except for the held-out losses,
+whose decoders are fitted again without the scene they are measured on.
 """
 
 from __future__ import annotations
@@ -55,15 +55,24 @@ def report(shared: Path) -> str:
     classes = ", ".join(f"SCL {label}: {number}" for label, number in present.items())
     return "\n".join(
         [
-            f"**The same place at another date** (NAIP, North Dakota, 2015 and 2020, 5 m; {count} places, chance at 1 is {1 / count:.3f}):",
+            (
+                f"**The same place at another date** (NAIP, North Dakota, 2015 and 2020, 5 m; {count} places, chance at"
+                f" 1 is {1 / count:.3f}):"
+            ),
             "",
             *_table(PLACE_HEAD, [_pairs(row) for row in place_rows]),
             "",
-            f"**Land and cloud cover** (Sentinel-2, Ireland, 60 m; {sum(present.values())} chips, each half or more one class: {classes}):",
+            (
+                f"**Land and cloud cover** (Sentinel-2, Ireland, 60 m; {sum(present.values())} chips, each half or more"
+                f" one class: {classes}):"
+            ),
             "",
             *_table(COVER_HEAD, [_pairs(row) for row in cover_rows]),
             "",
-            "**Loss** (chips of 64 px; held out: means over half-overlapping chips of a scene that the decoder did not see):",
+            (
+                "**Loss** (chips of 64 px; held out: means over half-overlapping chips of a scene that the decoder did"
+                " not see):"
+            ),
             "",
             *_table(LOSS_HEAD, loss_rows),
         ]

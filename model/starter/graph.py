@@ -1,7 +1,8 @@
 """Write one entry's ONNX graph: raw digital numbers in, embedding and (where there is a decoder) loss out.
 
-pixels -> Cast -> fixed stretch to [0, 1] -> the network's own normalisation -> stem and blocks 0..10 -> global average pool. An entry
-with NIR and SWIR runs its two three-band images as one batch of twice the size, so the graph holds the network once.
+pixels -> Cast -> fixed stretch to [0, 1] -> the network's own normalisation -> stem and blocks 0..10 -> global average
+pool. An entry with NIR and SWIR runs its two three-band images as one batch of twice the size, so the graph holds the
+network once.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class _Builder:
         return output
 
     def convolution(self, step: backbone.Convolution, value: str) -> str:
-        """Add a convolution (with TensorFlow's SAME padding for sides that are multiples of its stride) and its ReLU6."""
+        """Add a convolution (with TensorFlow's SAME padding for sides that are multiples of its stride) and its
+        ReLU6.
+        """
         total = step.kernel - step.stride
         before, after = total // 2, total - total // 2
         value = self.node(
@@ -138,7 +141,9 @@ def _embedded(build: _Builder, entry: Entry, stretched: str) -> str:
 
 
 def _loss(build: _Builder, entry: Entry, decoder: Decoder, stretched: str, embeddings: str) -> None:
-    """Mean absolute difference between the chip's 8 x 8 block means (all bands) and the decoder's guess at them from the embedding."""
+    """Mean absolute difference between the chip's 8 x 8 block means (all bands) and the decoder's guess at them from
+    the embedding.
+    """
     block = entry.chip_size // THUMBNAIL
     means = build.node(
         "AveragePool", [stretched], "thumbnail.blocks", kernel_shape=[block, block], strides=[block, block]
@@ -151,7 +156,9 @@ def _loss(build: _Builder, entry: Entry, decoder: Decoder, stretched: str, embed
 
 
 def write(entry: Entry, weights: Weights, decoder: Decoder | None) -> bytes:
-    """Serialise the graph of one entry: input `pixels` [B, C, 64, 64] raw DN, outputs `embeddings` [B, D] and, with a decoder, `loss` [B].
+    """Serialise the graph of one entry.
+
+    Input `pixels` [B, C, 64, 64] raw DN, outputs `embeddings` [B, D] and, with a decoder, `loss` [B].
 
     The weights stay outside, in `weights.file`, which a runtime finds beside the graph.
     """

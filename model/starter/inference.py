@@ -1,4 +1,6 @@
-"""Run an entry's graph with ONNX Runtime, and the stretch it applies, in numpy (the decoder's targets are made with it)."""
+"""Run an entry's graph with ONNX Runtime, and the stretch it applies, in numpy (the decoder's targets are made with
+it).
+"""
 
 from __future__ import annotations
 

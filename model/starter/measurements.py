@@ -103,7 +103,9 @@ def classes_of(shared: Path) -> npt.NDArray[np.uint8]:
 
 
 def cover(shared: Path) -> tuple[dict[int, int], list[Row]]:
-    """The Irish scene: 5-NN agreement with SCL, plain and balanced, over all other chips, then without the eight that touch."""
+    """The Irish scene: 5-NN agreement with SCL, plain and balanced, over all other chips, then without the eight that
+    touch.
+    """
     taken = entry("s2-rgbns")
     chips, offsets = scenes.chips("ireland", taken.bands, shared=shared)
     scl = classes_of(shared)
@@ -139,7 +141,9 @@ def cover(shared: Path) -> tuple[dict[int, int], list[Row]]:
 
 @cache
 def _decoding(token: str, name: str, shared: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Embeddings and thumbnails of a scene's half-overlapping chips through one graph (several entries are measured on the same scene)."""
+    """Embeddings and thumbnails of a scene's half-overlapping chips through one graph (several entries are measured on
+    the same scene).
+    """
     taken = next(found for found in ENTRIES if found.token == token)
     chips = scenes.chips(name, taken.bands, stride=32, shared=shared)[0]
     graph = inference.session(FOLDER / f"{token}.onnx", threads=2)
@@ -149,8 +153,8 @@ def _decoding(token: str, name: str, shared: Path) -> tuple[npt.NDArray[np.float
 def losses(shared: Path) -> list[tuple[str, str, int, tuple[float, ...]]]:
     """Entry, scene, number of chips and six figures, for each entry with a loss on each scene.
 
-    The graph's median, 5th and 95th percentile; then, over the scene's half-overlapping chips, the mean loss of a decoder fitted on the
-    entry's other scenes, of their mean thumbnail, and of the chip's own band means.
+    The graph's median, 5th and 95th percentile; then, over the scene's half-overlapping chips, the mean loss of a
+    decoder fitted on the entry's other scenes, of their mean thumbnail, and of the chip's own band means.
     """
     lines = []
     for short in ("s2-rgbns", "s2-rgb", "l1-rgb", "l2-rgbns", "l2-rgb", "naip-rgb"):

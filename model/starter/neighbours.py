@@ -37,7 +37,8 @@ def normalised(vectors: npt.NDArray[np.floating]) -> Floats:
 
 
 def recall(one: Floats, other: Floats, depth: int) -> float:
-    """Share of rows whose partner (the same row of the other set) is among the `depth` most similar, the mean of both directions.
+    """Share of rows whose partner (the same row of the other set) is among the `depth` most similar, the mean of both
+    directions.
 
     A partner's rank counts every row that is at least as similar, so ties do not help.
     """

@@ -1,9 +1,11 @@
-"""Compare every graph of the model folder with the published network run by torch; exit status 1 where they differ by more than 1e-4.
+"""Compare every graph of the model folder with the published network run by torch.
+
+Exit status 1 where they differ by more than 1e-4.
 
     .venv-model/bin/python model/starter/parity.py
 
-The reference is the published package's own code with its own weights, batch norms and all. It shares with the build neither the folding
-nor the list of blocks; the stretch it reads from the manifest.
+The reference is the published package's own code with its own weights, batch norms and all. It shares with the build
+neither the folding nor the list of blocks; the stretch it reads from the manifest.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ def reference(
     entry: dict[str, Any],
     pixels: npt.NDArray[np.generic],
 ) -> npt.NDArray[np.float32]:
-    """[B, C, H, W] raw DN -> [B, D]: stretch, normalise as 8-bit pixels, stem, blocks 0..10, mean over the map; one image at a time."""
+    """[B, C, H, W] raw DN -> [B, D]: stretch, normalise as 8-bit pixels, stem, blocks 0..10, mean over the map.
+
+    One image at a time.
+    """
     parts = []
     for image in IMAGES["swir16" in entry["bands"]]:
         layers = []
@@ -61,7 +66,10 @@ def reference(
 
 
 def chips(entry: dict[str, Any], count: int) -> npt.NDArray[np.generic]:
-    """Seeded chips over and beyond the stretch: smooth fields with noise, fill in a corner of some, one all fill, one saturated."""
+    """Seeded chips over and beyond the stretch.
+
+    Smooth fields with noise, fill in a corner of some, one all fill, one saturated.
+    """
     random = np.random.default_rng(20240514)
     dtype = np.dtype(entry["dtype"])
     top = np.iinfo(dtype).max
@@ -96,7 +104,8 @@ def main() -> int:
             theirs = reference(model, entry, pixels)
             difference = float(np.abs(ours - theirs).max())
             print(
-                f"{entry['token']}: max-abs {difference:.2e}, values up to {np.abs(theirs).max():.2f}, shape {ours.shape}"
+                f"{entry['token']}: max-abs {difference:.2e}, values up to {np.abs(theirs).max():.2f}, shape"
+                f" {ours.shape}"
             )
             # NaN compares false with everything, so the test is for "small", not for "large"
             worst = max(worst, difference) if difference <= TOLERANCE and ours.shape == theirs.shape else float("inf")

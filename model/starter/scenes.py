@@ -1,6 +1,7 @@
 """Chips of the shared scenes, read as raw digital numbers in a given band order.
 
-Only what the fit and the evaluation need; the service's own reader is the layer's. Nodata is 0 in every scene here and stays 0.
+Only what the fit and the evaluation need; the service's own reader is the layer's. Nodata is 0 in every scene here and
+stays 0.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Scene:
     bands: dict[str, tuple[str, int]]
     """Band name -> file under the shared folder, band number in it."""
     offset: int = 0
-    """Added to every valid DN (processing baseline 04.00 of Sentinel-2: -1000), the result held at 1 or more so that it stays valid."""
+    """Added to every valid DN (processing baseline 04.00 of Sentinel-2: -1000), the result held at 1 or more so that it
+    stays valid."""
 
 
 def _single(folder: str, files: dict[str, str]) -> dict[str, tuple[str, int]]:
@@ -81,7 +83,10 @@ SCENES = {
 
 
 def read(name: str, bands: tuple[str, ...], shared: Path = SHARED) -> npt.NDArray[np.uint16 | np.uint8]:
-    """[C, H, W] digital numbers of a scene on the grid of its first band; coarser bands are repeated (nearest neighbour)."""
+    """[C, H, W] digital numbers of a scene on the grid of its first band.
+
+    Coarser bands are repeated (nearest neighbour).
+    """
     scene = SCENES[name]
     layers: list[npt.NDArray[np.uint16 | np.uint8]] = []
     for band in bands:

@@ -28,7 +28,10 @@ class Source:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def imports(self) -> frozenset[str]:
-        """Give every module that is imported anywhere in the file, type checking included; ``from a import b`` gives a and a.b."""
+        """Give every module that is imported anywhere in the file, type checking included.
+
+        ``from a import b`` gives a and a.b.
+        """
         found: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):

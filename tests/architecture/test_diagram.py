@@ -1,4 +1,7 @@
-"""docs/architecture.svg against the template and the folders: what is built is drawn, and nothing is drawn over something else."""
+"""docs/architecture.svg against the template and the folders.
+
+What is built is drawn, and nothing is drawn over something else.
+"""
 
 import re
 from itertools import combinations, pairwise

@@ -1,4 +1,7 @@
-"""The environment that template.yaml sets and the settings that functions read are the same names, as written: no translator in between."""
+"""The environment that template.yaml sets and the settings that functions read are the same names, as written.
+
+No translator in between.
+"""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The domain knows no adapter and no adapter's library: read from the sources, then proved by importing it without them."""
+"""The domain knows no adapter and no adapter's library.
+
+Read from the sources, then proved by importing it without them.
+"""
 
 import ast
 import json
@@ -122,7 +125,10 @@ os.environ.__class__ = Guarded
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, str]:
-    """Import each domain module as the first of its package, all in one guarded process; give each one's error, or nothing."""
+    """Import each domain module as the first of its package, all in one guarded process.
+
+    Give each one's error, or nothing.
+    """
     program = f"""
 import json, traceback
 failures = {{}}

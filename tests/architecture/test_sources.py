@@ -15,7 +15,8 @@ LAST_RESORTS = {
     "model/server/app.py": "one request must not end the server; it is logged and answered with 500",
     "model/server/folders.py": "ONNX Runtime's errors share no other base class; raised again as ModelError",
 }
-"""Where ``except Exception`` may stand: the borders to code that may raise anything. Nothing is swallowed there: see the test below."""
+"""Where ``except Exception`` may stand: the borders to code that may raise anything. Nothing is swallowed there: see
+the test below."""
 
 
 def handlers(tree: ast.AST) -> Iterator[ast.ExceptHandler]:

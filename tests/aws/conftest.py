@@ -1,4 +1,7 @@
-"""AWS as moto plays it, in this process: one bucket pair, the ledger's table as template.yaml declares it, two queues."""
+"""AWS as moto plays it, in this process.
+
+One bucket pair, the ledger's table as template.yaml declares it, two queues.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +27,8 @@ REGION: Final = "eu-central-1"
 moto_examples: Final = settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-"""For property tests on moto: an example's time says nothing where cores are shared; each takes names of its own in one account."""
+"""For property tests on moto: an example's time says nothing where cores are shared; each takes names of its own in one
+account."""
 
 
 @cache

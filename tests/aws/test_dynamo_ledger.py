@@ -1,4 +1,7 @@
-"""The ledger on moto: leases with explicit times, stages that never fall, revisions, results in any order, and the size of items."""
+"""The ledger on moto.
+
+Leases with explicit times, stages that never fall, revisions, results in any order, and the size of items.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -258,7 +261,8 @@ def test_a_run_keeps_its_revision(cloud: Cloud, runs: list[str]) -> None:
 
 def test_runs_at_the_same_time_get_different_revisions(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each thread with a client of its own, as functions have; each run asks twice."""
-    # DynamoDB changes one item one caller at a time; moto checks a condition and then writes, and another thread may come between.
+    # DynamoDB changes one item one caller at a time; moto checks a condition and then writes, and another thread may
+    # come between.
     lock, update = Lock(), DynamoDBBackend.update_item
 
     def one_at_a_time(*args: Any, **kwargs: Any) -> Any:
@@ -414,7 +418,9 @@ def test_all_batches_are_given_page_by_page(cloud: Cloud) -> None:
 
 
 def item_bytes(item: dict[str, Any]) -> int:
-    """Size as DynamoDB counts it (developer guide, "DynamoDB item sizes and formats"), upper bounds where it only says "approximately"."""
+    """Size as DynamoDB counts it (developer guide, "DynamoDB item sizes and formats"), upper bounds where it only says
+    "approximately".
+    """
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
 
@@ -520,7 +526,9 @@ def test_a_network_that_fails_comes_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_reads_are_consistent() -> None:
-    """An eventually consistent read could miss the batch that was settled a moment ago, and the scene would wait for ever."""
+    """An eventually consistent read could miss the batch that was settled a moment ago, and the scene would wait for
+    ever.
+    """
     table = boto3.resource("dynamodb", region_name=REGION).Table("ledger")
     asked: list[dict[str, Any]] = []
     table.meta.client.meta.events.register("provide-client-params.dynamodb.*", lambda params, **_: asked.append(params))

@@ -1,4 +1,7 @@
-"""Settling against moto: whatever comes twice, late, early or is killed between two writes, a run is settled once and in the same way."""
+"""Settling against moto.
+
+Whatever comes twice, late, early or is killed between two writes, a run is settled once and in the same way.
+"""
 
 import itertools
 import json
@@ -25,7 +28,10 @@ RUNS = (f"{number:032x}" for number in itertools.count(1))
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A planned and enqueued run of three batches: the first is answered, the second fails, of the third nothing was sent."""
+    """A planned and enqueued run of three batches.
+
+    The first is answered, the second fails, of the third nothing was sent.
+    """
 
     cloud: Cloud
     run: str

@@ -1,4 +1,7 @@
-"""The programs that measure Clay run from end to end with `tiny` on a CPU. What they measure is not looked at, only that they do."""
+"""The programs that measure Clay run from end to end with `tiny` on a CPU.
+
+What they measure is not looked at, only that they do.
+"""
 
 import json
 import subprocess

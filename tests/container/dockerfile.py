@@ -1,4 +1,7 @@
-"""model/Dockerfile as far as it can be read and carried out without Docker: its instructions, its context, and RUNs with bind mounts."""
+"""model/Dockerfile as far as it can be read and carried out without Docker.
+
+Its instructions, its context, and RUNs with bind mounts.
+"""
 
 import os
 import re
@@ -69,7 +72,9 @@ def carry_out(
     replacements: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> str:
-    """Carry out a RUN on this machine: bind mounts become copies under ``build_directory``, paths in the command are replaced.
+    """Carry out a RUN on this machine.
+
+    Bind mounts become copies under ``build_directory``, paths in the command are replaced.
 
     Gives what it printed. Raises AssertionError where the command fails.
     """

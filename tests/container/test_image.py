@@ -1,4 +1,7 @@
-"""The image's build steps, carried out into a fresh virtual environment, and what comes out of them: it serves, and holds nothing else."""
+"""The image's build steps, carried out into a fresh virtual environment, and what comes out of them.
+
+It serves, and holds nothing else.
+"""
 
 import os
 import subprocess
@@ -35,13 +38,16 @@ pathlib.Path(os.environ["GUARD_MARK"]).write_text("on")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Dockerfile's RUNs of install.sh, from the context that Docker would send, with FLAVOUR cpu and a prefix of our own."""
+    """The Dockerfile's RUNs of install.sh, from the context that Docker would send, with FLAVOUR cpu and a prefix of
+    our own.
+    """
     place = tmp_path_factory.mktemp("image")
     prefix = place / "opt"
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("CLAYLINE_", "PYTHON", "VIRTUAL_ENV"))
     }
-    # This environment's Python, which has pip, stands for the base image's; what is installed goes into an environment of its own.
+    # This environment's Python, which has pip, stands for the base image's; what is installed goes into an environment
+    # of its own.
     environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "FLAVOUR": "cpu"}
     context = copy_context(place / "context")
     steps = [

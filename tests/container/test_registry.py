@@ -1,4 +1,7 @@
-"""What is tried again and what is not; the words for a lost connection are those of the pip and the uv that are here."""
+"""What is tried again and what is not.
+
+The words for a lost connection are those of the pip and the uv that are here.
+"""
 
 import os
 import subprocess
@@ -45,10 +48,14 @@ def test_a_connection_lost_on_the_way_to_success_is_none(tmp_path: Path) -> None
 
 
 PIP = f"{sys.executable} -m pip download --quiet --no-cache-dir --retries 1 --index-url {NOBODY} --dest here waitress"
-UV = f"{Path(sys.executable).with_name('uv')} pip install --dry-run --no-cache --index-url {NOBODY} --target here waitress"
+UV = (
+    f"{Path(sys.executable).with_name('uv')} pip install --dry-run --no-cache --index-url {NOBODY} --target here"
+    " waitress"
+)
 
 
 @pytest.mark.parametrize("program", [PIP, UV])
 def test_the_words_are_those_of_the_programs(tmp_path: Path, program: str) -> None:
-    alone = "export UV_HTTP_RETRIES=0 UV_NO_CONFIG=1 PIP_CONFIG_FILE=/dev/null"  # the machine's settings may know other places
+    # the machine's settings may know other places
+    alone = "export UV_HTTP_RETRIES=0 UV_NO_CONFIG=1 PIP_CONFIG_FILE=/dev/null"
     assert counted(tmp_path, f"cd {tmp_path}; {alone}; [ $TRY = 2 ] || {program}")[1] == 2

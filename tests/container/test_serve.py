@@ -1,4 +1,7 @@
-"""How `serve` starts the program: as another user where it can, with CUDA's libraries in reach. The program is a stand-in that tells."""
+"""How `serve` starts the program: as another user where it can, with CUDA's libraries in reach.
+
+The program is a stand-in that tells.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""SageMaker's notifications as ../shared/docs/platform.md and AWS's guide describe them, and SNS's envelope around them."""
+"""SageMaker's notifications as ../shared/docs/platform.md and AWS's guide describe them, and SNS's envelope around
+them.
+"""
 
 import hashlib
 import json

@@ -22,7 +22,10 @@ SEEDED = {"architecture": "clay-v1.5-tiny", "seed": 0}
 
 
 def digest(entry: dict[str, Any], files: dict[str, str]) -> str:
-    """Give the documented digest: sha256 over the entry's canonical JSON, ``files`` as a mapping to hashes, without ``digest`` itself."""
+    """Give the documented digest.
+
+    Sha256 over the entry's canonical JSON, ``files`` as a mapping to hashes, without ``digest`` itself.
+    """
     content = {name: value for name, value in entry.items() if name != "digest"} | {
         "files": {name: files[name] for name in entry["files"]}
     }

@@ -83,7 +83,10 @@ ENCODED = ["with space.tif", "a#b.tif", "100%.tif", "a%20b.tif", "Größe 雪.ti
 
 @pytest.mark.parametrize("name", [*ORDINARY, *ENCODED])
 def test_what_opens_a_file_by_its_name(tmp_path: Path, name: str) -> None:
-    """Rasterio opens a name as it is unless it had to be encoded: GDAL decodes nothing. ``Path.from_uri`` is then its way."""
+    """Rasterio opens a name as it is unless it had to be encoded: GDAL decodes nothing.
+
+    ``Path.from_uri`` is then its way.
+    """
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(

@@ -25,7 +25,10 @@ FOREIGN = {
 
 
 def spoken(source: Source) -> Iterator[str]:
-    """Give every text of a module that is no docstring; an Option in it stands as it does when the code runs, anything else as X."""
+    """Give every text of a module that is no docstring.
+
+    An Option in it stands as it does when the code runs, anything else as X.
+    """
     silent = {id(node.value) for node in ast.walk(source.tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(source.tree):
         if isinstance(node, ast.JoinedStr):

@@ -1,4 +1,7 @@
-"""What a result message says of which batch; whatever else comes is UnknownResultError and nothing else, because nothing could cure it."""
+"""What a result message says of which batch.
+
+Whatever else comes is UnknownResultError and nothing else, because nothing could cure it.
+"""
 
 import json
 from collections.abc import Callable

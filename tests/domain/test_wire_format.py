@@ -1,4 +1,6 @@
-"""docs/wire.md: what is written can be read by hand, and whatever is not that format is a WireError and nothing else."""
+"""docs/wire.md: what is written can be read by hand, and whatever is not that format is a WireError and nothing
+else.
+"""
 
 import contextlib
 import json
@@ -22,7 +24,10 @@ readers = st.sampled_from([Request, Response])
 
 
 def read_or_refuse(reader: type[Request | Response], body: bytes) -> Request | Response | None:
-    """Read; None for a WireError. Any other exception is a failed test, and so is a request that reads differently from a file."""
+    """Read; None for a WireError.
+
+    Any other exception is a failed test, and so is a request that reads differently from a file.
+    """
     if reader is Request:
         return from_both(body)
     try:

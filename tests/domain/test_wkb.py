@@ -1,4 +1,7 @@
-"""Footprints against shapely, and against great shapes that are known by reasoning: over the antimeridian, around and beside a pole."""
+"""Footprints against shapely, and against great shapes that are known by reasoning.
+
+Over the antimeridian, around and beside a pole.
+"""
 
 import math
 
@@ -22,7 +25,10 @@ def one(corners: list[Corner]) -> tuple[shapely.Geometry, NDArray[np.float64], b
 
 @st.composite
 def quadrilaterals(draw: st.DrawFn) -> list[Corner]:
-    """Give four corners around a centre, each in its own quadrant, turned and perhaps mirrored: simple, convex or not."""
+    """Give four corners around a centre, each in its own quadrant, turned and perhaps mirrored.
+
+    Simple, convex or not.
+    """
     x, y = draw(st.floats(-150, 150)), draw(st.floats(-75, 75))
     turn = draw(st.floats(0, 2 * math.pi))
     corners = []

@@ -1,8 +1,10 @@
-"""Make mgrs_cases.csv and mgrs_rows.csv anew with GeographicLib's GeoConvert (Debian: geographiclib-tools). Run by hand, not by the tests.
+"""Make mgrs_cases.csv and mgrs_rows.csv anew with GeographicLib's GeoConvert (Debian: geographiclib-tools).
 
-``reference`` follows the identifier's rule by GeoConvert's own means: it rounds the position to 1 mm, then writes that position's
-reference; the band letter is the one it gives for longitude and latitude. ``finest`` is its reference of the same place to the
-micrometre without rounding, ``easting`` and ``northing`` the corner it reads from that.
+Run by hand, not by the tests.
+
+``reference`` follows the identifier's rule by GeoConvert's own means: it rounds the position to 1 mm, then writes that
+position's reference; the band letter is the one it gives for longitude and latitude. ``finest`` is its reference of the
+same place to the micrometre without rounding, ``easting`` and ``northing`` the corner it reads from that.
 """
 
 import csv
@@ -60,7 +62,9 @@ def places() -> list[tuple[str, float, float]]:
 
 
 def reference(direct: str, snapped: str, digits: int) -> str:
-    """Cut the snapped reference to ``digits``, with the band letter of the direct one where both name the same square."""
+    """Cut the snapped reference to ``digits``, with the band letter of the direct one where both name the same
+    square.
+    """
     letters = 5 if direct[0].isdigit() else 3
     square, half = snapped[:letters], (len(snapped) - letters) // 2
     if letters == 5 and direct[:2] + direct[3:5] == snapped[:2] + snapped[3:5]:
@@ -74,7 +78,8 @@ def cases() -> list[list[str]]:
     lonlat = [f"{lat:.10f} {lon:.10f}" for lon, lat in zip(lons, lats, strict=True)]
     direct = geoconvert(lonlat, "-m", "-p", "6")
     millimetres = geoconvert(lonlat, "-u", "-p", "3")
-    # Fifty micrometres into the millimetre, so that the decimal number's binary neighbour is truncated to the same millimetre.
+    # Fifty micrometres into the millimetre, so that the decimal number's binary neighbour is truncated to the same
+    # millimetre.
     snapped = geoconvert(
         [" ".join(part + "05" if "." in part else part for part in line.split()) for line in millimetres],
         "-m",
@@ -103,7 +108,9 @@ def cases() -> list[list[str]]:
 
 
 def rows_of_squares() -> list[list[str]]:
-    """For each band and column of an odd and an even zone, the row letters that GeoConvert takes, and the northing of each, km."""
+    """For each band and column of an odd and an even zone, the row letters that GeoConvert takes, and the northing of
+    each, km.
+    """
     keys = [(zone, band, column) for zone in (31, 32) for band in BANDS for column in COLUMNS[zone % 3]]
     squares = [f"{zone}{band}{column}{row}" for zone, band, column in keys for row in ROWS]
     answers = iter(geoconvert(squares, "-n", "-u", "-p", "0"))

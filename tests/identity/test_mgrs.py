@@ -1,4 +1,6 @@
-"""MGRS references against GeographicLib (the committed CSVs, see make_fixtures.py), the mgrs package and real product tiles."""
+"""MGRS references against GeographicLib (the committed CSVs, see make_fixtures.py), the mgrs package and real product
+tiles.
+"""
 
 import csv
 import re
@@ -102,8 +104,8 @@ def beyond_utm(northing_km: int, column: str, *, north: bool) -> bool:
     st.integers(0, 5),
 )
 def test_references_are_those_of_the_mgrs_package(zone: int, easting: int, from_equator: int, digits: int) -> None:
-    # A quarter of a metre into the cell: a longitude that is rounded changes nothing. The package is wrong at 84 N and 80 S: those cases
-    # are GeographicLib's above.
+    # A quarter of a metre into the cell: a longitude that is rounded changes nothing. The package is wrong at 84 N and
+    # 80 S: those cases are GeographicLib's above.
     north = from_equator >= 0
     position = Utm(
         zone=zone, north=north, easting=easting + 0.25, northing=from_equator + 0.25 + (0 if north else 10_000_000)
@@ -168,7 +170,8 @@ def test_a_scene_over_its_zones_border_names_the_zone_of_the_place() -> None:
         ("29RKH", 32629, 199_980, 2_800_020),
         # Earth Search, S2A_29TNG_20170128_0_L2A.
         ("29TNG", 32629, 499_980, 4_700_040),
-        # Digital Earth Australia, ga_s2am_ard_3 and ga_s2bm_ard_3: grids of datasets of these regions, southern hemisphere.
+        # Digital Earth Australia, ga_s2am_ard_3 and ga_s2bm_ard_3: grids of datasets of these regions, southern
+        # hemisphere.
         ("53HMC", 32753, 399_960, 6_300_040),
         ("56HKE", 32756, 199_980, 6_000_040),
         ("53JNN", 32753, 499_980, 7_300_000),
@@ -256,7 +259,7 @@ def test_too_many_digits_are_refused(digits: int) -> None:
 
 
 def test_a_southern_tiles_north_edge_is_counted_from_the_equator() -> None:
-    # Counted from the false origin the ceiling would change nothing: 7,200,000 is a multiple of 60, -2,800,000 is none. GDAL's tests hold
-    # a product's metadata with this corner (ULX 499980, ULY 7200040, EPSG:32753).
+    # Counted from the false origin the ceiling would change nothing: 7,200,000 is a multiple of 60, -2,800,000 is none.
+    # GDAL's tests hold a product's metadata with this corner (ULX 499980, ULY 7200040, EPSG:32753).
     origin = mgrs.tile_origin("53JNM")
     assert (origin.epsg, origin.easting, origin.northing) == (32753, 499_980, 7_200_040)

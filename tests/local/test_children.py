@@ -1,4 +1,7 @@
-"""What children of the local cloud listen on: a port that cannot be another's, and an end that is said where there is none."""
+"""What children of the local cloud listen on.
+
+A port that cannot be another's, and an end that is said where there is none.
+"""
 
 import contextlib
 import errno

@@ -1,4 +1,6 @@
-"""events/: each one run under the real Lambda runtime and held against the outcome beside it, and against the bytes that it speaks of."""
+"""events/: each one run under the real Lambda runtime and held against the outcome beside it, and against the bytes
+that it speaks of.
+"""
 
 import dataclasses
 import hashlib

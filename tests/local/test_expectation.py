@@ -14,7 +14,8 @@ RUN = "0123456789abcdef0123456789abcdef"
 
 def seen(**changes: Any) -> Observed:
     nothing: dict[str, Any] = {
-        "reply": {"batchItemFailures": []}, "failed": False, "log": [], "messages": {}, "objects": [], "announced": [], "ledger": [],
+        "reply": {"batchItemFailures": []}, "failed": False, "log": [], "messages": {}, "objects": [],
+        "announced": [], "ledger": [],
         "documents": {},
     }  # fmt: skip
     return Observed(**nothing | changes)

@@ -147,7 +147,8 @@ class LookedAt(Session):
         if found == Progress(batches=2, settled=0) and self.first.reached.is_set() and not self.first.opened.is_set():
             if self.clock.now < 4 * session._NO_PROGRESS:
                 self.clock.sleep(2 * session._NO_PROGRESS)
-            else:  # at a look of its own: the request may end before the look does, and then no time has passed in between
+            # at a look of its own: the request may end before the look does, and then no time has passed in between
+            else:
                 self.first.opened.set()
         return found
 

@@ -21,7 +21,8 @@ def handler(event, context):
         time.sleep(60)
     if event["do"] == "import":
         __import__(event["module"])
-    return {"echo": event, "root": os.environ["LAMBDA_TASK_ROOT"], "name": context.function_name, "given": os.environ["GIVEN"],
+    return {"echo": event, "root": os.environ["LAMBDA_TASK_ROOT"], "name": context.function_name,
+        "given": os.environ["GIVEN"],
             "remaining": context.get_remaining_time_in_millis()}
 """
 
@@ -78,7 +79,8 @@ def test_a_runtime_that_ends_is_a_failure_that_names_it(spec: FunctionSpec) -> N
 
 
 def test_a_runtime_that_takes_longer_than_the_functions_timeout_is_a_failure(spec: FunctionSpec) -> None:
-    # The handler sleeps for a minute. The time is up there or, on a busy machine, while Python starts: after three seconds in either.
+    # The handler sleeps for a minute. The time is up there or, on a busy machine, while Python starts: after three
+    # seconds in either.
     reply = invoke(spec.model_copy(update={"timeout": 3}), {"do": "sleep"}, environment={}, isolated=True)
     assert reply.failed
     assert reply.payload.startswith("Task timed out after 3")

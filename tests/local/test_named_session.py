@@ -111,7 +111,10 @@ def test_a_band_that_is_nowhere_is_named_as_the_user_knows_it(place: Path, sessi
 
 
 def test_a_cog_of_many_megabytes_lands_once(place: Path, session: Session) -> None:
-    """Moto tells of an upload in parts, which boto3 begins at 8 MB, twice; each would be a landing, with an event of its own."""
+    """Moto tells of an upload in parts, which boto3 begins at 8 MB, twice.
+
+    Each would be a landing, with an event of its own.
+    """
     path = place / "LC08_large.tif"
     path.write_bytes(b"II*\0" + bytes(9_000_000))
     with stage(str(path)) as scene:

@@ -1,4 +1,6 @@
-"""The picture: clouds and nodata set no stretch, degrees and lengths are those of the ground, and no file is overwritten."""
+"""The picture: clouds and nodata set no stretch, degrees and lengths are those of the ground, and no file is
+overwritten.
+"""
 
 import datetime as dt
 import os
@@ -66,7 +68,9 @@ def _scene(folder: Path, pixels: NDArray[Any], *, nodata: float | None = 0.0) ->
 
 
 def _midtones(picture: Path) -> float:
-    """Give the share of the scene's panel, which is the left one of two, that is neither black nor white nor grey as paper is."""
+    """Give the share of the scene's panel, which is the left one of two, that is neither black nor white nor grey as
+    paper is.
+    """
     with Image.open(picture) as image:
         pixels = np.asarray(image.convert("RGB"), float)
     panel = pixels[:, : pixels.shape[1] // 2]

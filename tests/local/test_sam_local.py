@@ -1,4 +1,7 @@
-"""What `sam local invoke` is given: a template that sam itself finds valid, and a way from another address to 127.0.0.1."""
+"""What `sam local invoke` is given.
+
+A template that sam itself finds valid, and a way from another address to 127.0.0.1.
+"""
 
 import http.server
 import json

@@ -530,7 +530,9 @@ def _several_bands(count: int, *, bigtiff: bool = False, order: str = "LITTLE") 
 @pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("order", ["LITTLE", "BIG"])
 def test_what_a_download_brings_beside_its_item_is_no_scene(folder: Path, order: str, *, bigtiff: bool) -> None:
-    """A preview (three bands, a name that tells of no sensor) and a band of another product (its name tells, one band)."""
+    """A preview (three bands, a name that tells of no sensor) and a band of another product (its name tells, one
+    band).
+    """
     for name, bands in (("L2A_PVI.tif", 3), ("LC08_L2SP_224078_20200518_ST_B10.TIF", 1)):
         (folder / name).write_bytes(_several_bands(bands, bigtiff=bigtiff, order=order))
     told: list[str] = []

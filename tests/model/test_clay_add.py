@@ -1,4 +1,7 @@
-"""`python -m clay add`: what nobody said is what the folder's other entries have, and where those differ, somebody has to say it."""
+"""`python -m clay add`.
+
+What nobody said is what the folder's other entries have, and where those differ, somebody has to say it.
+"""
 
 import json
 import shutil
@@ -10,7 +13,10 @@ from clay.__main__ import main
 from clayline.model.manifest import Manifest, ModelEntry, read_manifest
 
 FOLDER = "untrained-tiny-loss-v1.5"
-LINE = "linz: as the folder's other entries: --chip 64 --coordinate-order latlon --hour acquisition --mask-ratio 0.5 --mask-seed 3"
+LINE = (
+    "linz: as the folder's other entries: --chip 64 --coordinate-order latlon --hour acquisition --mask-ratio 0.5"
+    " --mask-seed 3"
+)
 
 
 def manifest_of(folder: Path) -> Manifest:

@@ -54,7 +54,10 @@ def test_a_sensor_of_far_larger_numbers_is_refused(folder: Path, tmp_path: Path)
     copy = shutil.copytree(folder, tmp_path / folder.name)
     with pytest.raises(
         ModelError,
-        match=r"t-untrained-fp16-v1\.5-narrow-c64 brings numbers of .* into the trunk; .*: export the folder with this entry",
+        match=(
+            r"t-untrained-fp16-v1\.5-narrow-c64 brings numbers of .* into the trunk; .*: export the folder with this"
+            r" entry"
+        ),
     ):
         add(copy, [shifted(0.01)], progress=lambda _: None)
     assert contents(copy) == contents(folder)

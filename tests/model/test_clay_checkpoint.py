@@ -1,4 +1,6 @@
-"""Checkpoints as torch writes them: whichever holds a Clay is read to the same folder, anything else is refused by name and never run.
+"""Checkpoints as torch writes them.
+
+Whichever holds a Clay is read to the same folder, anything else is refused by name and never run.
 
 torch is only in .venv-model, so one process there writes every file and exports it; the tests look at what came of it.
 """
@@ -36,7 +38,8 @@ from clay.seeded import seeded_weights
 out, ran = Path(sys.argv[1]), Path(sys.argv[1]) / "it-ran"
 state = {name: torch.from_numpy(value) for name, value in seeded_weights(ARCHITECTURES["tiny"], 0).items()}
 lightning = {f"model.{name}": value for name, value in state.items()}
-lightning |= {"model.teacher.x": torch.zeros(3), "model.proj.weight": torch.zeros(3, dtype=torch.int64), "model.mrl.x": torch.ones(1)}
+lightning |= {"model.teacher.x": torch.zeros(3), "model.proj.weight": torch.zeros(3, dtype=torch.int64),
+    "model.mrl.x": torch.ones(1)}
 MARK, MATRIX = "encoder.cls_token", "encoder.transformer.layers.2.0.to_qkv.weight"
 encoder = {name: value for name, value in state.items() if name.startswith("encoder")}
 
@@ -57,7 +60,8 @@ def spoilt(number):
 
 
 files = {
-    "lightning": {"state_dict": lightning, "epoch": 3, "hyper_parameters": {"model_size": "tiny", "lr": 1e-5}, "optimizer_states": []},
+    "lightning": {"state_dict": lightning, "epoch": 3, "hyper_parameters": {"model_size": "tiny", "lr": 1e-5},
+        "optimizer_states": []},
     "bare": state,
     "encoder": encoder,
     "half": {name: value.half() for name, value in encoder.items()},

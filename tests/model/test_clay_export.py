@@ -1,4 +1,7 @@
-"""The exporter's folders: the same bytes each time, accepted by their readers, never half there, never another under the same token."""
+"""The exporter's folders.
+
+The same bytes each time, accepted by their readers, never half there, never another under the same token.
+"""
 
 import filecmp
 import json

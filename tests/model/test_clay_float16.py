@@ -28,7 +28,10 @@ UP, DOWN = "encoder.transformer.layers.1.1.net.1.weight", "encoder.transformer.l
 
 
 def embeddings(folder: Path, entry: ModelEntry, pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Of each chip by itself. The stem is onnx's own evaluator's: ONNX Runtime on a CPU would quietly do float16 in float32."""
+    """Of each chip by itself.
+
+    The stem is onnx's own evaluator's: ONNX Runtime on a CPU would quietly do float16 in float32.
+    """
     stem = ReferenceEvaluator(str(folder / entry.graph))
     trunk = onnxruntime.InferenceSession(str(folder / str(entry.trunk)))
     rows = []
@@ -70,9 +73,11 @@ def opened(file: Path) -> onnxruntime.InferenceSession:
 
 
 def magnitudes(narrow: Path, wide: Path) -> dict[str, float]:
-    """Largest magnitudes of what is float16 in the first folder's trunk, for harsh chips of every entry, by the second's in float32.
+    """Largest magnitudes of what is float16 in the first folder's trunk, for harsh chips of every entry, by the
+    second's in float32.
 
-    Scores within attentions included. ONNX Runtime on a CPU computes float16 in float32, so a run there would overflow nowhere.
+    Scores within attentions included. ONNX Runtime on a CPU computes float16 in float32, so a run there would overflow
+    nowhere.
     """
     halves = {node.name for node in opened(narrow / "trunk.onnx").get_outputs() if node.type == "tensor(float16)"}
     trunk = opened(wide / "trunk.onnx")

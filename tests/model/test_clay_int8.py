@@ -1,4 +1,6 @@
-"""int8: a chip's vector is the same whatever lies beside it in a batch, and quantising hides no number that is not finite."""
+"""int8: a chip's vector is the same whatever lies beside it in a batch, and quantising hides no number that is not
+finite.
+"""
 
 import itertools
 import json

@@ -1,4 +1,7 @@
-"""Names of folders and tokens: random weights always say so, and whatever is exported without a name fits into an identifier."""
+"""Names of folders and tokens.
+
+Random weights always say so, and whatever is exported without a name fits into an identifier.
+"""
 
 import itertools
 import json

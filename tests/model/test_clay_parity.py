@@ -1,4 +1,7 @@
-"""Every exported graph gives what the published claymodel 1.5.0 gives under torch: same weights, chips drawn afresh, and real ones."""
+"""Every exported graph gives what the published claymodel 1.5.0 gives under torch.
+
+Same weights, chips drawn afresh, and real ones.
+"""
 
 import json
 import os
@@ -31,7 +34,10 @@ Line = dict[str, Any]
 pytestmark = [
     pytest.mark.skipif(
         not PYTHON.exists(),
-        reason="no .venv-model (Python 3.11 with requirements/model.txt): torch and claymodel are only there, so parity cannot be measured",
+        reason=(
+            "no .venv-model (Python 3.11 with requirements/model.txt): torch and claymodel are only there, so parity"
+            " cannot be measured"
+        ),
     ),
     pytest.mark.timeout(1200),  # large takes minutes where other tests run beside it
 ]
@@ -98,7 +104,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Line]]:
     path = tmp_path_factory.mktemp("kept")
     sensors = [user_sensor(path, count) for count in (1, 13)]
     lines = measure(
-        "--sensor", *sensors, "sentinel-1-rtc", "--chip", "64", "128", "--chips", "3", "--loss", "--matmul", "highest", "medium",
+        "--sensor", *sensors, "sentinel-1-rtc", "--chip", "64", "128", "--chips", "3", "--loss", "--matmul",
+        "highest", "medium",
         "--precision", "fp32", "int8", "--keep", path,
     )  # fmt: skip
     return path, lines
@@ -192,10 +199,14 @@ def test_small_and_base(size: str, sensor: str) -> None:
 
 @pytest.fixture(scope="module")
 def large() -> list[Line]:
-    """Two sensors in all precisions: a plausible and an extreme chip of 64 px of each, and a plausible one of 256 px."""
+    """Two sensors in all precisions.
+
+    A plausible and an extreme chip of 64 px of each, and a plausible one of 256 px.
+    """
     sensors = ["sentinel-2-l2a", "sentinel-1-rtc"]
     return measure(
-        "--size", "large", "--sensor", *sensors, "--chip", "64", "--whole", sensors[0], "--loss", "--precision", "fp32", "fp16", "int8"
+        "--size", "large", "--sensor", *sensors, "--chip", "64", "--whole", sensors[0], "--loss", "--precision",
+        "fp32", "fp16", "int8"
     )  # fmt: skip
 
 
@@ -239,7 +250,8 @@ def test_the_server_gives_the_published_vectors_and_losses(
         )
         assert not response.status.any()
         assert response.loss is not None
-        # int8 by vector: of thousands of numbers from weights drawn anew, one may lie further off than any limit that says much.
+        # int8 by vector: of thousands of numbers from weights drawn anew, one may lie further off than any limit that
+        # says much.
         if entry.options.precision == "int8":
             assert (
                 cosines(response.embeddings.astype(np.float64), answers["embeddings"]).min() >= LEAST_COSINE["int8"]

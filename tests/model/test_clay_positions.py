@@ -1,4 +1,7 @@
-"""Position encodings against the plain formula in float64; against claymodel's own functions they are in test_clay_parity.py."""
+"""Position encodings against the plain formula in float64.
+
+Against claymodel's own functions they are in test_clay_parity.py.
+"""
 
 import math
 

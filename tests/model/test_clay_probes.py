@@ -1,4 +1,7 @@
-"""Real pixels for fp16 and int8: the report says of which entries it has none, and an export with a probe mends that."""
+"""Real pixels for fp16 and int8.
+
+The report says of which entries it has none, and an export with a probe mends that.
+"""
 
 import json
 from pathlib import Path

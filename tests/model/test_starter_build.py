@@ -1,4 +1,7 @@
-"""What the starter's build and evaluation are made of: the ridge, the guard on tokens, the measures, the packing of the weights."""
+"""What the starter's build and evaluation are made of.
+
+The ridge, the guard on tokens, the measures, the packing of the weights.
+"""
 
 import copy
 import json

@@ -44,7 +44,8 @@ def test_the_cards_figures_are_measured_again() -> None:
     assert len(written) == 4 + 8 + 12
     assert [name for name, _ in written] == [name for name, _ in found]
     for (name, old), (_, new) in zip(written, found, strict=True):
-        # Another processor's last bits may tip chips, and each of the six water chips is 0.028 of a balanced figure; a loss tips nowhere.
+        # Another processor's last bits may tip chips, and each of the six water chips is 0.028 of a balanced figure; a
+        # loss tips nowhere.
         np.testing.assert_allclose(new, old, rtol=0, atol=0.0021 if name.startswith("`") else 0.057, err_msg=name)
 
 

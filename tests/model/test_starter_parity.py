@@ -14,7 +14,9 @@ STARTER = ROOT / "model" / "starter"
 
 pytestmark = pytest.mark.skipif(
     not PYTHON.exists(),
-    reason="no .venv-model (Python 3.11 with requirements/model.txt): torch is only there, so parity cannot be measured",
+    reason=(
+        "no .venv-model (Python 3.11 with requirements/model.txt): torch is only there, so parity cannot be measured"
+    ),
 )
 
 

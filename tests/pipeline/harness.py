@@ -1,4 +1,5 @@
-"""The whole chain in one process and one thread, on moto, with an injected clock and faults that replay (decisions.md 25).
+"""The whole chain in one process and one thread, on moto, with an injected clock and faults that replay (decisions.md
+25).
 
 Queues are moto's; SageMaker's part is played by the container's own code, called when the test says so.
 """
@@ -241,7 +242,10 @@ class Pipeline:
         self.options = replace(self.options, **options)
 
     def _path(self, uri: str) -> str:
-        """Fetch an object for GDAL, which moto in process cannot serve; afresh each time, as it may have been replaced."""
+        """Fetch an object for GDAL, which moto in process cannot serve.
+
+        Afresh each time, as it may have been replaced.
+        """
         bucket, key = parse_s3_uri(uri)
         target = self.scratch / f"{abs(hash(uri))}.tif"
         target.write_bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -330,7 +334,10 @@ class Pipeline:
         return self.planning.plan(self.landing(key))
 
     def deliver(self, queue: str, act: Callable[[str], Any]) -> bool:
-        """Deliver one message; it is deleted unless the function was killed or asks for another try. False if there was none."""
+        """Deliver one message; it is deleted unless the function was killed or asks for another try.
+
+        False if there was none.
+        """
         messages = self.sqs.receive_message(QueueUrl=self.urls[queue], MaxNumberOfMessages=1).get("Messages", [])
         for message in messages:
             act(SQSRecord({"body": message["Body"]}).body)
@@ -346,7 +353,10 @@ class Pipeline:
     def answer_all(
         self, *, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda messages: messages
     ) -> None:
-        """Let the endpoint answer what it has taken; ``change`` may repeat, reorder, drop or replace its notifications."""
+        """Let the endpoint answer what it has taken.
+
+        ``change`` may repeat, reorder, drop or replace its notifications.
+        """
         taken, self.endpoint.taken = self.endpoint.taken, []
         for notification in change([self.endpoint.answer(self.s3, *one) for one in taken]):
             self.notify(notification)

@@ -31,8 +31,10 @@ def geotiff(
 ) -> bytes:
     """Write [C, h, w] as a tiled, deflated GeoTIFF."""
     profile = {
-        "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2], "dtype": pixels.dtype.name,
-        "crs": crs, "transform": transform, "nodata": nodata, "tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate",
+        "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],
+        "dtype": pixels.dtype.name,
+        "crs": crs, "transform": transform, "nodata": nodata, "tiled": True, "blockxsize": 64, "blockysize": 64,
+        "compress": "deflate",
     }  # fmt: skip
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:

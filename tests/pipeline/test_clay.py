@@ -1,6 +1,9 @@
-"""Clay with seeded weights by `make clay` and `make demo`, as a user does it; a second folder, by Python, takes the first one's place.
+"""Clay with seeded weights by `make clay` and `make demo`, as a user does it.
 
-What comes out is compared, chip by chip, with rasterio windows, pyproj and bare ONNX Runtime sessions on stem, trunk and tail.
+A second folder, by Python, takes the first one's place.
+
+What comes out is compared, chip by chip, with rasterio windows, pyproj and bare ONNX Runtime sessions on stem, trunk
+and tail.
 """
 
 import json
@@ -81,7 +84,8 @@ def run(*command: str, progress: bool = False, **environment: str) -> str:
 
 def by_make(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
     """Export and embed with the README's two commands; give the folder and what was printed."""
-    # What they set up is there, this runs in it: it is not to be made again under the other tests where a lock file is newer.
+    # What they set up is there, this runs in it: it is not to be made again under the other tests where a lock file is
+    # newer.
     make = ("make", "--old-file=.venv/.ready")
     said = run(*make, "clay", "SIZE=tiny", "SENSOR=landsat-c2l1", "BANDS=red,green,blue", "LOSS=1", f"MODELS={models}")
     model = Path(said.splitlines()[-1])
@@ -119,7 +123,9 @@ def scene(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
-    """Export two folders, seeds 0 with a loss and 1 without, and embed the scene with one after the other into one folder."""
+    """Export two folders, seeds 0 with a loss and 1 without, and embed the scene with one after the other into one
+    folder.
+    """
     models, out = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("out")
     found = []
     for way in (by_make, by_python):
@@ -164,7 +170,10 @@ def windows(scene: Path, bands: list[str]) -> Iterator[tuple[int, NDArray[np.uin
 def compute(
     model: Path, entry: dict[str, Any], pixels: NDArray[np.uint16], place: list[float]
 ) -> dict[str, NDArray[Any]]:
-    """Stem, trunk and tail of one chip in bare sessions, each fed what it names; the Item knows the day alone, so noon."""
+    """Stem, trunk and tail of one chip in bare sessions, each fed what it names.
+
+    The Item knows the day alone, so noon.
+    """
     angles = (WEEK * 2 * math.pi / 52, math.pi)
     time = [f(angle) for angle in angles for f in (math.sin, math.cos)]
     known: dict[str, NDArray[Any]] = {
@@ -243,7 +252,8 @@ def test_a_folder_in_anothers_place_changes_everything_that_names_the_model(told
         assert one.files["parquet"].parts[-3] == one.entry["token"]
         assert one.read("metadata")["clayline"]["model"]["digest"] == one.entry["digest"]
     query = """
-        SELECT source_model, count(*), count(DISTINCT split_part(uci, '_', 4)), min(split_part(uci, '_', 4)), bool_and(loss IS NULL),
+        SELECT source_model, count(*), count(DISTINCT split_part(uci, '_', 4)), min(split_part(uci, '_', 4)),
+        bool_and(loss IS NULL),
                list(regexp_extract(uci, '^(.*)_[^_]*$', 1) ORDER BY uci)
         FROM read_parquet($files) GROUP BY source_model ORDER BY source_model"""
     rows = duckdb.execute(query, {"files": [str(one.files["parquet"]) for one in told]}).fetchall()

@@ -1,4 +1,7 @@
-"""The vectors' encoding is a choice of the plan: it decides the bytes, so it decides the run, and a later deployment changes neither."""
+"""The vectors' encoding is a choice of the plan.
+
+It decides the bytes, so it decides the run, and a later deployment changes neither.
+"""
 
 import dataclasses
 import io

@@ -1,7 +1,8 @@
 """Real scenes through the real processes: moto_server, the container's server, four workers, wired by template.yaml.
 
-What comes out is compared with what independent means give: rasterio windows and a bare ONNX Runtime session for the vectors, pyproj and
-the GeoTIFF's own transform for the geometry, the receipt with the plan and the file, DuckDB and geopandas as readers.
+What comes out is compared with what independent means give: rasterio windows and a bare ONNX Runtime session for the
+vectors, pyproj and the GeoTIFF's own transform for the geometry, the receipt with the plan and the file, DuckDB and
+geopandas as readers.
 """
 
 import json
@@ -314,7 +315,10 @@ def test_duckdb_reads_all_scenes_and_the_v0_sample_as_one(embedded: dict[str, Em
     files = [str(found.files["parquet"]) for found in embedded.values()] + [
         str(next((shared_data / "clay_v0_sample").glob("*.gpq")))
     ]
-    query = "SELECT uci IS NULL AS old, count(*), min(len(embeddings)) FROM read_parquet($files, union_by_name=true) GROUP BY 1"
+    query = (
+        "SELECT uci IS NULL AS old, count(*), min(len(embeddings)) FROM read_parquet($files, union_by_name=true) GROUP"
+        " BY 1"
+    )
     rows = duckdb.execute(query, {"files": files}).fetchall()
     assert {old: number for old, number, _ in rows} == {
         True: 417,

@@ -1,4 +1,6 @@
-"""What the model is told of place and time, read from the request objects and recomputed from Item and files with rasterio and pyproj."""
+"""What the model is told of place and time, read from the request objects and recomputed from Item and files with
+rasterio and pyproj.
+"""
 
 import json
 import math
@@ -110,7 +112,10 @@ def test_requests_hold_place_and_time_as_the_options_say(
 def test_a_chip_where_degrees_cannot_be_averaged(
     make_pipeline: Callable[..., Pipeline], sample: Path, crs: str, origin: tuple[float, float]
 ) -> None:
-    """Large pixels, so that chips are tens of kilometres wide: at 180 degrees, and around the pole, where only directions have a mean."""
+    """Large pixels, so that chips are tens of kilometres wide.
+
+    At 180 degrees, and around the pole, where only directions have a mean.
+    """
     pipeline = make_pipeline(model={"coordinate_order": "lonlat", "hour": "noon", "gsd": 300.0}, build=folder_with)
     pixels = scenes.noise(bands=3, height=SIZE, width=3 * SIZE)
     transform = scenes.utm_grid(origin=(origin[0], origin[1]), gsd=300.0)

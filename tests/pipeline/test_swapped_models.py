@@ -48,7 +48,10 @@ def test_another_folder_changes_run_prefix_source_model_and_identifier_by_itself
     assert len({event["run"] for event in landed.announced()}) == 2
     for key, body in files.items():
         (tmp_path / key.replace("/", "_")).write_bytes(body)
-    query = "SELECT source_model, uci, len(embeddings), split_part(filename, '/', -1) FROM read_parquet($files, filename=true)"
+    query = (
+        "SELECT source_model, uci, len(embeddings), split_part(filename, '/', -1) FROM read_parquet($files,"
+        " filename=true)"
+    )
     rows = duckdb.execute(query, {"files": [str(path) for path in tmp_path.glob("*.parquet")]}).fetchall()
     by_model: dict[str, set[str]] = {token: set() for token in TOKENS}
     for model, identifier, length, file in rows:
@@ -92,7 +95,8 @@ def test_a_folder_changed_in_mid_scene_is_refused_and_told(landed: Pipeline) -> 
     assert receipt["status"] == "ScenePartial"
     assert set(receipt["counts"]["failed"]) == {"model-changed"}
     assert receipt["counts"]["written"] > 0
-    # The scene embedded again with the folder as it now is: another run and revision of the same token, every vector its own.
+    # The scene embedded again with the folder as it now is: another run and revision of the same token, every vector
+    # its own.
     landed.deploy(folder)
     landed.run("scene/item.json")
     tables = {key.rpartition("_v")[2]: pq.read_table(io.BytesIO(body)) for key, body in parquets(landed).items()}

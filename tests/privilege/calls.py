@@ -1,8 +1,9 @@
 """What an HTTP request to AWS needs: IAM actions on ARNs. Whatever is not known here is an error, not a guess.
 
-The service is the one that the request was signed for. Sources: the Service Authorization Reference's page of each service; for S3 also
-"Required permissions for Amazon S3 API operations": HeadObject and GetObject need s3:GetObject, and s3:ListBucket on the bucket for a key
-that is not there to be answered 404; without it the answer is 403, and an absent object looks like a forbidden one.
+The service is the one that the request was signed for. Sources: the Service Authorization Reference's page of each
+service; for S3 also "Required permissions for Amazon S3 API operations": HeadObject and GetObject need s3:GetObject,
+and s3:ListBucket on the bucket for a key that is not there to be answered 404; without it the answer is 403, and an
+absent object looks like a forbidden one.
 """
 
 import json

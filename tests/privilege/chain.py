@@ -1,7 +1,8 @@
 """The pipeline taken, in its real processes, through every situation in which it calls AWS otherwise than in others.
 
-Four workers, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are held where a situation
-needs two things in an order: a function that gets no messages for a while is what throttling looks like.
+Four workers, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are held
+where a situation needs two things in an order: a function that gets no messages for a while is what throttling looks
+like.
 """
 
 import json
@@ -50,7 +51,10 @@ class Chain:
         return self.session.stack.resources["WorkBucket"].physical.ref
 
     def land(self, folder: str, *, without: str | None = None, elsewhere: str | None = None, **place: int) -> None:
-        """Land a Landsat scene: ``without`` a band, the bands in the bucket ``elsewhere``, or cut at another ``place``."""
+        """Land a Landsat scene.
+
+        ``without`` a band, the bands in the bucket ``elsewhere``, or cut at another ``place``.
+        """
         files = scenes.landsat(self.sample, folder=folder, **place)
         item = json.loads(files.pop(f"{folder}/item.json"))
         item["id"] = folder
@@ -123,7 +127,10 @@ class Chain:
         return int(attributes[names[0]]), int(attributes[names[1]])
 
     def _are_empty(self, *queues: str) -> bool:
-        """Asked in the order of the flow: each hop deletes its message after it has handed on, so nothing slips past a look."""
+        """Asked in the order of the flow.
+
+        Each hop deletes its message after it has handed on, so nothing slips past a look.
+        """
         return all(self._messages(queue) == (0, 0) for queue in queues)
 
     def _is_idle(self) -> bool:

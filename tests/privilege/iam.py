@@ -1,8 +1,11 @@
-"""IAM's evaluation, for the policies that template.yaml writes: small, and an error wherever a policy says what is not understood here.
+"""IAM's evaluation, for the policies that template.yaml writes.
 
-A statement is taken apart into grants, one for each of its actions on each of its resources, so that each can be asked for its use.
-Sources: IAM User Guide, "Policy evaluation logic", "IAM JSON policy elements: Action, Resource, Condition, Principal". One deviation, to
-the strict side: wildcards in the ARN's service, region and account are refused, and one in the partition stays in it.
+Small, and an error wherever a policy says what is not understood here.
+
+A statement is taken apart into grants, one for each of its actions on each of its resources, so that each can be asked
+for its use. Sources: IAM User Guide, "Policy evaluation logic", "IAM JSON policy elements: Action, Resource, Condition,
+Principal". One deviation, to the strict side: wildcards in the ARN's service, region and account are refused, and one
+in the partition stays in it.
 """
 
 import re

@@ -1,6 +1,9 @@
-"""A principal's only way to the local cloud: passes every request on and writes it down, whoever makes it, boto3 or GDAL.
+"""A principal's only way to the local cloud.
 
-It stands on the wire, not in a client, so that nothing a function calls can escape it: the function's environment knows no other address.
+Passes every request on and writes it down, whoever makes it, boto3 or GDAL.
+
+It stands on the wire, not in a client, so that nothing a function calls can escape it: the function's environment knows
+no other address.
 """
 
 import http.client
@@ -110,7 +113,8 @@ class Recorder:
         upstream = self._endpoint if self._endpoint and target.startswith("/endpoints/") else self._cloud
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(upstream).netloc, timeout=_SECONDS)
         try:
-            # Content-Length is set anew; Host stays, so that the URLs of queues that the cloud answers with lead back here.
+            # Content-Length is set anew; Host stays, so that the URLs of queues that the cloud answers with lead back
+            # here.
             connection.request(
                 method, target, body, {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
             )

@@ -14,7 +14,10 @@ _UNDERSTOOD = {"AssumeRolePolicyDocument", "Policies"}
 
 
 def role_of(stack: Stack, principal: str) -> Resource:
-    """Give the role that a function, or the endpoint's model, is given. Raises PolicyError if it is none of the stack's."""
+    """Give the role that a function, or the endpoint's model, is given.
+
+    Raises PolicyError if it is none of the stack's.
+    """
     name = "Model" if principal == ENDPOINT else principal
     arn = stack.resources[name].properties["ExecutionRoleArn" if principal == ENDPOINT else "Role"]
     for role in stack.of_type("AWS::IAM::Role"):

@@ -1,4 +1,7 @@
-"""What each request needs, by the Service Authorization Reference; and that a request of another kind is never guessed at."""
+"""What each request needs, by the Service Authorization Reference.
+
+And that a request of another kind is never guessed at.
+"""
 
 import json
 from collections.abc import Mapping
@@ -48,11 +51,15 @@ def asked(service: str, operation: str, *, status: int = 200, **parameters: Any)
 
 
 CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
-    ("s3", "get_object", {"Bucket": "b", "Key": "Größe/a+b c%2F☃"}, [("s3:GetObject", "arn:aws:s3:::b/Größe/a+b c%2F☃")]),
+    ("s3", "get_object", {"Bucket": "b", "Key": "Größe/a+b c%2F☃"},
+     [("s3:GetObject", "arn:aws:s3:::b/Größe/a+b c%2F☃")]),
     ("s3", "head_object", {"Bucket": "b", "Key": "k"}, [("s3:GetObject", "arn:aws:s3:::b/k")]),
-    ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x", "IfNoneMatch": "*"}, [("s3:PutObject", "arn:aws:s3:::b/k")]),
-    ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}}, [("dynamodb:GetItem", ARN.format("dynamodb", "table/t"))]),
-    ("dynamodb", "query", {"TableName": "t", "KeyConditionExpression": "pk = :a"}, [("dynamodb:Query", ARN.format("dynamodb", "table/t"))]),
+    ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x", "IfNoneMatch": "*"},
+     [("s3:PutObject", "arn:aws:s3:::b/k")]),
+    ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}},
+     [("dynamodb:GetItem", ARN.format("dynamodb", "table/t"))]),
+    ("dynamodb", "query", {"TableName": "t", "KeyConditionExpression": "pk = :a"},
+     [("dynamodb:Query", ARN.format("dynamodb", "table/t"))]),
     ("sqs", "send_message", {"QueueUrl": QUEUE, "MessageBody": "m"}, [("sqs:SendMessage", ARN.format("sqs", "q"))]),
     (
         "sqs",
@@ -64,7 +71,10 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
         "events",
         "put_events",
         {"Entries": [{"Source": "s", "DetailType": "d", "Detail": "{}", "EventBusName": "bus"}, {"Source": "s"}]},
-        [("events:PutEvents", ARN.format("events", "event-bus/bus")), ("events:PutEvents", ARN.format("events", "event-bus/default"))],
+        [
+            ("events:PutEvents", ARN.format("events", "event-bus/bus")),
+            ("events:PutEvents", ARN.format("events", "event-bus/default")),
+        ],
     ),
     ("sns", "publish", {"TopicArn": ARN.format("sns", "t"), "Message": "m"}, [("sns:Publish", ARN.format("sns", "t"))]),
     (

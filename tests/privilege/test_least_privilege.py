@@ -1,7 +1,10 @@
-"""Each role may do what its function does, and nothing else: every request of every principal, held against template.yaml.
+"""Each role may do what its function does, and nothing else.
 
-Two directions. What was asked for must be allowed, else AWS would refuse what the local cloud, which enforces no policy, lets pass. And
-what is allowed must have been needed by a request that nothing else allows, or stand below with the reason why no request here shows it.
+Every request of every principal, held against template.yaml.
+
+Two directions. What was asked for must be allowed, else AWS would refuse what the local cloud, which enforces no
+policy, lets pass. And what is allowed must have been needed by a request that nothing else allows, or stand below with
+the reason why no request here shows it.
 """
 
 from collections.abc import Iterator
@@ -24,7 +27,9 @@ PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.
 WORKERS_OWN = {
     "sqs:GetQueueUrl": "a mapping is given the queue's ARN",
-    "sqs:ChangeMessageVisibility": "a retry is quicker here; a mapping leaves a failed message to the queue's visibility timeout",
+    "sqs:ChangeMessageVisibility": (
+        "a retry is quicker here; a mapping leaves a failed message to the queue's visibility timeout"
+    ),
 }
 _LAMBDA = "Lambda writes the log; here it goes to standard error"
 _MAPPING = "the mapping watches its queue; a worker only receives"
@@ -39,17 +44,21 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("TileRole", "ReceiveJobs", "sqs:GetQueueAttributes"): _MAPPING,
     ("SettleRole", "ReceiveResults", "sqs:GetQueueAttributes"): _MAPPING,
     ("CollectRole", "ReceiveSettledScenes", "sqs:GetQueueAttributes"): _MAPPING,
-    ("EndpointRole", "WriteAnswers", "s3:AbortMultipartUpload"): "SageMaker uploads large answers in parts; here in one",
+    ("EndpointRole", "WriteAnswers", "s3:AbortMultipartUpload"):
+        "SageMaker uploads large answers in parts; here in one",
     ("EndpointRole", "ReadModels", "s3:GetObject"): _MODEL,
-    ("EndpointRole", "ListModelsAndWork", "s3:ListBucket"): _MODEL + "; AWS asks for it on the asynchronous endpoint's bucket too",
-    ("EndpointRole", "ListModelsAndWork", "s3:GetBucketLocation"): "SageMaker finds a bucket's region; here there is one region",
+    ("EndpointRole", "ListModelsAndWork", "s3:ListBucket"): _MODEL
+    + "; AWS asks for it on the asynchronous endpoint's bucket too",
+    ("EndpointRole", "ListModelsAndWork", "s3:GetBucketLocation"):
+        "SageMaker finds a bucket's region; here there is one region",
     ("EndpointRole", "PullImage", "ecr:BatchCheckLayerAvailability"): _IMAGE,
     ("EndpointRole", "PullImage", "ecr:BatchGetImage"): _IMAGE,
     ("EndpointRole", "PullImage", "ecr:GetDownloadUrlForLayer"): _IMAGE,
     ("EndpointRole", "SignInToRegistry", "ecr:GetAuthorizationToken"): _IMAGE,
     **{("EndpointRole", "WriteLogs", f"logs:{verb}"): _INSTANCE
        for verb in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")},
-    ("EndpointRole", "PutMetrics", "cloudwatch:PutMetricData"): "the instance's agent reports metrics; there is no agent here",
+    ("EndpointRole", "PutMetrics", "cloudwatch:PutMetricData"):
+        "the instance's agent reports metrics; there is no agent here",
 }  # fmt: skip
 
 
@@ -167,7 +176,10 @@ def test_everything_allowed_was_needed_or_has_its_reason(played: Played) -> None
 
 
 def test_a_wildcard_stands_for_more_than_one_thing(played: Played) -> None:
-    """A prefix of which one object is used should be that object's name; a partition's wildcard reaches nothing more."""
+    """A prefix of which one object is used should be that object's name.
+
+    A partition's wildcard reaches nothing more.
+    """
     for principal in PRINCIPALS:
         grants, needed = played.grants(principal), played.needed(principal)
         used = {grant for grant in set(grants) - judge(grants, needed).idle if "*" in grant.resource.split(":", 5)[5]}

@@ -1,6 +1,7 @@
 """Who may send to a queue, publish to a topic, take a role: the policies of resources, and that there are no others.
 
-A service that sends on somebody's behalf must name the rule or topic it acts for, or anybody's rule in any account could fill the queue.
+A service that sends on somebody's behalf must name the rule or topic it acts for, or anybody's rule in any account
+could fill the queue.
 """
 
 import itertools
@@ -30,7 +31,10 @@ def stack() -> Stack:
 
 
 def sent(stack: Stack) -> tuple[Grant, ...]:
-    """All that queue policies grant; each of their statements must be about the queues that the policy is attached to."""
+    """All that queue policies grant.
+
+    Each of their statements must be about the queues that the policy is attached to.
+    """
     found: list[Grant] = []
     for policy in stack.of_type("AWS::SQS::QueuePolicy"):
         grants = read_policy(policy.properties["PolicyDocument"], of_resource=True)
@@ -45,7 +49,9 @@ def sent(stack: Stack) -> tuple[Grant, ...]:
 
 
 def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: Stack) -> None:
-    """Every service, acting for everything of this stack, for the like of another account, or for nothing, at every queue."""
+    """Every service, acting for everything of this stack, for the like of another account, or for nothing, at every
+    queue.
+    """
     own = {
         "SceneRule": stack.resources["SceneRule"].physical.attributes["Arn"],
         "SuccessTopic": stack.resources["SuccessTopic"].physical.ref,
@@ -89,7 +95,10 @@ def test_they_send_and_do_nothing_else(stack: Stack) -> None:
 
 
 def test_who_delivers_is_admitted(stack: Stack) -> None:
-    """What the stack wires is what the policies admit: each rule's target, each subscription's queue, with its dead-letter queue."""
+    """What the stack wires is what the policies admit.
+
+    Each rule's target, each subscription's queue, with its dead-letter queue.
+    """
     wired: list[tuple[str, str, str]] = []
     for rule in stack.of_type("AWS::Events::Rule"):
         for target in rule.properties["Targets"]:

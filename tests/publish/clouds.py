@@ -1,4 +1,7 @@
-"""What the publisher meets in these tests: moto's S3, CloudFormation and SageMaker, and the emulator for the asynchronous calls."""
+"""What the publisher meets in these tests.
+
+Moto's S3, CloudFormation and SageMaker, and the emulator for the asynchronous calls.
+"""
 
 import http.client
 import json
@@ -43,7 +46,10 @@ class Cloud:
 
     @contextmanager
     def endpoint(self, name: str, container_url: str, *, work_bucket: str, **said: Any) -> Iterator[dict[str, str]]:
-        """An endpoint without instances, described as recorded but for ``said``; give the environment in which the SDK reaches it."""
+        """An endpoint without instances, described as recorded but for ``said``.
+
+        Give the environment in which the SDK reaches it.
+        """
         config = AsyncEndpointConfig(
             endpoint_name=name,
             output_path=f"s3://{work_bucket}/responses",
@@ -62,7 +68,10 @@ class Cloud:
 
     @contextmanager
     def _describing(self, said: dict[str, Any]) -> Iterator[str]:
-        """SageMaker's control plane: DescribeEndpoint as the service answers it (the SDK refuses moto's answer), the rest moto's."""
+        """SageMaker's control plane.
+
+        DescribeEndpoint as the service answers it (the SDK refuses moto's answer), the rest moto's.
+        """
         recorded = json.loads(DESCRIBED.read_text()) | said
         moto = self.server.url.removeprefix("http://")
 

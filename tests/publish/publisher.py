@@ -1,4 +1,7 @@
-"""``python -m publish`` in its own environment, started once: importing the SDK takes it seconds, which each test would otherwise spend."""
+"""``python -m publish`` in its own environment, started once.
+
+Importing the SDK takes it seconds, which each test would otherwise spend.
+"""
 
 import json
 import os

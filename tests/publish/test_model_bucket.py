@@ -1,4 +1,7 @@
-"""The model bucket, with moto in process: a folder counts when its manifest lies there, and a token names one digest for ever."""
+"""The model bucket, with moto in process.
+
+A folder counts when its manifest lies there, and a token names one digest for ever.
+"""
 
 import base64
 import hashlib

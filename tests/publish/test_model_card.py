@@ -1,4 +1,7 @@
-"""What the registry is told, held against the limits that AWS publishes: the resource's schema and the service's model."""
+"""What the registry is told, held against the limits that AWS publishes.
+
+The resource's schema and the service's model.
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""``python -m publish`` with the real SDK: the registry against moto, the smoke test against the emulator and the container's server."""
+"""``python -m publish`` with the real SDK.
+
+The registry against moto, the smoke test against the emulator and the container's server.
+"""
 
 import hashlib
 import json

@@ -136,7 +136,9 @@ def test_a_clay_endpoint_passes_with_every_sensor(
 
 
 def test_settle_reads_its_notification_as_one_of_a_run_that_nobody_planned(trial: Trial) -> None:
-    """Settle then finds no such run in the ledger, and drops it with a log line (tests/aws/test_settling_on_moto.py)."""
+    """Settle then finds no such run in the ledger, and drops it with a log line
+    (tests/aws/test_settling_on_moto.py).
+    """
     message = {
         "invocationStatus": "Completed",
         "inferenceId": trial.inference_id,

@@ -26,7 +26,9 @@ def texture(bands: int, height: int, width: int, dtype: str = "uint16") -> NDArr
 
 
 def write(path: Path, pixels: NDArray[Any], **profile: Any) -> Path:
-    """Write pixels [bands, height, width] in UTM zone 29N at 10 m, tiled 64 px and deflated, unless ``profile`` says otherwise."""
+    """Write pixels [bands, height, width] in UTM zone 29N at 10 m, tiled 64 px and deflated, unless ``profile`` says
+    otherwise.
+    """
     count, height, width = pixels.shape
     given = {
         "crs": "EPSG:32629",

@@ -119,7 +119,9 @@ def test_a_damaged_band_that_is_not_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("shift_x", "shift_y"), [(0, 0), (10, -10), (-35, 55)])
 def test_a_damaged_block_of_a_coarser_band(tmp_path: Path, shift_x: int, shift_y: int) -> None:
-    """Its place on the finest grid is found by telling blocks apart by their values, in GDAL's own nearest neighbour."""
+    """Its place on the finest grid is found by telling blocks apart by their values, in GDAL's own nearest
+    neighbour.
+    """
     fine = texture(1, HEIGHT, WIDTH)
     a, b, c, d, e, f = TEN_METRES
     transform = rasterio.Affine(2 * a, b, c + shift_x, d, 2 * e, f + shift_y)

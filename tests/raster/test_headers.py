@@ -77,9 +77,10 @@ def test_a_vrt_named_tif_is_not_opened_and_its_sibling_not_read(tmp_path: Path) 
     secret = np.frombuffer(SECRET.encode(), np.uint8).reshape(1, 1, -1)
     write(tmp_path / "secret.tif", secret, tiled=False, blockxsize=None, blockysize=None, compress=None)
     vrt = (
-        f'<VRTDataset rasterXSize="{len(SECRET)}" rasterYSize="1"><SRS>EPSG:32629</SRS><GeoTransform>0,10,0,0,0,-10</GeoTransform>'
-        '<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename relativeToVRT="1">secret.tif</SourceFilename>'
-        "</SimpleSource></VRTRasterBand></VRTDataset>"
+        f'<VRTDataset rasterXSize="{len(SECRET)}"'
+        ' rasterYSize="1"><SRS>EPSG:32629</SRS><GeoTransform>0,10,0,0,0,-10</GeoTransform><VRTRasterBand'
+        ' dataType="Byte" band="1"><SimpleSource><SourceFilename'
+        ' relativeToVRT="1">secret.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
     )
     trap = tmp_path / "scene.tif"
     trap.write_text(vrt)
@@ -95,8 +96,8 @@ def test_files_beside_a_cog_change_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "scene.tif", pixels)
     write(tmp_path / "other.tif", np.full((1, 128, 128), 9, np.uint16))
     (tmp_path / "scene.tif.aux.xml").write_text(
-        "<PAMDataset><SRS>EPSG:3857</SRS><GeoTransform>1,2,0,3,0,-4</GeoTransform>"
-        "<PAMRasterBand band='1'><NoDataValue>31</NoDataValue><Description>moved</Description></PAMRasterBand></PAMDataset>"
+        "<PAMDataset><SRS>EPSG:3857</SRS><GeoTransform>1,2,0,3,0,-4</GeoTransform><PAMRasterBand"
+        " band='1'><NoDataValue>31</NoDataValue><Description>moved</Description></PAMRasterBand></PAMDataset>"
     )
     vrt = (
         '<VRTDataset rasterXSize="128" rasterYSize="128"><Metadata><MDI key="INTERNAL_MASK_FLAGS_1">2</MDI></Metadata>'

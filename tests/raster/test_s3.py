@@ -153,8 +153,14 @@ def test_what_is_said_of_an_object_calls_it_by_its_name(
 
 
 ANSWERS = {
-    "403": b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>',
-    "503": b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>',
+    "403": (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access'
+        b" Denied</Message></Error>"
+    ),
+    "503": (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Code><Message>Reduce your request'
+        b" rate.</Message></Error>"
+    ),
 }
 """What S3 says with these statuses."""
 

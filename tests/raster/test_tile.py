@@ -30,7 +30,10 @@ def whole(bands: list[BandSource], mask: BandSource | None = None) -> tuple[NDAr
 
 
 def check_chips(bands: list[BandSource], size: int, memory_budget: int) -> int:
-    """Read a scene job by job and compare every chip with its own windowed read by rasterio; give the number of jobs."""
+    """Read a scene job by job and compare every chip with its own windowed read by rasterio.
+
+    Give the number of jobs.
+    """
     header = bands[0].header
     grid = ChipGrid(height=header.height, width=header.width, size=size)
     blocks = [block_grid(band.header, finest=header.transform) for band in bands]

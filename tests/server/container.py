@@ -1,4 +1,7 @@
-"""The container's program as a process of its own, for tests and benchmarks: started on a free port, asked over real HTTP."""
+"""The container's program as a process of its own, for tests and benchmarks.
+
+Started on a free port, asked over real HTTP.
+"""
 
 import http.client
 import json
@@ -17,7 +20,8 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[2]
 PROGRAM: Final = (sys.executable, "-m", "server")
 ONNX_RUNTIME: Final = re.compile(r"(\x1b\[[0-9;]*m)?\d{4}-\d\d-\d\d .*\[[WE]:onnxruntime:")
-"""A line of ONNX Runtime's own, coloured or not: on machines with some graphics cards it warns when it is imported, before any setting."""
+"""A line of ONNX Runtime's own, coloured or not: on machines with some graphics cards it warns when it is imported,
+before any setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,10 @@ class Container:
         return log_lines(self.log, libraries_print=self.libraries_print)
 
     def wait_until_ready(self, *, seconds: float = 60) -> None:
-        """Ask /ping until it answers 200 and the log says so. Raises AssertionError with it if the process ends first, or takes longer."""
+        """Ask /ping until it answers 200 and the log says so.
+
+        Raises AssertionError with it if the process ends first, or takes longer.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -88,7 +95,10 @@ class Container:
         raise AssertionError(f"the server does not become ready:\n{self.log.read_text()}")
 
     def wait_for(self, message: str, *, batch: str | None = None, times: int = 1) -> None:
-        """Wait until it logged ``message``, of ``batch`` if given, this often. Raises AssertionError with the log after a minute."""
+        """Wait until it logged ``message``, of ``batch`` if given, this often.
+
+        Raises AssertionError with the log after a minute.
+        """
         deadline = time.monotonic() + 60
         goes_on = True
         while goes_on:
@@ -108,7 +118,10 @@ class Container:
 
 
 def log_lines(log: Path, *, libraries_print: bool = False) -> list[dict[str, Any]]:
-    """Give what was logged so far. Raises ValueError for a line that is neither JSON nor ONNX Runtime's, unless ``libraries_print``."""
+    """Give what was logged so far.
+
+    Raises ValueError for a line that is neither JSON nor ONNX Runtime's, unless ``libraries_print``.
+    """
     whole = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [
         json.loads(line) for line in whole if line.startswith("{") or not (libraries_print or ONNX_RUNTIME.match(line))
@@ -116,7 +129,10 @@ def log_lines(log: Path, *, libraries_print: bool = False) -> list[dict[str, Any
 
 
 def start_process(models: Path, log: Path, *flags: str, program: tuple[str, ...] = PROGRAM) -> subprocess.Popen[bytes]:
-    """Start it on a free port; ``log`` takes stdout and stderr. The caller's PYTHONPATH follows the program's: packages may lie there."""
+    """Start it on a free port; ``log`` takes stdout and stderr.
+
+    The caller's PYTHONPATH follows the program's: packages may lie there.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAYLINE_")}
     paths = [
         str(ROOT / "model"),

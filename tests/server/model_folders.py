@@ -1,9 +1,12 @@
-"""Model folders small enough for tests: graphs whose embeddings numpy can recompute, and which fail, give NaN or dawdle when told to.
+"""Model folders small enough for tests.
 
-The one-graph folder takes digital numbers, reduces each band to its mean and its standard deviation (in thousands) and multiplies those
-2 C features with ``tiny_weights``; the loss is the mean of the standard deviations. The chained folder does the like in a stem for each
-sensor, a trunk that all share, with its weights in a file of their own, and a tail for each sensor. ``tiny_oracle`` and ``chained_oracle``
-are the same in numpy and share nothing with the graphs but this description, the docstrings of tests/server/tiny_graphs.py and the weights.
+Graphs whose embeddings numpy can recompute, and which fail, give NaN or dawdle when told to.
+
+The one-graph folder takes digital numbers, reduces each band to its mean and its standard deviation (in thousands) and
+multiplies those 2 C features with ``tiny_weights``; the loss is the mean of the standard deviations. The chained folder
+does the like in a stem for each sensor, a trunk that all share, with its weights in a file of their own, and a tail for
+each sensor. ``tiny_oracle`` and ``chained_oracle`` are the same in numpy and share nothing with the graphs but this
+description, the docstrings of tests/server/tiny_graphs.py and the weights.
 """
 
 import hashlib
@@ -31,7 +34,9 @@ CHAINED_SENSORS: Final = MappingProxyType(
 
 
 def tiny_oracle(pixels: NDArray[Any], dimensions: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Embeddings [N, D] and losses [N] of ``pixels`` [N, C, H, W] for a folder whose only input is ``pixels``, in float64."""
+    """Embeddings [N, D] and losses [N] of ``pixels`` [N, C, H, W] for a folder whose only input is ``pixels``, in
+    float64.
+    """
     mean, std = _moments(pixels)
     return np.concatenate([mean, std], axis=1) @ _weights(2 * pixels.shape[1], dimensions), std.mean(axis=1)
 
@@ -39,7 +44,10 @@ def tiny_oracle(pixels: NDArray[Any], dimensions: int) -> tuple[NDArray[np.float
 def chained_oracle(
     pixels: NDArray[Any], dimensions: int, *, located: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Embeddings [N, D] and losses [N] of a chained folder, in float64; ``located`` [N] is what ``time`` and ``latlon`` sum to."""
+    """Embeddings [N, D] and losses [N] of a chained folder, in float64.
+
+    ``located`` [N] is what ``time`` and ``latlon`` sum to.
+    """
     mean, std = _moments(pixels)
     bands = _weights(pixels.shape[1], WIDTH)
     first, second = mean @ bands, std @ bands
@@ -71,9 +79,10 @@ def build_model_folder(
 ) -> Path:
     """Write the model folder ``path/{name}-v{version}`` with one entry ``{name}-v{version}-test`` and return its path.
 
-    ``nan_when_first_pixel``: a chip whose first pixel in the first band is this gets a NaN embedding, the others of its batch do not.
-    ``fail_when_first_pixel``: ONNX Runtime raises for a batch that has such a chip. ``busy_loops``: matrix products of 400 x 400 a run
-    computes for nothing, to take time. ``time`` and ``latlon`` in ``inputs`` are added, summed over their 4 values, to every dimension.
+    ``nan_when_first_pixel``: a chip whose first pixel in the first band is this gets a NaN embedding, the others of its
+    batch do not. ``fail_when_first_pixel``: ONNX Runtime raises for a batch that has such a chip. ``busy_loops``:
+    matrix products of 400 x 400 a run computes for nothing, to take time. ``time`` and ``latlon`` in ``inputs`` are
+    added, summed over their 4 values, to every dimension.
     """
     folder = path / f"{name}-v{version}"
     folder.mkdir(parents=True)
@@ -122,11 +131,13 @@ def build_chained_folder(
     micro_batch: dict[str, int] | None = None,
     seed: int | None = None,
 ) -> Path:
-    """Write the model folder ``path/{name}-v{version}`` with an entry ``{name}-v{version}-{sensor}`` for each sensor; return its path.
+    """Write the model folder ``path/{name}-v{version}`` with an entry ``{name}-v{version}-{sensor}`` for each sensor.
 
-    ``sensors`` gives each sensor's bands. The entries share ``TRUNK`` with its weights in ``TRUNK_WEIGHTS``. ``half``: tokens are float16.
-    ``seed``: the manifest's checkpoint says that the weights are random numbers. ``micro_batch`` is the manifest's. The rest as in
-    ``build_model_folder``.
+    Return its path.
+
+    ``sensors`` gives each sensor's bands. The entries share ``TRUNK`` with its weights in ``TRUNK_WEIGHTS``. ``half``:
+    tokens are float16. ``seed``: the manifest's checkpoint says that the weights are random numbers. ``micro_batch`` is
+    the manifest's. The rest as in ``build_model_folder``.
     """
     folder = path / f"{name}-v{version}"
     folder.mkdir(parents=True)

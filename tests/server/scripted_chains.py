@@ -1,4 +1,7 @@
-"""Chains that stand in for a folder's graphs and do as a test tells them: what their chips' first pixel says decides."""
+"""Chains that stand in for a folder's graphs and do as a test tells them.
+
+What their chips' first pixel says decides.
+"""
 
 import threading
 import time
@@ -65,7 +68,10 @@ class Gate:
         assert self.entered.wait(SECONDS)
 
     def hold(self) -> float:
-        """Wait a little, then open; give the seconds during which it was certainly closed, of which a run at the gate waited all."""
+        """Wait a little, then open.
+
+        Give the seconds during which it was certainly closed, of which a run at the gate waited all.
+        """
         began = time.perf_counter()
         time.sleep(0.1)
         held = time.perf_counter() - began

@@ -1,4 +1,7 @@
-"""The server in this process, over real HTTP, with a scripted chain: what happens when is the test's to say, and its log is at hand."""
+"""The server in this process, over real HTTP, with a scripted chain.
+
+What happens when is the test's to say, and its log is at hand.
+"""
 
 import http.client
 import json
@@ -61,7 +64,10 @@ class LogLines(logging.Handler):
             return list(self._lines)
 
     def wait_for(self, message: str, *, batch: str | None = None, times: int = 1) -> None:
-        """Wait until ``message`` was logged, of ``batch`` if given, this often. Raises AssertionError where it is not."""
+        """Wait until ``message`` was logged, of ``batch`` if given, this often.
+
+        Raises AssertionError where it is not.
+        """
 
         def found() -> bool:
             lines = [line for line in self._lines if line["message"] == message]
@@ -142,7 +148,10 @@ def serving(
     connections: int = 16,
     level: int = logging.DEBUG,
 ) -> Iterator[Serving]:
-    """Serve one folder, made under ``models``, whose runs are ``chain``'s. At the end nothing that was accepted may be left undone."""
+    """Serve one folder, made under ``models``, whose runs are ``chain``'s.
+
+    At the end nothing that was accepted may be left undone.
+    """
     build_model_folder(models)
     (loaded,) = load_folders(models, threads=1).all()
     scripted = LoadedEntry(folder=FOLDER, entry=loaded.entry, chain=cast("Chain", chain), advised=None, untrained=False)

@@ -1,4 +1,6 @@
-"""The emulator of SageMaker's asynchronous contract, asked by boto3, with moto for S3, SNS and SQS and a scripted container behind it."""
+"""The emulator of SageMaker's asynchronous contract, asked by boto3, with moto for S3, SNS and SQS and a scripted
+container behind it.
+"""
 
 import json
 import threading
@@ -452,7 +454,8 @@ def test_faults_drop_messages_but_not_objects(container: ScriptedContainer) -> N
 def test_faults_reorder_messages(container: ScriptedContainer) -> None:
     names = [f"id-{number}" for number in range(8)]
     faults = Faults(delay_seconds=1.0, seed=3602)
-    # Of each pair the second waits over half a second less: only four stalls, one within each, could keep them all in order.
+    # Of each pair the second waits over half a second less: only four stalls, one within each, could keep them all in
+    # order.
     delays = [faults.draw("delay 0", name) for name in names]
     assert all(first > second + 0.5 for first, second in batched(delays, 2, strict=True))
     with running(container, faults=faults, max_concurrent=1) as aws:

@@ -1,4 +1,7 @@
-"""Requests that break off, are too long or badly framed, over real sockets: each gets its 400 or, with nobody to tell, a log line."""
+"""Requests that break off, are too long or badly framed, over real sockets.
+
+Each gets its 400 or, with nobody to tell, a log line.
+"""
 
 import json
 import logging
@@ -57,7 +60,9 @@ class Running:
         return record.getMessage()
 
     def assert_alive(self) -> None:
-        """It computes one good request, and nothing else was computed or complained of since the last line that a test took."""
+        """It computes one good request, and nothing else was computed or complained of since the last line that a test
+        took.
+        """
         body = request_body(self.folder, chips(1), batch="b00001")
         status, answer = exchange(self, HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert status == 200
@@ -224,7 +229,10 @@ def test_bad_chunks_are_a_400_that_the_client_can_read(server: Running, body: by
 def test_a_request_that_stalls_is_in_the_log_when_it_is_closed(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After two minutes without a byte, of which here none passes: waitress is told to look at once, and to allow no time."""
+    """After two minutes without a byte, of which here none passes.
+
+    Waitress is told to look at once, and to allow no time.
+    """
     with server.connect() as client:
         client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 100 ")

@@ -1,4 +1,7 @@
-"""A folder whose entries are a stem, a shared trunk and a tail: what it computes, what it loads, and what the server refuses of it."""
+"""A folder whose entries are a stem, a shared trunk and a tail.
+
+What it computes, what it loads, and what the server refuses of it.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Where CUDA's libraries are looked for, and that it is said why CUDA was not got. No GPU is at hand: files and functions stand for it."""
+"""Where CUDA's libraries are looked for, and that it is said why CUDA was not got.
+
+No GPU is at hand: files and functions stand for it.
+"""
 
 import ctypes
 import logging

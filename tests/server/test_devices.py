@@ -1,4 +1,7 @@
-"""Where values lie between the graphs, and what is asked of CUDA. No GPU is at hand: sessions that only note what is bound stand for it."""
+"""Where values lie between the graphs, and what is asked of CUDA.
+
+No GPU is at hand: sessions that only note what is bound stand for it.
+"""
 
 import json
 from dataclasses import dataclass, field

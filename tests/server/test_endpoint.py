@@ -120,7 +120,8 @@ def test_embeddings_and_losses_are_the_graphs(container: Container, models: Path
 def test_the_same_request_gives_the_same_response(container: Container, models: Path) -> None:
     body = request_body(models, chips(9))
     first, second = container.invoke(body).body, container.invoke(body).body
-    # Not the same bytes: safetensors writes metadata in the order of a hash table. The tensors follow the header, bit for bit.
+    # Not the same bytes: safetensors writes metadata in the order of a hash table. The tensors follow the header, bit
+    # for bit.
     assert metadata_of(first) == metadata_of(second)
     assert tensor_bytes(first) == tensor_bytes(second)
 

@@ -56,7 +56,9 @@ def assert_exact(reply_body: bytes, pixels: NDArray[Any], *, atol: float = 5e-6)
 
 
 def test_a_large_request_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
-    """VmHWM is the most that ever lay in memory at once, which after a request of 315 MB may differ by a tenth of that."""
+    """VmHWM is the most that ever lay in memory at once, which after a request of 315 MB may differ by a tenth of
+    that.
+    """
     folder = build_model_folder(tmp_path / "models", dtype="float32", chip_size=256)
     large = many_chips(400, size=256)
     flags = ("--micro-batch", "4", "--body-memory", "1000000")
@@ -133,10 +135,16 @@ def test_a_connection_beyond_the_limit_waits_for_its_turn(tmp_path: Path) -> Non
 
 @dataclass
 class Faltering:
-    """A chain that memory fails above ``most`` chips, in the words of ``message``. Its vectors are each chip's first values."""
+    """A chain that memory fails above ``most`` chips, in the words of ``message``.
+
+    Its vectors are each chip's first values.
+    """
 
     most: int
-    message: str = "Error in execution: bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 9"
+    message: str = (
+        "Error in execution: bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of"
+        " size 9"
+    )
     tried: list[int] = field(default_factory=list)
     device: str = "cpu"
 
@@ -256,10 +264,16 @@ def test_a_graph_that_loses_a_chip_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "bfc_arena.cc:360 onnxruntime::BFCArena::AllocateRawInternal(size_t) Failed to allocate memory for requested buffer of size 5",
+        (
+            "bfc_arena.cc:360 onnxruntime::BFCArena::AllocateRawInternal(size_t) Failed to allocate memory for"
+            " requested buffer of size 5"
+        ),
         "onnxruntime::BFCArena::AllocateRawInternal Available memory of 0 is smaller than requested bytes of 2048",
         "Non-zero status code returned while running Conv node. Name:'' Status Message: std::bad_alloc",
-        "CUDA failure 2: out of memory ; GPU=0 ; hostname=x ; file=cuda_allocator.cc ; line=76 ; expr=cudaMalloc((void**)&p, size);",
+        (
+            "CUDA failure 2: out of memory ; GPU=0 ; hostname=x ; file=cuda_allocator.cc ; line=76 ;"
+            " expr=cudaMalloc((void**)&p, size);"
+        ),
         "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);",
         "CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
     ],
@@ -298,7 +312,10 @@ def halvings(container: Container, token: str) -> list[int]:
 
 
 def test_a_real_failed_allocation_is_recovered_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime with 130 MB of address space left: 24 chips of 512 px, 75 MB as float32 and several times that at once, need more."""
+    """ONNX Runtime with 130 MB of address space left.
+
+    24 chips of 512 px, 75 MB as float32 and several times that at once, need more.
+    """
     folder = build_model_folder(tmp_path / "models", chip_size=512)
     chained = build_chained_folder(tmp_path / "models", chip_size=512)
     wide = build_model_folder(tmp_path / "models", name="wide", chip_size=2048)

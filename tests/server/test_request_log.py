@@ -1,4 +1,7 @@
-"""Every log line about a request says which batch it is about, whatever became of it. Over HTTP, with a chain that fails when told to."""
+"""Every log line about a request says which batch it is about, whatever became of it.
+
+Over HTTP, with a chain that fails when told to.
+"""
 
 import logging
 import time

@@ -1,6 +1,7 @@
 """The stages of a batch: what is logged of each, and that those of different batches overlap.
 
-No test compares with a length of time but one that it measured itself within what it compares: a slow machine only makes both longer.
+No test compares with a length of time but one that it measured itself within what it compares: a slow machine only
+makes both longer.
 """
 
 import time

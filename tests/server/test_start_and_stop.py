@@ -189,9 +189,12 @@ def open_to_write(pipe: Path) -> int:
 
 @contextmanager
 def loading(models: Path, log: Path) -> Iterator[tuple[Container, Callable[[], None]]]:
-    """Start the program on a folder whose manifest does not end; what comes with the container ends it, and with it the loading.
+    """Start the program on a folder whose manifest does not end.
 
-    The manifest is a pipe: this program opens its end once the other one is opened to be read, so the folder is being loaded then.
+    What comes with the container ends it, and with it the loading.
+
+    The manifest is a pipe: this program opens its end once the other one is opened to be read, so the folder is being
+    loaded then.
     """
     manifest = build_model_folder(models) / "manifest.json"
     text = manifest.read_bytes()

@@ -23,7 +23,10 @@ SECONDS = 20
 
 @dataclass
 class Shared(Faltering):
-    """A chain whose memory two runs share: one that does not fit beside those in progress fails, as above ``most`` alone."""
+    """A chain whose memory two runs share.
+
+    One that does not fit beside those in progress fails, as above ``most`` alone.
+    """
 
     held: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -1,4 +1,7 @@
-"""Which threads compute: always the same few, and each of them has been warmed up with every number of chips that a request may bring."""
+"""Which threads compute.
+
+Always the same few, and each of them has been warmed up with every number of chips that a request may bring.
+"""
 
 import itertools
 import threading

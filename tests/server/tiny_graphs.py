@@ -143,7 +143,9 @@ def _model(
 
 
 def _busy_loop(loops: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Give nodes that multiply matrices ``loops`` times and end in ``busy_zero``, a scalar 0 that depends on the last product."""
+    """Give nodes that multiply matrices ``loops`` times and end in ``busy_zero``, a scalar 0 that depends on the last
+    product.
+    """
     identity = np.eye(400, dtype=np.float32)
     body = helper.make_graph(
         [
@@ -168,7 +170,8 @@ def _busy_loop(loops: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]
         _constant("busy_none", np.array(0, np.float32)),
     ]
     nodes = [
-        # The state is scaled by a value of the batch, else constant folding would run the loop once, when the session is made.
+        # The state is scaled by a value of the batch, else constant folding would run the loop once, when the session
+        # is made.
         helper.make_node("ReduceMean", ["x"], ["busy_seed"], keepdims=0),
         helper.make_node("Mul", ["busy_matrix", "busy_seed"], ["busy_start"]),
         helper.make_node("Loop", ["busy_count", "busy_go", "busy_start"], ["busy_end"], body=body),
@@ -189,10 +192,12 @@ def stem_graph(
     nan_when: int | None,
     busy_loops: int,
 ) -> onnx.ModelProto:
-    """Give the entry's inputs -> ``tokens`` [N, 2, WIDTH] and, with a loss, ``visible`` [N, 1, WIDTH]; float16 if ``half``.
+    """Give the entry's inputs -> ``tokens`` [N, 2, WIDTH] and, with a loss, ``visible`` [N, 1, WIDTH].
 
-    The first token is the bands' means times ``tiny_weights``, plus the sums of ``time`` and ``latlon``; the second, also the visible
-    one, their standard deviations times the same.
+    Float16 if ``half``.
+
+    The first token is the bands' means times ``tiny_weights``, plus the sums of ``time`` and ``latlon``; the second,
+    also the visible one, their standard deviations times the same.
     """
     element = TensorProto.FLOAT16 if half else TensorProto.FLOAT
     constants = [
@@ -247,7 +252,8 @@ def stem_graph(
 def trunk_graph(*, dimensions: int, loss: bool, half: bool) -> onnx.ModelProto:
     """Give ``tokens`` -> ``embeddings`` [N, D] float32; with a loss ``visible`` -> ``decoded`` [N, 1, WIDTH] too.
 
-    Embeddings are both tokens, one after the other, times ``tiny_weights``; ``decoded`` is the visible one times a square of them.
+    Embeddings are both tokens, one after the other, times ``tiny_weights``; ``decoded`` is the visible one times a
+    square of them.
     """
     element, precision = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)
     constants = [
@@ -270,7 +276,10 @@ def trunk_graph(*, dimensions: int, loss: bool, half: bool) -> onnx.ModelProto:
 
 
 def tail_graph(*, channels: int, dtype: str, chip_size: int, half: bool) -> onnx.ModelProto:
-    """Give ``decoded`` and ``pixels`` -> ``loss`` [N]: the mean of the decoded token's absolute values plus the mean pixel in thousands."""
+    """Give ``decoded`` and ``pixels`` -> ``loss`` [N].
+
+    The mean of the decoded token's absolute values plus the mean pixel in thousands.
+    """
     nodes = [
         helper.make_node("Cast", ["pixels"], ["dn"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["dn", "scale"], ["x"]),

@@ -1,4 +1,7 @@
-"""Rows of a made-up scene for the table's tests: a grid of square chips in longitude and latitude, random unit vectors."""
+"""Rows of a made-up scene for the table's tests.
+
+A grid of square chips in longitude and latitude, random unit vectors.
+"""
 
 import datetime as dt
 
@@ -27,7 +30,10 @@ def scene_columns(*, loss_metric: str | None = "mse") -> SceneColumns:
 def embedding_rows(
     count: int, *, west: float = -54.6, north: float = -25.1, loss: bool = True, seed: int = 0
 ) -> EmbeddingRows:
-    """Give ``count`` chips, row by row from the upper left; longitudes are brought back into -180 to 180 as PROJ gives them."""
+    """Give ``count`` chips, row by row from the upper left.
+
+    Longitudes are brought back into -180 to 180 as PROJ gives them.
+    """
     random = np.random.default_rng(seed)
     at = np.arange(count)
     x, y = west + at % WIDE * SIDE, north - at // WIDE * SIDE
@@ -38,7 +44,8 @@ def embedding_rows(
     vectors = random.standard_normal((count, DIMENSIONS), dtype=np.float32)
     return EmbeddingRows(
         uci=[
-            f"21JYM-r{k // WIDE * 64:05d}c{k % WIDE * 64:05d}s64g30000_20200518T133944_landsat8-oli-c2l1_starter-v1.0-rgb"
+            f"21JYM-r{k // WIDE * 64:05d}c{k % WIDE * 64:05d}s64g30000_20200518T133944_landsat8-oli-c2l1"
+            "_starter-v1.0-rgb"
             for k in range(count)
         ],
         index=at * 3,

@@ -1,4 +1,7 @@
-"""The file's own properties: columns, settings, metadata, determinism, and what is refused. Other readers are in test_readers.py."""
+"""The file's own properties: columns, settings, metadata, determinism, and what is refused.
+
+Other readers are in test_readers.py.
+"""
 
 import dataclasses
 import datetime as dt
@@ -111,7 +114,10 @@ def test_values_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", VectorEncoding)
 def test_the_header_stands_where_each_reader_looks(tmp_path: Path, encoding: VectorEncoding) -> None:
-    """In the file's own metadata, and in the Arrow schema's, which hides it from pyarrow: a copy that pyarrow makes keeps it."""
+    """In the file's own metadata, and in the Arrow schema's, which hides it from pyarrow.
+
+    A copy that pyarrow makes keeps it.
+    """
     path = tmp_path / "a.parquet"
     header = {"clayline": '{"run": "ä"}', "emb": "{}"}
     write_geoparquet(path, columns=scene_columns(), chunks=[embedding_rows(300)], metadata=header, encoding=encoding)

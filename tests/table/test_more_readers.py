@@ -1,4 +1,6 @@
-"""The file in the hands of programs that are heavy or bring an Arrow of their own: each in an environment beside this one.
+"""The file in the hands of programs that are heavy or bring an Arrow of their own.
+
+Each in an environment beside this one.
 
 What a reader cannot do is a test too: docs/schema.md's table says no more than these show.
 """
@@ -24,65 +26,82 @@ ROWS = 2500
 
 # Each prints one JSON object: the number of rows, one identifier and its vector's sum, and whether the geometry is one.
 PROGRAMS = {
-    "dask-geopandas": """
+    "dask-geopandas": (
+        """
 import dask_geopandas
 frame = dask_geopandas.read_parquet(path).compute()
 row = frame[frame["uci"] == uci].iloc[0]
-tell(len(frame), row["uci"], row["embeddings"], frame.crs.to_epsg() in (None, 4326) and row["geometry"].geom_type == "Polygon")
-""",
-    "lonboard": """
+polygon = frame.crs.to_epsg() in (None, 4326) and row["geometry"].geom_type == "Polygon"
+tell(len(frame), row["uci"], row["embeddings"], polygon)
+"""
+    ),
+    "lonboard": (
+        """
 import lonboard, pyarrow.parquet as pq
 table = pq.read_table(path)
 shown = lonboard.viz(table)
 layer = shown.layers[0]
 row = table.to_pylist()[table["uci"].to_pylist().index(uci)]
 tell(layer.table.num_rows, row["uci"], row["embeddings"], type(layer).__name__ == "PolygonLayer")
-""",
-    "polars": """
+"""
+    ),
+    "polars": (
+        """
 import polars
 frame = polars.read_parquet(path)
 row = frame.filter(polars.col("uci") == uci).row(0, named=True)
 tell(len(frame), row["uci"], row["embeddings"], row["geometry"][:1] == bytes([1]))
-""",
-    "daft": """
+"""
+    ),
+    "daft": (
+        """
 import daft
 frame = daft.read_parquet(path)
 row = frame.where(daft.col("uci") == uci).to_pylist()[0]
 tell(frame.count_rows(), row["uci"], row["embeddings"], row["geometry"][:1] == bytes([1]))
 sys.stdout.flush()
 os._exit(0)  # its threads may crash the interpreter as it ends, when all is read and told
-""",
-    "datafusion": """
+"""
+    ),
+    "datafusion": (
+        """
 import datafusion
 context = datafusion.SessionContext()
 context.register_parquet("chips", path)
 count = context.sql("select count(*) as n from chips").to_pylist()[0]["n"]
 row = context.sql(f"select uci, embeddings, geometry from chips where uci = '{uci}'").to_pylist()[0]
 tell(count, row["uci"], row["embeddings"], bytes(row["geometry"])[:1] == bytes([1]))
-""",
-    "sedonadb": """
+"""
+    ),
+    "sedonadb": (
+        """
 import sedonadb
 context = sedonadb.connect()
 context.read_parquet(path).to_view("chips")
 count = context.sql("select count(*) as n from chips").to_arrow_table()["n"][0].as_py()
-found = context.sql(f"select uci, embeddings, ST_AsText(geometry) as wkt from chips where uci = '{uci}'").to_arrow_table()
+query = f"select uci, embeddings, ST_AsText(geometry) as wkt from chips where uci = '{uci}'"
+found = context.sql(query).to_arrow_table()
 row = found.to_pylist()[0]
 tell(count, row["uci"], row["embeddings"], row["wkt"].startswith("POLYGON"))
-""",
-    "fastparquet": """
+"""
+    ),
+    "fastparquet": (
+        """
 import fastparquet
 file = fastparquet.ParquetFile(path)
 frame = file.to_pandas(columns=["uci", "embeddings", "geometry"])
 row = frame[frame["uci"] == uci].iloc[0]
 tell(len(frame), row["uci"], row["embeddings"], row["geometry"][:1] == bytes([1]))
-""",
+"""
+    ),
 }
 # One session for all that is asked, because starting one takes longer than reading.
 # It prints a line a question: what is told, or why not.
 SPARK = """
 from pyspark.sql import SparkSession
 session = (
-    SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.bindAddress", "127.0.0.1")
+    SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    .config("spark.driver.bindAddress", "127.0.0.1")
     .config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "1").getOrCreate()
 )
 def read(path):
@@ -102,7 +121,8 @@ TELL = """
 import json, os, sys
 path, uci = sys.argv[1:]
 def tell(count, name, vector, geometry):
-    told = {"count": int(count), "uci": name, "sum": float(sum(map(float, vector))), "length": len(vector), "geometry": bool(geometry)}
+    told = {"count": int(count), "uci": name, "sum": float(sum(map(float, vector))), "length": len(vector),
+        "geometry": bool(geometry)}
     print(json.dumps(told))
 """
 UNREADABLE = {("fastparquet", VectorEncoding.COMPACT): "NotImplementedError: Encoding 9"}

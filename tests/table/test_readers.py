@@ -1,4 +1,7 @@
-"""The file in other programs' hands: geopandas, DuckDB with spatial, LanceDB, what torchgeo does with it, and two validators."""
+"""The file in other programs' hands.
+
+Geopandas, DuckDB with spatial, LanceDB, what torchgeo does with it, and two validators.
+"""
 
 import datetime as dt
 import os
@@ -57,7 +60,10 @@ def fiji(tmp_path_factory: pytest.TempPathFactory, encoding: VectorEncoding) -> 
 
 @pytest.fixture(scope="session")
 def spatial(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
-    """DuckDB with its spatial extension, from the package: nothing is downloaded, and nothing lands in the home directory."""
+    """DuckDB with its spatial extension, from the package.
+
+    Nothing is downloaded, and nothing lands in the home directory.
+    """
     connection = duckdb.connect(config={"extension_directory": str(tmp_path_factory.mktemp("duckdb"))})
     import_extension("spatial", con=connection)
     connection.load_extension("spatial")
@@ -106,7 +112,10 @@ def test_duckdb_reads_geometry_and_vectors(file: Path, rows: EmbeddingRows, spat
     assert types["embeddings"] == "FLOAT[]"
     assert types["datetime"] == "TIMESTAMP WITH TIME ZONE"
     assert types["geometry"].startswith("GEOMETRY")
-    likeness = f"array_cosine_similarity(embeddings::FLOAT[{DIMENSIONS}], {rows.embeddings[1234].tolist()}::FLOAT[{DIMENSIONS}])"
+    likeness = (
+        f"array_cosine_similarity(embeddings::FLOAT[{DIMENSIONS}],"
+        f" {rows.embeddings[1234].tolist()}::FLOAT[{DIMENSIONS}])"
+    )
     centre = "ST_X(ST_Centroid(geometry)), ST_Area(geometry)"
     hits = relation.project(f"uci, {centre}, strftime(datetime, '%Y-%m-%dT%H:%M:%S.%fZ'), date, {likeness} AS likeness")
     row = hits.order("likeness DESC").fetchone()
@@ -122,7 +131,8 @@ def test_duckdb_reads_v0_and_ours_by_one_query(
     file: Path, fiji: Path, shared_data: Path, spatial: duckdb.DuckDBPyConnection
 ) -> None:
     v0 = shared_data / "clay_v0_sample" / "03WVN_20220610_20220610_v001.gpq"
-    query = """SELECT uci IS NULL AS before, count(*), min(len(embeddings)), max(len(embeddings)), count(DISTINCT "index"),
+    query = """SELECT uci IS NULL AS before, count(*), min(len(embeddings)), max(len(embeddings)),
+    count(DISTINCT "index"),
                bool_and(ST_IsValid(geometry)), min(date) FROM {} GROUP BY ALL ORDER BY before"""
     expected = [
         (False, ROWS + FIJI, DIMENSIONS, DIMENSIONS, ROWS, True, dt.date(2026, 11, 22)),
@@ -146,7 +156,9 @@ def test_lancedb_takes_the_table_as_it_is_and_finds_a_chip(file: Path, rows: Emb
 
 
 def test_torchgeo_finds_what_it_takes(file: Path, rows: EmbeddingRows) -> None:
-    """ClayEmbeddings takes of geopandas' rows the centroid, `date` or else `datetime`, `embedding` or else `embeddings`."""
+    """ClayEmbeddings takes of geopandas' rows the centroid, `date` or else `datetime`, `embedding` or else
+    `embeddings`.
+    """
     frame = geopandas.read_parquet(str(file))
     assert len(frame) == ROWS
     for at in (0, 1, 2047, 2048, ROWS - 1):

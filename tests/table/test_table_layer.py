@@ -1,4 +1,6 @@
-"""The table layer: pinned like the tests' environment, and able to write a file after its Makefile has deleted what is never loaded."""
+"""The table layer: pinned like the tests' environment, and able to write a file after its Makefile has deleted what is
+never loaded.
+"""
 
 import os
 import shutil
@@ -23,7 +25,8 @@ from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 from tests.table.rows import embedding_rows, scene_columns
 rows = [embedding_rows(3000)]
-print(write_geoparquet(Path(sys.argv[4]), columns=scene_columns(), chunks=rows, metadata={}, encoding=VectorEncoding.PORTABLE))
+print(write_geoparquet(Path(sys.argv[4]), columns=scene_columns(), chunks=rows, metadata={},
+    encoding=VectorEncoding.PORTABLE))
 """
 
 
@@ -81,7 +84,10 @@ def test_a_pruned_layer_writes_the_same_file(pruned: Path, tmp_path: Path) -> No
 
 
 def test_every_library_that_is_left_finds_those_it_needs(pruned: Path) -> None:
-    """`ldd` names what is missing; an import alone would not try the libraries that this file's writer does not load."""
+    """`ldd` names what is missing.
+
+    An import alone would not try the libraries that this file's writer does not load.
+    """
     missing = {}
     for library in sorted(pruned.rglob("*.so*")):
         listed = subprocess.run(["ldd", library], capture_output=True, text=True, check=False, env={}).stdout

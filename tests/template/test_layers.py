@@ -1,4 +1,7 @@
-"""Each function finds all it imports in its own layers: by their pins here, by what `sam build` made where that has run."""
+"""Each function finds all it imports in its own layers.
+
+By their pins here, by what `sam build` made where that has run.
+"""
 
 import os
 import platform
@@ -22,7 +25,8 @@ FUNCTIONS = ["PlanFunction", "TileFunction", "SettleFunction", "CollectFunction"
 LAMBDA_LIMIT = 262_144_000
 """Bytes of a function with its layers, unzipped (docs.aws.amazon.com, Lambda quotas)."""
 
-# Run in a fresh interpreter: forbids every installed distribution that the function's layers do not pin, then imports the handler.
+# Run in a fresh interpreter: forbids every installed distribution that the function's layers do not pin, then imports
+# the handler.
 IMPORT = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -33,7 +37,11 @@ pinned = set(sys.argv[1].split(","))
 def known(name):
     return name.lower().replace("_", "-").replace(".", "-")
 
-forbidden = {module for module, owners in packages_distributions().items() if not {known(owner) for owner in owners} & pinned}
+forbidden = {
+    module
+    for module, owners in packages_distributions().items()
+    if not {known(owner) for owner in owners} & pinned
+}
 
 class Forbid(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -69,7 +77,10 @@ def test_a_function_imports_only_what_its_layers_pin(function: str) -> None:
 
 @pytest.fixture(scope="module", params=["x86_64", "arm64"])
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Architecture, and the template of a build for it: `.aws-sam/build` if that is there, or a new one with CLAYLINE_BUILD=1."""
+    """Architecture, and the template of a build for it.
+
+    `.aws-sam/build` if that is there, or a new one with CLAYLINE_BUILD=1.
+    """
     architecture: str = request.param
     if os.environ.get("CLAYLINE_BUILD") != "1":
         if architecture != "x86_64" or not BUILT_TEMPLATE.exists():
@@ -147,7 +158,8 @@ def test_symbols_newer_than_lambdas_are_told(version: str, told: list[str], tmp_
     assert lambda_image.too_new(library) == told
 
 
-# A message that no function knows: it imports, reads its settings, reaches its clients, and says what became of the message.
+# A message that no function knows: it imports, reads its settings, reaches its clients, and says what became of the
+# message.
 STRANGE = {
     "Records": [
         {

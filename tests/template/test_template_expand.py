@@ -1,4 +1,7 @@
-"""The expansion against what CloudFormation's reference says of each intrinsic; every expected value is written by hand."""
+"""The expansion against what CloudFormation's reference says of each intrinsic.
+
+Every expected value is written by hand.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,7 @@
-"""Every error that Clayline raises. Two families decide what happens to a message: input that can never work, and what a retry may cure."""
+"""Every error that Clayline raises.
+
+Two families decide what happens to a message: input that can never work, and what a retry may cure.
+"""
 
 from clayline.place import Place, words
 

@@ -1,4 +1,7 @@
-"""Where the user is: before a stack's parameters on AWS, or before the command line's options. Messages speak its words."""
+"""Where the user is: before a stack's parameters on AWS, or before the command line's options.
+
+Messages speak its words.
+"""
 
 import re
 from enum import Enum, StrEnum
@@ -33,7 +36,10 @@ class Option(Enum):
     )
     ALLOW_BUCKET = (
         "Use hrefs relative to the Item or s3://, and list further buckets in the stack's parameter AllowedBuckets.",
-        "Put the file beside the Item or name its folder with --assets DIR; allow a bucket of S3 with --allow-bucket BUCKET.",
+        (
+            "Put the file beside the Item or name its folder with --assets DIR; allow a bucket of S3 with"
+            " --allow-bucket BUCKET."
+        ),
     )
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
 

@@ -1,4 +1,7 @@
-"""What the use cases need from outside, each as the smallest protocol; the adapters are in clayline.aws and clayline.raster."""
+"""What the use cases need from outside, each as the smallest protocol.
+
+The adapters are in clayline.aws and clayline.raster.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ class Objects(Protocol):
         ...
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
-        """Write if nothing is there; False if this run's object already is. Raises OutputConflictError if another's is."""
+        """Write if nothing is there; False if this run's object already is.
+
+        Raises OutputConflictError if another's is.
+        """
         ...
 
 
@@ -119,5 +125,8 @@ class Pixels(Protocol):
     """Reading pixels."""
 
     def read_job(self, plan: Plan, job: Job) -> JobPixels:
-        """Read the job's pixels, each block decoded once. Raises BatchError if nothing can be read, or TransientError."""
+        """Read the job's pixels, each block decoded once.
+
+        Raises BatchError if nothing can be read, or TransientError.
+        """
         ...

@@ -64,7 +64,10 @@ def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Say in a sentence that the local cloud does not do what it is there for: boto3's errors have no base class in common."""
+    """Say in a sentence that the local cloud does not do what it is there for.
+
+    Boto3's errors have no base class in common.
+    """
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
@@ -84,7 +87,10 @@ class _Embedding:
     """Why the local cloud can do no more, if it cannot."""
 
     def run(self, scenes: Sequence[str]) -> Iterator[Outcome]:
-        """Embed one after the other. A scene that cannot be tried does not keep the others from it, unless the cloud is lost."""
+        """Embed one after the other.
+
+        A scene that cannot be tried does not keep the others from it, unless the cloud is lost.
+        """
         for number, scene in enumerate(scenes, start=1):
             begun = time.monotonic()
             try:
@@ -125,11 +131,17 @@ class _Embedding:
             return self.session.drop(scene)
         except OSError as error:
             what = error.filename or scene.name
-            msg = f"{what} cannot be read or copied ({error.strerror or error}). Check its permissions, and TMPDIR's space."
+            msg = (
+                f"{what} cannot be read or copied ({error.strerror or error}). Check its permissions, and TMPDIR's"
+                " space."
+            )
             raise LocalCloudError(msg) from error
 
     def _picture(self, files: dict[str, Path], scene: StagedScene) -> Path | None:
-        """Draw, if the scene has red, green and blue; a picture that is there stays, and one that cannot be drawn takes nothing away."""
+        """Draw, if the scene has red, green and blue.
+
+        A picture that is there stays, and one that cannot be drawn takes nothing away.
+        """
         target = files["parquet"].with_suffix(".png")
         if target.exists():
             return target

@@ -8,9 +8,10 @@ Embed satellite scenes: each is cut into chips, the model makes a vector of each
 A SCENE is
   * a STAC Item (.json or .geojson) as its catalogue publishes it. Its files are looked for where its hrefs lead on this
     machine, then in --assets DIR, then beside the Item, by their names, then in S3 if its bucket is allowed;
-  * a multi-band Cloud-Optimized GeoTIFF (.tif) whose bands have names, with sensor and date in its name or said by options;
-  * a folder: every Item in it, and every .tif that no Item of it refers to; beside Items only if it has several bands and
-    its sensor is known, for previews and other bands come with downloads. Folders in it are not searched;
+  * a multi-band Cloud-Optimized GeoTIFF (.tif) whose bands have names, with sensor and date in its name or said by
+    options;
+  * a folder: every Item in it, and every .tif that no Item of it refers to; beside Items only if it has several bands
+    and its sensor is known, for previews and other bands come with downloads. Folders in it are not searched;
   * an s3:// URI of an Item or a GeoTIFF, read with your own AWS credentials.
 Known are Sentinel-2 L2A (Earth Search, old and new) and Landsat 8/9 (Collection 2, Level 2 and Level 1).
 """
@@ -25,7 +26,8 @@ examples:
 
 what comes out:
   DIR/MODEL/SCENE/NAME_v001.parquet       one row a chip: identifier, footprint, vector, loss, cloud and valid fraction
-  DIR/MODEL/SCENE/NAME_v001_metadata.json, .json (a STAC Item), _receipt.json (what became of each chip), .png (a picture)
+  DIR/MODEL/SCENE/NAME_v001_metadata.json, .json (a STAC Item), _receipt.json (what became of each chip),
+                                          .png (a picture)
   DIR/logs/                               a folder of logs for each call
   DIR/.clayline/                          what was finished, so that the same scene again is told as already there
 Nothing that is in DIR is ever changed or removed: a scene that changed, another model or other options become the next
@@ -38,6 +40,6 @@ exit status:
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n. Run again to go on: what was
        finished stays
 
-`make demo` embeds the scene that comes with the repository. docs/scenes.md says how scenes are read, docs/schema.md what
-the columns mean.
+`make demo` embeds the scene that comes with the repository. docs/scenes.md says how scenes are read, docs/schema.md
+what the columns mean.
 """

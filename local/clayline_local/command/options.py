@@ -1,4 +1,7 @@
-"""The options of ``clayline embed``, and what must hold of them. Importing this loads nothing heavy: --help and a typo answer at once."""
+"""The options of ``clayline embed``, and what must hold of them.
+
+Importing this loads nothing heavy: --help and a typo answer at once.
+"""
 
 import argparse
 import os
@@ -81,7 +84,10 @@ class EmbedOptions:
 
 
 def parse(arguments: Sequence[str] | None) -> EmbedOptions:
-    """Read a command line. Exits with status 0 after --help and --version, and with 2 and a sentence if anything in it is wrong."""
+    """Read a command line.
+
+    Exits with status 0 after --help and --version, and with 2 and a sentence if anything in it is wrong.
+    """
     parser = _Parser(
         prog="clayline",
         description="Embeddings of satellite scenes, by the very functions that run on AWS, on this machine.",
@@ -137,7 +143,8 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     where.add_argument(
         "--allow-bucket", type=_bucket, action="append", default=[], metavar="NAME",
-        help="fetch files from this bucket of S3 as well, if an Item names it; may be repeated. An Item in S3 may name its own bucket",
+        help="fetch files from this bucket of S3 as well, if an Item names it; may be repeated."
+        " An Item in S3 may name its own bucket",
     )  # fmt: skip
     where.add_argument(
         "--request-payer", action="store_true", help="pay for what is fetched from S3 (usgs-landsat wants that)"
@@ -149,7 +156,8 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     cog.add_argument(
         "--datetime", type=_datetime, metavar="TIME",
-        help="when it was taken, if the name does not say it: 2020-05-18T13:34:02Z, or 2020-05-18 for some time that day",
+        help="when it was taken, if the name does not say it: 2020-05-18T13:34:02Z,"
+        " or 2020-05-18 for some time that day",
     )  # fmt: skip
     cog.add_argument(
         "--tiff-datetime",
@@ -178,8 +186,13 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
     model = parser.add_argument_group("the model")
     model.add_argument("--model", type=_model, default=STARTER, metavar="DIR",
         help="model folder, as `make clay` exports one (default: the bundled starter, which is not Clay)")  # fmt: skip
-    model.add_argument("--batch-chips", type=_chips, metavar="N",
-        help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: 64 of 64 px, 4 of 256 px; progress is by batch)")  # fmt: skip
+    model.add_argument(
+        "--batch-chips",
+        type=_chips,
+        metavar="N",
+        help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: 64 of 64 px, 4 of 256 px;"
+        " progress is by batch)",
+    )
 
     result = parser.add_argument_group("what comes out")
     result.add_argument(
@@ -187,8 +200,13 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         action="store_true",
         help="compute scenes again of which chips failed in an earlier call, as their next revision",
     )
-    result.add_argument("--encoding", choices=("portable", "compact"), default="portable",
-        help="of the vectors: portable opens in every reader (default), compact is smaller (docs/schema.md says who reads it)")  # fmt: skip
+    result.add_argument(
+        "--encoding",
+        choices=("portable", "compact"),
+        default="portable",
+        help="of the vectors: portable opens in every reader (default), compact is smaller"
+        " (docs/schema.md says who reads it)",
+    )
     result.add_argument(
         "--creator",
         type=_creator,
@@ -271,7 +289,10 @@ def _model(text: str) -> Path:
 
 
 def _out(text: str) -> Path:
-    """Take a folder that can be written, or made: told before anything starts. What is true later is for the lock to say."""
+    """Take a folder that can be written, or made: told before anything starts.
+
+    What is true later is for the lock to say.
+    """
     if not text.strip():
         _refuse("is empty: give a folder")
     path = Path(text)

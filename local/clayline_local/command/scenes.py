@@ -8,7 +8,10 @@ from clayline_local.stage import StagedScene, find_scenes, look_at, stage
 
 
 def find(options: EmbedOptions, console: Console) -> list[str]:
-    """Find every scene of the call and look at the files of each. Raises LocalCloudError for the first that cannot be begun with."""
+    """Find every scene of the call and look at the files of each.
+
+    Raises LocalCloudError for the first that cannot be begun with.
+    """
     found = find_scenes(options.scenes, sensor_said=options.sensor is not None, notice=console.notice)
     for target in found:
         look_at(target, staging=options.staging, metadata=options.metadata)

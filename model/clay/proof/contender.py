@@ -29,8 +29,9 @@ class Published:
     def __init__(self, order: Order) -> None:
         torch.set_num_threads(order["threads"])
         if order["compiled"]:
-            # What einops did by itself with older torch; without it dynamo stumbles over a dictionary of einops's. Before claymodel, for
-            # which ``reference`` takes the modules that it finds and afterwards forgets those that came with it.
+            # What einops did by itself with older torch; without it dynamo stumbles over a dictionary of einops's.
+            # Before claymodel, for which ``reference`` takes the modules that it finds and afterwards forgets those
+            # that came with it.
             importlib.import_module("einops._torch_specific").allow_ops_in_compiled_graph()
         self._device: str = order["device"]
         self._autocast: bool = order["compiled"]
@@ -67,7 +68,9 @@ class Published:
         return vectors
 
     def run(self, order: Order) -> dict[str, Any]:
-        """Time ``repeat`` times ``chips`` chips, ``micro_batch`` at a time, with ``matmul`` as torch's precision of float32 products."""
+        """Time ``repeat`` times ``chips`` chips, ``micro_batch`` at a time, with ``matmul`` as torch's precision of
+        float32 products.
+        """
         torch.set_float32_matmul_precision(order.get("matmul", self._shipped))
         size = order["micro_batch"]
 
@@ -81,7 +84,9 @@ class Published:
         return timed(work, repeat=order.get("repeat", 1)) | {"matmul": torch.get_float32_matmul_precision()}
 
     def embed(self, order: Order) -> dict[str, Any]:
-        """Write the vectors of ``chips`` chips to ``to``, [N, D] float32, in torch's highest precision unless ``matmul`` says another."""
+        """Write the vectors of ``chips`` chips to ``to``, [N, D] float32, in torch's highest precision unless
+        ``matmul`` says another.
+        """
         torch.set_float32_matmul_precision(order.get("matmul", "highest"))
         size = order["micro_batch"]
         parts = [
@@ -93,7 +98,9 @@ class Published:
 
 
 def product_rate(order: Order) -> dict[str, Any]:
-    """Time ``rows`` x ``inner`` x ``columns`` products of random numbers of ``dtype``, each by itself, in operations a second."""
+    """Time ``rows`` x ``inner`` x ``columns`` products of random numbers of ``dtype``, each by itself, in operations a
+    second.
+    """
     rows, inner, columns = order["product"]
     device, kind = order["device"], getattr(torch, order.get("dtype", "float16"))
     generator = torch.Generator(device).manual_seed(0)

@@ -1,4 +1,7 @@
-"""What an export folds into constants, against the published functions: the hyper-network's kernels, positions, wavelengths."""
+"""What an export folds into constants, against the published functions.
+
+The hyper-network's kernels, positions, wavelengths.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ WAVELENGTHS: Final = (0.443, 0.665, 2.19, 3.5, 4.0, 12.0)
 
 
 def compare_folded(published: Published, source: Source, sensors: Sequence[BandSet], work: Path) -> Iterator[Line]:
-    """Compare the hyper-network's graph for each sensor, then the positions of every size; write the graph into ``work``."""
+    """Compare the hyper-network's graph for each sensor, then the positions of every size.
+
+    Write the graph into ``work``.
+    """
     write_hyper_network(source.architecture, source.weights, loss=True).write(work, FILE)
     for bands in sensors:
         yield _kernels(published, work / FILE, bands)
@@ -80,7 +86,8 @@ def _positions(width: int, gsd: float) -> Line:
     otherwise = np.flatnonzero(frequencies != published)
     # A power one unit in the last place apart is up to two units apart once divided and multiplied.
     near = bool((np.abs(frequencies - published) <= 2 * np.spacing(frequencies)).all())
-    # A frequency one unit in the last place apart moves the largest angle, that of row or column 31, by two of its units at most.
+    # A frequency one unit in the last place apart moves the largest angle, that of row or column 31, by two of its
+    # units at most.
     allowed = 2 * np.spacing(np.float32((SIDE - 1) * gsd))
     holds = near and set(odd) <= set(otherwise.tolist()) and bool(apart.max() <= max(allowed, SINE_LIMIT))
     line = {

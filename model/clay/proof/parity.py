@@ -1,9 +1,10 @@
 """Measure exported folders against the published Clay: same weights, same chips, one JSON line for each comparison.
 
-    PYTHONPATH=model:layers/clayline .venv-model/bin/python -m clay.proof.parity --size tiny --sensor all --precision fp32 fp16 --loss
+    PYTHONPATH=model:layers/clayline .venv-model/bin/python -m clay.proof.parity --size tiny --sensor all --precision
+    fp32 fp16 --loss
 
-Weights and chips are drawn afresh each time; the first line gives the seeds, which --seed repeats. Exit status 1 where something misses
-its limit.
+Weights and chips are drawn afresh each time; the first line gives the seeds, which --seed repeats. Exit status 1 where
+something misses its limit.
 """
 
 from __future__ import annotations

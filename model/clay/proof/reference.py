@@ -1,4 +1,6 @@
-"""Clay as published: claymodel 1.5.0 under torch, with our weights in it. The exported graphs are measured against this.
+"""Clay as published: claymodel 1.5.0 under torch, with our weights in it.
+
+The exported graphs are measured against this.
 
 Nothing here is shared with the exporter but the weights, the bands' figures and the mask's patch numbers.
 """
@@ -75,10 +77,11 @@ class Published:
         return tokens
 
     def losses(self, bands: BandSet, chips: Chips, mask: Mask) -> npt.NDArray[np.float64]:
-        """[N]: what ``ClayMAE.forward`` gives as the reconstruction loss of each chip by itself, MODIS's tenth included.
+        """[N]: what ``ClayMAE.forward`` gives as the reconstruction loss of each chip by itself, MODIS's tenth
+        included.
 
-        Two draws are replaced: the noise whose order masks patches, by one with the order of ``mask``; and whether to drop bands, which
-        training does to a chip in three, by no.
+        Two draws are replaced: the noise whose order masks patches, by one with the order of ``mask``; and whether to
+        drop bands, which training does to a chip in three, by no.
         """
         model = self._model
         model.encoder.mask_ratio = model.decoder.mask_ratio = mask.ratio
@@ -108,7 +111,10 @@ class Published:
         return np.array([float(loss) for loss in found])
 
     def save(self, file: Path) -> None:
-        """Write a checkpoint as Lightning does: tensors under ``model.``, a teacher's among them, beside what training kept."""
+        """Write a checkpoint as Lightning does.
+
+        Tensors under ``model.``, a teacher's among them, beside what training kept.
+        """
         state = {f"model.{name}": value for name, value in self._model.state_dict().items()}
         state["model.teacher.blocks.0.norm1.weight"] = torch.ones(3)
         torch.save(
@@ -143,7 +149,10 @@ def published_positions(side: int, dim: int, *, gsd: float) -> npt.NDArray[np.fl
 
 
 def published_frequencies(dim: int, *, gsd: float) -> npt.NDArray[np.float32]:
-    """[dim / 4] of ``posemb_sincos_2d_with_gsd``, which does not give them: those whose angles it hands to ``sin``, of column 1."""
+    """[dim / 4] of ``posemb_sincos_2d_with_gsd``, which does not give them.
+
+    Those whose angles it hands to ``sin``, of column 1.
+    """
     angles: list[torch.Tensor] = []
 
     def sine(given: torch.Tensor) -> torch.Tensor:
@@ -177,12 +186,16 @@ def _cube(bands: BandSet, chips: Chips) -> dict[str, torch.Tensor]:
 
 
 def _module(name: str, claymodel: Path = CLAYMODEL) -> ModuleType:
-    """Import one of claymodel's modules. Importing ``model`` sets torch's matrix products to "medium" precision, for the whole process."""
+    """Import one of claymodel's modules.
+
+    Importing ``model`` sets torch's matrix products to "medium" precision, for the whole process.
+    """
     if not (claymodel / "src").is_dir():
         raise ModuleNotFoundError(f"claymodel is not in {claymodel}: run `make setup-model`")
     if str(claymodel) not in sys.path:
         sys.path.append(str(claymodel))
-    # Of timm it wants a DINOv2 teacher, of torchvision a resize for it: part of the training loss, of nothing that is read here.
+    # Of timm it wants a DINOv2 teacher, of torchvision a resize for it: part of the training loss, of nothing that is
+    # read here.
     timm, torchvision, transforms = (ModuleType(each) for each in ("timm", "torchvision", "torchvision.transforms"))
     vars(timm)["create_model"] = lambda *_, **__: _Teacher()
     vars(transforms)["v2"] = SimpleNamespace(Resize=lambda **_: lambda pixels: pixels)

@@ -26,5 +26,8 @@ class EventAnnouncer:
         with retryable(f"announcing {detail_type}"):
             answer = self._client.put_events(Entries=[entry])  # type: ignore[list-item]  # a typed dict with more optional keys
         if answer["FailedEntryCount"]:
-            msg = f"EventBridge did not take {detail_type} of run {detail.get('run')}: {answer['Entries'][0].get('ErrorMessage')}"
+            msg = (
+                f"EventBridge did not take {detail_type} of run {detail.get('run')}:"
+                f" {answer['Entries'][0].get('ErrorMessage')}"
+            )
             raise TransientError(msg)

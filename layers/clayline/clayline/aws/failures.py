@@ -15,9 +15,10 @@ def code_of(error: ClientError) -> str:
 
 @contextmanager
 def retryable(doing: str) -> Iterator[None]:
-    """Turn what AWS or the network refuses while ``doing`` into TransientError: the message goes back to its queue and, in the end, to the
-    dead-letter queue, where a person sees a missing permission or a wrong name. Codes that mean something are caught inside.
-    """  # noqa: D205 - one sentence
+    """Turn what AWS or the network refuses while ``doing`` into TransientError: the message goes back to its queue and,
+    in the end, to the dead-letter queue, where a person sees a missing permission or a wrong name. Codes that mean
+    something are caught inside.
+    """
     try:
         yield
     except (ClientError, BotoCoreError) as error:

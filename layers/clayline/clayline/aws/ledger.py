@@ -28,7 +28,8 @@ class DynamoLedger:
         """Take the lease if there is no row, or if it ran out and the jobs are not all enqueued."""
         taken = self._change(
             _run_key(run),
-            "SET stage = if_not_exists(stage, :claimed), scene = :scene, lease_until = :until, claimed = if_not_exists(claimed, :now)",
+            "SET stage = if_not_exists(stage, :claimed), scene = :scene, lease_until = :until, claimed ="
+            " if_not_exists(claimed, :now)",
             "attribute_not_exists(pk) OR (stage < :enqueued AND lease_until <= :now)",
             {
                 ":claimed": Stage.CLAIMED.value,

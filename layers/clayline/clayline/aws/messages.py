@@ -23,7 +23,10 @@ class Messages(BatchProcessor):
         self._metrics = metrics
 
     def failure_handler(self, record: Any, exception: Any) -> Any:  # noqa: ANN401 - Powertools' signature
-        """Log what a message failed on: a retry may cure a TransientError; anything else wants a person, with the traceback."""
+        """Log what a message failed on: a retry may cure a TransientError.
+
+        Anything else wants a person, with the traceback.
+        """
         error = exception[1]
         received = record.attributes.approximate_receive_count if isinstance(record, SQSRecord) else None
         told = {"error": type(error).__name__, "why": str(error), "received": received}
@@ -39,6 +42,9 @@ class Messages(BatchProcessor):
     def handle(
         self, event: dict[str, Any], take: Callable[[SQSRecord], None], context: LambdaContext
     ) -> PartialItemFailureResponse:
-        """Give each message of an SQS event to ``take``, whose parameter must be called ``record``; gives ``batchItemFailures``."""
+        """Give each message of an SQS event to ``take``, whose parameter must be called ``record``.
+
+        Gives ``batchItemFailures``.
+        """
         self._metrics.add_metric(name="Messages", unit=MetricUnit.Count, value=len(event["Records"]))
         return process_partial_response(event=event, record_handler=take, processor=self, context=context)

@@ -76,7 +76,10 @@ class S3Objects:
     def _already_ours(self, uri: str, run: str) -> bool:
         if (owner := self.head(uri).metadata.get(RUN_ID)) == run:
             return False
-        msg = f"{uri} exists and belongs to run {owner}, not to {run}. Nothing was overwritten; move that object away to go on."
+        msg = (
+            f"{uri} exists and belongs to run {owner}, not to {run}. Nothing was overwritten; move that object away to"
+            " go on."
+        )
         raise OutputConflictError(msg)
 
 

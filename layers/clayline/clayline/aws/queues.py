@@ -31,5 +31,8 @@ class SqsQueue:
             with retryable(f"sending to {self._url}"):
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
             if failed := answer.get("Failed"):
-                msg = f"{len(failed)} of {len(entries)} messages were not accepted by {self._url}: {failed[0].get('Message')}"
+                msg = (
+                    f"{len(failed)} of {len(entries)} messages were not accepted by {self._url}:"
+                    f" {failed[0].get('Message')}"
+                )
                 raise TransientError(msg)

@@ -1,8 +1,11 @@
-"""Jobs and batches along the COG's own blocks: within a job every block is decoded once, across jobs as few as possible are decoded again.
+"""Jobs and batches along the COG's own blocks.
 
-A job is a rectangle of chips whose pixels are held in memory together; a batch is a run of a job's chips. The rectangles of all jobs form
-a table: the same column borders in every row of jobs. Then the blocks of a band that are decoded are (sum over the row bands of jobs of
-block rows touched) x (the same for columns), and each axis can be cut by itself.
+Within a job every block is decoded once, across jobs as few as possible are decoded again.
+
+A job is a rectangle of chips whose pixels are held in memory together; a batch is a run of a job's chips. The
+rectangles of all jobs form a table: the same column borders in every row of jobs. Then the blocks of a band that are
+decoded are (sum over the row bands of jobs of block rows touched) x (the same for columns), and each axis can be cut by
+itself.
 """
 
 from collections import deque
@@ -18,15 +21,20 @@ from clayline.chips.cog import Affine, CogHeader
 from clayline.chips.grid import ChipGrid, ChipWindow
 
 CENTRE_TOLERANCE = 1e-6
-"""Pixels. A centre this close before a border between source pixels is there by rounding: it counts as the pixel after the border."""
+"""Pixels. A centre this close before a border between source pixels is there by rounding: it counts as the pixel after
+the border."""
 
 SWIFT_JOB_BYTES = 128_000_000
-"""Jobs stay below this where that costs no block: memory that a process touches first is slow, and larger jobs touch more of it."""
+"""Jobs stay below this where that costs no block: memory that a process touches first is slow, and larger jobs touch
+more of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockGrid:
-    """One band's blocks, seen from the scene's finest grid. The band is taken to start at the scene's upper-left corner."""
+    """One band's blocks, seen from the scene's finest grid.
+
+    The band is taken to start at the scene's upper-left corner.
+    """
 
     height: int
     """Rows of a block, pixels of the band."""
@@ -74,7 +82,9 @@ class Job:
         )
 
     def pixel_window(self, grid: ChipGrid) -> tuple[int, int, int, int]:
-        """Give (row0, row1, col0, col1), the union of the job's windows clipped to the scene, pixels of the finest grid."""
+        """Give (row0, row1, col0, col1), the union of the job's windows clipped to the scene, pixels of the finest
+        grid.
+        """
         first = grid.window(self.row_start * grid.cols + self.col_start)
         last = grid.window((self.row_stop - 1) * grid.cols + self.col_stop - 1)
         return first.row, min(last.row + grid.size, grid.height), first.col, min(last.col + grid.size, grid.width)
@@ -107,12 +117,13 @@ def block_grid(header: CogHeader, *, finest: Affine) -> BlockGrid:
 def lay_jobs(
     grid: ChipGrid, blocks: Sequence[BlockGrid], *, bytes_per_pixel: int, memory_budget: int, chips_per_batch: int
 ) -> tuple[Job, ...]:
-    """Cut the grid into jobs whose pixels fit ``memory_budget``, with as few blocks as possible decoded by more than one job.
+    """Cut the grid into jobs whose pixels fit ``memory_budget``, with as few blocks as possible decoded by more than
+    one job.
 
-    ``bytes_per_pixel`` counts all bands on the finest grid, so that a job needs height x width x bytes_per_pixel bytes; where a single chip
-    needs more than the budget, jobs are single chips. Among cuts that repeat equally few blocks, those win whose jobs keep below
-    SWIFT_JOB_BYTES, then the one with the fewest batches of ``chips_per_batch`` chips, then the fewest jobs. Several widths are tried; for
-    each, both axes are cut optimally.
+    ``bytes_per_pixel`` counts all bands on the finest grid, so that a job needs height x width x bytes_per_pixel bytes;
+    where a single chip needs more than the budget, jobs are single chips. Among cuts that repeat equally few blocks,
+    those win whose jobs keep below SWIFT_JOB_BYTES, then the one with the fewest batches of ``chips_per_batch`` chips,
+    then the fewest jobs. Several widths are tried; for each, both axes are cut optimally.
     """
     if min(bytes_per_pixel, memory_budget, chips_per_batch, len(blocks)) < 1:
         msg = "lay_jobs needs at least one band and positive sizes"
@@ -140,7 +151,9 @@ def lay_jobs(
 
 
 def lay_batches(jobs: Sequence[Job], chips_per_batch: int) -> tuple[Batch, ...]:
-    """Cut each job's chips into the fewest batches of at most ``chips_per_batch``, of sizes that differ by one chip at most."""
+    """Cut each job's chips into the fewest batches of at most ``chips_per_batch``, of sizes that differ by one chip at
+    most.
+    """
     batches: list[Batch] = []
     for job in jobs:
         count = ceil(job.chips / chips_per_batch)
@@ -153,7 +166,9 @@ def lay_batches(jobs: Sequence[Job], chips_per_batch: int) -> tuple[Batch, ...]:
 
 
 def repeated_fraction(jobs: Sequence[Job], grid: ChipGrid, blocks: Sequence[BlockGrid]) -> float:
-    """Give the number of block decodings beyond the first of each block, over the number of distinct blocks decoded, all bands together."""
+    """Give the number of block decodings beyond the first of each block, over the number of distinct blocks decoded,
+    all bands together.
+    """
     decoded = distinct = 0
     for block in blocks:
         seen = np.zeros(
@@ -185,10 +200,11 @@ class _Axis:
     """[B, positions] block at its last pixel."""
 
     def cut(self, limit: int, weights: NDArray[np.int64]) -> list[int]:
-        """Cut into segments of at most ``limit`` pixels (or one chip) with the least weighted number of blocks, then the fewest segments.
+        """Cut into segments of at most ``limit`` pixels (or one chip) with the least weighted number of blocks, then
+        the fewest segments.
 
-        A segment from q to p decodes last[p - 1] - first[q] + 1 blocks of a band, a term of p plus a term of q: the best cut before p
-        is a minimum over a window that only moves forward, and the whole takes linear time.
+        A segment from q to p decodes last[p - 1] - first[q] + 1 blocks of a band, a term of p plus a term of q: the
+        best cut before p is a minimum over a window that only moves forward, and the whole takes linear time.
         """
         close = (weights @ self.last).tolist()
         reopen = (weights @ (1 - self.first)).tolist()
@@ -234,7 +250,10 @@ def _axis(length: int, size: int, blocks: Sequence[Callable[[NDArray[np.int64]],
 
 
 def _widths(grid: ChipGrid, blocks: Sequence[BlockGrid]) -> list[int]:
-    """Offer widths of a job in chips: every division of the grid into equal parts, and each rounded up to the blocks' common multiple."""
+    """Offer widths of a job in chips.
+
+    Every division of the grid into equal parts, and each rounded up to the blocks' common multiple.
+    """
     common = lcm(grid.size, *(round(block.width * block.scale_x) or 1 for block in blocks)) // grid.size
     equal = {ceil(grid.cols / parts) for parts in range(1, grid.cols + 1)}
     return sorted(equal | {min(grid.cols, ceil(chips / common) * common) for chips in equal})

@@ -1,4 +1,7 @@
-"""From a job's pixels to chips: what is valid, how digital numbers become model input, and what fraction of a chip is cloud."""
+"""From a job's pixels to chips.
+
+What is valid, how digital numbers become model input, and what fraction of a chip is cloud.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +12,16 @@ from numpy.typing import NDArray
 from clayline.chips.grid import ChipWindow
 
 CLOUD_CLASSES = (1, 3, 8, 9, 10)
-"""Classes of Sentinel-2's scene classification (SCL) that hide the ground: saturated or defective, cloud shadow, cloud of medium
-and of high probability, thin cirrus."""
+"""Classes of Sentinel-2's scene classification (SCL) that hide the ground: saturated or defective, cloud shadow, cloud
+of medium and of high probability, thin cirrus."""
 _ROWS_AT_A_TIME = 256
 
 
 def valid_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[np.bool_]:
-    """Say where every band of ``pixels`` [C, h, w] holds a value: not its band's nodata and, for floats, finite. Gives [h, w]."""
+    """Say where every band of ``pixels`` [C, h, w] holds a value: not its band's nodata and, for floats, finite.
+
+    Gives [h, w].
+    """
     valid = np.ones(pixels.shape[1:], np.bool_)
     for band, none in zip(pixels, nodata, strict=True):
         if np.issubdtype(pixels.dtype, np.floating):
@@ -28,11 +34,14 @@ def valid_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[
 def prepare(
     pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence[float] | None, fill: float, dtype: str
 ) -> NDArray[Any]:
-    """Make model input [C, h, w] of ``dtype`` from digital numbers [C, h, w] and their mask [h, w]. ``pixels`` is used up.
+    """Make model input [C, h, w] of ``dtype`` from digital numbers [C, h, w] and their mask [h, w].
 
-    Where valid: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype`` holds; an offset of
-    0 changes nothing. Where not valid: ``fill``. Works in place if the type stays, so ``pixels`` must not be used again.
-    Raises ValueError if ``fill`` is not a value of ``dtype``, or an offset is not whole for whole-numbered pixels.
+    ``pixels`` is used up.
+
+    Where valid: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype``
+    holds; an offset of 0 changes nothing. Where not valid: ``fill``. Works in place if the type stays, so ``pixels``
+    must not be used again. Raises ValueError if ``fill`` is not a value of ``dtype``, or an offset is not whole for
+    whole-numbered pixels.
     """
     target = np.dtype(dtype)
     filler = _as_value(fill, target)
@@ -55,7 +64,8 @@ def prepare(
 
 
 def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, origin: tuple[int, int], fill: float) -> NDArray[Any]:
-    """Copy chips [N, C, size, size] out of a job's pixels [C, h, w], whose upper-left pixel is ``origin`` (row, col) of the scene.
+    """Copy chips [N, C, size, size] out of a job's pixels [C, h, w], whose upper-left pixel is ``origin`` (row, col) of
+    the scene.
 
     Where a window reaches over the scene's edge (a scene smaller than a chip), ``fill`` stands.
     """
@@ -82,9 +92,9 @@ def fractions(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give each window's valid fraction and cloud fraction, both float32 [N].
 
-    ``valid`` and ``cloud`` [h, w] start at pixel ``origin`` (row, col) of the scene. The valid fraction is of all size x size pixels:
-    padding is not valid. The cloud fraction is the cloudy share of the valid pixels; NaN where ``cloud`` is None, and for a chip without a
-    valid pixel.
+    ``valid`` and ``cloud`` [h, w] start at pixel ``origin`` (row, col) of the scene. The valid fraction is of all size
+    x size pixels: padding is not valid. The cloud fraction is the cloudy share of the valid pixels; NaN where ``cloud``
+    is None, and for a chip without a valid pixel.
     """
     valid_fraction = np.zeros(len(windows), np.float32)
     cloud_fraction = np.full(len(windows), np.nan, np.float32)
@@ -98,7 +108,9 @@ def fractions(
 
 
 def touched(marked: NDArray[np.bool_] | None, windows: Sequence[ChipWindow], *, origin: tuple[int, int]) -> list[bool]:
-    """Say of each window whether it holds a pixel of ``marked`` [h, w], which starts at pixel ``origin`` of the scene."""
+    """Say of each window whether it holds a pixel of ``marked`` [h, w], which starts at pixel ``origin`` of the
+    scene.
+    """
     return [marked is not None and bool(marked[_within(window, origin)].any()) for window in windows]
 
 
@@ -138,7 +150,9 @@ def _shift_in_place(band: NDArray[Any], shift: int) -> None:
 
 
 def _shift_and_cast(band: NDArray[Any], out: NDArray[Any], valid: NDArray[np.bool_], shift: float) -> None:
-    """Make max(DN + shift, 1) in ``out``'s type through float64, some rows at a time so that the wide copy stays small."""
+    """Make max(DN + shift, 1) in ``out``'s type through float64, some rows at a time so that the wide copy stays
+    small.
+    """
     whole = np.issubdtype(out.dtype, np.integer)
     limits = np.iinfo(out.dtype) if whole else np.finfo(out.dtype)
     for top in range(0, len(band), _ROWS_AT_A_TIME):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 Affine = tuple[float, float, float, float, float, float]
-"""a, b, c, d, e, f of x = a*col + b*row + c and y = d*col + e*row + f; (0, 0) is the upper-left corner of the upper-left pixel."""
+"""a, b, c, d, e, f of x = a*col + b*row + c and y = d*col + e*row + f; (0, 0) is the upper-left corner of the
+upper-left pixel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,14 +18,18 @@ class Footprint:
     epsg: int
     """System of ``projected``."""
     projected: tuple[tuple[float, float], ...]
-    """Easting and northing of the corners, metres: upper left, lower left, lower right, upper right, upper left (counter-clockwise)."""
+    """Easting and northing of the corners, metres: upper left, lower left, lower right, upper right, upper left
+    (counter-clockwise)."""
     lonlat: tuple[tuple[float, float], ...]
-    """The same ring in WGS 84 degrees. It is continuous: where it crosses the antimeridian, longitudes go on beyond 180 or -180. A corner
-    at a pole stands there twice, with its neighbours' longitudes."""
+    """The same ring in WGS 84 degrees. It is continuous: where it crosses the antimeridian, longitudes go on beyond 180
+    or -180. A corner at a pole stands there twice, with its neighbours' longitudes."""
 
     @property
     def polygons(self) -> tuple[tuple[tuple[float, float], ...], ...]:
-        """Exterior rings with longitudes within -180 to 180: one, or two where the footprint crosses the antimeridian (RFC 7946, 3.1.9)."""
+        """Exterior rings with longitudes within -180 to 180.
+
+        One, or two where the footprint crosses the antimeridian (RFC 7946, 3.1.9).
+        """
         if max(lon for lon, _ in self.lonlat) > _ANTIMERIDIAN:
             edge, beyond = _ANTIMERIDIAN, 1
         elif min(lon for lon, _ in self.lonlat) < -_ANTIMERIDIAN:
@@ -56,7 +60,10 @@ def quadrilateral(system: Utm, *, west: float, bottom: float, east: float, top: 
 
 
 def _clipped(ring: tuple[tuple[float, float], ...], edge: float, *, side: int) -> tuple[tuple[float, float], ...]:
-    """Cut a closed ring at a meridian and keep one side of it (1 is east), closed; empty where nothing but the edge is left."""
+    """Cut a closed ring at a meridian and keep one side of it (1 is east), closed.
+
+    Empty where nothing but the edge is left.
+    """
     kept: list[tuple[float, float]] = []
     for (lon, lat), (next_lon, next_lat) in pairwise(ring):
         if (lon - edge) * side >= 0:

@@ -1,4 +1,7 @@
-"""Where an identifier says that a chip is: a window of a product's MGRS tile, or the MGRS cell of its centre. Specified in docs/uci.md."""
+"""Where an identifier says that a chip is: a window of a product's MGRS tile, or the MGRS cell of its centre.
+
+Specified in docs/uci.md.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +19,10 @@ _CENTIMETRE = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """A chip's place in a product that is cut to the MGRS tile grid (Sentinel-2, HLS). The footprint follows from it."""
+    """A chip's place in a product that is cut to the MGRS tile grid (Sentinel-2, HLS).
+
+    The footprint follows from it.
+    """
 
     tile: str
     """MGRS tile of the product, e.g. ``32UQD``: never derived from the chip's centre."""
@@ -36,8 +42,8 @@ class Window:
         for name, pixel in (("row", self.row), ("column", self.col)):
             if not 0 <= pixel <= _MAX_PIXEL or pixel * self.gsd_mm >= _TILE_SIDE_MM:
                 msg = (
-                    f"{name} {pixel} of tile {self.tile} at {self.gsd_mm} mm does not exist: a tile is {mgrs.TILE_SIDE:,} m wide. "
-                    "Check the pixel window and the GSD (millimetres)"
+                    f"{name} {pixel} of tile {self.tile} at {self.gsd_mm} mm does not exist: a tile is"
+                    f" {mgrs.TILE_SIDE:,} m wide. Check the pixel window and the GSD (millimetres)"
                 )
                 raise InvalidIdentifierError(msg)
 
@@ -64,12 +70,15 @@ class Point:
         digits = point_digits(self.gsd_mm)
         if place.digits != digits:
             msg = (
-                f"MGRS reference {self.reference} has {place.digits} digits for each coordinate: at a GSD of {self.gsd_mm} mm it has "
-                f"{digits}, so that its cell is the largest one no larger than a pixel"
+                f"MGRS reference {self.reference} has {place.digits} digits for each coordinate: at a GSD of"
+                f" {self.gsd_mm} mm it has {digits}, so that its cell is the largest one no larger than a pixel"
             )
             raise InvalidIdentifierError(msg)
         if not _in_standard_zone(place):
-            msg = f"MGRS reference {self.reference} names a place of another zone: write it in the zone that its longitude and latitude give"
+            msg = (
+                f"MGRS reference {self.reference} names a place of another zone: write it in the zone that its"
+                " longitude and latitude give"
+            )
             raise InvalidIdentifierError(msg)
 
     def __str__(self) -> str:
@@ -78,7 +87,10 @@ class Point:
 
 
 def point_digits(gsd_mm: int) -> int:
-    """Digits for each coordinate at this GSD: the largest MGRS cell no larger than a pixel. 30 m: 4 (10 m); 75 mm: 7 (10 mm)."""
+    """Digits for each coordinate at this GSD: the largest MGRS cell no larger than a pixel.
+
+    30 m: 4 (10 m); 75 mm: 7 (10 mm).
+    """
     _check_side(1, gsd_mm)
     return len(str(_MAX_GSD_MM)) - len(str(gsd_mm))
 
@@ -86,8 +98,8 @@ def point_digits(gsd_mm: int) -> int:
 def point_from_utm(position: Utm, *, size: int, gsd_mm: int) -> Point:
     """Name a chip by its centre, given in its scene's own UTM or UPS system: snapped to 1 mm and truncated there.
 
-    A centre of another zone (a scene that reaches over its zone's border) is projected to the standard zone of its place first.
-    Raises InvalidIdentifierError.
+    A centre of another zone (a scene that reaches over its zone's border) is projected to the standard zone of its
+    place first. Raises InvalidIdentifierError.
     """
     return Point(reference=mgrs.from_utm(position, point_digits(gsd_mm)), size=size, gsd_mm=gsd_mm)
 
@@ -98,11 +110,13 @@ def point_from_lonlat(lon: float, lat: float, *, size: int, gsd_mm: int) -> Poin
 
 
 def fits_tile(tile: str, *, epsg: int, origin_x: float, origin_y: float, gsd: float) -> bool:
-    """Say whether a north-up raster lies on the grid of an MGRS tile: same system, same origin, and a GSD that the identifier can hold.
+    """Say whether a north-up raster lies on the grid of an MGRS tile.
 
-    ``origin_x`` and ``origin_y`` are the upper-left corner in metres, ``gsd`` the side of its square pixels in metres. Everything agrees
-    to 1 cm, the far edge of the tile included. In the southern hemisphere a northern zone with negative northings (HLS, Landsat) is the
-    same system. Raises InvalidIdentifierError for a text that is no tile.
+    Same system, same origin, and a GSD that the identifier can hold.
+
+    ``origin_x`` and ``origin_y`` are the upper-left corner in metres, ``gsd`` the side of its square pixels in metres.
+    Everything agrees to 1 cm, the far edge of the tile included. In the southern hemisphere a northern zone with
+    negative northings (HLS, Landsat) is the same system. Raises InvalidIdentifierError for a text that is no tile.
     """
     origin = mgrs.tile_origin(tile)
     position = utm.from_epsg(epsg, origin_x, origin_y)
@@ -127,15 +141,18 @@ def _check_side(size: int, gsd_mm: int) -> None:
         msg = f"chip size {size} px cannot be written: 1 to {_MAX_SIZE} are possible"
         raise InvalidIdentifierError(msg)
     if not 1 <= gsd_mm <= _MAX_GSD_MM:
-        msg = f"GSD {gsd_mm} mm cannot be written: 1 mm to {_MAX_GSD_MM // 1_000_000} km are possible. Give it in millimetres"
+        msg = (
+            f"GSD {gsd_mm} mm cannot be written: 1 mm to {_MAX_GSD_MM // 1_000_000} km are possible. Give it in"
+            " millimetres"
+        )
         raise InvalidIdentifierError(msg)
 
 
 def _in_standard_zone(place: Cell) -> bool:
     """Whether part of a cell lies in the zone it is written in.
 
-    Looked at on the corners of a cell a quarter larger: zone borders cross cells at a small angle, so that a cell whose edge is just over
-    a corner of a zone has one of those in it.
+    Looked at on the corners of a cell a quarter larger: zone borders cross cells at a small angle, so that a cell whose
+    edge is just over a corner of a zone has one of those in it.
     """
     middle = place.corner.easting + place.size / 2, place.corner.northing + place.size / 2
     reach = 0.75 * place.size + 0.001

@@ -1,8 +1,8 @@
 """References of the Military Grid Reference System (MGRS), UTM and UPS, and the tiles of products that are cut to it.
 
-Lettering after DMA TM 8358.1 (1990), chapters 2 and 3. Positions are snapped to a millimetre and then truncated, so that a reference
-names the south-west corner of the cell the position lies in; beyond five digits the same rule goes on below a metre, as GeographicLib
-does it (https://geographiclib.sourceforge.io/C++/doc/classGeographicLib_1_1MGRS.html).
+Lettering after DMA TM 8358.1 (1990), chapters 2 and 3. Positions are snapped to a millimetre and then truncated, so
+that a reference names the south-west corner of the cell the position lies in; beyond five digits the same rule goes on
+below a metre, as GeographicLib does it (https://geographiclib.sourceforge.io/C++/doc/classGeographicLib_1_1MGRS.html).
 """
 
 import re
@@ -36,7 +36,8 @@ _SQUARE_MM = SQUARE * _MILLIMETRES
 _EQUATOR_MM = round(utm.EQUATOR_SOUTH) * _MILLIMETRES
 _EQUATOR_ROW = _EQUATOR_MM // _SQUARE_MM
 _METRES_PER_DEGREE = 111_133.0
-# A reference is made from a position within half a millimetre of its cell; a centimetre of latitude forgives that and no more.
+# A reference is made from a position within half a millimetre of its cell; a centimetre of latitude forgives that and
+# no more.
 _LATITUDE_SLACK = 1e-7
 _PATTERN = re.compile(r"(?P<zone>[0-9]{2})?(?P<band>[A-Z])(?P<column>[A-Z])(?P<row>[A-Z])(?P<digits>[0-9]*)")
 
@@ -76,8 +77,8 @@ class Cell:
 def format(position: Utm, digits: int, *, latitude: float | None = None) -> str:  # noqa: A001 - called as mgrs.format
     """Write the reference of ``position`` in its own zone, with ``digits`` (0 to 11) for each coordinate.
 
-    ``latitude`` (degrees) decides the band letter where it is known better than from the snapped position: on a band's border.
-    Raises InvalidIdentifierError where MGRS has no letters for the position.
+    ``latitude`` (degrees) decides the band letter where it is known better than from the snapped position: on a band's
+    border. Raises InvalidIdentifierError where MGRS has no letters for the position.
     """
     if not 0 <= digits <= MAX_DIGITS:
         msg = f"an MGRS reference has 0 to {MAX_DIGITS} digits for each coordinate, not {digits}"
@@ -93,15 +94,18 @@ def format(position: Utm, digits: int, *, latitude: float | None = None) -> str:
 
 
 def from_lonlat(lon: float, lat: float, digits: int) -> str:
-    """Write the reference of a place (degrees) in its standard zone. Raises InvalidIdentifierError for what is no place."""
+    """Write the reference of a place (degrees) in its standard zone.
+
+    Raises InvalidIdentifierError for what is no place.
+    """
     return format(utm.forward(lon, lat), digits, latitude=lat)
 
 
 def from_utm(position: Utm, digits: int) -> str:
     """Write the reference of a position in the standard zone of its place, which need not be the zone it is given in.
 
-    In its own zone the position is only snapped, never projected: a way over longitude and latitude can end on the other side of a
-    cell's border. Raises InvalidIdentifierError where the position cannot be.
+    In its own zone the position is only snapped, never projected: a way over longitude and latitude can end on the
+    other side of a cell's border. Raises InvalidIdentifierError where the position cannot be.
     """
     snapped = snap(position)
     lon, lat = utm.inverse(snapped)
@@ -113,15 +117,22 @@ def from_utm(position: Utm, digits: int) -> str:
 def parse(reference: str) -> Cell:
     """Read a reference as its cell.
 
-    Raises InvalidIdentifierError for a text that is none, letters that do not exist in the zone, and a band that the cell does not touch.
+    Raises InvalidIdentifierError for a text that is none, letters that do not exist in the zone, and a band that the
+    cell does not touch.
     """
     match = _PATTERN.fullmatch(reference)
     if match is None:
-        msg = f"{reference!r} is no MGRS reference: a two-digit zone (none at the poles), three capital letters, digits, as in 32UQD45126789"
+        msg = (
+            f"{reference!r} is no MGRS reference: a two-digit zone (none at the poles), three capital letters, digits,"
+            " as in 32UQD45126789"
+        )
         raise InvalidIdentifierError(msg)
     digits = match["digits"]
     if len(digits) % 2 or len(digits) > 2 * MAX_DIGITS:
-        msg = f"MGRS reference {reference!r} has {len(digits)} digits: an even number up to {2 * MAX_DIGITS} is needed, half a coordinate"
+        msg = (
+            f"MGRS reference {reference!r} has {len(digits)} digits: an even number up to {2 * MAX_DIGITS} is needed,"
+            " half a coordinate"
+        )
         raise InvalidIdentifierError(msg)
     if match["zone"] is None:
         zone, north, column, row = _read_ups(reference, match)
@@ -140,22 +151,30 @@ def parse(reference: str) -> Cell:
         digits=half,
     )
     if zone != UPS_ZONE and not _touches(cell, match["band"]):
-        msg = f"MGRS reference {reference!r} names a cell outside latitude band {match['band']}: one of its letters or digits is wrong"
+        msg = (
+            f"MGRS reference {reference!r} names a cell outside latitude band {match['band']}: one of its letters or"
+            " digits is wrong"
+        )
         raise InvalidIdentifierError(msg)
     return cell
 
 
 def square_of(lon: float, lat: float) -> str:
-    """Name the 100 km square of a place (degrees), e.g. ``32UQD``. Raises InvalidIdentifierError for what is no place."""
+    """Name the 100 km square of a place (degrees), e.g. ``32UQD``.
+
+    Raises InvalidIdentifierError for what is no place.
+    """
     return from_lonlat(lon, lat, 0)
 
 
 @lru_cache(maxsize=256)
 def tile_origin(tile: str) -> Utm:
-    """Upper-left corner of the product tile named after a 100 km square: the square's west edge floored and its north edge ceiled to 60 m.
+    """Upper-left corner of the product tile named after a 100 km square.
 
-    The northing is rounded as counted from the equator in both hemispheres, and given in the hemisphere of the band with its false
-    northing. Raises InvalidIdentifierError for what is no UTM square.
+    The square's west edge floored and its north edge ceiled to 60 m.
+
+    The northing is rounded as counted from the equator in both hemispheres, and given in the hemisphere of the band
+    with its false northing. Raises InvalidIdentifierError for what is no UTM square.
     """
     cell = parse(tile)
     if cell.zone == UPS_ZONE or cell.size != SQUARE:
@@ -192,7 +211,10 @@ def _digits(value: int, digits: int) -> str:
 def _utm_letters(position: Utm, column: int, row: int, latitude: float) -> str:
     columns = _UTM_COLUMNS[position.zone % 3]
     if not 0 <= column - _UTM_FIRST_COLUMN < len(columns):
-        msg = f"{position} has no MGRS reference: its easting is not between 100 and 900 km. Give it in the zone of its place"
+        msg = (
+            f"{position} has no MGRS reference: its easting is not between 100 and 900 km. Give it in the zone of its"
+            " place"
+        )
         raise InvalidIdentifierError(msg)
     if not _SOUTH_EDGE <= latitude < _NORTH_EDGE:
         msg = f"{position} has no MGRS reference in a UTM zone: latitude {latitude} belongs to UPS"
@@ -200,7 +222,8 @@ def _utm_letters(position: Utm, column: int, row: int, latitude: float) -> str:
     band = min((floor(latitude) - _SOUTH_EDGE) // _BAND_HEIGHT, len(_BANDS) - 1)
     # A position within half a millimetre of the equator is snapped onto it, which is in the northern band.
     band = max(band, _EQUATOR_BAND) if position.north else min(band, _EQUATOR_BAND - 1)
-    return f"{position.zone:02d}{_BANDS[band]}{columns[column - _UTM_FIRST_COLUMN]}{_UTM_ROWS[_shifted(position.zone, row)]}"
+    letters = f"{columns[column - _UTM_FIRST_COLUMN]}{_UTM_ROWS[_shifted(position.zone, row)]}"
+    return f"{position.zone:02d}{_BANDS[band]}{letters}"
 
 
 def _ups_letters(position: Utm, column: int, row: int) -> str:
@@ -219,17 +242,21 @@ def _read_utm(reference: str, match: re.Match[str]) -> tuple[int, bool, int, int
         msg = f"MGRS reference {reference!r} has zone {match['zone']}: zones are 01 to 60"
         raise InvalidIdentifierError(msg)
     if band not in _BANDS:
-        msg = f"MGRS reference {reference!r} has latitude band {band}: bands are {_BANDS[0]} to {_BANDS[-1]} without I and O"
+        msg = (
+            f"MGRS reference {reference!r} has latitude band {band}: bands are {_BANDS[0]} to {_BANDS[-1]} without I"
+            " and O"
+        )
         raise InvalidIdentifierError(msg)
     columns = _UTM_COLUMNS[zone % 3]
     if match["column"] not in columns or match["row"] not in _UTM_ROWS:
         msg = (
-            f"MGRS reference {reference!r} has square {match['column']}{match['row']}: zone {zone} has the columns {columns} "
-            f"and the rows {_UTM_ROWS}"
+            f"MGRS reference {reference!r} has square {match['column']}{match['row']}: zone {zone} has the columns"
+            f" {columns} and the rows {_UTM_ROWS}"
         )
         raise InvalidIdentifierError(msg)
     north = _BANDS.index(band) >= _EQUATOR_BAND
-    # Row letters repeat every 2,000 km; a band is less than half of that high, so the row nearest to its middle is the one.
+    # Row letters repeat every 2,000 km; a band is less than half of that high, so the row nearest to its middle is the
+    # one.
     low, high = _limits(band)
     middle = (low + high) / 2 * _METRES_PER_DEGREE / SQUARE - 0.5
     letter = (_UTM_ROWS.index(match["row"]) - (_EVEN_ZONE_SHIFT if zone % 2 == 0 else 0)) % len(_UTM_ROWS)
@@ -240,12 +267,18 @@ def _read_utm(reference: str, match: re.Match[str]) -> tuple[int, bool, int, int
 def _read_ups(reference: str, match: re.Match[str]) -> tuple[int, bool, int, int]:
     band = match["band"]
     if band not in _UPS_COLUMNS:
-        msg = f"MGRS reference {reference!r} has no zone: only the polar bands A, B, Y and Z have none. Write a zone of two digits, 01 to 60"
+        msg = (
+            f"MGRS reference {reference!r} has no zone: only the polar bands A, B, Y and Z have none. Write a zone of"
+            " two digits, 01 to 60"
+        )
         raise InvalidIdentifierError(msg)
     north = band in "YZ"
     (first_column, columns), (first_row, rows) = _UPS_COLUMNS[band], _UPS_ROWS[north]
     if match["column"] not in columns or match["row"] not in rows:
-        msg = f"MGRS reference {reference!r} has square {match['column']}{match['row']}: band {band} has columns {columns} and rows {rows}"
+        msg = (
+            f"MGRS reference {reference!r} has square {match['column']}{match['row']}: band {band} has columns"
+            f" {columns} and rows {rows}"
+        )
         raise InvalidIdentifierError(msg)
     return UPS_ZONE, north, first_column + columns.index(match["column"]), first_row + rows.index(match["row"])
 
@@ -260,7 +293,10 @@ def _limits(band: str) -> tuple[float, float]:
 
 
 def _touches(cell: Cell, band: str) -> bool:
-    """Whether a cell reaches into a band, which is higher than the cell: then a corner does, for no cell crosses its central meridian."""
+    """Whether a cell reaches into a band, which is higher than the cell.
+
+    Then a corner does, for no cell crosses its central meridian.
+    """
     if cell.northing < 0 if cell.north else cell.northing >= utm.EQUATOR_SOUTH:
         return False
     low, high = _limits(band)

@@ -1,4 +1,6 @@
-"""The Universally Class Identifier (UCI) of a chip's embedding: place, time, instrument and model in one text. Specified in docs/uci.md.
+"""The Universally Class Identifier (UCI) of a chip's embedding: place, time, instrument and model in one text.
+
+Specified in docs/uci.md.
 
 ``32UQD-r00000c00256s256g10000_20240601T103031_s2a-msi-l2a_clay-v1.5-cls``
 """
@@ -14,14 +16,16 @@ from clayline.identity.footprint import Footprint, quadrilateral
 from clayline.identity.location import Point, Window, fits_tile, point_digits, point_from_lonlat, point_from_utm
 
 __all__ = [
-    "MAX_LENGTH", "Footprint", "Instant", "Interval", "ModelParts", "Point", "Uci", "Window", "cell", "fits_tile", "footprint",
-    "format", "model_parts", "parse", "parse_location", "parse_time", "point_digits", "point_from_lonlat", "point_from_utm",
+    "MAX_LENGTH", "Footprint", "Instant", "Interval", "ModelParts", "Point", "Uci", "Window", "cell",
+    "fits_tile", "footprint", "format", "model_parts", "parse", "parse_location", "parse_time",
+    "point_digits", "point_from_lonlat", "point_from_utm",
 ]  # fmt: skip
 
 MAX_LENGTH = 128
 """Longest identifier, characters."""
 
-# Digits are spelled [0-9] and every pattern is used with fullmatch: \d would take other scripts' digits, $ a trailing newline.
+# Digits are spelled [0-9] and every pattern is used with fullmatch: \d would take other scripts' digits, $ a trailing
+# newline.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._-]+")
 _SIDE = r"s(?P<size>[1-9][0-9]{0,4})g(?P<gsd>[1-9][0-9]{0,8})"
 _WINDOW = re.compile(rf"(?P<tile>[A-Z0-9]+)-r(?P<row>[0-9]{{5}})c(?P<col>[0-9]{{5}}){_SIDE}")
@@ -52,9 +56,15 @@ class Instant:
 
     @classmethod
     def of(cls, moment: datetime) -> Self:
-        """Take an aware datetime of any zone, dropping the fraction of a second. Raises InvalidIdentifierError for a naive one."""
+        """Take an aware datetime of any zone, dropping the fraction of a second.
+
+        Raises InvalidIdentifierError for a naive one.
+        """
         if moment.tzinfo is None:
-            msg = f"acquisition time {moment.isoformat()} has no time zone: say which it is in, UTC for satellite products"
+            msg = (
+                f"acquisition time {moment.isoformat()} has no time zone: say which it is in, UTC for satellite"
+                " products"
+            )
             raise InvalidIdentifierError(msg)
         return cls(moment=moment.astimezone(UTC).replace(microsecond=0))
 
@@ -99,16 +109,23 @@ class Uci:
     instrument: str
     """Platform, instrument and product in lower case, e.g. ``s2a-msi-l2a``."""
     model: str
-    """Model token: name, ``-v`` and version, variant, e.g. ``clay-v1.5-cls``. Unique for one set of weights and options."""
+    """Model token: name, ``-v`` and version, variant, e.g. ``clay-v1.5-cls``. Unique for one set of weights and
+    options."""
 
     def __post_init__(self) -> None:
         """Refuse tokens that are none and an identifier that is too long. Raises InvalidIdentifierError."""
         if not _INSTRUMENT.fullmatch(self.instrument):
-            msg = f"instrument {self.instrument!r} is no token: lower-case letters and digits in words joined by '-', as in s2a-msi-l2a"
+            msg = (
+                f"instrument {self.instrument!r} is no token: lower-case letters and digits in words joined by '-', as"
+                " in s2a-msi-l2a"
+            )
             raise InvalidIdentifierError(msg)
         model_parts(self.model)
         if len(format(self)) > MAX_LENGTH:
-            msg = f"identifier {format(self)} has {len(format(self))} characters, {MAX_LENGTH} are allowed: shorten instrument or model"
+            msg = (
+                f"identifier {format(self)} has {len(format(self))} characters, {MAX_LENGTH} are allowed: shorten"
+                " instrument or model"
+            )
             raise InvalidIdentifierError(msg)
 
 
@@ -158,8 +175,8 @@ def parse_location(field: str) -> Window | Point:
     if match := _POINT.fullmatch(field):
         return Point(reference=match["reference"], size=int(match["size"]), gsd_mm=int(match["gsd"]))
     msg = (
-        f"location {field!r} is neither a window (32UQD-r00000c00256s256g10000) nor a point (13SFR45126789-s64g30000): capital letters, "
-        "row and column of five digits, size (pixels) and GSD (millimetres) without leading zeros"
+        f"location {field!r} is neither a window (32UQD-r00000c00256s256g10000) nor a point (13SFR45126789-s64g30000):"
+        " capital letters, row and column of five digits, size (pixels) and GSD (millimetres) without leading zeros"
     )
     raise InvalidIdentifierError(msg)
 
@@ -184,13 +201,18 @@ def model_parts(token: str) -> ModelParts:
     """Split a model token at its first ``-v`` and number. Raises InvalidIdentifierError for what is no model token."""
     match = _MODEL.fullmatch(token)
     if match is None:
-        msg = f"model {token!r} is no token: name, '-v' and version, '-' and variant in lower case are needed, as in clay-v1.5-cls"
+        msg = (
+            f"model {token!r} is no token: name, '-v' and version, '-' and variant in lower case are needed, as in"
+            " clay-v1.5-cls"
+        )
         raise InvalidIdentifierError(msg)
     return ModelParts(name=match["name"], version=match["version"], variant=match["variant"])
 
 
 def footprint(uci: Uci | str) -> Footprint:
-    """Give the ground that a ``window`` identifier's chip covers, nodata that pads it included: it follows from the identifier alone.
+    """Give the ground that a ``window`` identifier's chip covers, nodata that pads it included.
+
+    It follows from the identifier alone.
 
     Raises InvalidIdentifierError for a ``point``, which says where the chip's centre is and not how its pixels lie.
     """
@@ -198,8 +220,8 @@ def footprint(uci: Uci | str) -> Footprint:
     window = uci.location
     if isinstance(window, Point):
         msg = (
-            f"identifier {format(uci)} has no footprint: a point tells the cell of the chip's centre (see cell), not its CRS. "
-            "The polygon is in the row's geometry, and follows from the file's transform and the row's index"
+            f"identifier {format(uci)} has no footprint: a point tells the cell of the chip's centre (see cell), not"
+            " its CRS. The polygon is in the row's geometry, and follows from the file's transform and the row's index"
         )
         raise InvalidIdentifierError(msg)
     origin = mgrs.tile_origin(window.tile)
@@ -214,7 +236,8 @@ def footprint(uci: Uci | str) -> Footprint:
 
 
 def cell(uci: Uci | str) -> Footprint:
-    """Give the MGRS cell that the centre of a ``point`` identifier's chip lies in, to the millimetre that the centre was snapped to.
+    """Give the MGRS cell that the centre of a ``point`` identifier's chip lies in, to the millimetre that the centre
+    was snapped to.
 
     Raises InvalidIdentifierError for a ``window``, whose ground is known exactly: see footprint.
     """

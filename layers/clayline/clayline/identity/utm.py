@@ -1,8 +1,11 @@
-"""WGS 84 longitude and latitude to and from UTM and UPS, without PROJ: identifiers are made and read where no raster library is.
+"""WGS 84 longitude and latitude to and from UTM and UPS, without PROJ.
 
-Transverse Mercator is the Krüger series to the sixth order in the third flattening, Karney 2011, doi:10.1007/s00190-011-0445-3
-(equations 7 to 21, 35 and 36): its truncation error is a few nanometres within 3,900 km of the central meridian. Polar stereographic
-(UPS) is the closed form over the same conformal latitude. Degrees and metres throughout.
+Identifiers are made and read where no raster library is.
+
+Transverse Mercator is the Krüger series to the sixth order in the third flattening, Karney 2011,
+doi:10.1007/s00190-011-0445-3 (equations 7 to 21, 35 and 36): its truncation error is a few nanometres within 3,900 km
+of the central meridian. Polar stereographic (UPS) is the closed form over the same conformal latitude. Degrees and
+metres throughout.
 """
 
 from dataclasses import dataclass
@@ -89,7 +92,8 @@ class Utm:
     zone: int
     """1 to 60, or 0 for UPS."""
     north: bool
-    """Whether the northing is counted in the northern hemisphere's system. A UTM northing may be negative there (Landsat, HLS)."""
+    """Whether the northing is counted in the northern hemisphere's system. A UTM northing may be negative there
+    (Landsat, HLS)."""
     easting: float
     """Metres, with the false easting."""
     northing: float
@@ -104,9 +108,12 @@ class Utm:
 
 
 def standard_zone(lon: float, lat: float) -> int:
-    """Give the zone that MGRS uses at a place: 1 to 60 with the exceptions of Norway and Svalbard, 0 (UPS) from 84 N and south of 80 S.
+    """Give the zone that MGRS uses at a place.
 
-    A border belongs to the zone east of it, 180 degrees to zone 1. Raises InvalidIdentifierError for coordinates that are no place.
+    1 to 60 with the exceptions of Norway and Svalbard, 0 (UPS) from 84 N and south of 80 S.
+
+    A border belongs to the zone east of it, 180 degrees to zone 1. Raises InvalidIdentifierError for coordinates that
+    are no place.
     """
     lon = _checked_lon(lon, lat)
     if not _UTM_SOUTH_EDGE <= lat < _UTM_NORTH_EDGE:
@@ -122,7 +129,8 @@ def standard_zone(lon: float, lat: float) -> int:
 def forward(lon: float, lat: float, zone: int | None = None) -> Utm:
     """Project a place to ``zone``, by default its standard one, in its own hemisphere (the equator counts as north).
 
-    Raises InvalidIdentifierError for coordinates that are no place and for a zone whose central meridian is over 30 degrees away.
+    Raises InvalidIdentifierError for coordinates that are no place and for a zone whose central meridian is over 30
+    degrees away.
     """
     zone = standard_zone(lon, lat) if zone is None else zone
     lon = _checked_lon(lon, lat)
@@ -131,7 +139,10 @@ def forward(lon: float, lat: float, zone: int | None = None) -> Utm:
         return _ups_forward(lon, lat, north=north)
     away = remainder(lon - _central_meridian(zone), 360)
     if abs(away) > _SERIES_REACH:
-        msg = f"longitude {lon} is {abs(away):.1f} degrees from the centre of UTM zone {zone}: use the zone of the place itself"
+        msg = (
+            f"longitude {lon} is {abs(away):.1f} degrees from the centre of UTM zone {zone}: use the zone of the place"
+            " itself"
+        )
         raise InvalidIdentifierError(msg)
     tau, lam = _conformal(lat), radians(away)
     xi_, eta_ = atan2(tau, cos(lam)), asinh(sin(lam) / hypot(tau, cos(lam)))
@@ -145,8 +156,8 @@ def forward(lon: float, lat: float, zone: int | None = None) -> Utm:
 def inverse(position: Utm) -> tuple[float, float]:
     """Give (longitude, latitude) in degrees, longitude in [-180, 180).
 
-    Raises InvalidIdentifierError where the series does not reach: over 3,000 km from the central meridian, or beyond a pole.
-    UPS coordinates are held to the same bounds; nothing that MGRS or a scene near a pole needs lies beyond them.
+    Raises InvalidIdentifierError where the series does not reach: over 3,000 km from the central meridian, or beyond a
+    pole. UPS coordinates are held to the same bounds; nothing that MGRS or a scene near a pole needs lies beyond them.
     """
     check(position)
     if position.zone == UPS_ZONE:
@@ -172,7 +183,9 @@ def from_epsg(epsg: int, easting: float, northing: float) -> Utm | None:
 
 
 def check(position: Utm) -> None:
-    """Raise InvalidIdentifierError for a zone that does not exist and for coordinates that are no numbers or out of the zone's reach."""
+    """Raise InvalidIdentifierError for a zone that does not exist and for coordinates that are no numbers or out of the
+    zone's reach.
+    """
     east = position.easting - (_UPS_FALSE if position.zone == UPS_ZONE else _UTM_FALSE_EASTING)
     north = position.northing - (0.0 if position.zone == UPS_ZONE or position.north else EQUATOR_SOUTH)
     if position.zone != UPS_ZONE:
@@ -185,7 +198,8 @@ def check(position: Utm) -> None:
 
 def _ups_forward(lon: float, lat: float, *, north: bool) -> Utm:
     tau = _conformal(lat if north else -lat)
-    # Both branches are t = tan(colatitude / 2) of the conformal sphere; each keeps its digits on its own side of the equator.
+    # Both branches are t = tan(colatitude / 2) of the conformal sphere; each keeps its digits on its own side of the
+    # equator.
     t = 1 / (hypot(1, tau) + tau) if tau >= 0 else hypot(1, tau) - tau
     rho = 0.0 if abs(lat) == _POLE else _UPS_RADIUS * t
     along = -rho * cos(radians(lon)) if north else rho * cos(radians(lon))
@@ -213,7 +227,9 @@ def _conformal_of_tangent(tau: float) -> float:
 
 
 def _geographic(conformal: float) -> float:
-    """Latitude in degrees from the tangent of the conformal latitude, by Newton's method (Karney 2011, equations 19 to 21)."""
+    """Latitude in degrees from the tangent of the conformal latitude, by Newton's method (Karney 2011, equations 19 to
+    21).
+    """
     tau = conformal / (1 - _E2)
     for _ in range(_NEWTON_STEPS):
         guess = _conformal_of_tangent(tau)

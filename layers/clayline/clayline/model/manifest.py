@@ -13,7 +13,8 @@ from clayline.place import Option
 MANIFEST_FILE: Final = "manifest.json"
 """Its name in a model folder."""
 UNTRAINED: Final = "untrained"
-"""A word of every name that random weights have, so that no token of theirs, whatever it is joined to, passes for a trained model's."""
+"""A word of every name that random weights have, so that no token of theirs, whatever it is joined to, passes for a
+trained model's."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
 Token = Annotated[
@@ -71,7 +72,8 @@ class ModelEntry(_Strict):
     preprocessing: str
     """Version of everything between the file's pixels and ``pixels``."""
     trunk: FileName | None = None
-    """Takes outputs of ``graph`` by name. Gives the embeddings and, for a ``tail``, what that takes; the same file for every entry."""
+    """Takes outputs of ``graph`` by name. Gives the embeddings and, for a ``tail``, what that takes; the same file for
+    every entry."""
     tail: FileName | None = None
     """Takes outputs of ``trunk`` and ``pixels`` by name. Gives the losses."""
     wavelengths: dict[BandName, float] | None = None
@@ -79,7 +81,8 @@ class ModelEntry(_Strict):
     normalisation: dict[BandName, tuple[float, float]] | None = None
     """Mean and standard deviation that the graph takes each band's digital numbers by, for the record."""
     decibel: bool = False
-    """Whether ``pixels`` are linear power (radar), of which the graph takes decibels; ``normalisation`` is then in decibels."""
+    """Whether ``pixels`` are linear power (radar), of which the graph takes decibels; ``normalisation`` is then in
+    decibels."""
 
     @property
     def graphs(self) -> tuple[str, ...]:
@@ -88,7 +91,10 @@ class ModelEntry(_Strict):
 
     @property
     def one_chip_a_run(self) -> bool:
-        """Whether two chips in one run would change each other's vectors: int8 graphs scale what they multiply over a whole run."""
+        """Whether two chips in one run would change each other's vectors.
+
+        Int8 graphs scale what they multiply over a whole run.
+        """
         return self.options.precision == "int8"
 
 
@@ -135,7 +141,10 @@ class Manifest(_Strict):
             msg = "two entries carry the same token"
             raise ValueError(msg)
         if self.untrained and UNTRAINED not in self.name.split("-"):
-            msg = f"the weights are random numbers, which the name {self.name} does not say: {UNTRAINED} must be one of its words"
+            msg = (
+                f"the weights are random numbers, which the name {self.name} does not say: {UNTRAINED} must be one of"
+                " its words"
+            )
             raise ValueError(msg)
         for entry in self.entries:
             if unlisted := set(entry.graphs).difference(entry.files):  # the digest covers ``files`` only
@@ -159,7 +168,10 @@ class Manifest(_Strict):
 
     @property
     def untrained(self) -> bool:
-        """Whether the weights are random numbers: embeddings then mean nothing, and everything that shows them says so."""
+        """Whether the weights are random numbers.
+
+        Embeddings then mean nothing, and everything that shows them says so.
+        """
         return self.checkpoint is not None and self.checkpoint.seed is not None
 
     def entry(self, token: str) -> ModelEntry:
@@ -171,7 +183,8 @@ class Manifest(_Strict):
         raise ModelError(msg)
 
     def choose(self, *, scene: str, sensor: str, bands: frozenset[str]) -> ModelEntry:
-        """Pick the sensor's entry whose bands are the largest subset of the scene's ``bands`` (ties: the first in the manifest).
+        """Pick the sensor's entry whose bands are the largest subset of the scene's ``bands`` (ties: the first in the
+        manifest).
 
         Raises SceneError (``no-model-entry``), saying which entries exist.
         """
@@ -181,17 +194,21 @@ class Manifest(_Strict):
                 f"{entry.token} takes {entry.sensor} [{' '.join(entry.bands)}]" for entry in self.entries
             )
             msg = (
-                f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]. Entries: {offered}. "
-                f"Deliver the missing bands, or set {Option.MODEL} to a model folder that serves these."
+                f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]."
+                f" Entries: {offered}. Deliver the missing bands, or set {Option.MODEL} to a model folder that serves"
+                " these."
             )
             raise SceneError(msg, reason="no-model-entry")
         return max(fitting, key=lambda entry: len(set(entry.bands)))
 
 
 def entry_digest(entry: ModelEntry, files: dict[str, str]) -> str:
-    """Digest of an entry: sha256 of its canonical JSON without ``digest``, with ``files`` as a mapping of name to sha256.
+    """Digest of an entry.
 
-    Fields that the manifest does not give are left out, so that a field added here later changes no digest already given.
+    Sha256 of its canonical JSON without ``digest``, with ``files`` as a mapping of name to sha256.
+
+    Fields that the manifest does not give are left out, so that a field added here later changes no digest already
+    given.
     """
     content: dict[str, Any] = entry.model_dump(mode="json", exclude={"digest"}, exclude_unset=True)
     content["files"] = {name: files[name] for name in entry.files}

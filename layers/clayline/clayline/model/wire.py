@@ -55,7 +55,10 @@ class Tensor(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileTensor:
-    """A tensor in a file, of which memory holds only what is asked for: a large request never lies in memory as a whole."""
+    """A tensor in a file, of which memory holds only what is asked for.
+
+    A large request never lies in memory as a whole.
+    """
 
     file: BinaryIO
     offset: int
@@ -67,7 +70,8 @@ class FileTensor:
         """Read consecutive chips. Raises WireError when the file ends before them."""
         start, stop, _ = chips.indices(self.shape[0])
         part = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
-        # Read, not mapped: pages of a mapping stay in the process until it is closed. Positioned: threads may share the file.
+        # Read, not mapped: pages of a mapping stay in the process until it is closed. Positioned: threads may share the
+        # file.
         place, rest = (
             self.offset + start * (part.nbytes // max(len(part), 1)),
             memoryview(part.reshape(-1).view(np.uint8)),
@@ -130,7 +134,8 @@ class Request:
     index: NDArray[np.int64]
     """[N], ascending window numbers."""
     inputs: Mapping[str, Tensor]
-    """``pixels`` [N, C, H, W] in the entry's dtype, and where the entry takes them ``time`` and ``latlon``, both [N, 4] float32."""
+    """``pixels`` [N, C, H, W] in the entry's dtype, and where the entry takes them ``time`` and ``latlon``, both [N, 4]
+    float32."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""
@@ -147,7 +152,9 @@ class Request:
 
     @classmethod
     def from_file(cls, file: BinaryIO) -> Self:
-        """Do the same with a file that has a descriptor; it must stay open, because the inputs are read when they are sliced.
+        """Do the same with a file that has a descriptor.
+
+        It must stay open, because the inputs are read when they are sliced.
 
         ``index`` is mapped: it costs memory when it is used, after the shapes of the rest were compared with the entry.
         """

@@ -75,7 +75,10 @@ class EmbeddingRows:
             expected["loss"] = (self.loss, np.float32, (n,))
         for name, (array, dtype, shape) in expected.items():
             if array.dtype != dtype or array.shape != shape:
-                msg = f"{name} of {n} rows must be {np.dtype(dtype).name} {list(shape)}, got {array.dtype} {list(array.shape)}"
+                msg = (
+                    f"{name} of {n} rows must be {np.dtype(dtype).name} {list(shape)}, got {array.dtype}"
+                    f" {list(array.shape)}"
+                )
                 raise ValueError(msg)
 
     def __len__(self) -> int:
@@ -96,7 +99,10 @@ class EmbeddingRows:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """Put parts one behind the other; a single part is given back as it is. Raises ValueError if only some have a loss."""
+        """Put parts one behind the other; a single part is given back as it is.
+
+        Raises ValueError if only some have a loss.
+        """
         if len(parts) == 1:
             return parts[0]
         losses = [part.loss for part in parts if part.loss is not None]

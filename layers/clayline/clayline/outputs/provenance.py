@@ -19,10 +19,16 @@ _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 
 def untrained_note(checkpoint: Checkpoint | None) -> str | None:
-    """Say in one sentence, wherever embeddings are shown, that they are random; None for weights from a checkpoint or of unknown origin."""
+    """Say in one sentence, wherever embeddings are shown, that they are random.
+
+    None for weights from a checkpoint or of unknown origin.
+    """
     if checkpoint is None or checkpoint.seed is None:
         return None
-    return f"Untrained weights: random numbers of seed {checkpoint.seed}. The model has learnt nothing, its embeddings mean nothing."
+    return (
+        f"Untrained weights: random numbers of seed {checkpoint.seed}. The model has learnt nothing, its embeddings"
+        " mean nothing."
+    )
 
 
 def columns(plan: Plan) -> SceneColumns:
@@ -206,8 +212,9 @@ def _layout(plan: Plan) -> dict[str, Any]:
 def _outline(plan: Plan, corners: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
     """Give ring (counter-clockwise) and bbox of the chips together.
 
-    The ring follows every outer chip, because a straight edge of the scene's CRS is none in longitude and latitude. Over the
-    antimeridian its longitudes go on beyond 180, so that it stays one ring, and the bbox is west > east (RFC 7946, 5.2).
+    The ring follows every outer chip, because a straight edge of the scene's CRS is none in longitude and latitude.
+    Over the antimeridian its longitudes go on beyond 180, so that it stays one ring, and the bbox is west > east (RFC
+    7946, 5.2).
     """
     chips = corners.reshape(plan.grid.rows, plan.grid.cols, 4, 2)
     down, right, up, left = chips[:, 0, 3], chips[-1, :, 2], chips[::-1, -1, 1], chips[0, ::-1, 0]

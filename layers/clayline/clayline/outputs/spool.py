@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 class VectorSpool:
     """A plain file of ``rows`` float32 vectors of ``dimensions``, written at positions and read in order.
 
-    Responses come back batch by batch while the file's rows are sorted by identifier, and a large scene's vectors (152,000 x 1024 are
-    623 MB) should not cost a function its memory: in memory is only one flag a row. The file takes ``rows * dimensions * 4`` bytes and is
-    removed at the end.
+    Responses come back batch by batch while the file's rows are sorted by identifier, and a large scene's vectors
+    (152,000 x 1024 are 623 MB) should not cost a function its memory: in memory is only one flag a row. The file takes
+    ``rows * dimensions * 4`` bytes and is removed at the end.
     """
 
     def __init__(self, path: Path, rows: int, dimensions: int) -> None:
-        """Take where the file goes (one that a killed run left there is replaced) and the shape of all vectors together."""
+        """Take where the file goes (one that a killed run left there is replaced) and the shape of all vectors
+        together.
+        """
         if rows < 1 or dimensions < 1:
             msg = f"a spool needs at least one row and dimension, got {rows} x {dimensions}"
             raise ValueError(msg)
@@ -49,11 +51,14 @@ class VectorSpool:
     def put(self, positions: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Write ``vectors`` [n, D] at ``positions`` [n], in any order.
 
-        Raises ValueError if the shapes do not fit, a position lies outside, or one is taken already: two vectors for one chip must never
-        happen. Raises OSError if the disk is full.
+        Raises ValueError if the shapes do not fit, a position lies outside, or one is taken already: two vectors for
+        one chip must never happen. Raises OSError if the disk is full.
         """
         if vectors.dtype != np.float32 or vectors.shape != (len(positions), self._dimensions):
-            msg = f"{len(positions)} positions need float32 [{len(positions)}, {self._dimensions}], got {vectors.dtype} {list(vectors.shape)}"
+            msg = (
+                f"{len(positions)} positions need float32 [{len(positions)}, {self._dimensions}], got {vectors.dtype}"
+                f" {list(vectors.shape)}"
+            )
             raise ValueError(msg)
         if not len(positions):
             return
@@ -72,7 +77,10 @@ class VectorSpool:
         self._written[ordered] = True
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Read the vectors of positions ``start`` to before ``stop``, [stop - start, D]. Raises ValueError where one was never written."""
+        """Read the vectors of positions ``start`` to before ``stop``, [stop - start, D].
+
+        Raises ValueError where one was never written.
+        """
         if not 0 <= start < stop <= len(self._written):
             msg = f"rows {start} to {stop} do not lie within the {len(self._written)} rows"
             raise ValueError(msg)

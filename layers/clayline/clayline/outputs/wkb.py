@@ -1,7 +1,9 @@
-"""Footprints of chips as well-known binary, made with numpy alone: plan checks with it that each can be made, collect writes them.
+"""Footprints of chips as well-known binary, made with numpy alone.
 
-Vertices are the chip's own corners, edges are straight in longitude and latitude. What crosses the antimeridian is cut there (RFC 7946,
-3.1.9), what encloses a pole is closed along the antimeridian and the pole.
+Plan checks with it that each can be made, collect writes them.
+
+Vertices are the chip's own corners, edges are straight in longitude and latitude. What crosses the antimeridian is cut
+there (RFC 7946, 3.1.9), what encloses a pole is closed along the antimeridian and the pole.
 """
 
 import struct
@@ -32,7 +34,8 @@ class Footprints:
     wkb: list[bytes]
     """Polygon or MultiPolygon, exterior rings counter-clockwise and closed."""
     bounds: NDArray[np.float64]
-    """[n, 4], xmin, ymin, xmax, ymax of the coordinates: a footprint that is cut at the antimeridian ranges from -180 to 180."""
+    """[n, 4], xmin, ymin, xmax, ymax of the coordinates: a footprint that is cut at the antimeridian ranges from -180
+    to 180."""
     spans: NDArray[np.float64]
     """[n, 2], western and eastern longitude going east: beyond 180 where the antimeridian is crossed."""
     cut: NDArray[np.bool_]
@@ -40,16 +43,16 @@ class Footprints:
 
 
 def footprints(corners: NDArray[np.float64], uci: Sequence[str]) -> Footprints:
-    """Make footprints of ``corners`` [n, 4, 2], longitude and latitude in degrees of upper-left, upper-right, lower-right, lower-left.
+    """Make footprints of ``corners`` [n, 4, 2], longitude and latitude in degrees of upper-left, upper-right,
+    lower-right, lower-left.
 
-    Mirrored scenes are turned. Raises SceneError (``bad-footprint``) naming the chip by its ``uci`` where corners are not finite, not on
-    the globe, make no simple polygon, or an edge runs over a pole.
+    Mirrored scenes are turned. Raises SceneError (``bad-footprint``) naming the chip by its ``uci`` where corners are
+    not finite, not on the globe, make no simple polygon, or an edge runs over a pole.
     """
     lon, lat = corners[..., 0], corners[..., 1]
     with np.errstate(invalid="ignore"):
-        on_globe = (
-            np.isfinite(corners).all(axis=(1, 2)) & (np.abs(lon) <= 180).all(axis=1) & (np.abs(lat) <= 90).all(axis=1)
-        )  # noqa: PLR2004 - degrees
+        finite = np.isfinite(corners).all(axis=(1, 2))
+        on_globe = finite & (np.abs(lon) <= 180).all(axis=1) & (np.abs(lat) <= 90).all(axis=1)  # noqa: PLR2004 - the globe
     _require(on_globe, uci, "its corners are not on the globe")
     bounds = np.stack([lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1)], axis=1)
     spans = bounds[:, [0, 2]].copy()
@@ -114,7 +117,9 @@ def _polygons(rings: list[Ring]) -> bytes:
 
 
 def _rings(corners: Ring, uci: str) -> tuple[list[Ring], tuple[float, float]]:
-    """Give the exterior rings of a chip at the antimeridian or a pole, and its western and eastern longitude going east."""
+    """Give the exterior rings of a chip at the antimeridian or a pole, and its western and eastern longitude going
+    east.
+    """
     ring = _unwrapped(_beside_poles(corners), uci)
     winding = round((ring[-1][0] + _eastward(ring[-1][0], ring[0][0]) - ring[0][0]) / 360)
     if winding:
@@ -152,7 +157,10 @@ def _eastward(start: float, end: float) -> float:
 
 
 def _turns(longitude: float) -> int:
-    """Count the times that the antimeridian was crossed to get to an unwrapped longitude; one on it counts to its east."""
+    """Count the times that the antimeridian was crossed to get to an unwrapped longitude.
+
+    One on it counts to its east.
+    """
     return int((longitude + 180) // 360)
 
 
@@ -197,7 +205,9 @@ def _latitude_at(a: tuple[float, float], b: tuple[float, float], longitude: floa
 
 
 def _clipped(ring: Ring, line: float, side: int, uci: str) -> Ring:
-    """Keep what lies east (``side`` 1) or west (-1) of a meridian (Sutherland and Hodgman 1974; right for at most two crossings)."""
+    """Keep what lies east (``side`` 1) or west (-1) of a meridian (Sutherland and Hodgman 1974; right for at most two
+    crossings).
+    """
     offsets = [side * (x - line) for x, _ in ring]
     kept: Ring = []
     crossings = 0
@@ -214,7 +224,10 @@ def _clipped(ring: Ring, line: float, side: int, uci: str) -> Ring:
 
 
 def _area(ring: Ring) -> float:
-    """Signed area in square degrees, positive if counter-clockwise; from the first vertex, so that a ring without width gives exactly 0."""
+    """Signed area in square degrees, positive if counter-clockwise.
+
+    From the first vertex, so that a ring without width gives exactly 0.
+    """
     x0, y0 = ring[0]
     return (
         sum(

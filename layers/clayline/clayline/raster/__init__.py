@@ -1,1 +1,4 @@
-"""The raster adapter: GDAL, through rasterio, opens every COG here and nowhere else, reads headers and pixels, and projects coordinates."""
+"""The raster adapter.
+
+GDAL, through rasterio, opens every COG here and nowhere else, reads headers and pixels, and projects coordinates.
+"""

@@ -1,11 +1,13 @@
-"""The one opener of every COG: a GeoTIFF as it is, with nothing beside it, and no network trouble mistaken for a bad file.
+"""The one opener of every COG.
 
-What may be opened is decided by whoever uploads, so the file must not be able to name another: only GDAL's GTiff driver, no overviews (the
-tag ``OVERVIEWS:OVERVIEW_FILE`` may name any dataset), no directory listing (sidecars: ``.ovr``, ``.msk``, ``.aux.xml``, world files) and
-georeferencing from the file's own tags alone.
+A GeoTIFF as it is, with nothing beside it, and no network trouble mistaken for a bad file.
 
-GDAL opens a GeoTIFF whose index it could not fetch: tags are left out with a warning, and blocks of unknown place read as nodata. So
-GDAL's warnings are listened to while a file is open.
+What may be opened is decided by whoever uploads, so the file must not be able to name another: only GDAL's GTiff
+driver, no overviews (the tag ``OVERVIEWS:OVERVIEW_FILE`` may name any dataset), no directory listing (sidecars:
+``.ovr``, ``.msk``, ``.aux.xml``, world files) and georeferencing from the file's own tags alone.
+
+GDAL opens a GeoTIFF whose index it could not fetch: tags are left out with a warning, and blocks of unknown place read
+as nodata. So GDAL's warnings are listened to while a file is open.
 """
 
 import logging
@@ -47,7 +49,8 @@ class ReadSettings:
     cache_bytes: int = 64 * _MIB
     """GDAL's block cache. A read of whole blocks hardly uses it."""
     max_block_bytes: int = 128 * _MIB
-    """Largest decoded block (all bands of it, where they are interleaved by pixel) that is accepted: GDAL decodes blocks as wholes."""
+    """Largest decoded block (all bands of it, where they are interleaved by pixel) that is accepted: GDAL decodes
+    blocks as wholes."""
     retries: int = 3
     """Repetitions of one HTTP request, after 0.5, 1, 2 s and so on."""
     patience_seconds: int = 20
@@ -105,10 +108,11 @@ class OpenCog:
 def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = False) -> Iterator[OpenCog]:
     """Open a COG, for as long as the context lasts.
 
-    ``OVERVIEW_LEVEL=NONE`` keeps decimated reads from overviews, but GDAL then hides the bands' descriptions. So ``header_only`` leaves it
-    out, and who asks for that must neither read pixels nor ask for overviews.
+    ``OVERVIEW_LEVEL=NONE`` keeps decimated reads from overviews, but GDAL then hides the bands' descriptions. So
+    ``header_only`` leaves it out, and who asks for that must neither read pixels nor ask for overviews.
 
-    Raises SceneError (``empty-object``, ``source-missing``, ``source-forbidden``, ``truncated``, ``not-a-geotiff``) and TransientError.
+    Raises SceneError (``empty-object``, ``source-missing``, ``source-forbidden``, ``truncated``, ``not-a-geotiff``) and
+    TransientError.
     """
     if source.size == 0:
         msg = f"{source.uri} is empty (0 bytes). Deliver the whole file again."
@@ -160,7 +164,10 @@ def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> Scene
         msg = f"{source.uri} does not exist (any more). Deliver it again."
         return SceneError(msg, reason="source-missing")
     if kind in _FORBIDDEN:
-        msg = f"{source.uri} may not be read (S3 also says so of a missing key to who may not list). Check the key and the bucket's policy."
+        msg = (
+            f"{source.uri} may not be read (S3 also says so of a missing key to who may not list). Check the key and"
+            " the bucket's policy."
+        )
         return SceneError(msg, reason="source-forbidden")
     if watch.network or kind in _NETWORK:
         return network_trouble(source, error)

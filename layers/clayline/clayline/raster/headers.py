@@ -56,7 +56,10 @@ def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
     """Say where GDAL finds the object ``s3://bucket/key`` of ``size`` bytes. Raises SceneError (``unusable-key``)."""
     bucket, key = parse_s3_uri(uri)
     if {".", ".."} & set(key.split("/")):
-        msg = f"{names.of(uri)}: its key has a part `.` or `..`, which HTTP clients resolve to another key. Give it a plain key."
+        msg = (
+            f"{names.of(uri)}: its key has a part `.` or `..`, which HTTP clients resolve to another key. Give it a"
+            " plain key."
+        )
         raise SceneError(msg, reason="unusable-key")
     return CogSource(path=f"/vsis3/{bucket}/{key}", uri=names.of(uri), size=size)
 
@@ -64,9 +67,10 @@ def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
 def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
     """Read and check a COG's header.
 
-    Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``, ``truncated``, ``no-crs``,
-    ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``, ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a
-    network, what looks like a bad file is looked at twice: a response cut short leaves no other trace.
+    Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``,
+    ``truncated``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``, ``block-too-large`` or
+    ``unsupported-dtype``, and TransientError. Over a network, what looks like a bad file is looked at twice: a response
+    cut short leaves no other trace.
     """
     try:
         return _read_once(source, settings)
@@ -132,15 +136,16 @@ def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None
     blocks = ceil(height / block_height) * ceil(width / block_width) * (bands // per_block)
     if max(width, height) > MAX_SIDE or bands > MAX_BANDS or blocks > MAX_BLOCKS:
         msg = (
-            f"{source.uri} declares {width} x {height} px, {bands} band(s), {blocks} blocks; the limits are {MAX_SIDE} px a side, "
-            f"{MAX_BANDS} bands, {MAX_BLOCKS} blocks. Cut the scene into tiles, with blocks of 256 to 1024 px."
+            f"{source.uri} declares {width} x {height} px, {bands} band(s), {blocks} blocks; the limits are {MAX_SIDE}"
+            f" px a side, {MAX_BANDS} bands, {MAX_BLOCKS} blocks. Cut the scene into tiles, with blocks of 256 to"
+            " 1024 px."
         )
         raise SceneError(msg, reason="too-large")
     block_bytes = block_height * block_width * per_block * np.dtype(dtype).itemsize
     if block_bytes > settings.max_block_bytes:
         msg = (
-            f"{source.uri} has blocks of {block_width} x {block_height} px, {block_bytes} bytes decoded, over the limit of "
-            f"{settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
+            f"{source.uri} has blocks of {block_width} x {block_height} px, {block_bytes} bytes decoded, over the limit"
+            f" of {settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
         )
         raise SceneError(msg, reason="block-too-large")
 
@@ -164,16 +169,25 @@ def _crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa: AN
 def _transform(source: CogSource, dataset: Any) -> tuple[float, float, float, float, float, float]:  # noqa: ANN401
     a, b, c, d, e, f = tuple(dataset.transform)[:6]
     if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
-        msg = f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are not read)."
+        msg = (
+            f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are"
+            " not read)."
+        )
         raise SceneError(msg, reason="no-transform")
     if b or d or a <= 0 or e >= 0 or not np.isfinite([a, c, e, f]).all():
-        msg = f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south, columns west to east."
+        msg = (
+            f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south,"
+            " columns west to east."
+        )
         raise SceneError(msg, reason="rotated")
     return a, b, c, d, e, f
 
 
 def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401
-    """Say whether blocks are left out; refuse a file whose index points beyond its end, which is what an interrupted upload leaves."""
+    """Say whether blocks are left out.
+
+    Refuse a file whose index points beyond its end, which is what an interrupted upload leaves.
+    """
     sparse = False
     for band, row, col in _places(dataset):
         offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
@@ -182,15 +196,18 @@ def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401
             sparse = True
         elif (end := int(offset) + int(size)) > source.size:
             msg = (
-                f"{source.uri} is cut off: the block in row {row}, column {col} of band {band} should end at byte {end}, "
-                f"the object has {source.size}. Deliver the whole file again."
+                f"{source.uri} is cut off: the block in row {row}, column {col} of band {band} should end at byte"
+                f" {end}, the object has {source.size}. Deliver the whole file again."
             )
             raise SceneError(msg, reason="truncated")
     return sparse
 
 
 def _places(dataset: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401
-    """Give (band, block row, block column) of every block; of a huge index, the last block row of each band and an even sample."""
+    """Give (band, block row, block column) of every block.
+
+    Of a huge index, the last block row of each band and an even sample.
+    """
     (block_height, block_width), *_ = dataset.block_shapes
     rows, cols = ceil(dataset.height / block_height), ceil(dataset.width / block_width)
     bands = 1 if _is_pixel_interleaved(dataset) else dataset.count
@@ -210,6 +227,9 @@ def _is_pixel_interleaved(dataset: Any) -> bool:  # noqa: ANN401
 
 
 def _tags(dataset: Any) -> dict[str, str]:  # noqa: ANN401
-    """Give the metadata items that a header may hold: a file's own can be megabytes long and would travel with every plan."""
+    """Give the metadata items that a header may hold.
+
+    A file's own can be megabytes long and would travel with every plan.
+    """
     items = sorted((str(name), str(value)) for name, value in dataset.tags().items())
     return dict([item for item in items if sum(map(len, item)) <= _MAX_TAG_CHARACTERS][:_MAX_TAGS])

@@ -44,9 +44,11 @@ class Span:
 
 
 def find_span(start: int, stop: int, scale: float, offset: float, *, length: int) -> Span:
-    """Find for finest pixels [start, stop) the file's pixel that contains each centre, floor((pixel + 1/2) * scale + offset).
+    """Find for finest pixels [start, stop) the file's pixel that contains each centre, floor((pixel + 1/2) * scale +
+    offset).
 
-    ``scale`` is a finest pixel's side in the file's pixels, ``offset`` where the finest grid starts in them, ``length`` their number.
+    ``scale`` is a finest pixel's side in the file's pixels, ``offset`` where the finest grid starts in them, ``length``
+    their number.
     """
     pixels = np.floor((np.arange(start, stop) + 0.5) * scale + offset + CENTRE_TOLERANCE).astype(np.int64)
     first, last = np.searchsorted(pixels, [0, length]).tolist()

@@ -76,8 +76,8 @@ class FilePart:
     def groups(self) -> list[tuple[int, ...]]:
         """Bands that are read together, by place in ``bands``.
 
-        Bands that lie apart in the file are read one by one: asked for several together, GDAL's threads fetch each block
-        by a request of its own.
+        Bands that lie apart in the file are read one by one: asked for several together, GDAL's threads fetch each
+        block by a request of its own.
         """
         every = tuple(range(len(self.bands)))
         return [every] if self.header.pixel_interleaved else [(which,) for which in every]
@@ -131,7 +131,9 @@ class FilePart:
         )
 
     def read(self, dataset: Any, area: Area) -> None:  # noqa: ANN401 - rasterio publishes no types
-        """Read an area: straight into the result where pixels correspond one to one, else in the file's resolution first."""
+        """Read an area: straight into the result where pixels correspond one to one, else in the file's resolution
+        first.
+        """
         rows, cols = self.rows, self.cols
         numbers, positions = (
             [self.bands[which].band for which in area.group],

@@ -19,7 +19,8 @@ _FLATTENING = 1 / 298.257223563
 
 
 def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Project x and y [N] of ``crs`` (easting or longitude first, whatever the CRS's own axis order) to longitude and latitude.
+    """Project x and y [N] of ``crs`` (easting or longitude first, whatever the CRS's own axis order) to longitude and
+    latitude.
 
     Degrees WGS84, float64 [N]. Raises SceneError (``crs-unusable``) where PROJ has no answer for a point.
     """
@@ -38,9 +39,9 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
 def pixel_size_metres(crs: str, transform: Affine, *, width: int, height: int) -> float:
     """Give the side of a pixel in metres: the geometric mean of its two sides, sqrt(|a| * |e|).
 
-    Projected: the transform's sides times the CRS's linear unit. Geographic: at the scene's centre, a radian of latitude is M metres and
-    one of longitude N cos(phi), with the radii of curvature of the WGS 84 ellipsoid in the meridian,
-    M = a (1 - e2) / (1 - e2 sin2(phi))^(3/2), and in the prime vertical, N = a / sqrt(1 - e2 sin2(phi)).
+    Projected: the transform's sides times the CRS's linear unit. Geographic: at the scene's centre, a radian of
+    latitude is M metres and one of longitude N cos(phi), with the radii of curvature of the WGS 84 ellipsoid in the
+    meridian, M = a (1 - e2) / (1 - e2 sin2(phi))^(3/2), and in the prime vertical, N = a / sqrt(1 - e2 sin2(phi)).
     Raises SceneError (``crs-unusable``).
     """
     system = parse_crs(crs)
@@ -72,5 +73,8 @@ def parse_crs(crs: str) -> CRS:
 
 
 def _unusable(crs: str, why: str) -> SceneError:
-    msg = f"the CRS {crs[:200]} cannot be used: {why}. Deliver the scene in a projected CRS, or in longitude and latitude."
+    msg = (
+        f"the CRS {crs[:200]} cannot be used: {why}. Deliver the scene in a projected CRS, or in longitude and"
+        " latitude."
+    )
     return SceneError(msg, reason="crs-unusable")

@@ -1,4 +1,5 @@
-"""Pixels of a job: each file opened once and read once, each block decoded once, coarser bands brought to the finest grid.
+"""Pixels of a job: each file opened once and read once, each block decoded once, coarser bands brought to the finest
+grid.
 
 Where that fails, a second attempt finds the blocks that are damaged and reads the others.
 """
@@ -47,10 +48,10 @@ def read_job(
 ) -> TilePixels:
     """Read a window of the finest grid, whose transform is ``transform``, from every band and from the mask (SCL).
 
-    A finest pixel takes the value of the band's pixel that contains its centre; nothing is reprojected. Where a file has no pixel, the
-    band's nodata stands. Memory: the result, a coarser band in its own resolution, and GDAL's own (some blocks for each thread).
-    Raises BatchError (``source-changed``, why a file does not open any more, ``unreadable-pixels`` if its tags cannot be
-    read any more) and TransientError.
+    A finest pixel takes the value of the band's pixel that contains its centre; nothing is reprojected. Where a file
+    has no pixel, the band's nodata stands. Memory: the result, a coarser band in its own resolution, and GDAL's own
+    (some blocks for each thread). Raises BatchError (``source-changed``, why a file does not open any more,
+    ``unreadable-pixels`` if its tags cannot be read any more) and TransientError.
     """
     row0, row1, col0, col1 = window
     shape = (row1 - row0, col1 - col0)
@@ -98,8 +99,9 @@ def _lay_part(
 def _read(part: FilePart, settings: ReadSettings) -> list[Area]:
     """Read one file's part, a second time if the first fails; give what is damaged.
 
-    The second time one thread does it all, so that GDAL's warnings of the network come to this thread's ear: they tell a connection that
-    failed from a block that cannot be decoded. A block that fails then is asked for once more over a new connection.
+    The second time one thread does it all, so that GDAL's warnings of the network come to this thread's ear: they tell
+    a connection that failed from a block that cannot be decoded. A block that fails then is asked for once more over a
+    new connection.
     """
     part.blank_outside()
     if not part.block_count:
@@ -124,7 +126,8 @@ def _read_whole(part: FilePart, settings: ReadSettings) -> bool:
 def _read_around(part: FilePart, settings: ReadSettings) -> list[Block]:
     """Read everything but blocks that cannot be read, and give those.
 
-    A stripe that fails is read by block rows, a block row that fails by blocks: a few damaged blocks cost few requests more.
+    A stripe that fails is read by block rows, a block row that fails by blocks: a few damaged blocks cost few requests
+    more.
     """
     with _opened(part, settings) as opened:
         suspects = _gaps(part, opened)
@@ -196,7 +199,10 @@ def _check_unchanged(part: FilePart, dataset: Any) -> None:  # noqa: ANN401
         header.band_count,
         header.dtype,
     ):
-        msg = f"{part.source.uri} has another size, type or number of bands than when it was planned: it was replaced in between."
+        msg = (
+            f"{part.source.uri} has another size, type or number of bands than when it was planned: it was replaced in"
+            " between."
+        )
         raise BatchError(msg, reason="source-changed")
 
 

@@ -4,7 +4,10 @@ from enum import StrEnum
 
 
 class VectorEncoding(StrEnum):
-    """The encoding of the column ``embeddings`` (docs/schema.md, Encodings). It decides the file's bytes, so it travels in the plan."""
+    """The encoding of the column ``embeddings`` (docs/schema.md, Encodings).
+
+    It decides the file's bytes, so it travels in the plan.
+    """
 
     PORTABLE = "portable"
     """PLAIN: every reader of Parquet takes it."""

@@ -1,4 +1,7 @@
-"""Identity of a run and of everything it leaves behind: fixed before any work starts, so that every retry meets the same names."""
+"""Identity of a run and of everything it leaves behind.
+
+Fixed before any work starts, so that every retry meets the same names.
+"""
 
 import hashlib
 import json

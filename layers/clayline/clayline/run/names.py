@@ -6,13 +6,16 @@ from typing import Final, Self
 from urllib.parse import quote
 
 _IN_A_PATH = "/!$&'()*+,;=@~"
-"""What stands for itself in a URI's path (RFC 3986, 3.3) beside letters, digits, ``-``, ``.`` and ``_``. A colon may, but pathlib
-takes ``/c:`` for a drive."""
+"""What stands for itself in a URI's path (RFC 3986, 3.3) beside letters, digits, ``-``, ``.`` and ``_``. A colon may,
+but pathlib takes ``/c:`` for a drive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Names:
-    """Prefixes of S3 URIs, and the name that stands for each; without any, as on AWS, every object is called by its URI."""
+    """Prefixes of S3 URIs, and the name that stands for each.
+
+    Without any, as on AWS, every object is called by its URI.
+    """
 
     prefixes: tuple[tuple[str, str], ...] = ()
     """Prefix and name, both up to a slash. A name that begins with ``file:`` is a URI already: percent-encoded."""
@@ -46,9 +49,9 @@ class Names:
     def of(self, uri: str) -> str:
         """Give the name of ``s3://bucket/key`` (the key raw): that of the longest prefix, and the rest of the key.
 
-        The rest is percent-encoded in a ``file:`` URI, hardly further than RFC 3986 asks for, and raw in any other. Readers that
-        follow the RFC (``Path.from_uri``, urllib) open every ``file:`` URI; GDAL and rasterio do not decode, so they open those
-        that need no encoding.
+        The rest is percent-encoded in a ``file:`` URI, hardly further than RFC 3986 asks for, and raw in any other.
+        Readers that follow the RFC (``Path.from_uri``, urllib) open every ``file:`` URI; GDAL and rasterio do not
+        decode, so they open those that need no encoding.
         """
         known = [pair for pair in self.prefixes if uri.startswith(pair[0])]
         prefix, name = max(known, key=lambda pair: len(pair[0]), default=("", ""))

@@ -80,7 +80,8 @@ class PlannedScene(BaseModel):
     instrument: str
     acquired: PlannedTime
     tile: str | None
-    """MGRS tile that the product declares; identifiers are windows of it only if the grid really is the tile's (``location``)."""
+    """MGRS tile that the product declares; identifiers are windows of it only if the grid really is the tile's
+    (``location``)."""
     mgrs: str
     """Tile, or the 100 km square of the scene's centre: the file's first name part."""
     location: Literal["window", "point"]

@@ -83,7 +83,8 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
     message = str(content.get("failureReason") or f"invocationStatus {status}")
     reason = "request-expired" if status == "Expired" else "inference-failed"
     if _MODEL_CHANGED.search(message):
-        reason = "model-changed"  # the folder was replaced between plan and endpoint: that is to be told from a failure to compute
+        # the folder was replaced between plan and endpoint: that is to be told from a failure to compute
+        reason = "model-changed"
     return BatchResult(
         run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message[:MAX_MESSAGE]
     )

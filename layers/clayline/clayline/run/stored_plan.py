@@ -15,5 +15,7 @@ class Stored(Protocol):
 
 
 def load_plan(objects: Stored, work: WorkObjects) -> Plan:
-    """Read a run's plan. Raises what ``objects`` raises for an object that is not there (ObjectMissingError) or cannot be had now."""
+    """Read a run's plan. Raises what ``objects`` raises for an object that is not there (ObjectMissingError) or cannot
+    be had now.
+    """
     return Plan.model_validate_json(objects.get(work.plan))

@@ -1,4 +1,7 @@
-"""When a scene was taken: where that is read from, in which order, and what it becomes in the identifier and the model's input."""
+"""When a scene was taken.
+
+Where that is read from, in which order, and what it becomes in the identifier and the model's input.
+"""
 
 import math
 import re
@@ -105,7 +108,9 @@ def _interval(first: date, last: date, source: str) -> Acquisition:
 
 
 def time_vector(moment: datetime, *, hour: str) -> list[float]:
-    """Give Clay's 4 numbers: sin, cos of ISO week * 2 pi / 52, then sin, cos of hour * 2 pi / 24 (claymodel 1.5, stacchip's prechip).
+    """Give Clay's 4 numbers.
+
+    Sin, cos of ISO week * 2 pi / 52, then sin, cos of hour * 2 pi / 24 (claymodel 1.5, stacchip's prechip).
 
     ``hour`` is the manifest's policy: ``noon``, ``acquisition`` or ``all-zero``.
     """
@@ -117,7 +122,10 @@ def time_vector(moment: datetime, *, hour: str) -> list[float]:
 
 
 def place_vector(lon: float, lat: float, *, order: str) -> list[float]:
-    """Give Clay's 4 numbers of a chip's centre (degrees in): sin, cos of each coordinate, in the manifest's ``order``."""
+    """Give Clay's 4 numbers of a chip's centre (degrees in).
+
+    Sin, cos of each coordinate, in the manifest's ``order``.
+    """
     if order == "all-zero":
         return [0.0] * 4
     first, second = (lon, lat) if order == "lonlat" else (lat, lon)

@@ -35,7 +35,10 @@ class OpenedBand:
     def planned(self, *, nodata: float | None, offset: int) -> PlannedBand:
         """Give the band as the plan keeps it; the file's own nodata goes before the product's."""
         if not 1 <= self.asset.band <= self.header.band_count:
-            msg = f"{self.called} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts. Correct the Item."
+            msg = (
+                f"{self.called} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts."
+                " Correct the Item."
+            )
             raise SceneError(msg, reason="missing-band")
         return PlannedBand(
             name=self.asset.name,
@@ -64,8 +67,8 @@ def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: Model
     for band in bands:
         if not np.can_cast(np.dtype(band.header.dtype), np.dtype(entry.dtype), casting="safe"):
             msg = (
-                f"scene {source.name}: band {band.asset.name} is {band.header.dtype}, model entry {entry.token} takes {entry.dtype}. "
-                "Deliver the product's own digital numbers."
+                f"scene {source.name}: band {band.asset.name} is {band.header.dtype}, model entry {entry.token} takes"
+                f" {entry.dtype}. Deliver the product's own digital numbers."
             )
             raise SceneError(msg, reason="wrong-dtype")
     grid = finest(bands)
@@ -77,12 +80,16 @@ def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: Model
 def describe(
     source: SceneSource, grid: CogHeader, entry: ModelEntry, headers: Headers, *, any_gsd: bool, boa: BoaDecision | None
 ) -> PlannedScene:
-    """Settle the scene's GSD, place and form of identifier. Raises SceneError (``wrong-gsd``, or what projecting raises)."""
+    """Settle the scene's GSD, place and form of identifier.
+
+    Raises SceneError (``wrong-gsd``, or what projecting raises).
+    """
     gsd = grid.pixel_size_m
     if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
         msg = (
-            f"scene {source.name}: its GSD is {gsd:.3f} m, model entry {entry.token} was made for {entry.gsd:g} m, and more than "
-            f"{GSD_TOLERANCE:.0%} off gives other embeddings. Deliver it at {entry.gsd:g} m, or allow it with {Option.ANY_GSD}."
+            f"scene {source.name}: its GSD is {gsd:.3f} m, model entry {entry.token} was made for {entry.gsd:g} m, and"
+            f" more than {GSD_TOLERANCE:.0%} off gives other embeddings. Deliver it at {entry.gsd:g} m, or allow it"
+            f" with {Option.ANY_GSD}."
         )
         raise SceneError(msg, reason="wrong-gsd")
     fits = source.tile is not None and grid.epsg is not None and _fits(source.tile, grid, source.name)

@@ -112,7 +112,10 @@ def read_item(
             if name is not None and name not in found:
                 found[name] = band_of(asset, name, number)
     if not found:
-        msg = f"scene {identity}: none of its assets [{' '.join(sorted(content['assets']))}] is a GeoTIFF band of {product.sensor}."
+        msg = (
+            f"scene {identity}: none of its assets [{' '.join(sorted(content['assets']))}] is a GeoTIFF band of"
+            f" {product.sensor}."
+        )
         raise SceneError(msg, reason="no-bands")
     return Item(
         id=identity,
@@ -195,7 +198,10 @@ def located(href: str, base: str) -> tuple[str, str]:
 
 
 def _join(own: str, href: str) -> str:
-    """Give the key that ``href`` names relative to the key ``own``; a ``..`` that leads out of the bucket stays in it."""
+    """Give the key that ``href`` names relative to the key ``own``.
+
+    A ``..`` that leads out of the bucket stays in it.
+    """
     segments = own.split("/")[:-1]  # by hand: posixpath would fold the empty segments that a key may have
     for segment in href.split("/"):
         if segment == ".." and segments and segments[-1] != "..":
@@ -206,7 +212,10 @@ def _join(own: str, href: str) -> str:
 
 
 def _tile(identity: str, properties: Mapping[str, Any]) -> str | None:
-    """Give the tile as declared, its zone padded: Earth Search writes 5VPJ. Whether it is one is checked against the scene's grid."""
+    """Give the tile as declared, its zone padded: Earth Search writes 5VPJ.
+
+    Whether it is one is checked against the scene's grid.
+    """
     code = str(properties.get("grid:code") or "")
     if code.startswith("MGRS-"):
         return _padded(code.removeprefix("MGRS-"))

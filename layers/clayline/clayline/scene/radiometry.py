@@ -1,7 +1,10 @@
-"""Sentinel-2's BOA offset: whether 1000 still has to be taken off the digital numbers, decided in a documented order and recorded.
+"""Sentinel-2's BOA offset.
 
-From processing baseline 04.00 (2022-01-25) on, ESA adds 1000 to every DN. Some archives have taken it off again, some have not, and flags
-are sometimes wrong; undecided pixels would shift every embedding without a trace, so what cannot be decided fails.
+Whether 1000 still has to be taken off the digital numbers, decided in a documented order and recorded.
+
+From processing baseline 04.00 (2022-01-25) on, ESA adds 1000 to every DN. Some archives have taken it off again, some
+have not, and flags are sometimes wrong; undecided pixels would shift every embedding without a trace, so what cannot be
+decided fails.
 """
 
 from collections.abc import Mapping
@@ -37,7 +40,9 @@ class BoaDecision:
 
 
 def decide_boa(*, scene: str, properties: Mapping[str, Any], acquired: datetime, override: BoaOverride) -> BoaDecision:
-    """Decide in this order: option; Earth Search's flag; ``s2:boa_add_offset``; processing baseline; acquisition before 2022-01-25.
+    """Decide in this order: option.
+
+    Earth Search's flag; ``s2:boa_add_offset``; processing baseline; acquisition before 2022-01-25.
 
     ``raster:bands[].offset`` never decides: Earth Search declares it on files from which it was already taken off.
     Raises SceneError: ``boa-contradiction`` where statements exclude each other, ``boa-unknown`` where there is none.

@@ -1,4 +1,7 @@
-"""The sensors that Clay knows, and how products of each are recognised. Another sensor is an entry in ``PRODUCTS``, nothing else."""
+"""The sensors that Clay knows, and how products of each are recognised.
+
+Another sensor is an entry in ``PRODUCTS``, nothing else.
+"""
 
 import json
 import re
@@ -79,7 +82,10 @@ class Product:
         return frozenset(band.name for band in sensors()[self.sensor].bands)
 
     def instrument_token(self, platform: str) -> str:
-        """Give the identifier's instrument, e.g. ``s2a-msi-l2a``; an unknown platform gives the family, ``s2-msi-l2a``."""
+        """Give the identifier's instrument, e.g. ``s2a-msi-l2a``.
+
+        An unknown platform gives the family, ``s2-msi-l2a``.
+        """
         first = next(token for pattern, token in self.platforms if pattern.search(platform))
         return "-".join(part for part in (first, self.instrument, self.level) if part)
 

@@ -1,4 +1,7 @@
-"""What landed, before a single pixel grid is looked at: which product it is, which files are its bands, when it was taken."""
+"""What landed, before a single pixel grid is looked at.
+
+Which product it is, which files are its bands, when it was taken.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +115,10 @@ def read_source(
 def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[str], names: Names) -> SceneSource | str:
     named = names.of(head.uri)
     if head.size > item.MAX_ITEM_BYTES:
-        msg = f"scene {named}: {head.size} bytes of JSON; a STAC Item has at most {item.MAX_ITEM_BYTES} here. Make the Item smaller."
+        msg = (
+            f"scene {named}: {head.size} bytes of JSON; a STAC Item has at most {item.MAX_ITEM_BYTES} here. Make the"
+            " Item smaller."
+        )
         raise SceneError(msg, reason="item-too-large")
     content = item.load_json(objects.get(head.uri), scene=named)
     if not isinstance(content, dict) or not item.is_item(content):
@@ -139,7 +145,10 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
 
 
 def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: bool) -> SceneSource:
-    """Take sensor, platform and time from the object's metadata, then from the file's name; bands from their descriptions."""
+    """Take sensor, platform and time from the object's metadata, then from the file's name.
+
+    Bands from their descriptions.
+    """
     file_name = parse_s3_uri(head.uri)[1].rpartition("/")[2]
     declared = head.metadata.get("sensor")
     product = sensor.of_sensor(declared) if declared else sensor.of_file_name(file_name)
@@ -155,7 +164,10 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
         if description and (band := product.band(description)) and band not in bands:
             bands[band] = BandAsset(name=band, uri=head.uri, band=number)
     if not bands:
-        msg = f"scene {name}: none of its {header.band_count} bands is named after a band of {product.sensor}. Set band descriptions."
+        msg = (
+            f"scene {name}: none of its {header.band_count} bands is named after a band of {product.sensor}. Set band"
+            " descriptions."
+        )
         raise SceneError(msg, reason="no-bands")
     return SceneSource(
         name=name,

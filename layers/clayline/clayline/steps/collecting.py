@@ -73,7 +73,9 @@ class Collecting:
     """Where the vectors and the file lie until they are uploaded."""
 
     def collect(self, run: str) -> Receipt | None:
-        """Write everything a settled run leaves; None if that was done before. Raises TransientError, OutputConflictError.
+        """Write everything a settled run leaves; None if that was done before.
+
+        Raises TransientError, OutputConflictError.
 
         Order: Parquet, metadata, STAC Item, receipt (the commit), event, the outcome in the ledger, then an event for
         each other place where the scene landed meanwhile. Each file is written once; a retry gives the same.

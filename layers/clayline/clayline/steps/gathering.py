@@ -1,4 +1,6 @@
-"""Gather what became of every chip of a run, and the vectors of those that have one, in the order of their identifiers."""
+"""Gather what became of every chip of a run, and the vectors of those that have one, in the order of their
+identifiers.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +53,10 @@ class Gathered:
         self.state[index], self.reason[index] = state, reason
 
     def outcomes(self, chips: PlannedChips) -> tuple[ChipOutcome, ...]:
-        """Give the receipt's lines, sorted by identifier. A chip that no batch spoke of would be a lost one: that is an error."""
+        """Give the receipt's lines, sorted by identifier.
+
+        A chip that no batch spoke of would be a lost one: that is an error.
+        """
         if None in self.state:
             msg = f"chip {chips.uci[self.state.index(None)]} is in the plan and in no batch"
             raise RuntimeError(msg)
@@ -89,7 +94,10 @@ class Gathering:
         try:
             outcomes = BatchOutcomes.model_validate_json(self.objects.get(uri))
         except ObjectMissingError as error:
-            msg = f"scene {self.plan.scene.name}: batch {batch.name} is settled but {uri} is missing; it is looked for again"
+            msg = (
+                f"scene {self.plan.scene.name}: batch {batch.name} is settled but {uri} is missing; it is looked for"
+                " again"
+            )
             raise TransientError(msg) from error
         if list(outcomes.index) != self.plan.indexes(batch):
             msg = f"scene {self.plan.scene.name}: {uri} is not about the chips that the plan gives batch {batch.name}"
@@ -123,7 +131,8 @@ class Gathering:
 
     def _take(self, gathered: Gathered, answer: Response, spool: VectorSpool, position: NDArray[np.int64]) -> None:
         good = answer.status == STATUS_GOOD
-        # One vector's infinity fails that chip only. The row of a failed chip is blank in the spool and never read into the file.
+        # One vector's infinity fails that chip only. The row of a failed chip is blank in the spool and never read into
+        # the file.
         good &= np.isfinite(answer.embeddings).all(axis=1)
         if answer.loss is not None:
             good &= np.isfinite(answer.loss)
@@ -158,7 +167,10 @@ class Gathering:
             msg = f"{uri} was computed by {header.token} {header.digest}, the plan wants {entry.token} {entry.digest}"
             raise BatchError(msg, reason="model-changed")
         if response.embeddings.shape[1] != entry.dimensions or response.loss_metric != entry.loss_metric:
-            msg = f"{uri} has {response.embeddings.shape[1]} dimensions and loss {response.loss_metric}, the manifest says otherwise"
+            msg = (
+                f"{uri} has {response.embeddings.shape[1]} dimensions and loss {response.loss_metric}, the manifest"
+                " says otherwise"
+            )
             raise BatchError(msg, reason="response-mismatch")
         return response
 

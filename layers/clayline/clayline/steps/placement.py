@@ -21,8 +21,8 @@ _BLOCK = 65_536
 def place(scene: PlannedScene, grid: ChipGrid, *, token: str, headers: Headers) -> PlannedChips:
     """Give identifier and corners of every chip of the grid, in the order of its index.
 
-    Corners are the window's own in the scene's CRS, projected by PROJ; a window's padding outside the scene counts. Raises SceneError
-    (``duplicate-identifiers``, ``no-identifier``, ``bad-footprint``).
+    Corners are the window's own in the scene's CRS, projected by PROJ; a window's padding outside the scene counts.
+    Raises SceneError (``duplicate-identifiers``, ``no-identifier``, ``bad-footprint``).
     """
     windows = np.array([(window.row, window.col) for window in grid], dtype=np.float64)
     a, b, c, d, e, f = scene.transform
@@ -39,8 +39,8 @@ def place(scene: PlannedScene, grid: ChipGrid, *, token: str, headers: Headers) 
     identifiers = _identifiers(scene, grid, centres, token, headers)
     if repeated := duplicates(identifiers):
         msg = (
-            f"scene {scene.name}: {len(repeated)} identifiers stand for more than one chip, the first is {repeated[0]}. "
-            "The scene's grid is finer than the identifier can tell; report this with the scene's CRS and transform."
+            f"scene {scene.name}: {len(repeated)} identifiers stand for more than one chip, the first is {repeated[0]}."
+            " The scene's grid is finer than the identifier can tell; report this with the scene's CRS and transform."
         )
         raise SceneError(msg, reason="duplicate-identifiers")
     for start in range(0, len(identifiers), _BLOCK):
@@ -68,7 +68,10 @@ def _identifiers(
 def _locations(
     scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float64], headers: Headers
 ) -> Iterator[uci.Window | uci.Point]:
-    """Give each chip's place: window, or the centre in the scene's own UTM or UPS system, or, for any other CRS, over lon/lat."""
+    """Give each chip's place.
+
+    Window, or the centre in the scene's own UTM or UPS system, or, for any other CRS, over lon/lat.
+    """
     gsd_mm = round(scene.gsd * _MM)
     if scene.tile and scene.location == "window":
         for window in grid:

@@ -199,8 +199,8 @@ class Planning:
         batches = lay_batches(jobs, self.options.chips_per_batch)
         if len(batches) > MAX_BATCHES:
             msg = (
-                f"scene {source.name}: {len(batches)} batches are over the {MAX_BATCHES} that the ledger holds of one scene. "
-                f"Raise {Option.CHIPS_PER_BATCH} ({self.options.chips_per_batch}), or cut the scene into tiles."
+                f"scene {source.name}: {len(batches)} batches are over the {MAX_BATCHES} that the ledger holds of one"
+                f" scene. Raise {Option.CHIPS_PER_BATCH} ({self.options.chips_per_batch}), or cut the scene into tiles."
             )
             raise SceneError(msg, reason="too-many-batches")
         plan = plan.model_copy(update={"jobs": jobs, "batches": batches})
@@ -238,8 +238,8 @@ class Planning:
                 heads[asset.uri] = self.objects.head(asset.uri)
             except ObjectMissingError as error:
                 msg = (
-                    f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing is there. "
-                    f"{Option.FIND_ASSETS}"
+                    f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
+                    f" is there. {Option.FIND_ASSETS}"
                 )
                 raise SceneError(msg, reason="asset-missing") from error
         return heads

@@ -50,7 +50,10 @@ class Settling:
         return Settled.COMPLETE
 
     def _send_on(self, run: RunRow) -> None:
-        """Freeze how the batches ended and tell the collector. Repeating it is harmless: the settlement is written once."""
+        """Freeze how the batches ended and tell the collector.
+
+        Repeating it is harmless: the settlement is written once.
+        """
         rows = {row.batch: row for row in self.ledger.batches(run.run)}
         settlement = Settlement(
             run=run.run, batches=tuple(_settlement(batch, rows.get(batch)) for batch in sorted(run.settled))

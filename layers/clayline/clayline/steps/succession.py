@@ -1,4 +1,6 @@
-"""Succession: the runs of one scene, each after chips of the one before failed, and where a landing stands among them."""
+"""Succession: the runs of one scene, each after chips of the one before failed, and where a landing stands among
+them.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -61,8 +63,9 @@ class Succession:
                 return Found(standing=standing, run=run, predecessor=predecessor)
             before = row
         msg = (
-            f"scene {scene.source.name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed again. "
-            "Look for the cause in the receipts' reasons; another model, another option or a changed scene begins anew."
+            f"scene {scene.source.name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed"
+            " again. Look for the cause in the receipts' reasons; another model, another option or a changed scene"
+            " begins anew."
         )
         raise SceneError(msg, reason="too-many-runs")
 

@@ -53,7 +53,9 @@ class Tiling:
     work_bucket: str
 
     def tile(self, message: TileJob) -> Tiled:
-        """Tile one job. Batches that were invoked are left alone; those whose outcomes are stored are sent without reading again.
+        """Tile one job. Batches that were invoked are left alone.
+
+        Those whose outcomes are stored are sent without reading again.
 
         Raises TransientError.
         """
@@ -108,8 +110,8 @@ class Tiling:
     def _read(self, work: WorkObjects, plan: Plan, job: Job, batches: Sequence[Batch]) -> Iterator[BatchOutcomes]:
         """Read the job's pixels, write request and outcomes of each batch; what can never be read gives failed chips.
 
-        Damaged pixels fail the chips that hold one, also where only the class mask is damaged: their cloud fraction would
-        be a guess.
+        Damaged pixels fail the chips that hold one, also where only the class mask is damaged: their cloud fraction
+        would be a guess.
         """
         try:
             self._pinned(plan)
@@ -198,8 +200,8 @@ def _header(plan: Plan, batch: Batch) -> BatchHeader:
 def _centres(corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give longitude and latitude [N] of chips with ``corners`` [N, 4, 2], degrees.
 
-    The mean of the corners' directions: degrees cannot be averaged over the antimeridian or a pole, and their mean lies off a large chip's
-    centre at high latitudes.
+    The mean of the corners' directions: degrees cannot be averaged over the antimeridian or a pole, and their mean lies
+    off a large chip's centre at high latitudes.
     """
     lon, lat = np.radians(corners[:, :, 0]), np.radians(corners[:, :, 1])
     x, y, z = (part.sum(axis=1) for part in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)))

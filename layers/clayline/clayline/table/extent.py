@@ -30,7 +30,10 @@ class Extent:
 
     @property
     def bbox(self) -> list[float]:
-        """West, south, east, north. If a footprint crosses the antimeridian, west is greater than east (RFC 7946, 5.2)."""
+        """West, south, east, north.
+
+        If a footprint crosses the antimeridian, west is greater than east (RFC 7946, 5.2).
+        """
         west, south, east, north = self._bounds.tolist()
         if self._cut:
             west, east = _around_the_gap(np.concatenate(self._spans))
@@ -38,7 +41,10 @@ class Extent:
 
 
 def _around_the_gap(spans: NDArray[np.float64]) -> tuple[float, float]:
-    """Give the longitudes of the shortest arc that holds all ``spans`` [n, 2]; -180 and 180 where it would be the whole circle."""
+    """Give the longitudes of the shortest arc that holds all ``spans`` [n, 2].
+
+    -180 and 180 where it would be the whole circle.
+    """
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
     reach = np.maximum.accumulate(spans[:, 1])
     starts = np.append(spans[1:, 0], spans[0, 0] + 360)

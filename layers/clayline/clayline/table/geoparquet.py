@@ -17,10 +17,12 @@ from clayline.run.encoding import VectorEncoding
 from clayline.table.extent import Extent
 
 ROW_GROUP_ROWS = 2048
-"""Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in docs/schema.md."""
+"""Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in
+docs/schema.md."""
 
 _PAGE_BYTES = 2 * 1024 * 1024
-"""Of the embeddings; the default of 1 MiB cuts split byte streams so short that zstd loses 0.4 % of raw. Measured in docs/schema.md."""
+"""Of the embeddings; the default of 1 MiB cuts split byte streams so short that zstd loses 0.4 % of raw. Measured in
+docs/schema.md."""
 
 _CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
 _BOUNDS = ("xmin", "ymin", "xmax", "ymax")
@@ -52,13 +54,15 @@ def write_geoparquet(
 ) -> int:
     """Write ``chunks`` in their order to ``path`` and give the number of rows.
 
-    ``metadata`` goes, beside ``geo``, into the file's key-value metadata and into that of the Arrow schema which the file keeps: some
-    readers look here, some there. The same rows, columns, metadata and encoding give the same bytes, however the rows are cut into
-    chunks. Memory holds one chunk and two row groups. The file appears under ``path`` only when it is whole.
+    ``metadata`` goes, beside ``geo``, into the file's key-value metadata and into that of the Arrow schema which the
+    file keeps: some readers look here, some there. The same rows, columns, metadata and encoding give the same bytes,
+    however the rows are cut into chunks. Memory holds one chunk and two row groups. The file appears under ``path``
+    only when it is whole.
 
-    Raises ValueError, naming the scene, for what only a mistake in the caller can bring: no row, identifiers not strictly ascending,
-    an embedding or loss that is not finite, another number of dimensions, a loss without its metric or the reverse, a fraction outside 0
-    to 1, a reserved key. Raises SceneError (``bad-footprint``) for corners that make no polygon.
+    Raises ValueError, naming the scene, for what only a mistake in the caller can bring: no row, identifiers not
+    strictly ascending, an embedding or loss that is not finite, another number of dimensions, a loss without its metric
+    or the reverse, a fraction outside 0 to 1, a reserved key. Raises SceneError (``bad-footprint``) for corners that
+    make no polygon.
     """
     if taken := _OURS & metadata.keys():
         msg = f"{columns.source_url}: metadata key {min(taken)} is written here and cannot be given"
@@ -82,7 +86,8 @@ def write_geoparquet(
             last = rows.uci[-1]
             if writing:
                 writing.result()
-            # Encoding a group takes four times as long as reading and preparing the next one, and needs no lock of the interpreter.
+            # Encoding a group takes four times as long as reading and preparing the next one, and needs no lock of the
+            # interpreter.
             writing = background.submit(writer.write_table, table, row_group_size=row_group_rows)
         if not writing:
             msg = (
@@ -118,10 +123,12 @@ def _schema(dimensions: int) -> pa.Schema:
 
 
 def _stored(schema: pa.Schema, header: Mapping[str, str]) -> str:
-    """Give the value of ``ARROW:schema``: an IPC schema message in base64, as Arrow's own writers put it (docs/schema.md, File metadata).
+    """Give the value of ``ARROW:schema``.
 
-    Readers that find it take the schema's metadata from it and hide the file's own, so the header must stand in it. Arrow's writer would
-    store it before the first row, when the extent is not known.
+    An IPC schema message in base64, as Arrow's own writers put it (docs/schema.md, File metadata).
+
+    Readers that find it take the schema's metadata from it and hide the file's own, so the header must stand in it.
+    Arrow's writer would store it before the first row, when the extent is not known.
     """
     return base64.b64encode(schema.with_metadata(dict(header)).serialize()).decode("ascii")
 
@@ -146,7 +153,10 @@ def _writer(path: Path, schema: pa.Schema, encoding: VectorEncoding) -> pq.Parqu
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[Path]:
-    """Lend a name beside ``path`` until the file is whole: a Parquet writer that is interrupted leaves a valid file of fewer rows."""
+    """Lend a name beside ``path`` until the file is whole.
+
+    A Parquet writer that is interrupted leaves a valid file of fewer rows.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
@@ -156,7 +166,10 @@ def _whole_file(path: Path) -> Iterator[Path]:
 
 
 def _regrouped(chunks: Iterable[EmbeddingRows], size: int) -> Iterator[EmbeddingRows]:
-    """Cut and join chunks to ``size`` rows each, the last one shorter: pages, and so bytes, must not depend on how the rows came."""
+    """Cut and join chunks to ``size`` rows each, the last one shorter.
+
+    Pages, and so bytes, must not depend on how the rows came.
+    """
     waiting: list[EmbeddingRows] = []
     count = 0
     for chunk in chunks:
@@ -180,13 +193,22 @@ def _check(columns: SceneColumns, rows: EmbeddingRows, last: str) -> None:
     if at := next((at for at in range(1, len(ordered)) if ordered[at - 1] >= ordered[at]), 0):
         problem = f"identifiers must ascend strictly, {ordered[at]} comes after {ordered[at - 1]}"
     elif rows.embeddings.shape[1] != columns.dimensions:
-        problem = f"embeddings of {columns.dimensions} dimensions were announced, {rows.uci[0]} has {rows.embeddings.shape[1]}"
+        problem = (
+            f"embeddings of {columns.dimensions} dimensions were announced, {rows.uci[0]} has"
+            f" {rows.embeddings.shape[1]}"
+        )
     elif not (finite := np.isfinite(rows.embeddings).all(axis=1)).all():
-        problem = f"the embedding of {rows.uci[int(np.argmin(finite))]} is not finite: such a chip belongs into the receipt as failed"
+        problem = (
+            f"the embedding of {rows.uci[int(np.argmin(finite))]} is not finite: such a chip belongs into the receipt"
+            " as failed"
+        )
     elif (rows.loss is None) != (columns.loss_metric is None):
         problem = f"loss and loss_metric are there together or not at all, the metric is {columns.loss_metric}"
     elif rows.loss is not None and not (finite := np.isfinite(rows.loss)).all():
-        problem = f"the loss of {rows.uci[int(np.argmin(finite))]} is not finite: such a chip belongs into the receipt as failed"
+        problem = (
+            f"the loss of {rows.uci[int(np.argmin(finite))]} is not finite: such a chip belongs into the receipt as"
+            " failed"
+        )
     elif not ((rows.valid_fraction >= 0) & (rows.valid_fraction <= 1)).all():
         problem = "a valid fraction does not lie in 0 to 1"
     elif not (np.isnan(rows.cloud_fraction) | ((rows.cloud_fraction >= 0) & (rows.cloud_fraction <= 1))).all():
