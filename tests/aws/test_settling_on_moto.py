@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.aws.conftest import Cloud, moto_examples
-from tests.domain.notifications import identity, notification, raw
+from tests.run.notifications import identity, notification, raw
 
 from clayline.run.ledger import Stage
 from clayline.run.receipt import Settlement

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from rasterio.io import MemoryFile
-from tests.domain.test_place import FOREIGN
 from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
+from tests.test_place import FOREIGN
 
 from clayline.place import Place
 from clayline.scene.intake import Landing, Mode

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import rasterio
-from tests.domain.test_place import FOREIGN
 from tests.pipeline import scenes
 from tests.pipeline.harness import OUT, SCENES, WORK, Pipeline, failed
 from tests.pipeline.test_bad_input import CASES
+from tests.test_place import FOREIGN
 
 from clayline.place import Place
 from clayline.run.keys import scene_hash

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.domain.stac import ALLOWED, BASE, NEW_NAMES, asset, item
+from tests.scene.stac import ALLOWED, BASE, NEW_NAMES, asset, item
 
 from clayline.errors import SceneError
 from clayline.scene.item import Item, is_item, load_json, read_item

@@ -6,7 +6,7 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from tests.domain.wire_objects import file_of
+from tests.model.wire_objects import file_of
 
 from clayline.errors import WireError
 from clayline.run.plan import PlannedChips, duplicates

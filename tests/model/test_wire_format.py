@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from tests.domain.wire_objects import HEADER, RUN, file_of, request, response, split
+from tests.model.wire_objects import HEADER, RUN, file_of, request, response, split
 
 from clayline.errors import WireError
 from clayline.model.wire import MAX_HEADER_BYTES, BatchHeader, Request, Response

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from tests.model.trials import cosines, read, tried
+from tests.clay.trials import cosines, read, tried
 
 from clay.__main__ import main
 from clay.entry import Request

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
-from tests.domain.stac import ALLOWED, BASE, asset, item
+from tests.scene.stac import ALLOWED, BASE, asset, item
 
 from clayline.errors import SceneError
 from clayline.scene.item import read_item

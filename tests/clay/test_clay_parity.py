@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from tests.model.trials import cosines
+from tests.clay.trials import cosines
 
 from clay.sensor import known_sensors
 from clayline.model.manifest import Manifest, read_manifest

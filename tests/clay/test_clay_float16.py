@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
-from tests.model.trials import cosines, read, tried
+from tests.clay.trials import cosines, read, tried
 
 from clay.entry import Request
 from clay.export import export

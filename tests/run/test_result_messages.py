@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.domain.notifications import BUCKET, RUN, envelope, identity, notification, raw
+from tests.run.notifications import BUCKET, RUN, envelope, identity, notification, raw
 
 from clayline.run.keys import inference_id
 from clayline.run.result import BatchResult, NothingSent, UnknownResultError, parse_result
