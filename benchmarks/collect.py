@@ -113,6 +113,7 @@ def chunks(spool: VectorSpool, planned: Plan) -> Iterator[EmbeddingRows]:
         yield EmbeddingRows(
             uci=planned.uci[start:stop],
             index=np.arange(start, stop),
+            cell=[uci.partition("_")[0] for uci in planned.uci[start:stop]],
             corners=planned.corners[start:stop],
             embeddings=spool.read(start, stop),
             loss=np.linspace(0, 1, n, dtype=np.float32),

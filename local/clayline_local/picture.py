@@ -114,7 +114,8 @@ def _figure(
     table: pa.Table, provenance: dict[str, Any], bands: Sequence[tuple[Path, int]], mask: tuple[Path, int] | None
 ) -> tuple[Figure, str]:
     described = provenance["grid"]
-    grid = ChipGrid(height=described["height"], width=described["width"], size=described["chip_size"])
+    start = tuple(described["start"]) if (described["lattice"] or {}).get("name") else None
+    grid = ChipGrid(height=described["height"], width=described["width"], size=described["chip_size"], start=start)
     ground = Ground(crs=described["crs"], transform=tuple(described["transform"]), height=grid.height, width=grid.width)
     aspect = ground.metres_a_row() / ground.metres_a_column()
     ratio = grid.height / grid.width * aspect
@@ -179,8 +180,8 @@ def _cloudy_chips(table: pa.Table, grid: ChipGrid, shape: tuple[int, int]) -> ND
     down, across = shape[0] / grid.height, shape[1] / grid.width
     for number in table.filter(pc.field("cloud_fraction") > _CLOUDY)["index"].to_numpy():
         window = grid.window(int(number))
-        rows = slice(int(window.row * down), round((window.row + window.size) * down))
-        cloudy[rows, int(window.col * across) : round((window.col + window.size) * across)] = True
+        rows = slice(max(0, int(window.row * down)), round((window.row + window.size) * down))
+        cloudy[rows, max(0, int(window.col * across)) : round((window.col + window.size) * across)] = True
     return cloudy
 
 
@@ -216,13 +217,18 @@ def _chips(axes: Axes, place: _Place, colours: NDArray[np.float64], index: NDArr
     """Fill each chip's own pixels, eight cells a side; where the shifted last row overlaps, the later chip wins."""
     grid = place.grid
     step = max(1, grid.size // 8)
-    rows, cols = -(-max(grid.height, grid.size) // step), -(-max(grid.width, grid.size) // step)
+    top, left = grid.start or (0, 0)
+    rows, cols = -(-max(grid.height - top, grid.size) // step), -(-max(grid.width - left, grid.size) // step)
     canvas = np.zeros((rows, cols, 4))
     for colour, number in zip(colours, index.tolist(), strict=True):
         window = grid.window(number)
-        down = slice(window.row // step, -(-(window.row + window.size) // step))
-        canvas[down, window.col // step : -(-(window.col + window.size) // step)] = (*colour, 1.0)
-    axes.imshow(canvas, extent=(0, cols * step, rows * step, 0), aspect=place.aspect, interpolation="nearest")
+        row, col = window.row - top, window.col - left
+        canvas[row // step : -(-(row + grid.size) // step), col // step : -(-(col + grid.size) // step)] = (
+            *colour,
+            1.0,
+        )
+    extent = (left, left + cols * step, top + rows * step, top)
+    axes.imshow(canvas, extent=extent, aspect=place.aspect, interpolation="nearest")
 
 
 def _finish(axes: Axes, place: _Place, title: str, *, degrees_left: bool = False) -> None:

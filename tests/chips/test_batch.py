@@ -19,7 +19,9 @@ COUNTED = settings(deadline=None, max_examples=60)
 
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[ChipGrid, list[BlockGrid]]:
-    grid = ChipGrid(height=draw(st.integers(1, 400)), width=draw(st.integers(1, 400)), size=draw(st.integers(8, 128)))
+    size = draw(st.integers(8, 128))
+    starts = st.one_of(st.none(), st.tuples(st.integers(1 - size, 0), st.integers(1 - size, 0)))
+    grid = ChipGrid(height=draw(st.integers(1, 400)), width=draw(st.integers(1, 400)), size=size, start=draw(starts))
     blocks = draw(
         st.lists(
             st.builds(
@@ -51,12 +53,14 @@ def counted(jobs: tuple[Job, ...], grid: ChipGrid, blocks: list[BlockGrid]) -> f
             windows = job.windows(grid)
             tops, lefts = {window.row for window in windows}, {window.col for window in windows}
             rows = {
-                y for top in tops for y in touched(top, min(top + grid.size, grid.height), block.scale_y, block.height)
+                y
+                for top in tops
+                for y in touched(max(0, top), min(top + grid.size, grid.height), block.scale_y, block.height)
             }
             cols = {
                 x
                 for left in lefts
-                for x in touched(left, min(left + grid.size, grid.width), block.scale_x, block.width)
+                for x in touched(max(0, left), min(left + grid.size, grid.width), block.scale_x, block.width)
             }
             every += [(y, x) for y in rows for x in cols]
         decoded += len(every)
@@ -86,7 +90,7 @@ def test_a_job_fits_the_budget_or_is_one_chip(layout: tuple[ChipGrid, list[Block
     for job in lay_jobs(grid, blocks, bytes_per_pixel=BYTES, memory_budget=budget, chips_per_batch=16):
         row0, row1, col0, col1 = job.pixel_window(grid)
         windows = job.windows(grid)
-        assert (row0, col0) == (min(w.row for w in windows), min(w.col for w in windows))
+        assert (row0, col0) == (max(0, min(w.row for w in windows)), max(0, min(w.col for w in windows)))
         assert (row1, col1) == (
             min(grid.height, max(w.row for w in windows) + grid.size),
             min(grid.width, max(w.col for w in windows) + grid.size),
@@ -188,6 +192,7 @@ def test_strips_are_not_cut_across() -> None:
 
 def test_a_bands_blocks_are_seen_from_the_finest_grid() -> None:
     header = CogHeader(
+        geographic=False,
         width=549,
         height=549,
         band_count=1,

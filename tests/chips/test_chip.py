@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from clayline.chips.batch import Job
 from clayline.chips.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
 from clayline.chips.grid import ChipGrid
 
@@ -82,16 +83,51 @@ def test_what_the_type_cannot_hold_is_refused(offsets: list[float] | None, fill:
         prepare(np.ones((1, 2, 2), np.uint16), np.ones((2, 2), np.bool_), offsets=offsets, fill=fill, dtype="uint16")
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(8, 40))
-def test_chips_are_the_scenes_pixels_and_padding_is_fill(height: int, width: int, size: int) -> None:
-    grid = ChipGrid(height=height, width=width, size=size)
-    scene = np.arange(2 * height * width, dtype=np.int32).reshape(2, height, width)
-    windows = list(grid)
+@st.composite
+def grids(draw: st.DrawFn) -> ChipGrid:
+    """Scenes of any size, some smaller than a chip, with chips in the corner or on a lattice of any phase."""
+    size = draw(st.integers(8, 40))
+    start = draw(st.one_of(st.none(), st.tuples(st.integers(1 - size, 0), st.integers(1 - size, 0))))
+    return ChipGrid(height=draw(st.integers(1, 60)), width=draw(st.integers(1, 60)), size=size, start=start)
+
+
+def on_canvas(scene: NDArray[Any], size: int, fill: int) -> NDArray[Any]:
+    """Give the scene [..., h, w] with a chip's side of ``fill`` on all four sides."""
+    around = [(0, 0)] * (scene.ndim - 2) + [(size, size), (size, size)]
+    return np.pad(scene, around, constant_values=fill)
+
+
+@given(grids())
+def test_chips_are_the_scenes_pixels_and_padding_is_fill(grid: ChipGrid) -> None:
+    scene = np.arange(2 * grid.height * grid.width, dtype=np.int32).reshape(2, grid.height, grid.width)
+    windows, size = list(grid), grid.size
     chips = cut(scene, windows, origin=(0, 0), fill=-1)
-    padded = np.full((2, max(height, size), max(width, size)), -1, np.int32)
-    padded[:, :height, :width] = scene
+    padded = on_canvas(scene, size, -1)
     for chip, window in zip(chips, windows, strict=True):
-        assert (chip == padded[:, window.row : window.row + size, window.col : window.col + size]).all()
+        row, col = window.row + size, window.col + size
+        assert (chip == padded[:, row : row + size, col : col + size]).all()
+    assert set(scene[0].ravel().tolist()) <= set(chips[:, 0].ravel().tolist())
+
+
+@given(grids(), st.data())
+def test_a_jobs_pixels_give_the_same_chips_as_the_scenes(grid: ChipGrid, data: st.DataObject) -> None:
+    """Also where the job's first windows begin above or left of the scene."""
+    row = data.draw(st.integers(0, grid.rows - 1))
+    col = data.draw(st.integers(0, grid.cols - 1))
+    job = Job(number=0, row_start=row, row_stop=grid.rows, col_start=col, col_stop=grid.cols)
+    scene = np.arange(grid.height * grid.width, dtype=np.int32).reshape(1, grid.height, grid.width)
+    valid = data.draw(hnp.arrays(np.bool_, (grid.height, grid.width)))
+    row0, row1, col0, col1 = job.pixel_window(grid)
+    assert min(row0, col0) >= 0
+    assert (row1, col1) == (grid.height, grid.width)
+    windows, origin = job.windows(grid), (row0, col0)
+    whole = cut(scene, windows, origin=(0, 0), fill=-1)
+    assert (cut(scene[:, row0:row1, col0:col1], windows, origin=origin, fill=-1) == whole).all()
+    part = valid[row0:row1, col0:col1]
+    expected = fractions(valid, valid, windows, origin=(0, 0))
+    for one, other in zip(fractions(part, part, windows, origin=origin), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert touched(part, windows, origin=origin) == touched(valid, windows, origin=(0, 0))
 
 
 def test_windows_count_from_the_jobs_origin() -> None:
@@ -102,9 +138,9 @@ def test_windows_count_from_the_jobs_origin() -> None:
     assert chips[:, 0, 0, 0].tolist() == [32 * 64 + 32, 32 * 64 + 48]
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(8, 24), st.data())
-def test_fractions_are_what_counting_gives(height: int, width: int, size: int, data: st.DataObject) -> None:
-    grid = ChipGrid(height=height, width=width, size=size)
+@given(grids(), st.data())
+def test_fractions_are_what_counting_gives(grid: ChipGrid, data: st.DataObject) -> None:
+    height, width, size = grid.height, grid.width, grid.size
     valid = data.draw(hnp.arrays(np.bool_, (height, width)))
     classes = data.draw(hnp.arrays(np.uint8, (height, width), elements=st.integers(0, 11)))
     windows = list(grid)
@@ -112,8 +148,8 @@ def test_fractions_are_what_counting_gives(height: int, width: int, size: int, d
     for number, window in enumerate(windows):
         inside = [
             (row, col)
-            for row in range(window.row, min(window.row + size, height))
-            for col in range(window.col, min(window.col + size, width))
+            for row in range(max(0, window.row), min(window.row + size, height))
+            for col in range(max(0, window.col), min(window.col + size, width))
             if valid[row, col]
         ]
         cloudy = [place for place in inside if classes[place] in {1, 3, 8, 9, 10}]

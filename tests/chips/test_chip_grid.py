@@ -63,6 +63,38 @@ def test_a_scene_smaller_than_a_chip_is_one_window() -> None:
     assert (window.index, window.row, window.col, window.size) == (0, 0, 0, 64)
 
 
+@st.composite
+def on_a_lattice(draw: st.DrawFn) -> ChipGrid:
+    size = draw(st.integers(1, 40))
+    start = (draw(st.integers(1 - size, 0)), draw(st.integers(1 - size, 0)))
+    return ChipGrid(height=draw(sides), width=draw(sides), size=size, start=start)
+
+
+@given(on_a_lattice())
+def test_on_a_lattice_every_pixel_lies_in_exactly_one_chip_and_no_chip_is_empty(grid: ChipGrid) -> None:
+    assert grid.start
+    painted = np.zeros((grid.height, grid.width), np.int64)
+    for window in grid:
+        row, col = divmod(window.index, grid.cols)
+        assert (window.row, window.col) == (grid.start[0] + row * grid.size, grid.start[1] + col * grid.size)
+        part = painted[max(0, window.row) : window.row + grid.size, max(0, window.col) : window.col + grid.size]
+        assert part.size
+        part += 1
+    assert (painted == 1).all()
+
+
+def test_a_small_scene_may_become_more_chips_on_a_lattice() -> None:
+    """docs/scenes.md says so: 512 px at 256."""
+    assert len(ChipGrid(height=512, width=512, size=256)) == 4
+    assert len(ChipGrid(height=512, width=512, size=256, start=(-1, -100))) == 9
+
+
+@pytest.mark.parametrize("start", [(1, 0), (0, -64), (-65, 0)])
+def test_a_lattice_must_hold_the_corner(start: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="corner"):
+        ChipGrid(height=100, width=100, size=64, start=start)
+
+
 @pytest.mark.parametrize("index", [-1, 960, 10**9])
 def test_no_window_outside_the_grid(index: int) -> None:
     with pytest.raises(IndexError, match=r"30 x 32 chips"):

@@ -49,6 +49,7 @@ def embedding_rows(
             for k in range(count)
         ],
         index=at * 3,
+        cell=[None if k % 7 == 3 else f"utm21-c64p30000-s{1500 + k // WIDE}e{k % WIDE}" for k in range(count)],
         corners=corners,
         embeddings=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         loss=random.random(count, dtype=np.float32) if loss else None,

@@ -68,6 +68,7 @@ def test_columns_are_those_of_the_specification(tmp_path: Path) -> None:
         ("embeddings", f"fixed_size_list<element: float not null>[{DIMENSIONS}]", False),
         ("geometry", "binary", False),
         ("index", "int64", False),
+        ("cell", "string", True),
         (
             "bbox",
             "struct<xmin: double not null, ymin: double not null, xmax: double not null, ymax: double not null>",
@@ -83,6 +84,7 @@ def test_values_come_back(tmp_path: Path) -> None:
     table = write(tmp_path / "a.parquet", rows).read()
     assert table["uci"].to_pylist() == rows.uci
     assert table["index"].to_pylist() == rows.index.tolist()
+    assert table["cell"].to_pylist() == rows.cell
     assert np.array_equal(np.stack(table["embeddings"].to_numpy().tolist()), rows.embeddings)
     assert rows.loss is not None
     assert np.array_equal(table["loss"].to_numpy(), rows.loss)

@@ -58,6 +58,7 @@ def paragraph(outcome: Outcome) -> str:
     lines.append(f"  {_counts(detail['counts'])}   in {outcome.seconds:.1f} s")
     if outcome.already_there and detail["counts"]["failed"]:
         lines.append("  Chips of it failed in an earlier call: --retry computes it again.")
+    lines += [f"  {warning['reason']}: {warning['message']}" for warning in detail["warnings"]]
     lines += [f"  {kind:10} {path}" for kind, path in outcome.files.items()]
     return "\n".join(lines)
 

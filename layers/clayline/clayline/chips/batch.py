@@ -87,7 +87,8 @@ class Job:
         """
         first = grid.window(self.row_start * grid.cols + self.col_start)
         last = grid.window((self.row_stop - 1) * grid.cols + self.col_stop - 1)
-        return first.row, min(last.row + grid.size, grid.height), first.col, min(last.col + grid.size, grid.width)
+        rows, cols = (max(0, first.row), last.row + grid.size), (max(0, first.col), last.col + grid.size)
+        return rows[0], min(rows[1], grid.height), cols[0], min(cols[1], grid.width)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +129,8 @@ def lay_jobs(
     if min(bytes_per_pixel, memory_budget, chips_per_batch, len(blocks)) < 1:
         msg = "lay_jobs needs at least one band and positive sizes"
         raise ValueError(msg)
-    rows = _axis(grid.height, grid.size, [block.rows for block in blocks])
-    cols = _axis(grid.width, grid.size, [block.cols for block in blocks])
+    rows = _axis([grid.row(at) for at in range(grid.rows)], grid.size, grid.height, [block.rows for block in blocks])
+    cols = _axis([grid.col(at) for at in range(grid.cols)], grid.size, grid.width, [block.cols for block in blocks])
     ranked: list[tuple[tuple[int, int, int, int], list[int], list[int]]] = []
     for budget in sorted({min(SWIFT_JOB_BYTES, memory_budget), memory_budget}):
         for chips in _widths(grid, blocks):
@@ -191,7 +192,7 @@ class _Axis:
     """One axis of the chip grid, to be cut between chip positions. Cuts are given as [0, ..., number of positions]."""
 
     starts: list[int]
-    """First pixel of the chip at each position."""
+    """First pixel inside the scene of the chip at each position."""
     stops: list[int]
     """One after its last pixel inside the scene."""
     first: NDArray[np.int64]
@@ -238,9 +239,12 @@ class _Axis:
         return max(self.stops[stop - 1] - self.starts[start] for start, stop in pairwise(cuts))
 
 
-def _axis(length: int, size: int, blocks: Sequence[Callable[[NDArray[np.int64]], NDArray[np.int64]]]) -> _Axis:
-    starts = np.maximum(0, np.minimum(np.arange(ceil(length / size), dtype=np.int64) * size, length - size))
-    stops = np.minimum(starts + size, length)
+def _axis(
+    pixels: Sequence[int], size: int, length: int, blocks: Sequence[Callable[[NDArray[np.int64]], NDArray[np.int64]]]
+) -> _Axis:
+    """Describe chips of ``size`` that start at ``pixels`` on an axis of ``length`` pixels."""
+    first = np.array(pixels, np.int64)
+    starts, stops = np.maximum(first, 0), np.minimum(first + size, length)
     return _Axis(
         starts=starts.tolist(),
         stops=stops.tolist(),

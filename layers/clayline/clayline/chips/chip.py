@@ -67,15 +67,17 @@ def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, origin: tuple[in
     """Copy chips [N, C, size, size] out of a job's pixels [C, h, w], whose upper-left pixel is ``origin`` (row, col) of
     the scene.
 
-    Where a window reaches over the scene's edge (a scene smaller than a chip), ``fill`` stands.
+    Where a window reaches over the scene's edges, ``fill`` stands.
     """
     size = windows[0].size
     chips = np.empty((len(windows), len(pixels), size, size), pixels.dtype)
     for chip, window in zip(chips, windows, strict=True):
-        part = pixels[:, *_within(window, origin)]
+        rows, cols = _within(window, origin)
+        part = pixels[:, rows, cols]
         if part.shape != chip.shape:
             chip[...] = fill
-        chip[:, : part.shape[1], : part.shape[2]] = part
+        down, right = rows.start - (window.row - origin[0]), cols.start - (window.col - origin[1])
+        chip[:, down : down + part.shape[1], right : right + part.shape[2]] = part
     return chips
 
 
@@ -115,8 +117,9 @@ def touched(marked: NDArray[np.bool_] | None, windows: Sequence[ChipWindow], *, 
 
 
 def _within(window: ChipWindow, origin: tuple[int, int]) -> tuple[slice, slice]:
+    """Give the part of a job's pixels that a window covers. Only a window over the scene's edge starts before them."""
     row, col = window.row - origin[0], window.col - origin[1]
-    return slice(row, row + window.size), slice(col, col + window.size)
+    return slice(max(0, row), row + window.size), slice(max(0, col), col + window.size)
 
 
 def _as_value(value: float | None, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 - a scalar of whatever dtype is asked for

@@ -33,6 +33,8 @@ class CogHeader:
     crs: str
     """``EPSG:n`` where that code means exactly this CRS, else WKT2."""
     epsg: int | None
+    geographic: bool
+    """Whether the CRS is of longitude and latitude, in degrees."""
     transform: Affine
     """North-up: b = d = 0, a > 0 > e. Units of the CRS."""
     nodata: float | None

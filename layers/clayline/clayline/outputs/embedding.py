@@ -50,6 +50,8 @@ class EmbeddingRows:
     """Identifiers."""
     index: NDArray[np.int64]
     """[n], numbers of the windows in the scene's grid."""
+    cell: list[str | None]
+    """Names of the ground; None for a scene on its own grid."""
     corners: NDArray[np.float64]
     """[n, 4, 2], longitude and latitude in degrees (OGC:CRS84) of upper-left, upper-right, lower-right, lower-left."""
     embeddings: NDArray[np.float32]
@@ -64,6 +66,9 @@ class EmbeddingRows:
     def __post_init__(self) -> None:
         """Refuse columns that do not fit each other (a programming error)."""
         n = len(self.uci)
+        if len(self.cell) != n:
+            msg = f"cell of {n} rows must be as many names, got {len(self.cell)}"
+            raise ValueError(msg)
         expected: dict[str, tuple[NDArray[np.generic], type[np.generic], tuple[int, ...]]] = {
             "index": (self.index, np.int64, (n,)),
             "corners": (self.corners, np.float64, (n, 4, 2)),
@@ -90,6 +95,7 @@ class EmbeddingRows:
         return type(self)(
             uci=self.uci[start:stop],
             index=self.index[start:stop],
+            cell=self.cell[start:stop],
             corners=self.corners[start:stop],
             embeddings=self.embeddings[start:stop],
             loss=None if self.loss is None else self.loss[start:stop],
@@ -112,6 +118,7 @@ class EmbeddingRows:
         return cls(
             uci=list(chain.from_iterable(part.uci for part in parts)),
             index=np.concatenate([part.index for part in parts]),
+            cell=list(chain.from_iterable(part.cell for part in parts)),
             corners=np.concatenate([part.corners for part in parts]),
             embeddings=np.concatenate([part.embeddings for part in parts]),
             loss=np.concatenate(losses) if losses else None,

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline import __version__
+from clayline.identity.ground import lattice_name
 from clayline.model.manifest import Checkpoint
 from clayline.outputs.embedding import SceneColumns
 from clayline.run.plan import Plan
 from clayline.run.receipt import Counts
 
 _EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+_ON_THE_LATTICE = "chips reach over the scene's edges, padded with nodata"
+_IN_THE_CORNER = "last row and column shifted back; a scene smaller than a chip padded with nodata"
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 
@@ -90,7 +93,9 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "stride": grid.size,
             "rows": grid.rows,
             "cols": grid.cols,
-            "edge": "last row and column shifted back; a scene smaller than a chip padded with nodata",
+            "start": list(grid.start or (0, 0)),
+            "edge": _ON_THE_LATTICE if grid.start else _IN_THE_CORNER,
+            "lattice": _lattice(plan),
             "mgrs_tile": scene.tile,
             "identifier": scene.location,
         },
@@ -203,10 +208,34 @@ def _media_type(plan: Plan) -> str:
     return "application/geo+json" if plan.scene.collection else "image/tiff"
 
 
+def _lattice(plan: Plan) -> dict[str, Any] | None:
+    """Say where the chips lie on the lattice, or why they do not; None for windows of a tile."""
+    lattice = plan.scene.lattice
+    if lattice is None:
+        return {"name": None, "reason": plan.scene.own_grid} if plan.scene.own_grid else None
+    return {
+        "name": lattice_name(lattice),
+        "pixel": [lattice.pixel_x, lattice.pixel_y],
+        "first_cell": [lattice.north, lattice.east],
+        "phase": [lattice.phase_north, lattice.phase_east],
+    }
+
+
 def _layout(plan: Plan) -> dict[str, Any]:
-    size = plan.grid.size
-    grid_id = f"mgrs-{plan.scene.tile}" if plan.scene.location == "window" else f"scene-{plan.scene.hash}"
-    return {"layout_type": "regular_grid", "chip_size": [size, size], "stride": [size, size], "grid_id": grid_id}
+    """Describe the chips' grid: not regular where the last row or column is shifted back."""
+    grid, scene = plan.grid, plan.scene
+    shifted = grid.start is None and (grid.height % grid.size or grid.width % grid.size)
+    grid_id = f"scene-{scene.hash}"
+    if scene.location == "window":
+        grid_id = f"mgrs-{scene.tile}"
+    elif scene.lattice:
+        grid_id = lattice_name(scene.lattice)
+    return {
+        "layout_type": "variable_grid" if shifted else "regular_grid",
+        "chip_size": [grid.size, grid.size],
+        "stride": [grid.size, grid.size],
+        "grid_id": grid_id,
+    }
 
 
 def _outline(plan: Plan, corners: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:

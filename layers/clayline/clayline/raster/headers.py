@@ -112,6 +112,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         dtype=dataset.dtypes[0],
         crs=crs,
         epsg=epsg,
+        geographic=projection.is_geographic(crs),
         transform=transform,
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         block_height=block_height,

@@ -64,6 +64,11 @@ def pixel_size_metres(crs: str, transform: Affine, *, width: int, height: int) -
     return sqrt(abs(a) * prime_vertical * cos(latitude) * abs(e) * meridian) * to_radians
 
 
+def is_geographic(crs: str) -> bool:
+    """Say whether a CRS is of longitude and latitude. Raises SceneError (``crs-unusable``)."""
+    return bool(parse_crs(crs).is_geographic)
+
+
 def parse_crs(crs: str) -> CRS:
     """Read ``EPSG:n`` or WKT. Raises SceneError (``crs-unusable``)."""
     try:

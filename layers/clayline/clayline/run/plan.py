@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 from clayline.chips.batch import Batch, Job
 from clayline.chips.cog import CogHeader
-from clayline.chips.grid import ChipGrid
+from clayline.chips.grid import ChipGrid, ChipWindow
+from clayline.chips.lattice import Lattice
 from clayline.errors import WireError
+from clayline.identity.ground import cell_name
+from clayline.identity.location import Window
 from clayline.model.manifest import Checkpoint, ModelEntry
 from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
@@ -94,7 +97,20 @@ class PlannedScene(BaseModel):
     width: int
     gsd: float
     """Metres, at the scene's centre."""
+    lattice: Lattice | None
+    """Where the chips of a scene of points lie; None where they lie on the scene's own grid."""
+    own_grid: str | None = None
+    """Why a scene of points lies on its own grid."""
     boa_decided_by: str | None
+
+    @property
+    def gsd_mm(self) -> int:
+        """The GSD as identifiers say it, millimetres."""
+        return round(self.gsd * 1000)
+
+    def tile_window(self, window: ChipWindow) -> Window:
+        """Place a window of a scene that is cut to an MGRS tile. Raises InvalidIdentifierError."""
+        return Window(tile=self.tile or "", row=window.row, col=window.col, size=window.size, gsd_mm=self.gsd_mm)
 
 
 class PlannedModel(BaseModel):
@@ -149,7 +165,9 @@ class Plan(BaseModel):
     @property
     def grid(self) -> ChipGrid:
         """The chip grid."""
-        return ChipGrid(height=self.scene.height, width=self.scene.width, size=self.model.entry.chip_size)
+        scene, lattice = self.scene, self.scene.lattice
+        start = (lattice.row, lattice.col) if lattice else None
+        return ChipGrid(height=scene.height, width=scene.width, size=self.model.entry.chip_size, start=start)
 
     @property
     def outputs(self) -> OutputObjects:
@@ -174,6 +192,15 @@ class Plan(BaseModel):
     def job_batches(self, job: int) -> tuple[Batch, ...]:
         """Give the batches that one tile job makes."""
         return tuple(batch for batch in self.batches if batch.job == job)
+
+    def cells(self, indexes: Sequence[int]) -> list[str | None]:
+        """Name the ground of the chips ``indexes``; None for each where the scene lies on its own grid."""
+        grid, lattice = self.grid, self.scene.lattice
+        if self.scene.location == "window":
+            return [str(self.scene.tile_window(grid.window(index))) for index in indexes]
+        if lattice is None:
+            return [None] * len(indexes)
+        return [cell_name(lattice, row=index // grid.cols, col=index % grid.cols) for index in indexes]
 
     def indexes(self, batch: Batch) -> list[int]:
         """Give the windows of a batch in the full grid."""

@@ -78,6 +78,14 @@ class ChipOutcome(BaseModel):
     reason: Reason | None = None
 
 
+class SceneWarning(BaseModel):
+    """What a reader of a whole scene should know of it."""
+
+    model_config = _FROZEN
+    reason: Reason
+    message: str
+
+
 class Counts(BaseModel):
     """planned = written + all skipped + all failed."""
 
@@ -106,6 +114,7 @@ class Receipt(BaseModel):
     source_model: str | None
     untrained: bool = False
     """Whether the model's weights are random numbers: what was written then means nothing."""
+    warnings: tuple[SceneWarning, ...] = ()
     counts: Counts
     outputs: dict[str, str]
     """Where each output that exists lies, by the name that people know."""

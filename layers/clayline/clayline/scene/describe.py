@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clayline.chips.cog import CogHeader
+from clayline.chips.grid import ChipGrid
+from clayline.chips.lattice import GEOGRAPHIC, METRIC, MOST_DRIFT, Lattice, lay_lattice
 from clayline.errors import InvalidIdentifierError, SceneError
 from clayline.identity import mgrs, uci
+from clayline.identity.ground import grid_family
 from clayline.model.manifest import ModelEntry
 from clayline.place import Option
 from clayline.ports import Headers, ObjectHead
@@ -20,6 +23,13 @@ GSD_TOLERANCE = 0.1
 MAX_SIDE = 200_000
 _PIXEL_DRIFT = 1e-7
 """Metres; 1 mm over the widest tile."""
+_HALF_TURN = 180.0
+_POLE = 90.0
+_DRIFTS = (
+    f"its pixel size, taken to a thousandth of the CRS's unit or a billionth of a degree, moves the lattice by over"
+    f" {MOST_DRIFT} pixels"
+)
+_LEAVES_THE_GLOBE = "chips on the lattice would reach beyond what the CRS can place"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +103,10 @@ def describe(
         )
         raise SceneError(msg, reason="wrong-gsd")
     fits = source.tile is not None and grid.epsg is not None and _fits(source.tile, grid, source.name)
+    lattice = None if fits else _lattice(grid, entry.chip_size)
+    own_grid = None if fits or lattice else _DRIFTS
+    if lattice and not _is_on_the_globe(grid, lattice, headers):
+        lattice, own_grid = None, _LEAVES_THE_GLOBE
     return PlannedScene(
         name=source.name,
         hash=source.hash,
@@ -111,6 +125,8 @@ def describe(
         height=grid.height,
         width=grid.width,
         gsd=gsd,
+        lattice=lattice,
+        own_grid=own_grid,
         boa_decided_by=boa.decided_by if boa else None,
     )
 
@@ -123,6 +139,35 @@ def _fits(tile: str, grid: CogHeader, scene: str) -> bool:
     except InvalidIdentifierError as error:
         msg = f"scene {scene}: the Item declares MGRS tile {tile!r}, which is none ({error}). Correct the Item."
         raise SceneError(msg, reason="invalid-item") from error
+
+
+def _lattice(grid: CogHeader, chip_size: int) -> Lattice | None:
+    family, false_northing = grid_family(grid.crs, grid.epsg)
+    return lay_lattice(
+        grid.transform,
+        height=grid.height,
+        width=grid.width,
+        size=chip_size,
+        units=GEOGRAPHIC if grid.geographic else METRIC,
+        family=family,
+        false_northing=false_northing,
+    )
+
+
+def _is_on_the_globe(grid: CogHeader, lattice: Lattice, headers: Headers) -> bool:
+    """Say whether the corners of all outer chips are places: chips on a lattice reach over the scene's edge."""
+    chips = ChipGrid(height=grid.height, width=grid.width, size=lattice.size, start=(lattice.row, lattice.col))
+    rows = np.array([chips.row(at) for at in range(chips.rows + 1)], np.float64)
+    cols = np.array([chips.col(at) for at in range(chips.cols + 1)], np.float64)
+    across, down = np.ones(len(cols)), np.ones(len(rows))
+    row = np.concatenate([rows[0] * across, rows[-1] * across, rows, rows])
+    col = np.concatenate([cols, cols, cols[0] * down, cols[-1] * down])
+    a, _, c, _, e, f = grid.transform
+    try:
+        lon, lat = headers.to_lonlat(grid.crs, a * col + c, e * row + f)
+    except SceneError:
+        return False
+    return bool((np.abs(lon) <= _HALF_TURN).all() and (np.abs(lat) <= _POLE).all())
 
 
 def _square(grid: CogHeader, headers: Headers) -> str:

@@ -185,6 +185,7 @@ class Gathering:
                 yield EmbeddingRows(
                     uci=[self.chips.uci[number] for number in index.tolist()],
                     index=index,
+                    cell=self.plan.cells(index.tolist()),
                     corners=self.chips.corners[index],
                     embeddings=spool.read(start, start + len(part))[keep],
                     loss=gathered.loss[index] if with_loss else None,

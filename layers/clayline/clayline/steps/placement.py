@@ -13,7 +13,6 @@ from clayline.outputs.wkb import footprints
 from clayline.ports import Headers
 from clayline.run.plan import PlannedChips, PlannedScene, duplicates
 
-_MM = 1000
 _BLOCK = 65_536
 """Chips projected at a time: bounds memory for any scene."""
 
@@ -72,10 +71,10 @@ def _locations(
 
     Window, or the centre in the scene's own UTM or UPS system, or, for any other CRS, over lon/lat.
     """
-    gsd_mm = round(scene.gsd * _MM)
-    if scene.tile and scene.location == "window":
+    gsd_mm = scene.gsd_mm
+    if scene.location == "window":
         for window in grid:
-            yield uci.Window(tile=scene.tile, row=window.row, col=window.col, size=grid.size, gsd_mm=gsd_mm)
+            yield scene.tile_window(window)
     elif scene.epsg is not None and utm.from_epsg(scene.epsg, 0.0, 0.0) is not None:
         for easting, northing in centres.tolist():
             position = utm.from_epsg(scene.epsg, easting, northing)
