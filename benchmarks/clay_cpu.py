@@ -84,7 +84,7 @@ class Run:
         python = str(self.options.torch_python)
         try:
             return self._keep(
-                Contender("clay.proof.contender", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS)
+                Contender("benchmarks.clay_torch", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS)
             )
         except ContenderError as error:
             report({"name": "clay_cpu", "not_done": "everything against torch", "why": str(error)})
