@@ -8,8 +8,8 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model bench lock build image \
-  local-cloud local-invoke starter clay python311 publish-model smoke-test clean
+.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model bench lock \
+  build image local-cloud local-invoke starter clay python311 publish-model smoke-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -64,7 +64,7 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
-bench: setup setup-model ## numbers, as ratios against the alternative in the same run; over half an hour on two idle cores
+bench: setup setup-model ## ratios against the alternative in the same run; over half an hour on two idle cores
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run collect.py; \
@@ -90,7 +90,8 @@ build: setup setup-sam ## what `sam deploy` uploads
 image: FLAVOUR ?= gpu
 image: ## the container's image, named after the commit; FLAVOUR=cpu: without CUDA
 	docker buildx build --platform linux/amd64 --provenance=false --output type=docker --file model/Dockerfile \
-	  --build-arg FLAVOUR=$(FLAVOUR) --build-arg REVISION=$$(git rev-parse HEAD) --tag clayline:$$(git rev-parse --short=12 HEAD)-$(FLAVOUR) .
+	  --build-arg FLAVOUR=$(FLAVOUR) --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --tag clayline:$$(git rev-parse --short=12 HEAD)-$(FLAVOUR) .
 
 starter: setup-model ## build the starter's model folder again from the published weights
 	.venv-model/bin/python model/starter/build.py
@@ -100,7 +101,7 @@ starter: setup-model ## build the starter's model folder again from the publishe
 clay: MODELS ?= models
 clay: SENSOR ?= sentinel-2-l2a
 # The other variables are in KNOWN_clay.
-clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (names, files, all)
+clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder under MODELS, for SENSOR (or all)
 	PYTHONPATH=model:layers/clayline $(if $(CHECKPOINT),.venv-model,.venv)/bin/python -m clay export --out "$(MODELS)" \
 	  $(foreach sensor,$(SENSOR),--sensor "$(sensor)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") \
 	  $(if $(SEED),--seed "$(SEED)") \
@@ -131,11 +132,12 @@ python311:
 # STACK gives buckets, endpoint and image; without one BUCKET (of models; for the smoke test the work bucket), IMAGE and
 # ENDPOINT do.
 PUBLISH = PYTHONPATH=model:layers/clayline PYTHONWARNINGS=ignore::SyntaxWarning .venv-publish/bin/python -m publish
-publish-model: setup setup-publish ## check, upload and register FOLDER; where STACK serves it already, try its endpoint too
+publish-model: setup setup-publish ## check, upload and register FOLDER; where STACK serves it, try its endpoint too
 	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
-	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(METRICS),--metrics "$(METRICS)") $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
+	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(METRICS),--metrics "$(METRICS)") \
+	  $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
 
-smoke-test: setup setup-publish ## one asynchronous call of a deployed ENDPOINT (or STACK's) with chips made up for FOLDER
+smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STACK's) with made-up chips for FOLDER
 	$(PUBLISH) smoke --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
 	  $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(TOKEN),--token "$(TOKEN)")
 

@@ -31,7 +31,7 @@ class ContenderError(Exception):
 
 
 class Contender:
-    """A process that runs the module benchmarks.clay_onnx or clay.proof.contender (torch).
+    """A process that runs the module benchmarks.clay_onnx or benchmarks.clay_torch (torch).
 
     Raises ContenderError where it cannot start: a missing library, no GPU.
     """

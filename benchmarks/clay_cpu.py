@@ -6,10 +6,12 @@ each contender: torch under `.venv-model` (importing claymodel sets torch's prec
 shared machine's drift meets all; a ratio is the median of the rounds'. A line of JSON a number; exit status 1 where a
 target is missed or a contender is lost. All parts, or `--parts`:
 
-    compare        fp32 at least torch as shipped, int8 at least 1.9 times that, the chain at least 0.98 of the folded
-    graph stages         the share of each graph of the chain: what folding could save; and making all stems, as a
-    starting server could micro-batches  fp32 by the number of chips in one run, and torch with as many as it is given
-    here loss           what the loss costs
+    compare        fp32 at least torch as shipped, int8 at least 1.9 times that,
+                   the chain at least 0.98 of the folded graph
+    stages         the share of each graph of the chain: what folding could save;
+                   and making all stems, as a starting server could
+    micro-batches  fp32 by the number of chips in one run, and torch with as many as it is given here
+    loss           what the loss costs
 
 The parts of `large` take about 6, 3, 6 and 3 minutes on two cores without VNNI that do nothing else; `--size tiny`
 takes seconds.
@@ -84,7 +86,7 @@ class Run:
         python = str(self.options.torch_python)
         try:
             return self._keep(
-                Contender("clay.proof.contender", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS)
+                Contender("benchmarks.clay_torch", order, folder=self.folder, python=python, seconds=CONTENDER_SECONDS)
             )
         except ContenderError as error:
             report({"name": "clay_cpu", "not_done": "everything against torch", "why": str(error)})

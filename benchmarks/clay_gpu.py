@@ -24,12 +24,14 @@ warm, `cat` the pieces there, and `python3 -m pip install --no-index --no-deps -
 The parts, in order; `--limit` seconds after the start what still runs is ended and the rest skipped. It has not run on
 a GPU yet.
 
-    products   the matmul rate: a large square product in fp16 and bf16, and the products of Clay's blocks batches
-    our fp16 chain by chips in one run: chips a second, share of the matmul rate, GPU memory stages     the share of
-    stem, trunk and tail, without and with the loss contenders in turn: our chain, the folded graph, the chain with its
-    residual in fp32, claymodel as shipped and compiled (bf16 autocast) parity     fp16 against fp32 and against
-    claymodel, the same chips server     64-chip requests in flight, against the best of `batches` (the goal), and
-    against sessions from host to host memory
+    products   the matmul rate: a large square product in fp16 and bf16, and the products of Clay's blocks
+    batches    our fp16 chain by chips in one run: chips a second, share of the matmul rate, GPU memory
+    stages     the share of stem, trunk and tail, without and with the loss
+    contenders in turn: our chain, the folded graph, the chain with its residual in fp32,
+               claymodel as shipped and compiled (bf16 autocast)
+    parity     fp16 against fp32 and against claymodel, the same chips
+    server     64-chip requests in flight, against the best of `batches` (the goal),
+               and against sessions from host to host memory
 
 Chips and vectors lie in GPU memory in `batches`, `stages` and `contenders`, for torch already normalised: no copies are
 timed there. A contender that fails or is late is dropped, and the others' completed rounds count; no round is begun

@@ -103,7 +103,7 @@ class Run:
 
     def torch(self, **order: Any) -> Contender:  # noqa: ANN401 - whatever JSON holds
         """Start torch. Raises ContenderError."""
-        return self._start("clay.proof.contender", self.options.torch_python or self.options.python, order)
+        return self._start("benchmarks.clay_torch", self.options.torch_python or self.options.python, order)
 
     def published(self, *, compiled: bool) -> Contender:
         """Start claymodel. Raises ContenderError."""

@@ -1,6 +1,5 @@
-"""Clay's graphs from seeded weights for a benchmark: stem, trunk, tail, and all of it folded into one.
-
-And chips to run them on.
+"""Clay's graphs from seeded weights for a benchmark: stem, trunk, tail, and all of it folded into one;
+and chips to run them on.
 """
 
 from __future__ import annotations

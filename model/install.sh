@@ -1,9 +1,11 @@
 #!/bin/sh
 # The image's build steps, which model/Dockerfile and tests/container both run:
 #   install.sh packages PREFIX cpu|gpu   the locked packages, in a new virtual environment PREFIX
-#   install.sh program PREFIX            the server and the part of clayline it uses, laid out as in the repository, with `serve` in PREFIX/bin
-# Two steps, so that a change of ours does not send 2 GB of packages to the registry again. $PYTHON, or python3, must be a 3.13 that has pip; the
-# environment gets none. Nothing is left to be fetched or compiled when the container starts: it has no network, and may not write here.
+#   install.sh program PREFIX            the server and the part of clayline it uses, laid out as in the repository,
+#                                        with `serve` in PREFIX/bin
+# Two steps, so that a change of ours does not send 2 GB of packages to the registry again. $PYTHON, or python3, must be
+# a 3.13 that has pip; the environment gets none. Nothing is left to be fetched or compiled when the container starts:
+# it has no network, and may not write here.
 set -eu
 
 usage() {
@@ -37,7 +39,8 @@ program)
     ln -sf ../model/server/serve "$prefix/bin/serve"
     # Every import of the program, by the way it will be started.
     "$prefix/bin/serve" --help >/dev/null
-    "$prefix/bin/python3" -c 'import onnxruntime as o; print("onnxruntime", o.__version__, *o.get_available_providers())'
+    "$prefix/bin/python3" -c \
+        'import onnxruntime as o; print("onnxruntime", o.__version__, *o.get_available_providers())'
     ;;
 *) usage ;;
 esac

@@ -1,6 +1,6 @@
 """The whole pipeline on one machine.
 
-Moto_server, the endpoint behind its emulator, a worker a function, wired by template.yaml.
+Moto's server, the endpoint behind its emulator, a worker a function, wired by template.yaml.
 """
 
 import json

@@ -110,9 +110,8 @@ def look_at(
     metadata: Mapping[str, str] | None = None,
     remote: "S3Client | None" = None,
 ) -> None:
-    """Find a scene's files as ``stage`` does, and raise what it raises, but fetch no imagery.
-
-    Of each object its first bytes.
+    """Find a scene's files as ``stage`` does, and raise what it raises, but fetch no imagery: of each
+    object its first bytes.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
         looker = _Look(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))

@@ -30,9 +30,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The base of a folder's name if the user gives none: ``clay``, ``clay-tiny``.
-
-        Of random weights ``untrained-tiny``.
+        """The base of a folder's name if the user gives none: ``clay``, ``clay-tiny``; of random
+        weights ``untrained-tiny``.
 
         With another seed than 0 that is ``untrained-t7``: tiny, seed 7. Tokens are short, and ``untrained`` takes nine
         characters of them.

@@ -86,9 +86,9 @@ def warm_up(loaded: LoadedEntry, *, micro_batch: int, turns: Turns) -> None:
     """Run the entry on nodata, so that requests find memory and cuDNN's plans for attention, and a graph that does not
     fit stops the start.
 
-    On CUDA every number of chips that a request may bring into one run, the largest first, which grows the arena, on
-    each thread of ``turns`` at the same time; on the CPU, where a chip of a large model takes seconds, one chip. Raises
-    as ``embed``.
+    On CUDA it runs every number of chips that a request may bring into one run, the largest first, which grows the
+    arena, on each thread of ``turns`` at the same time; on the CPU, where a chip of a large model takes seconds, one
+    chip. Raises as ``embed``.
     """
     entry = loaded.entry
     largest, runs = (1, 1) if loaded.chain.device == CPU else (micro_batch, turns.count)

@@ -1,6 +1,5 @@
-"""Whose turn it is to compute.
-
-So many requests at once, on threads of their own for CUDA, and one alone where memory does not hold two.
+"""Whose turn it is to compute: so many requests at once, on threads of their own for CUDA, and one alone where memory
+does not hold two.
 """
 
 import logging

@@ -86,9 +86,16 @@ def test_each_library_stays_in_its_adapter(package: tuple[Source, ...], library:
     assert users == {adapter}
 
 
-def test_torch_only_where_models_are_made(every: tuple[Source, ...]) -> None:
+def test_torch_only_where_models_are_made_and_measured(every: tuple[Source, ...]) -> None:
     users = {source.name for source in every if source.imports_any("torch", "torchvision", "efficientnet_lite_pytorch")}
-    assert all(name.startswith("model/") for name in users), users
+    assert all(name.startswith("model/") or name == "benchmarks/clay_torch.py" for name in users), users
+
+
+def test_only_benchmarks_and_tests_know_benchmarks_and_tests(every: tuple[Source, ...]) -> None:
+    """They import what they try and measure, and what runs is made without them."""
+    users = {source.name for source in every if source.imports_any("benchmarks", "tests")}
+    assert users, "none was found: this test looks in the wrong place"
+    assert all(name.startswith(("benchmarks/", "tests/")) for name in users), users
 
 
 def run_guarded(program: str, *, forbidden: tuple[str, ...], path: list[Path]) -> subprocess.CompletedProcess[str]:

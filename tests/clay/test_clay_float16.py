@@ -28,7 +28,7 @@ UP, DOWN = "encoder.transformer.layers.1.1.net.1.weight", "encoder.transformer.l
 
 
 def embeddings(folder: Path, entry: ModelEntry, pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Of each chip by itself.
+    """Embed each chip by itself.
 
     The stem is onnx's own evaluator's: ONNX Runtime on a CPU would quietly do float16 in float32.
     """

@@ -1,6 +1,5 @@
-"""What each request needs, by the Service Authorization Reference.
-
-And that a request of another kind is never guessed at.
+"""What each request needs, by the Service Authorization Reference; and that a request of another kind is never
+guessed at.
 """
 
 import json

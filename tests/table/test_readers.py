@@ -131,9 +131,10 @@ def test_duckdb_reads_v0_and_ours_by_one_query(
     file: Path, fiji: Path, shared_data: Path, spatial: duckdb.DuckDBPyConnection
 ) -> None:
     v0 = shared_data / "clay_v0_sample" / "03WVN_20220610_20220610_v001.gpq"
-    query = """SELECT uci IS NULL AS before, count(*), min(len(embeddings)), max(len(embeddings)),
-    count(DISTINCT "index"),
-               bool_and(ST_IsValid(geometry)), min(date) FROM {} GROUP BY ALL ORDER BY before"""
+    query = """
+        SELECT uci IS NULL AS before, count(*), min(len(embeddings)), max(len(embeddings)),
+               count(DISTINCT "index"), bool_and(ST_IsValid(geometry)), min(date)
+        FROM {} GROUP BY ALL ORDER BY before"""
     expected = [
         (False, ROWS + FIJI, DIMENSIONS, DIMENSIONS, ROWS, True, dt.date(2026, 11, 22)),
         (True, 417, 768, 768, 417, True, dt.date(2022, 6, 10)),

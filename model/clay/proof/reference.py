@@ -149,9 +149,8 @@ def published_positions(side: int, dim: int, *, gsd: float) -> npt.NDArray[np.fl
 
 
 def published_frequencies(dim: int, *, gsd: float) -> npt.NDArray[np.float32]:
-    """[dim / 4] of ``posemb_sincos_2d_with_gsd``, which does not give them.
-
-    Those whose angles it hands to ``sin``, of column 1.
+    """[dim / 4] of ``posemb_sincos_2d_with_gsd``, which does not give them: read from the angles of column 1 that it
+    hands to ``sin``.
     """
     angles: list[torch.Tensor] = []
 

@@ -40,9 +40,8 @@ class BoaDecision:
 
 
 def decide_boa(*, scene: str, properties: Mapping[str, Any], acquired: datetime, override: BoaOverride) -> BoaDecision:
-    """Decide in this order: option.
-
-    Earth Search's flag; ``s2:boa_add_offset``; processing baseline; acquisition before 2022-01-25.
+    """Decide in this order: option; Earth Search's flag; ``s2:boa_add_offset``; processing baseline; acquisition
+    before 2022-01-25.
 
     ``raster:bands[].offset`` never decides: Earth Search declares it on files from which it was already taken off.
     Raises SceneError: ``boa-contradiction`` where statements exclude each other, ``boa-unknown`` where there is none.

@@ -145,9 +145,8 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
 
 
 def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: bool) -> SceneSource:
-    """Take sensor, platform and time from the object's metadata, then from the file's name.
-
-    Bands from their descriptions.
+    """Take sensor, platform and time from the object's metadata, then from the file's name; bands from their
+    descriptions.
     """
     file_name = parse_s3_uri(head.uri)[1].rpartition("/")[2]
     declared = head.metadata.get("sensor")

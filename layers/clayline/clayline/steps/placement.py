@@ -67,9 +67,8 @@ def _identifiers(
 def _locations(
     scene: PlannedScene, grid: ChipGrid, centres: NDArray[np.float64], headers: Headers
 ) -> Iterator[uci.Window | uci.Point]:
-    """Give each chip's place.
-
-    Window, or the centre in the scene's own UTM or UPS system, or, for any other CRS, over lon/lat.
+    """Give each chip's place: window, or the centre in the scene's own UTM or UPS system, or, for any other CRS, over
+    lon/lat.
     """
     gsd_mm = scene.gsd_mm
     if scene.location == "window":
