@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clayline.chips.batch import BlockGrid, Job, block_grid, lay_batches, lay_jobs, repeated_fraction
+from clayline.chips.batch import MOST_REPEATED, BlockGrid, Job, block_grid, lay_batches, lay_jobs, repeated_fraction
 from clayline.chips.cog import CogHeader
 from clayline.chips.grid import ChipGrid
 
@@ -214,12 +214,54 @@ def test_a_bands_blocks_are_seen_from_the_finest_grid() -> None:
     )
 
 
-def test_a_job_grows_to_its_budget_only_where_that_saves_blocks() -> None:
+SENTINEL, MIXED = (
+    [BlockGrid(height=512, width=512)],
+    [
+        BlockGrid(height=512, width=512),
+        BlockGrid(height=512, width=512, scale_y=2, scale_x=2),
+    ],
+)
+LANDSAT = [BlockGrid(height=256, width=256)]
+
+
+@pytest.mark.parametrize(
+    ("side", "blocks", "bytes_per_pixel", "jobs", "repeated", "megabytes"),
+    [
+        (10_980, SENTINEL, 20, (12, 33), 0.25, 256),
+        (10_980, MIXED, 20, (9, 33), 0.25, 400),
+        (7_800, LANDSAT, 12, (8, 8), 0.14, 128),
+        (7_800, SENTINEL, 12, (6, 8), 0.2, 200),
+    ],
+)
+@pytest.mark.parametrize("start", [(-100, -77), (-1, -255), (-128, -200)])
+def test_the_lattices_price_is_bounded(
+    side: int,
+    blocks: list[BlockGrid],
+    bytes_per_pixel: int,
+    jobs: tuple[int, int],
+    repeated: float,
+    megabytes: int,
+    start: tuple[int, int],
+) -> None:
+    """docs/benchmarks.md, The lattice's price: jobs, repeats and sizes of whole scenes; aligned, nothing is repeated."""
+    aligned = ChipGrid(height=side, width=side, size=256)
+    given = {"bytes_per_pixel": bytes_per_pixel, "memory_budget": 512_000_000, "chips_per_batch": 64}
+    whole = lay_jobs(aligned, blocks, **given)
+    assert (len(whole), repeated_fraction(whole, aligned, blocks)) == (jobs[1], 0)
+    lattice = ChipGrid(height=side, width=side, size=256, start=start)
+    cut = lay_jobs(lattice, blocks, **given)
+    assert len(cut) >= jobs[0]
+    assert repeated_fraction(cut, lattice, blocks) <= repeated
+    sizes = [(row1 - row0) * (col1 - col0) for row0, row1, col0, col1 in (job.pixel_window(lattice) for job in cut)]
+    assert max(sizes) * bytes_per_pixel <= megabytes * 1e6
+
+
+def test_a_budget_that_is_too_small_for_few_repeats_has_the_fewest_that_it_allows() -> None:
+    """Over MOST_REPEATED blocks count and nothing else: jobs grow to the budget."""
     grid = ChipGrid(height=10_980, width=10_980, size=224)
-    blocks = [BlockGrid(height=512, width=512)]
     small, large = (
-        lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=budget, chips_per_batch=64)
-        for budget in (128_000_000, 512_000_000)
+        lay_jobs(grid, SENTINEL, bytes_per_pixel=20, memory_budget=budget, chips_per_batch=64)
+        for budget in (64_000_000, 128_000_000)
     )
-    assert repeated_fraction(large, grid, blocks) < repeated_fraction(small, grid, blocks)
+    assert MOST_REPEATED < repeated_fraction(large, grid, SENTINEL) < repeated_fraction(small, grid, SENTINEL)
     assert len(large) < len(small)

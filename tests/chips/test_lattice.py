@@ -73,7 +73,7 @@ def test_crops_of_one_scene_share_their_cells_to_the_pixel(
     pixel: float, tenths: int, down: int, right: int, noise: float
 ) -> None:
     """Every offset, and noise in the transform's last digits, also where the scene's corner is a tie."""
-    west, top = 600_000 + tenths * pixel / 10, 7_300_000 - tenths * pixel / 10
+    west, top = 600_000 + round(tenths * pixel / 10, 3), 7_300_000 - round(tenths * pixel / 10, 3)
     whole = cells(lay(west, top, pixel), west, top, pixel, side=500)
     at = (west + right * pixel + noise, top - down * pixel + noise)
     cut = cells(lay(*at, pixel, side=200), *at, pixel, side=200)

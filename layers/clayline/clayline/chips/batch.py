@@ -28,6 +28,12 @@ SWIFT_JOB_BYTES = 128_000_000
 """Jobs stay below this where that costs no block: memory that a process touches first is slow, and larger jobs touch
 more of it."""
 
+MOST_REPEATED = 0.25
+"""Share of blocks that may be decoded again to have enough jobs side by side: docs/benchmarks.md, The lattice's price."""
+
+_SIZES = 11
+"""Sizes of a job that are tried, each the larger one over the root of two: the memory budget to a 32nd of it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockGrid:
@@ -118,23 +124,30 @@ def block_grid(header: CogHeader, *, finest: Affine) -> BlockGrid:
 def lay_jobs(
     grid: ChipGrid, blocks: Sequence[BlockGrid], *, bytes_per_pixel: int, memory_budget: int, chips_per_batch: int
 ) -> tuple[Job, ...]:
-    """Cut the grid into jobs whose pixels fit ``memory_budget``, with as few blocks as possible decoded by more than
-    one job.
+    """Cut the grid into jobs whose pixels fit ``memory_budget``, weighing blocks decoded twice against jobs.
 
     ``bytes_per_pixel`` counts all bands on the finest grid, so that a job needs height x width x bytes_per_pixel bytes;
-    where a single chip needs more than the budget, jobs are single chips. Among cuts that repeat equally few blocks,
-    those win whose jobs keep below SWIFT_JOB_BYTES, then the one with the fewest batches of ``chips_per_batch`` chips,
-    then the fewest jobs. Several widths are tried; for each, both axes are cut optimally.
+    where a single chip needs more than the budget, jobs are single chips. Chips on a lattice do not end with blocks, so
+    that each border between jobs decodes a row of blocks twice, and more jobs mean more of that. Of the cuts that
+    repeat at most MOST_REPEATED, those with enough jobs win: two batches of ``chips_per_batch`` chips each, or half of
+    SWIFT_JOB_BYTES, whichever are fewer. Among equals it is the one with the fewest blocks, then jobs below
+    SWIFT_JOB_BYTES, then the fewest batches, then the fewest jobs. Several sizes and widths of a job are tried; for
+    each, both axes are cut with the fewest blocks.
     """
     if min(bytes_per_pixel, memory_budget, chips_per_batch, len(blocks)) < 1:
         msg = "lay_jobs needs at least one band and positive sizes"
         raise ValueError(msg)
     rows = _axis([grid.row(at) for at in range(grid.rows)], grid.size, grid.height, [block.rows for block in blocks])
     cols = _axis([grid.col(at) for at in range(grid.cols)], grid.size, grid.width, [block.cols for block in blocks])
-    ranked: list[tuple[tuple[int, int, int, int], list[int], list[int]]] = []
-    for budget in sorted({min(SWIFT_JOB_BYTES, memory_budget), memory_budget}):
+    enough = min(
+        ceil(len(grid) / (2 * chips_per_batch)), ceil(2 * grid.height * grid.width * bytes_per_pixel / SWIFT_JOB_BYTES)
+    )
+    bearable = (1 + MOST_REPEATED) * int(rows.blocks([0, grid.rows]) @ cols.blocks([0, grid.cols]))
+    ranked: list[tuple[tuple[int, ...], list[int], list[int]]] = []
+    swift = min(SWIFT_JOB_BYTES, memory_budget)
+    for budget in sorted({swift, *(int(memory_budget / 2 ** (step / 2)) for step in range(_SIZES))}):
         for chips in _widths(grid, blocks):
-            col_cuts = cols.cut(chips * grid.size, rows.blocks([0, grid.rows]))
+            col_cuts = cols.cut(chips * grid.size, rows.blocks([0, grid.rows]), most=chips)
             row_limit = budget // (bytes_per_pixel * cols.widest(col_cuts))
             row_cuts = rows.cut(row_limit, cols.blocks(col_cuts))
             if chips > 1 and rows.widest(row_cuts) > row_limit:
@@ -142,7 +155,8 @@ def lay_jobs(
             decoded = int(rows.blocks(row_cuts) @ cols.blocks(col_cuts))
             sizes = [(r1 - r0) * (c1 - c0) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
             batches = sum(ceil(size / chips_per_batch) for size in sizes)
-            ranked.append(((decoded, budget, batches, len(sizes)), row_cuts, col_cuts))
+            weighed = (0, -min(enough, len(sizes))) if decoded <= bearable else (decoded, 0)
+            ranked.append(((*weighed, decoded, max(budget, swift), batches, len(sizes)), row_cuts, col_cuts))
     _, row_cuts, col_cuts = min(ranked)
     rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
     return tuple(
@@ -200,9 +214,9 @@ class _Axis:
     last: NDArray[np.int64]
     """[B, positions] block at its last pixel."""
 
-    def cut(self, limit: int, weights: NDArray[np.int64]) -> list[int]:
-        """Cut into segments of at most ``limit`` pixels (or one chip) with the least weighted number of blocks, then
-        the fewest segments.
+    def cut(self, limit: int, weights: NDArray[np.int64], *, most: int | None = None) -> list[int]:
+        """Cut into segments of at most ``limit`` pixels (or one chip), and ``most`` chips, with the least weighted
+        number of blocks, then the fewest segments.
 
         A segment from q to p decodes last[p - 1] - first[q] + 1 blocks of a band, a term of p plus a term of q: the
         best cut before p is a minimum over a window that only moves forward, and the whole takes linear time.
@@ -217,7 +231,9 @@ class _Axis:
             while offers and offers[-1][0] > offer:
                 offers.pop()
             offers.append((offer, stop - 1))
-            while self.stops[stop - 1] - self.starts[offers[0][1]] > limit and offers[0][1] < stop - 1:
+            while offers[0][1] < stop - 1 and (
+                self.stops[stop - 1] - self.starts[offers[0][1]] > limit or stop - offers[0][1] > (most or stop)
+            ):
                 offers.popleft()
             (cost, segments), start = offers[0]
             best.append((cost + close[stop - 1], segments))
@@ -229,10 +245,8 @@ class _Axis:
 
     def blocks(self, cuts: Sequence[int]) -> NDArray[np.int64]:
         """Give for each band the blocks that the segments decode together."""
-        return sum(
-            (self.last[:, stop - 1] - self.first[:, start] + 1 for start, stop in pairwise(cuts)),
-            np.zeros(len(self.last), np.int64),
-        )
+        starts, stops = np.array(cuts[:-1]), np.array(cuts[1:])
+        return np.sum(self.last[:, stops - 1] - self.first[:, starts] + 1, axis=1)
 
     def widest(self, cuts: Sequence[int]) -> int:
         """Give the pixels of the longest segment."""
