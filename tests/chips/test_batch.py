@@ -243,7 +243,7 @@ def test_the_lattices_price_is_bounded(
     megabytes: int,
     start: tuple[int, int],
 ) -> None:
-    """docs/benchmarks.md, The lattice's price: jobs, repeats and sizes of whole scenes; aligned, nothing is repeated."""
+    """docs/benchmarks.md, The lattice's price: jobs, repeats and sizes; aligned, nothing is repeated."""
     aligned = ChipGrid(height=side, width=side, size=256)
     given = {"bytes_per_pixel": bytes_per_pixel, "memory_budget": 512_000_000, "chips_per_batch": 64}
     whole = lay_jobs(aligned, blocks, **given)

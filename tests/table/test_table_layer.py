@@ -19,8 +19,8 @@ WRITE = """
 import sys
 sys.path[:0] = sys.argv[1:4]
 from pathlib import Path
-import numpy, pyarrow
-assert all(module.__file__.startswith(sys.argv[1]) for module in (numpy, pyarrow)), pyarrow.__file__
+import numpy, pyarrow, shapely
+assert all(module.__file__.startswith(sys.argv[1]) for module in (numpy, pyarrow, shapely)), pyarrow.__file__
 from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
 from tests.table.rows import embedding_rows, scene_columns
@@ -45,7 +45,7 @@ def pins(path: Path) -> dict[str, set[str]]:
 
 def test_pins_are_those_of_the_tests() -> None:
     layer, tests = pins(LAYER / "requirements.txt"), pins(ROOT / "requirements" / "dev.txt")
-    assert sorted(pin.split("==")[0] for pin in layer) == ["numpy", "pyarrow"]
+    assert sorted(pin.split("==")[0] for pin in layer) == ["numpy", "pyarrow", "shapely"]
     for pin, hashes in layer.items():
         assert hashes == tests[pin]
         assert hashes
@@ -64,7 +64,7 @@ def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(source, target)
 
     site = Path(pa.__file__).parents[1]
-    for name in ("pyarrow", "numpy", "numpy.libs"):
+    for name in ("pyarrow", "numpy", "numpy.libs", "shapely", "shapely.libs"):
         shutil.copytree(
             site / name, packages / name, copy_function=link_or_copy, ignore=shutil.ignore_patterns("__pycache__")
         )

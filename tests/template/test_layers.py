@@ -24,6 +24,8 @@ SAM = ROOT / ".venv-sam" / "bin" / "sam"
 FUNCTIONS = ["PlanFunction", "TileFunction", "SettleFunction", "CollectFunction"]
 LAMBDA_LIMIT = 262_144_000
 """Bytes of a function with its layers, unzipped (docs.aws.amazon.com, Lambda quotas)."""
+RESERVE = 0.15
+"""Part of it that stays free, for what the next releases of the pinned wheels add."""
 
 # Run in a fresh interpreter: forbids every installed distribution that the function's layers do not pin, then imports
 # the handler.
@@ -110,7 +112,7 @@ def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
         size = sum(
             file.stat().st_size for folder in (spec.code, *spec.layers) for file in folder.rglob("*") if file.is_file()
         )
-        assert size <= LAMBDA_LIMIT, f"{spec.name} has {size:,} bytes on {architecture}"
+        assert size <= (1 - RESERVE) * LAMBDA_LIMIT, f"{spec.name} has {size:,} bytes on {architecture}"
 
 
 def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:

@@ -29,7 +29,7 @@ SWIFT_JOB_BYTES = 128_000_000
 more of it."""
 
 MOST_REPEATED = 0.25
-"""Share of blocks that may be decoded again to have enough jobs side by side: docs/benchmarks.md, The lattice's price."""
+"""Share of blocks that may be decoded again to have enough jobs side by side (docs/benchmarks.md)."""
 
 _SIZES = 11
 """Sizes of a job that are tried, each the larger one over the root of two: the memory budget to a 32nd of it."""

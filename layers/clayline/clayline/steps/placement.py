@@ -9,7 +9,7 @@ from clayline.chips.grid import ChipGrid
 from clayline.errors import InvalidIdentifierError, SceneError
 from clayline.identity import uci, utm
 from clayline.identity.uci import Instant, Interval, Uci
-from clayline.outputs.wkb import footprints
+from clayline.outputs.footprints import footprints
 from clayline.ports import Headers
 from clayline.run.plan import PlannedChips, PlannedScene, duplicates
 

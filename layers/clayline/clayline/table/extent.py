@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.outputs.wkb import Footprints
+from clayline.outputs.footprints import Footprints
 
 
 class Extent:

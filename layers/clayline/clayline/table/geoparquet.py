@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clayline.outputs.embedding import EmbeddingRows, SceneColumns
-from clayline.outputs.wkb import Footprints, footprints
+from clayline.outputs.footprints import Footprints, footprints
 from clayline.run.encoding import VectorEncoding
 from clayline.table.extent import Extent
 

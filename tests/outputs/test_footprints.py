@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clayline.errors import SceneError
-from clayline.outputs.wkb import footprints
+from clayline.outputs.footprints import footprints
 
 type Corner = tuple[float, float]
 
@@ -161,3 +161,49 @@ def test_what_is_no_footprint_is_refused_by_name(corners: list[Corner], what: st
     with pytest.raises(SceneError, match=f"chip second: .*{what}") as caught:
         footprints(np.array([good, corners], dtype=np.float64), ["first", "second"])
     assert caught.value.reason == "bad-footprint"
+
+
+@given(
+    st.floats(0, 360), st.floats(-0.4, 0.4), st.floats(-0.4, 0.4), st.sampled_from([1, -1]), st.sampled_from([1, -1])
+)
+def test_around_a_pole_every_corner_stands_once(turn: float, x: float, y: float, pole: int, direction: int) -> None:
+    plane = [(x - 1, y + 1), (x + 1, y + 1), (x + 1, y - 1), (x - 1, y - 1)][::direction]
+    bearings = [math.degrees(math.atan2(a, b)) + turn for a, b in plane]
+    corners = [(wrapped(at % 360), pole * (90 - math.hypot(a, b))) for at, (a, b) in zip(bearings, plane, strict=True)]
+    assume(all(abs(longitude) < 179.999 for longitude, _ in corners))
+    shape, bounds, cut = one(corners)
+    assert shape.is_valid
+    assert shape.exterior.is_ccw
+    assert not cut
+    assert bounds[[0, 2]].tolist() == [-180, 180]
+    kept = [at for at in shape.exterior.coords[:-1] if abs(at[0]) < 180]
+    assert np.allclose(sorted(kept), sorted(corners), rtol=0, atol=1e-12)
+    ends = [at for at in shape.exterior.coords[:-1] if abs(at[0]) == 180]
+    assert len(kept) == 4
+    assert len(ends) == 4
+    assert sum(at[1] == 90 * pole for at in ends) == 2
+
+
+@pytest.mark.parametrize(("west", "east"), [(0.0, 0.5), (179.5, -180.0), (-180.0, -179.5)])
+@pytest.mark.parametrize(("top", "bottom"), [(90.0, 89.5), (-89.5, -90.0), (90.0, -90.0)])
+def test_an_edge_along_a_pole_is_an_edge(west: float, east: float, top: float, bottom: float) -> None:
+    shape, bounds, cut = one([(west, top), (east, top), (east, bottom), (west, bottom)])
+    expected = (west, bottom, 180.0 if west > east else east, top)
+    assert shape.normalize() == shapely.box(*expected).normalize()
+    assert tuple(bounds) == expected
+    assert not cut
+
+
+def test_a_corner_that_reaches_back_over_the_antimeridian_is_cut_off_too() -> None:
+    shape, _, cut = one([(175, 3), (-178, 3), (179.5, 1.5), (-178, 0)])
+    assert shape.is_valid
+    assert cut
+    assert [part.bounds[2] for part in shape.geoms] == [180, -178, -178]
+    whole = shapely.Polygon([(175, 3), (182, 3), (179.5, 1.5), (182, 0)])
+    assert shape.area == pytest.approx(whole.area, rel=1e-12)
+
+
+def test_two_corners_at_one_place_make_a_triangle() -> None:
+    shape, _, _ = one([(0, 1), (1, 1), (1, 0), (0, 1)])
+    assert shape.is_valid
+    assert shape.equals(shapely.Polygon([(0, 1), (1, 1), (1, 0)]))
