@@ -17,18 +17,17 @@ from urllib.parse import unquote
 from clayline.model.manifest import MANIFEST_FILE
 from clayline.run.ledger import Stage
 from clayline.run.names import AS_THEY_LIE, Names
-from clayline_local.assets import NAMES, absolute
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.children import end_process
 from clayline_local.cloud import create, endpoint_config, startup_seconds
 from clayline_local.dropped import Dropped, Progress, answers
 from clayline_local.errors import LocalCloudError
-from clayline_local.keep import Kept
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
 from clayline_local.repository import STARTER
-from clayline_local.stage import StagedScene
+from clayline_local.scene_keys import NAMES, absolute
+from clayline_local.staged_scene import StagedScene
 from clayline_local.stopping import check, stoppable
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 from clayline_local.worker import Retry, start_worker
@@ -328,13 +327,6 @@ class Session:
             return uri.removeprefix(bucket)
         named = self.names.of(bucket)
         return unquote(uri.removeprefix(named)) if named != bucket and uri.startswith(named) else None
-
-    def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
-        """Download a scene's outputs, under the names they have in the bucket; gives them by kind.
-
-        Raises LocalCloudError.
-        """
-        return Kept(out).fetch(self, detail)
 
 
 def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

@@ -9,7 +9,7 @@ MOST_LINES = 350
 MOST_LINES_OF_AN_APP = 120
 APPS = {"collect", "plan", "settle", "tile"}
 LAST_RESORTS = {
-    "local/clayline_local/cli.py": "a mistake of ours must not exit with 1, which says that a chip failed",
+    "cli/clayline_cli/program.py": "a mistake of ours must not exit with 1, which says that a chip failed",
     "local/clayline_local/worker.py": "as in Lambda, whatever a handler raises fails its batch and not the runtime",
     "model/server/__main__.py": "a folder that cannot be loaded ends the container, whatever was wrong with it",
     "model/server/app.py": "one request must not end the server; it is logged and answered with 500",
