@@ -92,6 +92,19 @@ def startup_seconds(stack: Stack) -> float:
     return float(variant["ContainerStartupHealthCheckTimeoutInSeconds"])
 
 
+def dead_letters(stack: Stack, sqs: Any) -> dict[str, int]:  # noqa: ANN401 - boto3's clients are generated
+    """Count the messages in each dead-letter queue that has any, by its logical id."""
+    found = {}
+    for queue in stack.of_type("AWS::SQS::Queue"):
+        if "RedrivePolicy" not in queue.properties:
+            answer = sqs.get_queue_attributes(
+                QueueUrl=queue.physical.ref, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+            if count := int(answer["Attributes"]["ApproximateNumberOfMessages"]):
+                found[queue.logical_id] = count
+    return found
+
+
 def _in_order(resources: Sequence[Resource]) -> list[Resource]:
     """Queues without a dead-letter queue first.
 

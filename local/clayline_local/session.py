@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 from clayline.model.manifest import MANIFEST_FILE
-from clayline.run.ledger import Stage
 from clayline.run.names import AS_THEY_LIE, Names
-from clayline_local.assets import NAMES, absolute
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.children import end_process
-from clayline_local.cloud import create, endpoint_config, startup_seconds
+from clayline_local.cloud import create, dead_letters, endpoint_config, startup_seconds
 from clayline_local.dropped import Dropped, Progress, answers
 from clayline_local.errors import LocalCloudError
-from clayline_local.keep import Kept
+from clayline_local.ledger_view import LedgerView
+from clayline_local.listener import Listener
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
 from clayline_local.repository import STARTER
-from clayline_local.stage import StagedScene
+from clayline_local.scene_keys import NAMES, absolute
+from clayline_local.staged_scene import StagedScene
 from clayline_local.stopping import check, stoppable
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 from clayline_local.worker import Retry, start_worker
@@ -135,7 +135,7 @@ class Session:
                 self.environment |= {"CLAYLINE_PLACE": "cli", "CLAYLINE_NAMES": json.dumps(dict(self.names.prefixes))}
             self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
             self._publish_model()
-            self._watch_events()
+            self._listener = Listener(self.sqs, self.events)
             container.wait(seconds=startup_seconds(self.stack), notice=self._notice)
         config = endpoint_config(self.stack)
         self.endpoint = AsyncEndpoint(
@@ -169,16 +169,6 @@ class Session:
         uri = self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.s3.upload_file(str(self._model.path / MANIFEST_FILE), bucket, key)
-
-    def _watch_events(self) -> None:
-        """Listen to Clayline's events as a user's own consumer would.
-
-        A rule and a queue that are not part of the stack.
-        """
-        self._watch = self.sqs.create_queue(QueueName="clayline-local-watch")["QueueUrl"]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=self._watch, AttributeNames=["QueueArn"])["Attributes"]
-        self.events.put_rule(Name="clayline-local-watch", EventPattern=json.dumps({"source": ["clayline"]}))
-        self.events.put_targets(Rule="clayline-local-watch", Targets=[{"Id": "watch", "Arn": attributes["QueueArn"]}])
 
     @property
     def scenes_bucket(self) -> str:
@@ -237,7 +227,7 @@ class Session:
             progress(found)
             if ended:
                 return ended
-            if dead := self._dead_letters():
+            if dead := dead_letters(self.stack, self.sqs):
                 msg = f"{uri}: messages ended in dead-letter queues: {dead}. The functions' logs are in {self._logs}."
                 raise LocalCloudError(msg)
             if gone := sorted(name for name, child in self._children.items() if child.poll() is not None):
@@ -267,56 +257,21 @@ class Session:
 
     def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
         """Give at most ten of Clayline's events, whole as EventBridge delivers them; each is gone once it was given."""
-        messages = self.sqs.receive_message(
-            QueueUrl=self._watch, WaitTimeSeconds=wait_seconds, MaxNumberOfMessages=10
-        ).get("Messages", [])
-        for message in messages:
-            self.sqs.delete_message(QueueUrl=self._watch, ReceiptHandle=message["ReceiptHandle"])
-            yield json.loads(message["Body"])
+        return self._listener.heard(wait_seconds=wait_seconds)
 
     def ledger_rows(self, sort_key: str) -> Iterator[dict[str, Any]]:
         """Give the ledger's rows with this sort key, as DynamoDB types them, page by page."""
-        values = {":s": {"S": sort_key}}
-        pages = self.client("dynamodb").get_paginator("scan")
-        for page in pages.paginate(
-            TableName=self.ledger_table, FilterExpression="sk = :s", ExpressionAttributeValues=values
-        ):
-            yield from page["Items"]
+        return self._view().rows(sort_key)
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Give the ledger's row of each run that was announced, those of earlier calls among them."""
-        return {
-            row["pk"]["S"].removeprefix("run#"): row
-            for row in self.ledger_rows("scene")
-            if int(row["stage"]["N"]) >= Stage.ANNOUNCED
-        }
+        return self._view().finished()
+
+    def _view(self) -> LedgerView:
+        return LedgerView(self.client("dynamodb"), table=self.ledger_table)
 
     def _progress(self, uri: str) -> Progress:
-        """Count the batches of the run that the landing at ``uri`` started.
-
-        Of that scene, and not finished before it landed.
-        """
-        dropped = self._dropped.get(uri)
-        rows = [
-            row
-            for row in self.ledger_rows("scene")
-            if dropped is None
-            or (row["pk"]["S"].removeprefix("run#") not in dropped.before and row["scene"]["S"] in dropped.called)
-        ]
-        batches = [int(row["batches"]["N"]) for row in rows if "batches" in row]
-        settled = sum(len(row.get("settled", {}).get("SS", [])) for row in rows)
-        return Progress(batches=sum(batches) if batches else None, settled=settled)
-
-    def _dead_letters(self) -> dict[str, int]:
-        found = {}
-        for queue in self.stack.of_type("AWS::SQS::Queue"):
-            if "RedrivePolicy" not in queue.properties:
-                answer = self.sqs.get_queue_attributes(
-                    QueueUrl=queue.physical.ref, AttributeNames=["ApproximateNumberOfMessages"]
-                )
-                if count := int(answer["Attributes"]["ApproximateNumberOfMessages"]):
-                    found[queue.logical_id] = count
-        return found
+        return self._view().progress(self._dropped.get(uri))
 
     def output_key(self, uri: str) -> str | None:
         """Give the key in the embeddings bucket of an output that people call so.
@@ -328,13 +283,6 @@ class Session:
             return uri.removeprefix(bucket)
         named = self.names.of(bucket)
         return unquote(uri.removeprefix(named)) if named != bucket and uri.startswith(named) else None
-
-    def fetch(self, detail: Mapping[str, Any], out: Path) -> dict[str, Path]:
-        """Download a scene's outputs, under the names they have in the bucket; gives them by kind.
-
-        Raises LocalCloudError.
-        """
-        return Kept(out).fetch(self, detail)
 
 
 def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

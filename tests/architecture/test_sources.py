@@ -1,15 +1,16 @@
 """House rules that no linter knows."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 
-from tests.architecture.sources import Source
+from tests.architecture.sources import ROOT, Source
 
 MOST_LINES = 350
 MOST_LINES_OF_AN_APP = 120
 APPS = {"collect", "plan", "settle", "tile"}
 LAST_RESORTS = {
-    "local/clayline_local/cli.py": "a mistake of ours must not exit with 1, which says that a chip failed",
+    "cli/clayline_cli/program.py": "a mistake of ours must not exit with 1, which says that a chip failed",
     "local/clayline_local/worker.py": "as in Lambda, whatever a handler raises fails its batch and not the runtime",
     "model/server/__main__.py": "a folder that cannot be loaded ends the container, whatever was wrong with it",
     "model/server/app.py": "one request must not end the server; it is logged and answered with 500",
@@ -111,3 +112,17 @@ def test_errors_of_the_package_have_one_root(package: tuple[Source, ...]) -> Non
             ):
                 bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
                 assert bases & known, f"{source.name}: {node.name}"
+
+
+def test_every_folder_of_modules_is_installed(shipped: tuple[Source, ...]) -> None:
+    """A room that is not listed works in a checkout and is missing from a wheel."""
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    places = {ROOT / place: name for name, place in setup["package-dir"].items()}
+    assert set(places.values()) == {"clayline", "clayline_cli", "clayline_local"}
+    there = {
+        ".".join((name, *source.path.parent.relative_to(place).parts))
+        for place, name in places.items()
+        for source in shipped
+        if source.path.is_relative_to(place)
+    }
+    assert there == set(setup["packages"])

@@ -22,7 +22,7 @@ from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.repository import STARTER
 from clayline_local.session import Session
-from clayline_local.stage import stage
+from clayline_local.staged_scene import StagedScene
 
 SENSORS = {"landsat-c2l1": ("red", "green", "blue")}
 
@@ -160,8 +160,11 @@ def test_waiting_lasts_while_the_endpoint_computes_and_ends_when_it_has_ended(
     clock, first, second = ScriptedClock(), Gate(), Gate()
     monkeypatch.setattr(session, "time", clock)
     monkeypatch.setattr(session, "AsyncEndpoint", partial(GatedEndpoint, (first, second)))
+    files = {key: tmp_path / Path(key).name for key in landsat(sample, row=600)}
     for key, body in landsat(sample, row=600).items():
-        (tmp_path / Path(key).name).write_bytes(body)
+        files[key].write_bytes(body)
+    item = files.pop("scene/item.json")
+    scene = StagedScene(assets=tuple(files.items()), landing=("scene/item.json", item))
     folder = build_chained_folder(tmp_path / "models", sensors=SENSORS, gsd=30.0)
     seen: list[Progress] = []
 
@@ -174,7 +177,6 @@ def test_waiting_lasts_while_the_endpoint_computes_and_ends_when_it_has_ended(
         LookedAt(
             clock, first, model=folder, parameters={"ChipsPerBatch": "6"}, logs=tmp_path / "logs"
         ) as running,  # 12 chips: two
-        stage(str(tmp_path / "item.json"), metadata={}) as scene,
         first,
         second,
     ):

@@ -94,7 +94,7 @@ def by_make(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
 
 def by_python(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
     """Do the same without a loss, with another seed, by the modules themselves."""
-    path = os.pathsep.join(str(ROOT / part) for part in ("model", "layers/clayline", "local"))
+    path = os.pathsep.join(str(ROOT / part) for part in ("model", "layers/clayline", "cli", "local"))
     command = (
         "clay",
         "export",
@@ -108,7 +108,7 @@ def by_python(scene: Path, models: Path, out: Path) -> tuple[Path, str]:
         "red,green,blue",
     )
     model = Path(run(sys.executable, "-m", *command, "--out", str(models), PYTHONPATH=path).splitlines()[-1])
-    embed = ("clayline_local.cli", "embed", str(scene), "--model", str(model), "--out", str(out))
+    embed = ("clayline_cli.program", "embed", str(scene), "--model", str(model), "--out", str(out))
     return model, run(sys.executable, "-m", *embed, progress=True, PYTHONPATH=path)
 
 

@@ -31,9 +31,10 @@ from tests.pipeline.remapping import remapped
 
 from clayline.identity import mgrs, uci, utm
 from clayline.run.plan import Plan, PlannedChips
+from clayline_cli.kept.folder import Kept
+from clayline_cli.staging.stage import stage
 from clayline_local.repository import STARTER
 from clayline_local.session import Session
-from clayline_local.stage import stage
 
 pytestmark = pytest.mark.pipeline
 SCENES = ("itaipu", "ireland", "sahara", "aquileia", "colombia")
@@ -89,7 +90,7 @@ def embedded(session: Session, sample: Path, tmp_path_factory: pytest.TempPathFa
         with stage(str(path), metadata={}) as scene:
             uri = session.drop(scene)
             detail = session.wait(uri)
-        files = session.fetch(detail, tmp_path_factory.mktemp(name))
+        files = Kept(tmp_path_factory.mktemp(name)).fetch(session, detail)
         work = session.stack.functions()["PlanFunction"].environment["CLAYLINE_WORK_BUCKET"]
         plan = Plan.model_validate_json(
             session.s3.get_object(Bucket=work, Key=f"plans/{detail['run']}/plan.json")["Body"].read()

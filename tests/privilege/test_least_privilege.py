@@ -19,6 +19,7 @@ from tests.privilege.iam import Grant, allowing, read_policy
 from tests.privilege.recorder import Request
 from tests.privilege.roles import grants_of, judge, role_of
 
+from clayline_local.cloud import dead_letters
 from clayline_local.template import Stack
 
 pytestmark = pytest.mark.pipeline
@@ -96,7 +97,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             requests=recorded(chain),
             first=first,
             last=chain.receipts(),
-            dead=chain.session._dead_letters(),
+            dead=dead_letters(chain.session.stack, chain.session.sqs),
         )
 
 

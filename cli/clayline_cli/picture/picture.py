@@ -24,8 +24,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from clayline.chips.grid import ChipGrid
-from clayline_local.ground import Graticule, Ground, length_text
-from clayline_local.rendering import Layer, picture_shape, see, stretch, zero_of
+from clayline_cli.picture.ground import Graticule, Ground, length_text
+from clayline_cli.picture.rendering import Layer, picture_shape, see, stretch, zero_of
 
 _BANDS = ("red", "green", "blue")
 _INK, _LINE, _PAPER = "#1f2933", "#9aa5b1", "#e4e7eb"

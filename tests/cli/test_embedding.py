@@ -1,5 +1,6 @@
 """What every scene of a call goes through, and what one that fails on the way leaves of it."""
 
+import argparse
 import errno
 import json
 import os
@@ -11,15 +12,15 @@ from typing import Any, Self
 import pytest
 from tests.pipeline.scenes import BANDS, landsat
 
-import clayline_local.command.embed
+import clayline_cli.embedding.run
 from clayline.errors import TransientError
-from clayline_local.cli import main
-from clayline_local.command.embed import _Embedding
-from clayline_local.command.options import parse
-from clayline_local.command.progress import Console
-from clayline_local.command.summary import exit_status
+from clayline_cli.console import Console
+from clayline_cli.embedding.options import EmbedOptions, add_options
+from clayline_cli.embedding.run import _Embedding
+from clayline_cli.embedding.summary import exit_status
+from clayline_cli.program import main
 from clayline_local.errors import LocalCloudError
-from clayline_local.stage import StagedScene
+from clayline_local.staged_scene import StagedScene
 
 
 @pytest.fixture
@@ -62,7 +63,9 @@ class Answering:
 
 
 def _embedding(tmp_path: Path, session: Any, *arguments: str) -> _Embedding:
-    options = parse(["embed", "x.json", "--out", str(tmp_path / "out"), *arguments])
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    options = EmbedOptions.of(parser.parse_args(["x.json", "--out", str(tmp_path / "out"), *arguments]))
     return _Embedding(options=options, console=Console(quiet=True), kept=session, session=session)
 
 
@@ -87,7 +90,7 @@ def test_a_picture_that_cannot_be_drawn_takes_nothing_away(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(clayline_local.command.embed, "draw", fail)
+    monkeypatch.setattr(clayline_cli.embedding.run, "draw", fail)
     [outcome] = _embedding(tmp_path, session).run([str(item)])
     assert (outcome.exit_status, outcome.status, dict(outcome.files)) == (0, "SceneEmbedded", session.files)
     assert "WARNING: no picture of" in capsys.readouterr().err
@@ -96,7 +99,7 @@ def test_a_picture_that_cannot_be_drawn_takes_nothing_away(
 def test_a_picture_that_is_there_is_left(tmp_path: Path, item: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = _drawable(tmp_path, item)
     session.files["parquet"].with_suffix(".png").write_text("mine")
-    monkeypatch.setattr(clayline_local.command.embed, "draw", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr(clayline_cli.embedding.run, "draw", lambda *_, **__: pytest.fail("drawn"))
     [outcome] = _embedding(tmp_path, session).run([str(item)])
     assert outcome.files["picture"].read_text() == "mine"
     [outcome] = _embedding(tmp_path, session, "--no-picture").run([str(item)])
@@ -151,7 +154,7 @@ def test_a_signal_as_everything_ends_lets_it_end_and_is_told(
 ) -> None:
     session = Ending(tmp_path / "x.parquet")
     for name in ("Session", "Kept"):
-        monkeypatch.setattr(clayline_local.command.embed, name, lambda *_, **__: session)
+        monkeypatch.setattr(clayline_cli.embedding.run, name, lambda *_, **__: session)
     assert main(["embed", str(item), "--out", str(tmp_path / "out"), "--no-picture"]) == 128 + signal.SIGTERM
     assert session.ended
     told = capsys.readouterr()

@@ -16,9 +16,11 @@ from tests.pipeline.scenes import landsat
 
 from clayline.run.names import Names
 from clayline.scene.item import DECLARED_HREF, read_item
-from clayline_local.assets import NAMES
+from clayline_cli.errors import CommandError
+from clayline_cli.staging.stage import Staging, find_scenes, look_at, stage
 from clayline_local.errors import LocalCloudError
-from clayline_local.stage import StagedScene, Staging, find_scenes, look_at, stage
+from clayline_local.scene_keys import NAMES
+from clayline_local.staged_scene import StagedScene
 
 BANDS = ("B2.tif", "B3.tif", "B4.tif")
 
@@ -173,7 +175,7 @@ def test_a_named_folder_goes_before_the_files_beside(folder: Path, bodies: dict[
 def test_two_files_that_a_name_fits_are_told(folder: Path) -> None:
     (folder / "B%34.tif").write_bytes(b"another")
     with_href(folder / "item.json", "red", "https://example.com/B%34.tif")
-    with pytest.raises(LocalCloudError, match=r"B%34\.tif or .*B4\.tif"), stage(str(folder / "item.json")):
+    with pytest.raises(CommandError, match=r"B%34\.tif or .*B4\.tif"), stage(str(folder / "item.json")):
         pass
 
 
@@ -181,7 +183,7 @@ def test_one_file_for_two_hrefs_is_told(folder: Path) -> None:
     """Sentinel-2's R10m/B04 and R20m/B04 have one name: downloaded into one folder, one of them is the wrong one."""
     with_href(folder / "item.json", "red", "https://example.com/R10m/B3.tif")
     with_href(folder / "item.json", "green", "https://example.com/R20m/B3.tif")
-    with pytest.raises(LocalCloudError, match=r"'green', 'red' have different hrefs"), stage(str(folder / "item.json")):
+    with pytest.raises(CommandError, match=r"'green', 'red' have different hrefs"), stage(str(folder / "item.json")):
         pass
 
 
@@ -260,7 +262,7 @@ def test_a_cog_lands_under_the_cog_prefix_with_its_metadata(folder: Path) -> Non
 
 def test_metadata_of_an_item_is_refused_and_not_dropped(folder: Path) -> None:
     with (
-        pytest.raises(LocalCloudError, match=r"Leave --sensor out"),
+        pytest.raises(CommandError, match=r"Leave --sensor out"),
         stage(str(folder / "item.json"), metadata={"sensor": "x"}),
     ):
         pass
@@ -382,7 +384,7 @@ def test_a_look_says_what_staging_would_say(s3: Any) -> None:
         ("s3://nobodys/x.tif", "no such bucket. Check the bucket's name"),
     ):
         for way in (look_at, lambda uri, remote: stage(uri, remote=remote).__enter__()):
-            with pytest.raises(LocalCloudError, match=said):
+            with pytest.raises(CommandError, match=said):
                 way(uri, remote=s3)
 
 
@@ -426,7 +428,7 @@ def refusal(code: str) -> Exception:
 def test_what_s3_refuses_is_one_sentence_with_a_remedy(error: Exception, said: str) -> None:
     client: Any = Failing(error)
     with (
-        pytest.raises(LocalCloudError, match=rf"s3://theirs/item\.json.*{said}") as told,
+        pytest.raises(CommandError, match=rf"s3://theirs/item\.json.*{said}") as told,
         stage("s3://theirs/item.json", remote=client),
     ):
         pass
@@ -438,7 +440,7 @@ def test_what_is_not_in_s3_is_told_as_s3_tells_it(s3: Any) -> None:
         ("s3://theirs/x.tif", "no such object. Check the key"),
         ("s3://nobodys/x.tif", "no such bucket. Check the bucket's name"),
     ):
-        with pytest.raises(LocalCloudError, match=said), stage(uri, remote=s3):
+        with pytest.raises(CommandError, match=said), stage(uri, remote=s3):
             pass
 
 
@@ -474,7 +476,7 @@ def test_what_is_no_scene_is_told_at_first_sight(tmp_path: Path, name: str, body
     if body is not None:
         path.write_bytes(body)
     for act in (lambda: find_scenes([str(path)]), lambda: stage(str(path)).__enter__()):
-        with pytest.raises(LocalCloudError, match=said) as told:
+        with pytest.raises(CommandError, match=said) as told:
             act()
         assert "\n" not in str(told.value)
         assert str(path) in str(told.value)
@@ -490,13 +492,13 @@ def test_every_kind_of_tiff_is_let_through(tmp_path: Path, body: bytes) -> None:
 def test_what_cannot_be_read_is_told(folder: Path) -> None:
     (folder / "B4.tif").chmod(0)
     for target in ("B4.tif", "item.json"):
-        with pytest.raises(LocalCloudError, match=r"B4\.tif cannot be read"), stage(str(folder / target)):
+        with pytest.raises(CommandError, match=r"B4\.tif cannot be read"), stage(str(folder / target)):
             pass
 
 
 @pytest.mark.parametrize("target", ["s3://bucket", "https://example.com/item.json", "s3://bucket/folder/"])
 def test_what_cannot_be_fetched_is_told(target: str) -> None:
-    with pytest.raises(LocalCloudError, match=r"no s3://BUCKET/KEY|neither a STAC Item"):
+    with pytest.raises(CommandError, match=r"no s3://BUCKET/KEY|neither a STAC Item"):
         find_scenes([target])
 
 
@@ -567,12 +569,12 @@ def test_a_folder_gives_its_items_and_the_tiffs_of_none(folder: Path) -> None:
 
 
 def test_a_folder_without_a_scene_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LocalCloudError, match=r"holds no STAC Item and no GeoTIFF\. Give"):
+    with pytest.raises(CommandError, match=r"holds no STAC Item and no GeoTIFF\. Give"):
         find_scenes([str(tmp_path)])
     (tmp_path / "LC08").mkdir()
-    with pytest.raises(LocalCloudError, match=r"not searched: give them \(LC08\)"):
+    with pytest.raises(CommandError, match=r"not searched: give them \(LC08\)"):
         find_scenes([str(tmp_path)])
-    with pytest.raises(LocalCloudError, match="is a folder"), stage(str(tmp_path)):
+    with pytest.raises(CommandError, match="is a folder"), stage(str(tmp_path)):
         pass
 
 
@@ -581,7 +583,7 @@ def test_looking_needs_nothing_that_is_slow_to_load() -> None:
     import sys  # noqa: PLC0415
 
     code = (
-        "import sys, clayline_local.stage, clayline_local.keep\n"
+        "import sys, clayline_cli.staging.stage, clayline_cli.kept.folder\n"
         "print([name for name in ('boto3', 'botocore', 'numpy', 'pydantic', 'rasterio') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

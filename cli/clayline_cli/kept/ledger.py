@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from clayline_local.errors import LocalCloudError
+from clayline_cli.errors import CommandError
 
 FORMAT: Final = "clayline-kept/1"
 _OUTPUT: Final = re.compile(r"[0-9A-Z]{2,5}_\d{8}_\d{8}_v(\d{3,4})(?:\.parquet|\.json|_metadata\.json|_receipt\.json)")
@@ -49,24 +49,24 @@ class KeptLedger:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the file; without one, nothing is kept. Raises LocalCloudError if it is damaged or of another format."""
+        """Read the file; without one, nothing is kept. Raises CommandError if it is damaged or of another format."""
         try:
             content = json.loads(path.read_bytes())
         except FileNotFoundError:
             return cls()
         except OSError as error:
             msg = f"{path} cannot be read ({error.strerror}). Check its permissions."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
         except (ValueError, RecursionError) as error:
-            raise LocalCloudError(_damaged(path, str(error))) from error
+            raise CommandError(_damaged(path, str(error))) from error
         found = content.get("format") if isinstance(content, dict) else None
         if isinstance(found, str) and found.startswith("clayline-kept/") and found != FORMAT:
             msg = f"{path} is of another version of Clayline ({found}, not {FORMAT}). Use that one, or another --out."
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
         try:
             return cls._checked(content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise LocalCloudError(_damaged(path, f"{type(error).__name__} {error}")) from error
+            raise CommandError(_damaged(path, f"{type(error).__name__} {error}")) from error
 
     @classmethod
     def _checked(cls, content: Mapping[str, Any]) -> Self:

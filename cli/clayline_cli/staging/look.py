@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clayline.scene.item import MAX_ITEM_BYTES, is_item
-from clayline_local.errors import LocalCloudError
+from clayline_cli.errors import CommandError
 
 ITEMS: Final = {".json", ".geojson"}
 TIFFS: Final = {".tif", ".tiff"}
@@ -25,24 +25,24 @@ _OTHERS: Final[Mapping[bytes, str]] = {
 
 
 def look(path: Path, *, called: str | None = None) -> dict[str, Any] | None:
-    """Give the STAC Item in a file, or None for a TIFF; ``called`` is what people call it. Raises LocalCloudError."""
+    """Give the STAC Item in a file, or None for a TIFF; ``called`` is what people call it. Raises CommandError."""
     called = called or str(path)
     try:
         if path.is_dir():
             msg = f"{called} is a folder. Give {WANTED}."
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
         if not path.is_file():
             msg = f"{called} is no file, or there is none of that name. Give {WANTED}."
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
         size = path.stat().st_size
         with path.open("rb") as stream:
             body = stream.read(MAX_ITEM_BYTES if is_json(path) else 64)
     except OSError as error:
         msg = f"{called} cannot be read ({error.strerror}). Check its path and permissions."
-        raise LocalCloudError(msg) from error
+        raise CommandError(msg) from error
     if not size:
         msg = f"{called} is empty (0 bytes). Download it again."
-        raise LocalCloudError(msg)
+        raise CommandError(msg)
     if is_tiff(path):
         _check_tiff(body, called)
         return None
@@ -50,12 +50,12 @@ def look(path: Path, *, called: str | None = None) -> dict[str, Any] | None:
         msg = (
             f"{called} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give {WANTED}."
         )
-        raise LocalCloudError(msg)
+        raise CommandError(msg)
     if size > MAX_ITEM_BYTES:
         msg = (
             f"{called} has {size} bytes of JSON; a STAC Item has at most {MAX_ITEM_BYTES} here. Give one scene's Item."
         )
-        raise LocalCloudError(msg)
+        raise CommandError(msg)
     return read(body, called)
 
 
@@ -70,16 +70,16 @@ def is_tiff(path: Path) -> bool:
 
 
 def read(body: bytes, called: str) -> dict[str, Any]:
-    """Give the STAC Item. Raises LocalCloudError that says what it is instead, and what to give."""
+    """Give the STAC Item. Raises CommandError that says what it is instead, and what to give."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         msg = f"{called} is not valid JSON ({error}). Download it again."
-        raise LocalCloudError(msg) from error
+        raise CommandError(msg) from error
     if isinstance(content, dict) and is_item(content):
         return content
     msg = f"{called} is no STAC Item but {_what(content)}."
-    raise LocalCloudError(msg)
+    raise CommandError(msg)
 
 
 def _check_tiff(body: bytes, called: str) -> None:
@@ -90,7 +90,7 @@ def _check_tiff(body: bytes, called: str) -> None:
     )
     found = found or next((what for start, what in _OTHERS.items() if body.startswith(start)), None)
     msg = f"{called} is no TIFF but {found or 'something else. Download it again'}."
-    raise LocalCloudError(msg)
+    raise CommandError(msg)
 
 
 def _what(content: object) -> str:

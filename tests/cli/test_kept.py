@@ -19,8 +19,8 @@ from moto import mock_aws
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
 from clayline.run.ledger import Claim, Stage
-from clayline_local.errors import LocalCloudError
-from clayline_local.keep import Kept
+from clayline_cli.errors import CommandError
+from clayline_cli.kept.folder import Kept
 from clayline_local.session import Session
 
 REGION = "eu-central-1"
@@ -243,7 +243,7 @@ def test_what_the_user_put_in_an_outputs_place_stays_and_is_named(out: Path) -> 
     with kept.lock():
         detail = cloud.embed("run-a")  # by a cloud that does not know of the file
         target.write_bytes(b"the user's")
-        with pytest.raises(LocalCloudError, match=r"v001\.json exists and is not what this run wrote.*move it away"):
+        with pytest.raises(CommandError, match=r"v001\.json exists and is not what this run wrote.*move it away"):
             kept.fetch(cloud, detail)
     assert target.read_bytes() == b"the user's"
     assert not [path for path in target.parent.iterdir() if path.name.endswith(("_receipt.json", ".part"))]
@@ -256,7 +256,7 @@ def test_a_link_in_an_outputs_place_is_not_followed(out: Path, tmp_path: Path) -
     target = out / TOKEN / HASH / "21JYM_20200518_20200518_v001.parquet"
     target.parent.mkdir(parents=True)
     target.symlink_to(tmp_path / "mine")
-    with pytest.raises(LocalCloudError, match="exists"):
+    with pytest.raises(CommandError, match="exists"):
         kept.fetch(cloud, detail)
     assert (tmp_path / "mine").read_bytes() == b"mine"
 
@@ -278,7 +278,7 @@ def test_a_file_system_without_links_is_no_reason_to_overwrite(
     def link(_: Path, __: Path) -> None:
         raise OSError(code, "no links here")
 
-    monkeypatch.setattr("clayline_local.keep.os.link", link)
+    monkeypatch.setattr("clayline_cli.kept.folder.os.link", link)
     cloud, kept = Cloud(out), Kept(out)
     detail = cloud.embed("run-a")
     files = kept.fetch(cloud, detail)
@@ -286,7 +286,7 @@ def test_a_file_system_without_links_is_no_reason_to_overwrite(
     assert kept.fetch(cloud, detail) == files
     files["parquet"].unlink()
     files["parquet"].write_bytes(b"the user's")
-    with pytest.raises(LocalCloudError, match=r"parquet exists"):
+    with pytest.raises(CommandError, match=r"parquet exists"):
         kept.fetch(cloud, detail)
     assert files["parquet"].read_bytes() == b"the user's"
 
@@ -298,8 +298,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(out: Path, monkeypa
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("clayline_local.keep.os.fsync", full)
-    with pytest.raises(LocalCloudError, match=r"the disk is full\. Free some space"):
+    monkeypatch.setattr("clayline_cli.kept.folder.os.fsync", full)
+    with pytest.raises(CommandError, match=r"the disk is full\. Free some space"):
         kept.fetch(cloud, detail)
     assert snapshot(out) == {}
 
@@ -308,9 +308,9 @@ def test_an_output_that_leads_out_of_the_folder_is_refused(out: Path) -> None:
     cloud = Cloud(out)
     name = cloud.names.of(f"s3://{cloud.bucket}/x").removesuffix("x")
     for uri in (f"{name}../../evil.json", f"{name}a/%2E%2E/evil.json", f"s3://{cloud.bucket}//etc/evil.json"):
-        with pytest.raises(LocalCloudError, match="no path under a folder"):
+        with pytest.raises(CommandError, match="no path under a folder"):
             Kept(out).fetch(cloud, {"run": "x", "outputs": {"receipt": uri}})
-    with pytest.raises(LocalCloudError, match="does not lie in"):
+    with pytest.raises(CommandError, match="does not lie in"):
         Kept(out).fetch(cloud, {"run": "x", "outputs": {"receipt": "file:///elsewhere/x.json"}})
 
 
@@ -340,7 +340,7 @@ def test_a_ledger_that_cannot_be_read_is_one_sentence_and_stays(out: Path, body:
     before = snapshot(out)
     kept, cloud = Kept(out), Cloud(out)
     for act in (kept.restore, kept.save):
-        with pytest.raises(LocalCloudError, match=said) as told:
+        with pytest.raises(CommandError, match=said) as told:
             act(cloud)
         assert "\n" not in str(told.value)
     assert ledger.read_bytes() == body
@@ -406,7 +406,7 @@ def test_the_second_of_two_calls_says_that_it_waits_and_goes_on_from_what_the_fi
 
 def test_the_lock_holds_between_processes_and_ends_with_them(out: Path) -> None:
     code = (
-        "import sys, pathlib\nfrom clayline_local.keep import Kept\n"
+        "import sys, pathlib\nfrom clayline_cli.kept.folder import Kept\n"
         "with Kept(pathlib.Path(sys.argv[1])).lock():\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -423,10 +423,10 @@ def test_the_lock_holds_between_processes_and_ends_with_them(out: Path) -> None:
 def test_an_out_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     for place in (tmp_path / "out", tmp_path / "out" / "deeper"):
-        with pytest.raises(LocalCloudError, match=r"/out is a file\. Give a folder") as told, Kept(place).lock():
+        with pytest.raises(CommandError, match=r"/out is a file\. Give a folder") as told, Kept(place).lock():
             pass
         assert "\n" not in str(told.value)
-        with pytest.raises(LocalCloudError, match="is a file"):
+        with pytest.raises(CommandError, match="is a file"):
             Kept(place).logs()
     assert (tmp_path / "out").read_text() == "a file"
 
@@ -435,14 +435,14 @@ def test_an_out_is_named_without_dots_and_must_have_a_name_that_can_be_said(tmp_
     cloud = Cloud(tmp_path / "deep" / ".." / "out")
     assert cloud.names.of(f"s3://{cloud.bucket}/a b") == f"file://{tmp_path}/out/a%20b"
     assert Kept(tmp_path / "deep" / ".." / "out").out == tmp_path / "out"
-    with pytest.raises(LocalCloudError, match="not valid UTF-8"), Kept(tmp_path / os.fsdecode(b"\xff")).lock():
+    with pytest.raises(CommandError, match="not valid UTF-8"), Kept(tmp_path / os.fsdecode(b"\xff")).lock():
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_an_out_that_cannot_be_written_is_told() -> None:
     with (
-        pytest.raises(LocalCloudError, match=r"cannot be written .* Check permissions, or give another"),
+        pytest.raises(CommandError, match=r"cannot be written .* Check permissions, or give another"),
         Kept(Path("/proc/x")).lock(),
     ):
         pass

@@ -4,26 +4,18 @@ Importing this loads nothing heavy: --help and a typo answer at once.
 """
 
 import argparse
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, NoReturn, override
+from typing import Any, Final, Self
 
 from clayline import __version__
-from clayline.scene.sensor import PRODUCTS, of_sensor
-from clayline_local.command.help import DESCRIPTION, EPILOG
+from clayline_cli import arguments
+from clayline_cli.staging.stage import Staging
 from clayline_local.repository import STARTER
-from clayline_local.stage import Staging
 
 MOST_CHIPS: Final = 4096
 """That plan's settings allow in a batch."""
-_MANIFEST: Final = "manifest.json"
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +44,13 @@ class EmbedOptions:
     picture: bool
     json: bool
     quiet: bool
+
+    @classmethod
+    def of(cls, found: argparse.Namespace) -> Self:
+        """Take what the parser found."""
+        values = {option.name: getattr(found, option.name) for option in fields(cls)}
+        given: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**given)
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -83,44 +82,8 @@ class EmbedOptions:
         }
 
 
-def parse(arguments: Sequence[str] | None) -> EmbedOptions:
-    """Read a command line.
-
-    Exits with status 0 after --help and --version, and with 2 and a sentence if anything in it is wrong.
-    """
-    parser = _Parser(
-        prog="clayline",
-        description="Embeddings of satellite scenes, by the very functions that run on AWS, on this machine.",
-        epilog="`clayline embed --help` says all about it.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"clayline {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    _add_embed(commands)
-    found: Any = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in vars(parser.parse_args(arguments)).items()
-    }
-    return EmbedOptions(**found)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in a line, without the whole usage."""
-
-    @override
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` explains every option.\n")
-
-
-def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser(
-        "embed",
-        help="embed scenes on this machine",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all of them, in the groups and order in which help tells them."""
     parser.add_argument(
         "scenes",
         nargs="+",
@@ -128,7 +91,11 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="a file, a folder, or an s3:// URI; several are embedded one after the other",
     )
     parser.add_argument(
-        "--out", type=_out, required=True, metavar="DIR", help="folder for what comes out; made if need be"
+        "--out",
+        type=arguments.out_folder,
+        required=True,
+        metavar="DIR",
+        help="folder for what comes out; made if need be",
     )
     parser.add_argument(
         "--version", action="version", version=f"clayline {__version__}", help="tell the version and exit"
@@ -137,12 +104,12 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
     where = parser.add_argument_group("where an Item's files are")
     where.add_argument(
         "--assets",
-        type=_folder,
+        type=arguments.folder,
         metavar="DIR",
         help="folder in which the files are, matched by name (default: the Item's own)",
     )
     where.add_argument(
-        "--allow-bucket", type=_bucket, action="append", default=[], metavar="NAME",
+        "--allow-bucket", type=arguments.bucket, action="append", default=[], metavar="NAME",
         help="fetch files from this bucket of S3 as well, if an Item names it; may be repeated."
         " An Item in S3 may name its own bucket",
     )  # fmt: skip
@@ -152,10 +119,13 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
     cog = parser.add_argument_group("what a GeoTIFF without an Item may not say (an Item says it itself)")
     cog.add_argument(
-        "--sensor", type=_sensor, metavar="NAME", help=f"its sensor, if the file's name does not say it: {_sensors()}"
+        "--sensor",
+        type=arguments.sensor,
+        metavar="NAME",
+        help=f"its sensor, if the file's name does not say it: {arguments.sensors()}",
     )
     cog.add_argument(
-        "--datetime", type=_datetime, metavar="TIME",
+        "--datetime", type=arguments.moment, metavar="TIME",
         help="when it was taken, if the name does not say it: 2020-05-18T13:34:02Z,"
         " or 2020-05-18 for some time that day",
     )  # fmt: skip
@@ -173,22 +143,22 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
         action="store_true",
         help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
     )
-    reading.add_argument("--min-valid-fraction", type=_fraction, default=0.0, metavar="0..1",
+    reading.add_argument("--min-valid-fraction", type=arguments.fraction, default=0.0, metavar="0..1",
         help="skip chips with fewer valid pixels (default: 0, only those with none)")  # fmt: skip
     reading.add_argument(
         "--max-cloud-fraction",
-        type=_fraction,
+        type=arguments.fraction,
         default=1.0,
         metavar="0..1",
         help="skip chips with more cloud (default: 1, none)",
     )
 
     model = parser.add_argument_group("the model")
-    model.add_argument("--model", type=_model, default=STARTER, metavar="DIR",
+    model.add_argument("--model", type=arguments.model_folder, default=STARTER, metavar="DIR",
         help="model folder, as `make clay` exports one (default: the bundled starter, which is not Clay)")  # fmt: skip
     model.add_argument(
         "--batch-chips",
-        type=_chips,
+        type=arguments.number(int, 1, MOST_CHIPS),
         metavar="N",
         help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: 64 of 64 px, 4 of 256 px;"
         " progress is by batch)",
@@ -209,7 +179,7 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     result.add_argument(
         "--creator",
-        type=_creator,
+        type=arguments.name,
         default="clayline",
         metavar="NAME",
         help="for the column source_creator (default: clayline)",
@@ -227,82 +197,3 @@ def _add_embed(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _flag(*, on: bool) -> str:
     return str(on).lower()
-
-
-def _sensors() -> str:
-    return ", ".join(dict.fromkeys(product.sensor for product in PRODUCTS))
-
-
-def _sensor(text: str) -> str:
-    return text if of_sensor(text) else _refuse(f"{text!r} is no sensor that is known: {_sensors()}")
-
-
-def _datetime(text: str) -> str:
-    try:
-        if _DAY.fullmatch(text) or _TIME.fullmatch(text):
-            datetime.fromisoformat(text.upper())
-            return text.upper()
-    except ValueError:
-        _refuse(f"there is no time {text!r}")
-    return _refuse(f"{text!r} is no RFC 3339 time: give one such as 2020-05-18T13:34:02Z, or a day such as 2020-05-18")
-
-
-def _number[Number: (int, float)](
-    kind: Callable[[str], Number], least: Number, most: Number
-) -> Callable[[str], Number]:
-    def read(text: str) -> Number:
-        try:
-            value = kind(text)
-        except ValueError:
-            return _refuse(f"{text!r} is no number from {least} to {most}")
-        return value if least <= value <= most else _refuse(f"{text} is not from {least} to {most}")
-
-    return read
-
-
-_fraction = _number(float, 0.0, 1.0)
-_chips = _number(int, 1, MOST_CHIPS)
-
-
-def _bucket(text: str) -> str:
-    return (
-        text
-        if _BUCKET.fullmatch(text)
-        else _refuse(f"{text!r} is no bucket's name: give the name alone, without s3://")
-    )
-
-
-def _creator(text: str) -> str:
-    return text if text.strip() else _refuse("is empty: give a name")
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    return path if path.is_dir() else _refuse(f"{text} is no folder")
-
-
-def _model(text: str) -> Path:
-    path = Path(text)
-    if not (path / _MANIFEST).is_file():
-        _refuse(f"{text} is no model folder: it has no {_MANIFEST}. Give the folder that an export wrote")
-    return path
-
-
-def _out(text: str) -> Path:
-    """Take a folder that can be written, or made: told before anything starts.
-
-    What is true later is for the lock to say.
-    """
-    if not text.strip():
-        _refuse("is empty: give a folder")
-    path = Path(text)
-    there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists() or part.is_symlink())
-    if not there.is_dir():
-        _refuse(f"{there} is {'a link that leads nowhere' if not there.exists() else 'a file'}. Give a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        _refuse(f"{there} cannot be written by you. Give another folder, or change its permissions")
-    return path
-
-
-def _refuse(why: str) -> NoReturn:
-    raise argparse.ArgumentTypeError(why)

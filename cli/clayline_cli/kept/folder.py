@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clayline_local.assets import absolute
-from clayline_local.errors import LocalCloudError
-from clayline_local.kept_ledger import KeptLedger, KeptRun, inside
+from clayline_cli.errors import CommandError
+from clayline_cli.kept.ledger import KeptLedger, KeptRun, inside
+from clayline_local.scene_keys import absolute
 
 if TYPE_CHECKING:
     from clayline_local.session import Session
@@ -40,13 +40,13 @@ class Kept:
     def lock(self, notice: Callable[[str], None] = lambda _: None) -> Iterator[None]:
         """Be the only call that uses OUT, which is made if need be; a second call tells ``notice`` so and waits.
 
-        Raises LocalCloudError if OUT is no folder or cannot be written.
+        Raises CommandError if OUT is no folder or cannot be written.
         """
         try:
             str(self.out).encode()
         except UnicodeEncodeError as error:
             msg = f"--out {str(self.out)!r} is not valid UTF-8, and outputs could not say where they are. Rename it."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
         with _told(self.out):
             self._ledger.parent.mkdir(parents=True, exist_ok=True)
             stream = (self._ledger.parent / "lock").open("a")
@@ -58,11 +58,11 @@ class Kept:
                 fcntl.flock(stream, fcntl.LOCK_EX)
             except OSError as error:
                 msg = f"{self.out} is on a file system that has no locks ({error.strerror}). Give --out on another one."
-                raise LocalCloudError(msg) from error
+                raise CommandError(msg) from error
             yield
 
     def logs(self) -> Path:
-        """Make and give a folder of this call's own, ``OUT/logs/UTCSTART-PID``. Raises LocalCloudError."""
+        """Make and give a folder of this call's own, ``OUT/logs/UTCSTART-PID``. Raises CommandError."""
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
         number = 1
         with _told(self.out):
@@ -75,7 +75,7 @@ class Kept:
                 number += 1
 
     def restore(self, session: "Session") -> None:
-        """Put what earlier calls finished into the session's cloud, before anything is dropped. Raises LocalCloudError.
+        """Put what earlier calls finished into the session's cloud, before anything is dropped. Raises CommandError.
 
         A run whose receipt or other outputs are gone is not finished any more; its revision stays taken, and so does
         that of a file which no call has noted, because it was killed.
@@ -94,7 +94,7 @@ class Kept:
             dynamo.put_item(TableName=session.ledger_table, Item=item)
 
     def save(self, session: "Session") -> None:
-        """Keep the runs whose outputs were fetched, and every revision that was given. Raises LocalCloudError."""
+        """Keep the runs whose outputs were fetched, and every revision that was given. Raises CommandError."""
         kept = KeptLedger.read(self._ledger)
         finished = session.finished()
         known = {entry.outputs["receipt"] for entry in kept.runs.values()}
@@ -115,7 +115,7 @@ class Kept:
     def fetch(self, session: "Session", detail: Mapping[str, Any]) -> dict[str, Path]:
         """Download the outputs of an event's ``detail`` to their places under OUT, the receipt last; give them by kind.
 
-        What an earlier call delivered stays as it is. Raises LocalCloudError, naming the file, if something else
+        What an earlier call delivered stays as it is. Raises CommandError, naming the file, if something else
         is in an output's place.
         """
         known = KeptLedger.read(self._ledger).runs.get(detail["run"])
@@ -124,12 +124,12 @@ class Kept:
             key = session.output_key(uri) or (known.outputs.get(kind) if known else None)  # None: OUT was moved since
             if key is None:
                 msg = f"{uri} does not lie in {self.out}. Give the folder as --out in which it lies."
-                raise LocalCloudError(msg)
+                raise CommandError(msg)
             try:
                 files[kind] = inside(self.out, key)
             except ValueError as error:
                 msg = f"the {kind} {uri} would lie outside of {self.out}, and was not fetched: {error}"
-                raise LocalCloudError(msg) from error
+                raise CommandError(msg) from error
             with _told(files[kind]):
                 self._deliver(session, key, files[kind])
         return files
@@ -143,7 +143,7 @@ class Kept:
             if target.is_file():  # an earlier call's, of which this one has only the receipt
                 return
             msg = f"{target} is gone since this call began. Run again."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
@@ -191,7 +191,7 @@ def _place(part: Path, target: Path) -> None:
 def _check_same(part: Path, target: Path) -> None:
     if not target.is_file() or not filecmp.cmp(part, target, shallow=False):
         msg = f"{target} exists and is not what this run wrote. It was left as it is: move it away, and run again."
-        raise LocalCloudError(msg) from None
+        raise CommandError(msg) from None
 
 
 def _copy(part: Path, target: Path) -> None:
@@ -237,4 +237,4 @@ def _told(path: Path) -> Iterator[None]:
             msg = f"{path} cannot be made: {there} is a file. Give a folder as --out."
         else:
             msg = f"{path} cannot be written ({error.strerror or error}). Check permissions, or give another --out."
-        raise LocalCloudError(msg) from error
+        raise CommandError(msg) from error

@@ -1,4 +1,7 @@
-"""The command line's way in: ``clayline embed SCENE... --out DIR``. Loads nothing heavy before the arguments hold."""
+"""The program ``clayline``: a call's errors and signals as sentences and exit statuses.
+
+Loads nothing heavy before the arguments hold.
+"""
 
 import logging
 import os
@@ -7,34 +10,28 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from clayline.errors import ClaylineError
-from clayline_local.command.options import parse
-from clayline_local.command.progress import Console
-from clayline_local.command.scenes import find
-from clayline_local.stopping import Stopped, catching, ignore, stoppable
+from clayline_cli.command_line import parse
+from clayline_cli.console import Console
+from clayline_local.stopping import Stopped, catching, ignore
 
-LOG: Final = logging.getLogger("clayline_local.cli")
+LOG: Final = logging.getLogger("clayline_cli.program")
 _PIPE_CLOSED: Final = 141
 """As a shell gives SIGPIPE: whoever read what is printed, such as ``head``, has had enough."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Exit statuses: see ``command.help``.
+    """Run the command. Exit statuses: see ``embedding.help``.
 
     Raises SystemExit for --help, --version and a wrong option.
     """
     with catching():
-        options = parse(arguments)
-        console = Console(quiet=options.quiet)
+        call = parse(arguments)
+        console = Console(quiet=call.quiet)
         try:
-            with stoppable():
-                scenes = find(options, console)
-                from clayline_local.command.embed import embed  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
-            return embed(options, scenes, console)
+            return call.run(console)
         except Stopped as stopped:
             console.end()
-            console.error(
-                f"stopped by {stopped.signal.name}. What was finished stays in {options.out}; run again to go on."
-            )
+            console.error(f"stopped by {stopped.signal.name}. {call.stopped}")
             return stopped.exit_status
         except ClaylineError as error:
             console.end()

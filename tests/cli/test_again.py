@@ -10,10 +10,10 @@ import pytest
 from tests.pipeline.scenes import landsat
 
 from clayline.run import ledger
+from clayline_cli.kept.folder import Kept
+from clayline_cli.staging.stage import stage
 from clayline_local.dropped import Progress
-from clayline_local.keep import Kept
 from clayline_local.session import Session
-from clayline_local.stage import stage
 
 pytestmark = [
     pytest.mark.pipeline,

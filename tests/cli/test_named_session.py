@@ -13,10 +13,10 @@ from tests.pipeline.scenes import BANDS, crop, geotiff, landsat
 
 from clayline.run.ledger import Stage
 from clayline.scene.item import DECLARED_HREF
+from clayline_cli.kept.folder import Kept
+from clayline_cli.staging.stage import stage
 from clayline_local.dropped import Progress
-from clayline_local.keep import Kept
 from clayline_local.session import Session
-from clayline_local.stage import stage
 
 pytestmark = pytest.mark.pipeline
 ODD = "Daten #1 100% für+a:b"

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from clayline_local.command.progress import LOG_EVERY, Console
+from clayline_cli.console import LOG_EVERY, Console
 from clayline_local.dropped import Progress
 
 

@@ -13,16 +13,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import ClaylineError
 from clayline.outputs.provenance import untrained_note
-from clayline_local.command.options import EmbedOptions
-from clayline_local.command.progress import Console
-from clayline_local.command.scenes import stage_scene
-from clayline_local.command.summary import Outcome, as_json, exit_status, paragraph, table
+from clayline_cli.console import Console
+from clayline_cli.embedding.options import EmbedOptions
+from clayline_cli.embedding.scenes import stage_scene
+from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
+from clayline_cli.kept.folder import Kept
+from clayline_cli.picture.picture import draw
 from clayline_local.errors import LocalCloudError
-from clayline_local.keep import Kept
 from clayline_local.model_folder import ModelFolder
-from clayline_local.picture import draw
 from clayline_local.session import Session
-from clayline_local.stage import StagedScene
+from clayline_local.staged_scene import StagedScene
 from clayline_local.stopping import check, stoppable
 
 

@@ -4,17 +4,19 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, override
 from urllib.parse import unquote
 
 from clayline.run.keys import parse_s3_uri
-from clayline_local.assets import NAMES, Asset, file_key, locate, named, object_key, relink
-from clayline_local.errors import LocalCloudError
-from clayline_local.look import WANTED, is_json, is_tiff, look
-from clayline_local.remote import NoObjectError, Remote
-from clayline_local.scene_folder import scenes_of
+from clayline_cli.errors import CommandError
+from clayline_cli.staging.assets import Asset, locate, relink
+from clayline_cli.staging.look import WANTED, is_json, is_tiff, look
+from clayline_cli.staging.remote import NoObjectError, Remote
+from clayline_cli.staging.scene_folder import scenes_of
+from clayline_local.scene_keys import file_key, named, object_key
+from clayline_local.staged_scene import StagedScene
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,43 +36,13 @@ class Staging:
     """Whether the user pays for what is fetched."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StagedScene:
-    """What is uploaded, in this order."""
-
-    assets: tuple[tuple[str, Path], ...]
-    """Key and file."""
-    landing: tuple[str, Path]
-    """Key and file of the Item or the COG: it lands last and starts the scene."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    """Object metadata of the landing (sensor, datetime, platform of a COG without an Item)."""
-    item: str | None = None
-    """Id of the Item, None for a COG."""
-
-    @property
-    def name(self) -> str:
-        """What people call the landing: its ``file:`` or ``s3:`` URI."""
-        return named(self.landing[0])
-
-    @property
-    def names(self) -> Mapping[str, str]:
-        """The part of NAMES that its keys need."""
-        keys = [key for key, _ in (*self.assets, self.landing)]
-        return {prefix: name for prefix, name in NAMES.items() if any(key.startswith(prefix) for key in keys)}
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """Each file by the URI that the provenance has; those of S3 are there for as long as the scene is staged."""
-        return {named(key): file for key, file in (*self.assets, self.landing)}
-
-
 def find_scenes(
     targets: Sequence[str], *, sensor_said: bool = False, notice: Callable[[str], None] = lambda _: None
 ) -> list[str]:
     """Give every scene once: of a folder those that ``scenes_of`` gives; other targets as they are.
 
     ``sensor_said``: whether the user says the sensor of every GeoTIFF. ``notice`` is told what is left out. Raises
-    LocalCloudError for a folder without a scene, and for another target that is none at first sight.
+    CommandError for a folder without a scene, and for another target that is none at first sight.
     """
     found: dict[str, str] = {}
     for target in targets:
@@ -95,7 +67,7 @@ def stage(
 ) -> Iterator[StagedScene]:
     """Find a scene's files; those in S3 are there for as long as this lasts, fetched with ``remote`` or the user's own.
 
-    ``metadata`` says of a COG what its name may not. Raises LocalCloudError if there is nothing to start with, or S3
+    ``metadata`` says of a COG what its name may not. Raises CommandError if there is nothing to start with, or S3
     does not give it. Anything wrong inside the scene is left to the pipeline to say.
     """
     with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
@@ -119,17 +91,17 @@ def look_at(
 
 
 def parse(uri: str) -> tuple[str, str]:
-    """Give bucket and key of a target in S3. Raises LocalCloudError."""
+    """Give bucket and key of a target in S3. Raises CommandError."""
     try:
         bucket, key = parse_s3_uri(uri)
     except ValueError as error:
         msg = f"{uri} is no file and no s3://BUCKET/KEY URI. Give {WANTED}; what lies elsewhere, download first."
-        raise LocalCloudError(msg) from error
+        raise CommandError(msg) from error
     if not (is_json(Path(key)) or is_tiff(Path(key))):
         msg = (
             f"{uri} is neither a STAC Item (.json, .geojson) nor a GeoTIFF (.tif, .tiff) by its name. Give one scene's."
         )
-        raise LocalCloudError(msg)
+        raise CommandError(msg)
     return bucket, key
 
 
@@ -143,7 +115,7 @@ class _Stage:
         self._fetched: dict[str, Path] = {}
         if staging.assets is not None and not staging.assets.is_dir():
             msg = f"--assets {staging.assets} is no folder. Give the folder in which the Item's files are."
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
 
     def scene(self, target: str, metadata: Mapping[str, str]) -> StagedScene:
         return self.from_s3(target, metadata) if _is_uri(target) else self.from_file(_path(target), metadata)
@@ -178,7 +150,7 @@ class _Stage:
         if metadata:
             given = " and ".join(f"--{name}" for name in metadata)
             msg = f"{named(key)} is a STAC Item, which says itself what {given} would say. Leave {given} out."
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
         first = (self._staging.assets,) if self._staging.assets else ()
         assets = [
             self._have(asset)

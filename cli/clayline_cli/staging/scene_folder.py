@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from clayline.scene.item import MAX_ITEM_BYTES
 from clayline.scene.sensor import of_file_name
-from clayline_local.assets import referred
-from clayline_local.errors import LocalCloudError
-from clayline_local.look import WANTED, is_json, is_tiff, read
+from clayline_cli.errors import CommandError
+from clayline_cli.staging.assets import referred
+from clayline_cli.staging.look import WANTED, is_json, is_tiff, read
 
 _FEW: Final = 3
 _SAMPLES_PER_PIXEL: Final = 277
@@ -24,14 +24,14 @@ def scenes_of(folder: Path, *, sensor_said: bool, notice: Callable[[str], None])
     """Give the scenes of a folder by name: its STAC Items, and GeoTIFFs that no Item there refers to.
 
     Beside Items, a GeoTIFF is one if it can be: with more than one band, and a sensor that ``sensor_said`` or its name
-    gives. ``notice`` is told which are none. Hidden files are not looked at. Raises LocalCloudError if there is no
+    gives. ``notice`` is told which are none. Hidden files are not looked at. Raises CommandError if there is no
     scene.
     """
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file())
     except OSError as error:
         msg = f"{folder} cannot be read ({error.strerror}). Check its permissions."
-        raise LocalCloudError(msg) from error
+        raise CommandError(msg) from error
     items = {entry: content for entry in entries if is_json(entry) and (content := _item_in(entry))}
     known = {file.resolve() for content in items.values() for file in referred(content, folder)}
     alone = [entry for entry in entries if is_tiff(entry) and entry.resolve() not in known]
@@ -44,7 +44,7 @@ def scenes_of(folder: Path, *, sensor_said: bool, notice: Callable[[str], None])
         below = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         hint = f"Folders in it are not searched: give them ({_few(below)})." if below else f"Give {WANTED}."
         msg = f"{folder} holds no STAC Item and no GeoTIFF. {hint}"
-        raise LocalCloudError(msg)
+        raise CommandError(msg)
     return scenes
 
 
@@ -82,5 +82,5 @@ def _item_in(path: Path) -> dict[str, Any] | None:
     """Give the Item, None if it is other JSON: a folder may hold that too."""
     try:
         return read(path.read_bytes(), str(path)) if path.stat().st_size <= MAX_ITEM_BYTES else None
-    except (OSError, LocalCloudError):
+    except (OSError, CommandError):
         return None

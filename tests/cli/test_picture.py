@@ -18,9 +18,9 @@ from PIL import Image
 from pyproj import Geod, Transformer
 from tests.pipeline.scenes import geotiff, utm_grid
 
-from clayline_local.ground import Ground
-from clayline_local.picture import draw
-from clayline_local.rendering import Layer, no_cloud, see, stretch
+from clayline_cli.picture.ground import Ground
+from clayline_cli.picture.picture import draw
+from clayline_cli.picture.rendering import Layer, no_cloud, see, stretch
 
 SIDE, CHIP = 256, 64
 RGB = ("red", "green", "blue")

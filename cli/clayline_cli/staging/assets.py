@@ -9,14 +9,10 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
-from clayline.run.names import Names
 from clayline.scene.item import DECLARED_HREF, located, read_item
-from clayline_local.errors import LocalCloudError
+from clayline_cli.errors import CommandError
+from clayline_local.scene_keys import absolute, file_key, object_key
 
-MAX_KEY_BYTES: Final = 1024 - len("cog/")
-"""S3's limit, less the longest prefix that a key may get."""
-NAMES: Final[Mapping[str, str]] = {"file/": "file:///", "cog/file/": "file:///", "s3/": "s3://", "cog/s3/": "s3://"}
-"""Prefixes of keys in the local scenes bucket, and what stands for each in the names that people know."""
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PROBE: Final = "probe"
 _DOTS: Final = {".", ".."}
@@ -60,7 +56,7 @@ def locate(
     """Find the assets of the bands of an Item with the key ``own``; ``item`` is its file, None for one in S3.
 
     Looked at in turn: where the href says on this machine, each of ``folders`` for a file of that name, and S3. Raises
-    LocalCloudError if a name fits several files, or one file several hrefs.
+    CommandError if a name fits several files, or one file several hrefs.
     """
     found = []
     for name in of_bands(content):
@@ -97,23 +93,6 @@ def relative(own: str, key: str) -> str:
     return "/".join([*([".."] * (len(base) - shared) or ["."]), *target[shared:]])
 
 
-def file_key(path: Path) -> str:
-    """Give the key of a file of this machine. Raises LocalCloudError if S3 has no key for its path."""
-    return _checked(f"file{absolute(path)}", str(path))
-
-
-def object_key(bucket: str, key: str) -> str:
-    """Give the key of an object of S3. Raises LocalCloudError if it grows too long."""
-    return _checked(f"s3/{bucket}/{key}", f"s3://{bucket}/{key}")
-
-
-def named(key: str) -> str:
-    """Give the name that people know of what lies under a key of the local scenes bucket."""
-    return Names(prefixes=tuple((f"s3://{_PROBE}/{prefix}", name) for prefix, name in NAMES.items())).of(
-        f"s3://{_PROBE}/{key}"
-    )
-
-
 def referred(content: Mapping[str, Any], folder: Path) -> Iterator[Path]:
     """Give the files of a folder that any asset of an Item there refers to."""
     for asset in content["assets"].values():
@@ -128,17 +107,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that is too long, or has a NUL
         return False
-
-
-def absolute(path: Path) -> Path:
-    """Give the path as the user said it, without dots; where it really leads, if dots behind a link lead elsewhere."""
-    lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links
-    try:
-        if not path.exists() or (lexical.exists() and lexical.samefile(path)):
-            return lexical
-        return path.resolve()
-    except (OSError, ValueError):  # no path that this machine can have
-        return lexical
 
 
 def _locate(
@@ -188,7 +156,7 @@ def _by_name(name: str, href: str, folders: Sequence[Path]) -> Path | None:
         files = _of_that_name(href, folder)
         if len(files) > 1:
             msg = f"asset {name!r} ({href}) may be {' or '.join(map(str, files))}. Move away what it is not."
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
         if files:
             return files[0]
     return None
@@ -217,26 +185,14 @@ def _check_distinct(found: Sequence[Asset], content: Mapping[str, Any]) -> None:
                 f"only {asset.file} has the name of each. "
                 "Correct the hrefs in the Item, so that each leads to its own file."
             )
-            raise LocalCloudError(msg)
+            raise CommandError(msg)
 
 
 def _readable(path: Path) -> Path:
     if not os.access(path, os.R_OK):
         msg = f"{path} cannot be read. Check its permissions."
-        raise LocalCloudError(msg)
+        raise CommandError(msg)
     return path
-
-
-def _checked(key: str, called: str) -> str:
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError as error:
-        msg = f"{called!r} is not valid UTF-8. Rename it."
-        raise LocalCloudError(msg) from error
-    if size > MAX_KEY_BYTES:
-        msg = f"{called} has a path of over {MAX_KEY_BYTES} bytes, which S3 has no key for. Move it to a shorter path."
-        raise LocalCloudError(msg)
-    return key
 
 
 def _tiff_suffix(href: str) -> str:

@@ -2,15 +2,16 @@
 
 from contextlib import AbstractContextManager
 
-from clayline_local.command.options import EmbedOptions
-from clayline_local.command.progress import Console
-from clayline_local.stage import StagedScene, find_scenes, look_at, stage
+from clayline_cli.console import Console
+from clayline_cli.embedding.options import EmbedOptions
+from clayline_cli.staging.stage import find_scenes, look_at, stage
+from clayline_local.staged_scene import StagedScene
 
 
 def find(options: EmbedOptions, console: Console) -> list[str]:
     """Find every scene of the call and look at the files of each.
 
-    Raises LocalCloudError for the first that cannot be begun with.
+    Raises CommandError, or LocalCloudError for a path that has no key, for the first that cannot be begun with.
     """
     found = find_scenes(options.scenes, sensor_said=options.sensor is not None, notice=console.notice)
     for target in found:

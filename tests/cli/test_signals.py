@@ -44,8 +44,8 @@ def call(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     mark = f"{os.getpid()}-{request.node.name}"
-    path = os.pathsep.join(str(ROOT / part) for part in ("local", "layers/clayline"))
-    program = "import sys; from clayline_local.cli import command; command()"
+    path = os.pathsep.join(str(ROOT / part) for part in ("cli", "local", "layers/clayline"))
+    program = "import sys; from clayline_cli.program import command; command()"
     command = [
         sys.executable,
         "-c",

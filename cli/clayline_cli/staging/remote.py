@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clayline_local.errors import LocalCloudError
+from clayline_cli.errors import CommandError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -32,7 +32,7 @@ _DENIED: Final = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled"}
 _MISSING: Final = {"NoSuchKey", "404", "NotFound"}
 
 
-class NoObjectError(LocalCloudError):
+class NoObjectError(CommandError):
     """There is no object of this key in a bucket that is there."""
 
 
@@ -45,7 +45,7 @@ class Remote:
         self._payer: dict[str, Any] = {"RequestPayer": "requester"} if request_payer else {}
 
     def fetch(self, bucket: str, key: str, target: Path) -> None:
-        """Write an object to ``target``, piece by piece. Raises NoObjectError, LocalCloudError."""
+        """Write an object to ``target``, piece by piece. Raises NoObjectError, CommandError."""
         self._ask(
             bucket, key, target, lambda: self._s3().download_file(bucket, key, str(target), ExtraArgs=dict(self._payer))
         )
@@ -79,16 +79,16 @@ class Remote:
             self._refuse(self._reason(bucket, key, error), uri, error)
         except (NoCredentialsError, PartialCredentialsError) as error:
             msg = f"{uri}: there are no AWS credentials. {_CREDENTIALS}."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
         except (NoConnectionError, NoAnswerError) as error:
             msg = f"{uri}: S3 cannot be reached ({error}). Check the network, and AWS_REGION."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
         except (BotoCoreError, Boto3Error) as error:
             msg = f"{uri}: {str(error).rstrip('.')}. {_CREDENTIALS}."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
         except OSError as error:
             msg = f"{uri} cannot be kept in {target.parent} ({error.strerror}). Free space there, or set TMPDIR."
-            raise LocalCloudError(msg) from error
+            raise CommandError(msg) from error
 
     def _s3(self) -> "S3Client":
         if self._client is None:
@@ -118,4 +118,4 @@ class Remote:
             msg = (
                 f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."
             )
-        raise LocalCloudError(msg) from error
+        raise CommandError(msg) from error

@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -20,11 +21,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from PIL import Image
 from tests.pipeline.scenes import landsat
 
-import clayline_local.command.options
+import clayline_cli.commands
 from clayline.place import Option, Place
-from clayline_local.cli import main
-from clayline_local.command.help import EPILOG
-from clayline_local.keep import Kept
+from clayline_cli.call import Parser
+from clayline_cli.command_line import COMMANDS
+from clayline_cli.embedding.help import EPILOG
+from clayline_cli.kept.folder import Kept
+from clayline_cli.program import main
 from clayline_local.session import Session
 from clayline_local.template import TEMPLATE
 
@@ -227,7 +230,9 @@ def test_help_and_mistakes_load_nothing_heavy(arguments: list[str], tmp_path: Pa
     """What makes them slow is imports; how long a machine takes is its own matter."""
     program = f"""
 import sys
-from clayline_local.cli import main
+from clayline_cli.call import Parser
+from clayline_cli.command_line import COMMANDS
+from clayline_cli.program import main
 try:
     status = main({arguments!r})
 except SystemExit as ended:
@@ -235,7 +240,7 @@ except SystemExit as ended:
 print("loaded:", *sorted({HEAVY!r} & set(sys.modules)))
 sys.exit(status)
 """
-    path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("local", "layers/clayline"))
+    path = os.pathsep.join(str(TEMPLATE.parent / part) for part in ("cli", "local", "layers/clayline"))
     environment = {"PATH": os.defpath, "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -257,13 +262,13 @@ def test_help_explains_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def _actions() -> Iterator[argparse.Action]:
-    seen: list[argparse.ArgumentParser] = []
-    add = clayline_local.command.options._add_embed
+    """Give every argument of every command."""
     parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers(parser_class=clayline_local.command.options._Parser)
-    add(commands)
-    seen += commands.choices.values()
-    yield from (action for found in seen for action in found._actions)
+    commands = parser.add_subparsers(parser_class=Parser)
+    for add in COMMANDS:
+        add(commands)
+    assert set(commands.choices) == {module.name for module in pkgutil.iter_modules(clayline_cli.commands.__path__)}
+    yield from (action for found in commands.choices.values() for action in found._actions)
 
 
 @pytest.mark.parametrize(

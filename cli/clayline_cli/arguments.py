@@ -1,0 +1,103 @@
+"""Kinds of arguments: each is read, checked as far as that goes without anything heavy, and refused in a sentence.
+
+They are argparse's types: what they raise is told as a usage error.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NoReturn
+
+from clayline.scene.sensor import PRODUCTS, of_sensor
+
+_MANIFEST: Final = "manifest.json"
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
+
+
+def sensors() -> str:
+    """Give the names of the sensors that are known, for people."""
+    return ", ".join(dict.fromkeys(product.sensor for product in PRODUCTS))
+
+
+def sensor(text: str) -> str:
+    """Take the name of a sensor that is known."""
+    return text if of_sensor(text) else refuse(f"{text!r} is no sensor that is known: {sensors()}")
+
+
+def moment(text: str) -> str:
+    """Take a time of RFC 3339, or a day."""
+    try:
+        if _DAY.fullmatch(text) or _TIME.fullmatch(text):
+            datetime.fromisoformat(text.upper())
+            return text.upper()
+    except ValueError:
+        refuse(f"there is no time {text!r}")
+    return refuse(f"{text!r} is no RFC 3339 time: give one such as 2020-05-18T13:34:02Z, or a day such as 2020-05-18")
+
+
+def number[Number: (int, float)](kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
+    """Give what takes a number from ``least`` to ``most``."""
+
+    def read(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError:
+            return refuse(f"{text!r} is no number from {least} to {most}")
+        return value if least <= value <= most else refuse(f"{text} is not from {least} to {most}")
+
+    return read
+
+
+fraction: Final = number(float, 0.0, 1.0)
+
+
+def bucket(text: str) -> str:
+    """Take the name of a bucket."""
+    return (
+        text if _BUCKET.fullmatch(text) else refuse(f"{text!r} is no bucket's name: give the name alone, without s3://")
+    )
+
+
+def name(text: str) -> str:
+    """Take what is not empty."""
+    return text if text.strip() else refuse("is empty: give a name")
+
+
+def folder(text: str) -> Path:
+    """Take a folder that is there."""
+    path = Path(text)
+    return path if path.is_dir() else refuse(f"{text} is no folder")
+
+
+def model_folder(text: str) -> Path:
+    """Take a folder with a manifest; what it says is for later."""
+    path = Path(text)
+    if not (path / _MANIFEST).is_file():
+        refuse(f"{text} is no model folder: it has no {_MANIFEST}. Give the folder that an export wrote")
+    return path
+
+
+def out_folder(text: str) -> Path:
+    """Take a folder that can be written, or made: told before anything starts.
+
+    What is true later is for the lock to say.
+    """
+    if not text.strip():
+        refuse("is empty: give a folder")
+    path = Path(text)
+    there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists() or part.is_symlink())
+    if not there.is_dir():
+        refuse(f"{there} is {'a link that leads nowhere' if not there.exists() else 'a file'}. Give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        refuse(f"{there} cannot be written by you. Give another folder, or change its permissions")
+    return path
+
+
+def refuse(why: str) -> NoReturn:
+    """Raise what argparse tells as a usage error."""
+    raise argparse.ArgumentTypeError(why)

@@ -1,0 +1,32 @@
+"""What a command and the program agree on: the parser on which a command puts itself, and a call that can be run."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, override
+
+from clayline_cli.console import Console
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, without the whole usage."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` explains every option.\n")
+
+
+type Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse has no other name for it
+"""Of the program's parser. A command adds its own, whose default ``call`` takes the arguments and gives a Call."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A command line that holds: what it does, and what is said around that."""
+
+    run: Callable[[Console], int]
+    """Gives the exit status. May raise ClaylineError, OSError and Stopped, which the program tells."""
+    quiet: bool
+    """Whether progress and notices are left out."""
+    stopped: str
+    """What remains when a signal ends it, and how to go on: a sentence."""

@@ -1,0 +1,31 @@
+"""The command line of ``clayline``: every command is registered here."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from clayline import __version__
+from clayline_cli.call import Call, Commands, Parser
+from clayline_cli.commands import embed
+
+COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (embed.add,)
+"""In the order in which help lists them."""
+
+
+def parse(arguments: Sequence[str] | None) -> Call:
+    """Read a command line.
+
+    Exits with status 0 after --help and --version, and with 2 and a sentence if anything in it is wrong.
+    """
+    parser = Parser(
+        prog="clayline",
+        description="Embeddings of satellite scenes, by the very functions that run on AWS, on this machine.",
+        epilog="`clayline embed --help` says all about it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"clayline {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for add in COMMANDS:
+        add(commands)
+    found = parser.parse_args(arguments)
+    call: Call = found.call(found)
+    return call
