@@ -158,7 +158,7 @@ def test_the_stored_arrow_schema_is_byte_for_byte_what_pyarrow_stores(tmp_path: 
         pa.field("valid_fraction", pa.float32(), nullable=False),
         pa.field("cloud_fraction", pa.float32()),
     ]
-    schema = pa.schema(fields, metadata={"geo": found[b"geo"].decode(), **header})
+    schema = pa.schema(fields).with_metadata({"geo": found[b"geo"].decode()} | header)
     pq.write_table(schema.empty_table(), tmp_path / "pyarrows.parquet")
     assert found[b"ARROW:schema"] == stored(tmp_path / "pyarrows.parquet")[b"ARROW:schema"]
 
