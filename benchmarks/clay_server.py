@@ -272,8 +272,8 @@ def main() -> None:
         advised = {"cpu": 1, "cuda": 16, **(manifest.micro_batch or {})}[options.device]
         setting = Setting(
             device=options.device,
-            # The server runs int8 entries chip by chip, whatever it is told: so do the bare sessions.
-            micro_batch=1 if entry.one_chip_a_run else options.micro_batch or advised,
+            # The server runs some entries chip by chip, whatever it is told: so do the bare sessions.
+            micro_batch=1 if entry.one_chip_a_run(on=options.device) else options.micro_batch or advised,
             threads=options.threads,
             concurrency=options.concurrency or (1 if options.device == "cpu" else 2),
         )

@@ -38,8 +38,8 @@ PRECISIONS: Final = {
     "int8": Precision(matrices="float32", residual="float32", quantised=True),
 }
 MICRO_BATCH: Final = {"fp32": {"cpu": 1, "cuda": 32}, "fp16": {"cpu": 1, "cuda": 32}, "int8": {"cpu": 1, "cuda": 1}}
-"""On the CPU one chip a run was measured best (docs/benchmarks.md); 32 on CUDA is a guess. int8 runs chip by chip: a
-scale is a run's."""
+"""On the CPU one chip a run was measured best (docs/benchmarks.md); 32 on CUDA is a guess. Which entries run chip by
+chip whatever anybody says: ``ModelEntry.one_chip_a_run``."""
 NAME_LIMIT: Final = 32
 PACKAGES: Final = ("numpy", "onnx")
 

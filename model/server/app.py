@@ -86,7 +86,7 @@ class EndpointApp:
 
         As told, else as its folder advises, and no more than memory has allowed.
         """
-        if loaded.entry.one_chip_a_run:
+        if loaded.entry.one_chip_a_run(on=loaded.chain.device):
             return 1
         return loaded.limit.cap(self._micro_batch or loaded.advised or MICRO_BATCH)
 

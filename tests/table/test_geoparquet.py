@@ -13,6 +13,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyproj
 import pytest
@@ -133,6 +134,35 @@ def test_the_header_stands_where_each_reader_looks(tmp_path: Path, encoding: Vec
         geopandas.read_parquet(tmp_path / "copy.parquet").total_bounds.tolist()
         == json.loads(own["geo"])["columns"]["geometry"]["bbox"]
     )
+
+
+@pytest.mark.parametrize("encoding", VectorEncoding)
+def test_the_stored_arrow_schema_is_byte_for_byte_what_pyarrow_stores(tmp_path: Path, encoding: VectorEncoding) -> None:
+    """It is written here and not by pyarrow's writer, which would do so before the extent is known."""
+    path, header = tmp_path / "a.parquet", {"clayline": '{"run": "ä"}', "emb": "{}"}
+    write_geoparquet(path, columns=scene_columns(), chunks=[embedding_rows(300)], metadata=header, encoding=encoding)
+    found = stored(path)
+    bounds = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
+    element = pa.field("element", pa.float32(), nullable=False)
+    fields: list[pa.Field[Any]] = [
+        pa.field("uci", pa.string(), nullable=False),
+        pa.field("source_url", pa.string(), nullable=False),
+        pa.field("date", pa.date32(), nullable=False),
+        pa.field("datetime", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("source_model", pa.string(), nullable=False),
+        pa.field("loss", pa.float32()),
+        pa.field("loss_metric", pa.string()),
+        pa.field("source_creator", pa.string(), nullable=False),
+        pa.field("embeddings", pa.list_(element, DIMENSIONS), nullable=False),
+        pa.field("geometry", pa.binary(), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("bbox", bounds, nullable=False),
+        pa.field("valid_fraction", pa.float32(), nullable=False),
+        pa.field("cloud_fraction", pa.float32()),
+    ]
+    schema = pa.schema(fields).with_metadata({"geo": found[b"geo"].decode()} | header)
+    pq.write_table(schema.empty_table(), tmp_path / "pyarrows.parquet")
+    assert found[b"ARROW:schema"] == stored(tmp_path / "pyarrows.parquet")[b"ARROW:schema"]
 
 
 def stored_schema(path: Path) -> dict[str, str]:

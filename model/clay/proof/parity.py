@@ -136,7 +136,7 @@ def _compare(source: Source, cases: list[Case], precision: str, options: argpars
         for case in cases:
             entry = manifest.entry(case.request.token(manifest.folder))
             # One chip a run where what it gives would depend on the others.
-            together = 1 if entry.one_chip_a_run else len(case.chips.pixels)
+            together = 1 if entry.one_chip_a_run(on="cuda") else len(case.chips.pixels)
             ours = runner.run(entry.model_dump(), case.chips, what=case.origin, together=together)
             yield from (_difference(entry, case, matmul, ours) for matmul in case.answers)
             if options.keep is not None:

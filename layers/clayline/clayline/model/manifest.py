@@ -89,13 +89,16 @@ class ModelEntry(_Strict):
         """Its graph files in the order in which they run."""
         return tuple(name for name in (self.graph, self.trunk, self.tail) if name is not None)
 
-    @property
-    def one_chip_a_run(self) -> bool:
-        """Whether two chips in one run would change each other's vectors.
+    def one_chip_a_run(self, *, on: Literal["cpu", "cuda"]) -> bool:
+        """Tell whether two chips in one run would change each other's vectors on this device.
 
-        Int8 graphs scale what they multiply over a whole run.
+        Int8 graphs scale what they multiply over a whole run. On the CPU the last bits of two others depend on how many
+        chips share a run: ONNX Runtime makes float32 of fp16 weights at each run, and multiplies such matrices by
+        another kernel when they have other rows; and radar's logarithm is another one for the last numbers of what a
+        thread gets than for those before.
         """
-        return self.options.precision == "int8"
+        precision = self.options.precision
+        return precision == "int8" or (on == "cpu" and (precision == "fp16" or self.decibel))
 
 
 class Checkpoint(_Strict):
