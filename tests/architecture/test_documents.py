@@ -1,5 +1,8 @@
-"""The documents hold together: links lead somewhere, the index has every page once, and each page is of one kind."""
+"""The documents hold together: links lead somewhere, the index has every page once, each page is of one kind, and
+correctness.md names tests that are there.
+"""
 
+import ast
 import re
 import subprocess
 from collections import Counter
@@ -9,8 +12,7 @@ import pytest
 from tests.architecture.sources import ROOT
 
 KINDS = {"How-to", "Reference", "Explanation"}
-PINNED = {"model/starter/starter-v1.0/MODEL_CARD.md"}
-"""Its bytes are under the manifest's digest, so its lines are not wrapped anew."""
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -90,9 +92,8 @@ def test_pages_that_are_named_in_sources_are_there() -> None:
         capture_output=True,
         text=True,
     ).stdout.split()
-    # onnxruntime's and the shared folder's documents are not ours.
     assert len(set(listed)) > 5
-    assert {name for name in listed if not (ROOT / name).is_file()} <= {"docs/platform.md"}
+    assert {name for name in listed if not (ROOT / name).is_file()} == set()
 
 
 def sections() -> dict[str, list[str]]:
@@ -121,12 +122,37 @@ def test_a_page_says_of_which_kind_it_is_and_the_index_says_the_same(page: str) 
     assert (said[1] == "How-to") == (page.startswith("docs/how-to/") or page == "docs/testing.md")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in PINNED])
-def test_lines_are_short(page: str) -> None:
-    """Rows of tables may be longer, and what cannot be broken."""
-    long = [
-        line
-        for line in (ROOT / page).read_text(encoding="utf-8").splitlines()
-        if len(line) > 120 and not line.startswith("|") and " " in line.strip()
-    ]
-    assert long == []
+def correctness() -> str:
+    return (ROOT / "docs" / "correctness.md").read_text(encoding="utf-8")
+
+
+def test_each_line_of_correctness_names_tests_that_are_there() -> None:
+    rows = [row for row in correctness().splitlines() if row.startswith("| ")]
+    headers = {row for row in rows if row.endswith(" test |")}
+    seen = correctness().partition("### Clay: what was seen")[2].partition("\n## ")[0].splitlines()
+    claims = set(rows) - headers - set(seen)
+    assert len(claims) > 80, "too few lines: this test looks in the wrong place"
+    assert [row for row in claims if not NAMED_TEST.search(row)] == []
+    named = set(NAMED_TEST.findall(correctness()))
+    assert {name for name in named if name[1] not in functions(name[0])} == set()
+
+
+def functions(file: str) -> set[str]:
+    if not (ROOT / file).is_file():
+        return set()
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_reason_of_a_refusal_has_a_test_that_speaks_of_it() -> None:
+    """The reasons are those of docs/scenes.md, which another test holds against the code."""
+    section = (ROOT / "docs" / "scenes.md").read_text(encoding="utf-8").partition("## Why a scene")[2]
+    rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", section, re.MULTILINE)
+    of_chips = section.partition("Of a chip,")[2].partition("\n\n")[0]
+    reasons = {reason for text in (*rows, of_chips) for reason in re.findall(r"`([a-z]+(?:-[a-z]+)*)`", text)}
+    table = correctness().partition("## What is refused")[2].partition("\n## ")[0]
+    refusals = dict(re.findall(r"^\| `([a-z-]+)` \| .*`(tests/[\w/]+\.py)::\w+` \|$", table, re.MULTILINE))
+    assert len(reasons) > 40
+    assert set(refusals) == reasons
+    quoted = {reason for reason, file in refusals.items() if f'"{reason}"' in (ROOT / file).read_text(encoding="utf-8")}
+    assert set(refusals) - quoted == set()
