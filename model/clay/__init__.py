@@ -1,1 +1,1 @@
-"""Clay v1.5 as ONNX: a checkpoint, or seeded weights, becomes a model folder (see docs/model.md)."""
+"""Clay v1.5 as ONNX: a checkpoint, or seeded weights, becomes a model folder (docs/model.md)."""

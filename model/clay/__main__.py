@@ -1,4 +1,4 @@
-"""`python -m clay export` and `python -m clay add`: see docs/model.md."""
+"""`python -m clay export` and `python -m clay add`: see docs/how-to/publish-a-model.md."""
 
 from __future__ import annotations
 

@@ -1,17 +1,22 @@
-"""docs/architecture.svg against the template and the folders.
+"""docs/architecture.svg against the template, the folders and the contract of the rooms.
 
-What is built is drawn, and nothing is drawn over something else.
+What is built is drawn, where it stands, and nothing is drawn over something else.
 """
 
 import re
-from itertools import combinations, pairwise
+import subprocess
+import tomllib
+from itertools import combinations, groupby, pairwise
 from xml.etree import ElementTree as ET
 
-from tests.architecture.sources import ROOT
+import pytest
+from tests.architecture.sources import PACKAGE, ROOT
 
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 
 Box = tuple[float, float, float, float]
+UNDRAWN = {".ci", "requirements"}
+"""Folders in which nobody looks for code."""
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -79,6 +84,43 @@ def test_arrows_lead_along_the_chain_and_from_the_model_to_both_that_read_it() -
     assert set(pairwise(chain)) | {("model bucket", "plan"), ("model bucket", "SageMaker endpoint")} <= drawn
 
 
+def test_the_rooms_are_drawn_line_by_line_as_the_contract_has_them() -> None:
+    assert _drawn_rooms() == _contract()
+
+
+def test_the_packages_folders_and_modules_are_the_rooms() -> None:
+    lying = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    lying |= {path.name for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
+    assert {room.rstrip("/") for line in _drawn_rooms() for room in line} == lying
+
+
+def test_every_folder_of_the_repository_is_drawn() -> None:
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\n")
+    assert {f"{name.partition('/')[0]}/" for name in listed if "/" in name} - {f"{name}/" for name in UNDRAWN} <= set(
+        _drawn_folders()
+    )
+
+
+def test_the_architectures_table_has_the_rooms_of_the_drawing_in_its_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page.partition("### Rooms")[2].partition("\n### ")[0], re.MULTILINE)
+    listed = [re.findall(r"`([\w.]+/?)`", row) for row in rows]
+    in_a_line = [room for line in listed for room in line]
+    assert sorted(in_a_line) == sorted(room for line in _drawn_rooms() for room in line)
+    place = {room: number for number, line in enumerate(_drawn_rooms()) for room in line}
+    assert [place[room] for room in in_a_line] == sorted(place.values())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_the_pages_list_the_folders_of_the_drawing(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    table = text.partition("| folder | what is in it |\n")[2].partition("\n\n")[0]
+    rows = [row.partition(" | ")[0] for row in table.splitlines()[1:]]
+    assert [re.sub(r".*`([\w.]+/)`.*", r"\1", row) for row in rows] == _drawn_folders()
+
+
 def test_boxes_and_labels_keep_apart() -> None:
     boxes = _boxes()
     assert not [pair for pair in combinations(boxes, 2) if _overlap(*pair)]
@@ -86,6 +128,40 @@ def test_boxes_and_labels_keep_apart() -> None:
         x0, y0, x1, y1 = _extent(text)
         around = [box for box in boxes if box[0] < x1 and box[2] > x0 and box[1] < y1 and box[3] > y0]
         assert all(box[0] <= x0 and x1 <= box[2] and box[1] <= y0 and y1 <= box[3] for box in around), text.text
+
+
+def _contract() -> list[list[str]]:
+    """Give the contract's lines as names of folders and modules."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(contract for contract in settings["contracts"] if "clayline.place" in contract["layers"])["layers"]
+    lines = [[room.strip().removeprefix("clayline.") for room in line.split("|")] for line in layers]
+    return [[f"{room}/" if (PACKAGE / room).is_dir() else f"{room}.py" for room in line] for line in lines]
+
+
+def _drawn_rooms() -> list[list[str]]:
+    """Give the rooms as they stand, line by line, from left to right."""
+    right = [found for found in _below() if found[1] > _middle()]
+    return [[name for _, _, name in line] for _, line in groupby(right, key=lambda found: found[0])]
+
+
+def _drawn_folders() -> list[str]:
+    return [name for _, x, name in _below() if x < _middle()]
+
+
+def _below() -> list[tuple[float, float, str]]:
+    """Give upper edge, left edge and name of each box below the line that ends the flow, in reading order."""
+    found = []
+    for text in _drawing().iter(f"{SVG}text"):
+        x, y = float(text.attrib["x"]), float(text.attrib["y"])
+        name = str(text.text)
+        if "font-weight" in text.attrib and re.fullmatch(r"\w+/|\w+\.py", name):
+            left, top, *_ = next(box for box in _boxes() if box[0] < x < box[2] and box[1] < y < box[3])
+            found.append((top, left, name))
+    return sorted(found)
+
+
+def _middle() -> float:
+    return min(left for _, left, name in _below() if name == "outputs/") - 1
 
 
 def _boxes() -> list[Box]:

@@ -1,5 +1,4 @@
-"""The whole chain in one process and one thread, on moto, with an injected clock and faults that replay (decisions.md
-25).
+"""The whole chain in one process and one thread, on moto, with an injected clock and faults that replay.
 
 Queues are moto's; SageMaker's part is played by the container's own code, called when the test says so.
 """

@@ -1,4 +1,4 @@
-"""SageMaker's notifications as ../shared/docs/platform.md and AWS's guide describe them, and SNS's envelope around
+"""SageMaker's notifications as AWS's guide describes them, and SNS's envelope around
 them.
 """
 

@@ -81,8 +81,9 @@ CLAY = {**CREATED, "ModelFolder": "clay-fp16-loss-v1.5"}
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ("README.md", [{"EndpointMode": "none"}, CREATED]),
-        ("docs/model.md", [{"EndpointMode": "none"}, CLAY, {**CLAY, "ModelRevision": "2"}]),
+        ("README.md", [{"EndpointMode": "none"}]),
+        ("docs/how-to/deploy.md", [{"EndpointMode": "none"}, CREATED]),
+        ("docs/how-to/publish-a-model.md", [{"EndpointMode": "none"}, CLAY, {**CLAY, "ModelRevision": "2"}]),
     ],
 )
 def test_deployments_keep_what_the_ones_before_made(
