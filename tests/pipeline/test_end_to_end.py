@@ -109,11 +109,40 @@ def scene(request: pytest.FixtureRequest, embedded: dict[str, Embedded]) -> Embe
     return embedded[request.param]
 
 
+def lattice_windows(dataset: rasterio.DatasetReader, size: int) -> list[tuple[int, int]]:
+    """Find the chips on their lattice, row by row, in numpy and floats: upper-left pixel of each.
+
+    From each multiple of the step near the scene, the nearest pixel corner; a corner midway goes east and north.
+    """
+    a, _, c, _, e, f = tuple(dataset.transform)[:6]
+    digits = 9 if dataset.crs.is_geographic else 3
+    a, c, e, f = (round(value, digits) for value in (a, c, e, f))
+    wide, high = size * a, size * -e
+    eastings = np.arange(np.floor(c / wide) - 1, np.ceil((c + a * dataset.width) / wide) + 1) * wide
+    northings = np.arange(np.ceil(f / high) + 1, np.floor((f + e * dataset.height) / high) - 1, -1) * high
+    cols = np.floor(np.round((eastings - c) / a, 6) + 0.5).astype(int)
+    rows = np.ceil(np.round((f - northings) / -e, 6) - 0.5).astype(int)
+    cols, rows = cols[(cols > -size) & (cols < dataset.width)], rows[(rows > -size) & (rows < dataset.height)]
+    return [(row, col) for row in rows.tolist() for col in cols.tolist()]
+
+
+def tile_windows(dataset: rasterio.DatasetReader, size: int) -> list[tuple[int, int]]:
+    """Find the chips of a scene that is cut to an MGRS tile: the last row and column are shifted back."""
+    rows, cols = (
+        [max(0, min(at, length - size)) for at in range(0, length, size)] for length in (dataset.height, dataset.width)
+    )
+    return [(row, col) for row in rows for col in cols]
+
+
 def test_the_bundled_scene_is_embedded_whole(embedded: dict[str, Embedded]) -> None:
     itaipu = embedded["itaipu"]
     assert itaipu.detail["status"] == "SceneEmbedded"
-    assert (itaipu.plan.grid.rows, itaipu.plan.grid.cols) == (30, 32)
-    assert itaipu.detail["counts"] == {"planned": 960, "written": 826, "skipped": {"nodata": 134}, "failed": {}}
+    assert (itaipu.plan.grid.rows, itaipu.plan.grid.cols) == (30, 33)
+    with rasterio.open(itaipu.band("red")[0]) as dataset:
+        windows = lattice_windows(dataset, 64)
+        valid = [dataset.read(1, window=Window(col, row, 64, 64), boundless=True).any() for row, col in windows]
+    counts = {"planned": 990, "written": sum(valid), "skipped": {"nodata": 990 - sum(valid)}, "failed": {}}
+    assert itaipu.detail["counts"] == counts
     assert itaipu.files["parquet"].name == "21JYM_20200518_20200518_v001.parquet"
 
 
@@ -137,11 +166,12 @@ def test_vectors_and_loss_are_those_of_a_bare_session_on_rasterio_windows(scene:
     pixels = np.stack(
         [np.where(valid, np.maximum(values + offset, 1) if offset else values, 0) for values, _, offset in stacks]
     )
-    pixels = np.pad(pixels, ((0, 0), (0, size), (0, size))).astype(entry.dtype)
+    pixels = np.pad(pixels, ((0, 0), (size, size), (size, size))).astype(entry.dtype)
+    valid = np.pad(valid, size)
     step = max(1, len(table) // 60)
     for row in range(0, len(table), step):
         window = scene.plan.grid.window(table["index"][row].as_py())
-        part = (slice(window.row, window.row + size), slice(window.col, window.col + size))
+        part = (slice(window.row + size, window.row + 2 * size), slice(window.col + size, window.col + 2 * size))
         expected = graph.run(None, {"pixels": pixels[:, *part][None]})
         np.testing.assert_allclose(table["embeddings"][row].as_py(), expected[0][0], rtol=1e-4, atol=1e-5)
         if entry.loss_metric:
@@ -153,13 +183,14 @@ def test_every_geometry_is_right_to_a_centimetre(scene: Embedded) -> None:
     """By pyproj from the GeoTIFF's own transform and the row's index, nothing of ours between."""
     with rasterio.open(scene.band(scene.plan.bands[0].name)[0]) as dataset:
         transform, crs = dataset.transform, dataset.crs.to_wkt()
+        windows = tile_windows(dataset, 64) if scene.plan.scene.location == "window" else lattice_windows(dataset, 64)
     to_lonlat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
     frame = geopandas.read_parquet(scene.files["parquet"])
     assert frame.crs == "OGC:CRS84"
-    size = scene.plan.grid.size
+    size = scene.plan.model.entry.chip_size
+    assert (size, len(windows)) == (64, scene.detail["counts"]["planned"])
     for geometry, index in zip(frame.geometry, frame["index"], strict=True):
-        row, col = divmod(index, scene.plan.grid.cols)
-        row, col = max(0, min(row * size, dataset.height - size)), max(0, min(col * size, dataset.width - size))
+        row, col = windows[index]
         expected = [
             to_lonlat.transform(*(transform @ at))
             for at in ((col, row), (col + size, row), (col + size, row + size), (col, row + size))

@@ -136,7 +136,9 @@ def test_all_batches_failed_is_a_failed_scene(landed: Pipeline) -> None:
 def test_one_infinite_vector_fails_its_chip_only(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
     files = scenes.landsat(sample, row=600)
     with rasterio.MemoryFile(files["scene/B4.tif"]) as memory, memory.open() as dataset:
-        with_first = int(dataset.read(1)[64, 64])
+        # Chips start at rows -23 + 64 k and columns -39 + 64 k of the sample, so at (17, 21) of this crop of
+        # (600, 900): the second chip of four in the second row.
+        with_first = int(dataset.read(1)[17, 21])
     pipeline = make_pipeline(model={"nan_when_first_pixel": with_first})
     for key, body in files.items():
         pipeline.put(key, body)

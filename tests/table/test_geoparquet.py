@@ -156,6 +156,7 @@ def test_the_stored_arrow_schema_is_byte_for_byte_what_pyarrow_stores(tmp_path: 
         pa.field("embeddings", pa.list_(element, DIMENSIONS), nullable=False),
         pa.field("geometry", pa.binary(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
+        pa.field("cell", pa.string()),
         pa.field("bbox", bounds, nullable=False),
         pa.field("valid_fraction", pa.float32(), nullable=False),
         pa.field("cloud_fraction", pa.float32()),
