@@ -84,7 +84,8 @@ def test_chips_under_more_cloud_than_allowed_are_skipped(
     pipeline = make_pipeline(
         model={"sensor": "sentinel-2-l2a", "gsd": 10.0}, thresholds=Thresholds(max_cloud_fraction=limit)
     )
-    grid = {"crs": "EPSG:32632", "transform": scenes.utm_grid(), "nodata": 0}
+    # From a multiple of 640 m: chips of 64 px begin where the scene does, however they are laid.
+    grid = {"crs": "EPSG:32632", "transform": scenes.utm_grid(origin=(400_000.0, 4_999_680.0)), "nodata": 0}
     pixels = scenes.noise(bands=3, height=64, width=192)
     classes = np.full((1, 64, 192), 4, np.uint8)
     classes[0, :16, 64:128] = classes[0, :48, 128:] = 9

@@ -1,9 +1,12 @@
 """The sensor registry equals Clay's own metadata, and each product's names lead to bands that its sensor has."""
 
+import re
+import runpy
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.conftest import ROOT
 
 from clayline.scene import sensor
 from clayline.scene.sensor import PRODUCTS, Product
@@ -133,3 +136,15 @@ def test_nothing_is_found_for_nothing() -> None:
     assert sensor.of_collection(None) is None
     assert sensor.of_collection("") is None
     assert sensor.of_sensor("") is None
+
+
+def test_the_example_of_how_to_add_a_product_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "add-a-sensor.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(f"product = {block}")
+    known = {"Product": Product, "re": re, "_ANY": re.compile("")}
+    product = runpy.run_path(str(tmp_path / "example.py"), known)["product"]
+    assert isinstance(product, Product)
+    assert set(product.aliases.values()) == product.band_names == {"red", "green", "blue", "nir"}
+    assert product.file_name.search("m_4709963_se_14_1_20200831.tif")
+    assert product not in PRODUCTS, "it is known by now: the page needs another example"
