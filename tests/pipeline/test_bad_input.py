@@ -164,11 +164,11 @@ def _spoil(body: bytes, *, row: int, col: int) -> bytes:
 
 
 @pytest.mark.parametrize("memory_budget", [50_000_000, 100_000])
-@pytest.mark.parametrize(("row", "col", "touching"), [(0, 0, {0}), (1, 2, {6, 7, 10, 11}), (2, 1, {9})])
+@pytest.mark.parametrize(("row", "col", "touching"), [(0, 0, {0, 1, 4, 5}), (1, 2, {6, 7, 10, 11}), (2, 1, {9, 10})])
 def test_a_corrupt_block_fails_the_chips_that_touch_it_and_no_other(
     make_pipeline: Callable[..., Pipeline], sample: Path, row: int, col: int, touching: set[int], memory_budget: int
 ) -> None:
-    """Chips are 64 px like the blocks; the last ones reach back to 86 and 136 from the scene's edges at 150 and 200."""
+    """Chips are 64 px like the blocks, and start at rows -27, 37 and 101 and at columns -43, 21, 85 and 149."""
     files = scenes.landsat(sample, row=900)
     tables = []
     for spoilt in (files, {**files, "scene/B3.tif": _spoil(files["scene/B3.tif"], row=row, col=col)}):
@@ -218,11 +218,12 @@ def test_a_scene_smaller_than_a_chip_is_padded(make_pipeline: Callable[..., Pipe
     pipeline.put("cog/LC08_L1TP_001002_20200518_x.tif", body)
     pipeline.run("cog/LC08_L1TP_001002_20200518_x.tif")
     receipt = pipeline.receipt()
-    assert receipt["counts"]["written"] == 1
+    assert receipt["counts"]["written"] == 2
     table = pq.read_table(
         pa.BufferReader(next(body for key, body in pipeline.outputs().items() if key.endswith(".parquet")))
     )
-    assert table["valid_fraction"].to_pylist() == [pytest.approx(20 * 30 / 64**2)]
+    # The scene's corner lies 20 pixels in a chip from its west edge, 52 from its north edge.
+    assert sorted(table["valid_fraction"].to_pylist()) == pytest.approx([8 * 30 / 64**2, 12 * 30 / 64**2])
     assert np.isfinite(pc.list_flatten(table["embeddings"]).to_numpy()).all()
 
 

@@ -27,6 +27,7 @@ import shapely
 from pyproj import Transformer
 from rasterio.windows import Window
 from tests.conftest import ROOT, SHARED
+from tests.pipeline.ground import lattice_windows, tile_windows
 from tests.pipeline.remapping import remapped
 
 from clayline.identity import mgrs, uci, utm
@@ -107,31 +108,6 @@ def scene(request: pytest.FixtureRequest, embedded: dict[str, Embedded]) -> Embe
     if request.param not in embedded:
         pytest.skip("needs ../shared/data")
     return embedded[request.param]
-
-
-def lattice_windows(dataset: rasterio.DatasetReader, size: int) -> list[tuple[int, int]]:
-    """Find the chips on their lattice, row by row, in numpy and floats: upper-left pixel of each.
-
-    From each multiple of the step near the scene, the nearest pixel corner; a corner midway goes east and north.
-    """
-    a, _, c, _, e, f = tuple(dataset.transform)[:6]
-    digits = 9 if dataset.crs.is_geographic else 3
-    a, c, e, f = (round(value, digits) for value in (a, c, e, f))
-    wide, high = size * a, size * -e
-    eastings = np.arange(np.floor(c / wide) - 1, np.ceil((c + a * dataset.width) / wide) + 1) * wide
-    northings = np.arange(np.ceil(f / high) + 1, np.floor((f + e * dataset.height) / high) - 1, -1) * high
-    cols = np.floor(np.round((eastings - c) / a, 6) + 0.5).astype(int)
-    rows = np.ceil(np.round((f - northings) / -e, 6) - 0.5).astype(int)
-    cols, rows = cols[(cols > -size) & (cols < dataset.width)], rows[(rows > -size) & (rows < dataset.height)]
-    return [(row, col) for row in rows.tolist() for col in cols.tolist()]
-
-
-def tile_windows(dataset: rasterio.DatasetReader, size: int) -> list[tuple[int, int]]:
-    """Find the chips of a scene that is cut to an MGRS tile: the last row and column are shifted back."""
-    rows, cols = (
-        [max(0, min(at, length - size)) for at in range(0, length, size)] for length in (dataset.height, dataset.width)
-    )
-    return [(row, col) for row in rows for col in cols]
 
 
 def test_the_bundled_scene_is_embedded_whole(embedded: dict[str, Embedded]) -> None:

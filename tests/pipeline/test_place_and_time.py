@@ -16,10 +16,13 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pyproj import Transformer
 from tests.pipeline import scenes
+from tests.pipeline.ground import lattice_windows
 from tests.pipeline.harness import WORK, Pipeline
 from tests.server.model_folders import build_model_folder, write_manifest
 
 SIZE = 64
+CHIP = 64 * 300.0
+"""Metres: corners at its multiples lie on the lattice, and three chips cover the scene."""
 MOMENT = "2020-05-18T13:40:35Z"
 
 
@@ -46,9 +49,7 @@ def requests(pipeline: Pipeline) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]
 def centre(band: bytes, index: int) -> tuple[float, float]:
     """Longitude and latitude of a window's middle pixel corner, by the file's own transform and CRS."""
     with rasterio.MemoryFile(band) as memory, memory.open() as dataset:
-        cols = math.ceil(dataset.width / SIZE)
-        row = min(index // cols * SIZE, dataset.height - SIZE)
-        col = min(index % cols * SIZE, dataset.width - SIZE)
+        row, col = lattice_windows(dataset, SIZE)[index]
         x, y = dataset.transform @ (col + SIZE / 2, row + SIZE / 2)
         lon, lat = Transformer.from_crs(dataset.crs, "OGC:CRS84", always_xy=True).transform(x, y)
     return float(lon), float(lat)
@@ -106,7 +107,7 @@ def test_requests_hold_place_and_time_as_the_options_say(
 
 @pytest.mark.parametrize(
     ("crs", "origin"),
-    [("EPSG:32660", (630_000.0, 7_100_000.0)), ("EPSG:5041", (1_990_000.0, 2_010_000.0))],
+    [("EPSG:32660", (33 * CHIP, 370 * CHIP)), ("EPSG:5041", (104 * CHIP, 105 * CHIP))],
     ids=["over-the-antimeridian", "at-the-pole"],
 )
 def test_a_chip_where_degrees_cannot_be_averaged(
