@@ -1,8 +1,10 @@
 """Names of the ground: one family a grid, one text a cell, equal in both hemispheres' systems."""
 
 import re
+from pathlib import Path
 
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +74,23 @@ def test_names_say_which_way_the_ground_lies() -> None:
     assert cell_name(laid, row=0, col=0) == "utm21-c64p30000-n0e0"
     assert cell_name(laid, row=1, col=2) == "utm21-c64p30000-s1e2"
     assert cell_name(lay(32621, -64 * 30, 0.0), row=0, col=0) == "utm21-c64p30000-s1w1"
+
+
+def test_the_example_of_the_specification_is_the_bundled_scenes_first_cell(sample: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "uci.md").read_text(encoding="utf-8")
+    with rasterio.open(sample / "B2.tif") as dataset:
+        transform, height, width, epsg = (
+            tuple(dataset.transform)[:6],
+            dataset.height,
+            dataset.width,
+            dataset.crs.to_epsg(),
+        )
+    family, _ = grid_family("", epsg)
+    laid = lay_lattice(transform, height=height, width=width, size=64, units=METRIC, family=family)
+    assert laid is not None
+    name = cell_name(laid, row=0, col=0)
+    assert CELL.fullmatch(name)
+    assert f"`{name}` is the cell" in text
 
 
 def test_pixels_that_are_not_square_are_named_by_both_sides() -> None:

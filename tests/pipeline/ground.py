@@ -33,7 +33,8 @@ def tile_windows(dataset: DatasetReader, size: int) -> list[tuple[int, int]]:
     return [(row, col) for row in rows for col in cols]
 
 
-def chip_of(pixels: NDArray[Any], row: int, col: int, size: int) -> NDArray[Any]:
-    """Cut a chip [..., size, size] out of a scene's pixels [..., h, w], with zeros where it reaches over the edges."""
+def chip_of(pixels: NDArray[Any], at: tuple[int, int], size: int) -> NDArray[Any]:
+    """Cut the chip at a row and column [..., size, size] out of a scene [..., h, w]; zeros stand over its edges."""
+    row, col = at
     around = [(0, 0)] * (pixels.ndim - 2) + [(size, size), (size, size)]
     return np.pad(pixels, around)[..., row + size : row + 2 * size, col + size : col + 2 * size]

@@ -161,7 +161,7 @@ def windows(scene: Path, bands: list[str]) -> Iterator[tuple[int, NDArray[np.uin
         lon, lat = np.radians(to_lonlat.transform(*(transform @ (col + SIZE / 2, row + SIZE / 2))))
         yield (
             index,
-            chip_of(pixels, row, col, SIZE),
+            chip_of(pixels, (row, col), SIZE),
             [math.sin(lon), math.cos(lon), math.sin(lat), math.cos(lat)],
         )
 

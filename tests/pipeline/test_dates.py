@@ -198,7 +198,7 @@ def test_chips_of_the_same_pixels_have_the_same_vectors_to_the_bit(
                 bands.append(dataset.read(1))
                 windows = lattice_windows(dataset, SIZE)
         stack = np.stack(bands)
-        chips.append({row["cell"]: chip_of(stack, *windows[row["index"]], SIZE) for row in tables[-1].values()})
+        chips.append({row["cell"]: chip_of(stack, windows[row["index"]], SIZE) for row in tables[-1].values()})
     equal = [cell for cell in tables[0].keys() & tables[1].keys() if np.array_equal(chips[0][cell], chips[1][cell])]
     assert len(equal) >= 100
     for cell in equal:

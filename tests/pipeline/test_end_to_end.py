@@ -302,6 +302,57 @@ def test_the_stac_item_points_to_the_file(scene: Embedded) -> None:
     assert next(link.href for link in item.links if link.rel == "emb:source-data") == scene.detail["source_uri"]
 
 
+def test_the_provenance_alone_gives_every_window(scene: Embedded) -> None:
+    """By docs/schema.md, Provenance."""
+    grid = json.loads(scene.files["metadata"].read_bytes())["clayline"]["grid"]
+    down, right = grid["start"]
+    size = grid["stride"]
+    found = []
+    for index in range(scene.detail["counts"]["planned"]):
+        row, col = down + index // grid["cols"] * size, right + index % grid["cols"] * size
+        if not (grid["lattice"] or {}).get("name"):
+            row, col = max(0, min(row, grid["height"] - size)), max(0, min(col, grid["width"] - size))
+        found.append((row, col))
+    with rasterio.open(scene.band(scene.plan.finest.name)[0]) as dataset:
+        windows = tile_windows if grid["identifier"] == "window" else lattice_windows
+        assert found == windows(dataset, grid["chip_size"])
+
+
+def test_cells_are_of_the_lattice_that_the_item_names(scene: Embedded) -> None:
+    """The number of each chip's cell, from its own centre by pyproj, and phases from the GeoTIFF's transform."""
+    content = json.loads(scene.files["item"].read_bytes())
+    layout = content["properties"]["emb:runtime_parameters"]["chip_layout"]
+    grid = json.loads(scene.files["metadata"].read_bytes())["clayline"]["grid"]
+    rows = scene.table.select(["uci", "index", "cell"]).to_pylist()
+    if grid["identifier"] == "window":
+        shifted = grid["height"] % 64 or grid["width"] % 64
+        assert layout["layout_type"] == ("variable_grid" if shifted else "regular_grid")
+        assert layout["grid_id"] == f"mgrs-{grid['mgrs_tile']}"
+        assert grid["lattice"] is None
+        assert all(row["cell"] == row["uci"].partition("_")[0] for row in rows)
+        return
+    lattice = grid["lattice"]
+    assert (layout["layout_type"], layout["grid_id"]) == ("regular_grid", lattice["name"])
+    a, _, c, _, e, f = grid["transform"]
+    unit = 1e-9 if scene.plan.scene.epsg == 4326 else 1e-3
+    wide, high = (64 * pixels * unit for pixels in lattice["pixel"])
+    for row in rows:
+        top, left = (
+            grid["start"][0] + row["index"] // grid["cols"] * 64,
+            grid["start"][1] + row["index"] % grid["cols"] * 64,
+        )
+        east, north = np.floor((c + a * (left + 32)) / wide), np.floor((f + e * (top + 32)) / high)
+        said = re.fullmatch(rf"{lattice['name']}-([ns])(\d+)([ew])(\d+)", row["cell"])
+        assert said, row["cell"]
+        numbers = (int(said[2]) * (1 if said[1] == "n" else -1), int(said[4]) * (1 if said[3] == "e" else -1))
+        assert numbers == (north, east)
+        phase = ((f + e * top) / -e - (north + 1) * high / -e, (c + a * left) / a - east * wide / a)
+        assert phase == pytest.approx(
+            lattice["phase"], abs=0.11
+        )  # where rounded pixels drift from the file's, by 0.1 px
+    assert all(-0.5 < part <= 0.5 for part in lattice["phase"])
+
+
 def test_the_metadata_file_shows_the_header(scene: Embedded) -> None:
     metadata = json.loads(scene.files["metadata"].read_bytes())
     header = pq.read_metadata(scene.files["parquet"]).metadata or {}
