@@ -3,11 +3,13 @@
 from fractions import Fraction
 from itertools import combinations, pairwise
 from math import ceil, lcm
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clayline.chips.axis import Axis
 from clayline.chips.batch import MOST_REPEATED, BlockGrid, Job, block_grid, lay_batches, lay_jobs, repeated_fraction
 from clayline.chips.cog import CogHeader
 from clayline.chips.grid import ChipGrid
@@ -222,18 +224,26 @@ SENTINEL, MIXED = (
     ],
 )
 LANDSAT = [BlockGrid(height=256, width=256)]
+GIVEN = {"memory_budget": 512_000_000, "chips_per_batch": 64}
+PHASES = [(-100, -77), (-1, -255), (-128, -200)]
+"""Chips of 256 px that nowhere end with a block of 256 or 512 px."""
+
+
+def sizes(jobs: tuple[Job, ...], grid: ChipGrid) -> list[int]:
+    """Give the pixels of each job."""
+    return [(row1 - row0) * (col1 - col0) for row0, row1, col0, col1 in (job.pixel_window(grid) for job in jobs)]
 
 
 @pytest.mark.parametrize(
     ("side", "blocks", "bytes_per_pixel", "jobs", "repeated", "megabytes"),
     [
-        (10_980, SENTINEL, 20, (12, 33), 0.25, 256),
-        (10_980, MIXED, 20, (9, 33), 0.25, 400),
-        (7_800, LANDSAT, 12, (8, 8), 0.14, 128),
-        (7_800, SENTINEL, 12, (6, 8), 0.2, 200),
+        (10_980, SENTINEL, 20, (12, 33), 0.25, 220),
+        (10_980, MIXED, 20, (9, 33), 0.25, 300),
+        (7_800, LANDSAT, 12, (6, 8), 0.1, 140),
+        (7_800, SENTINEL, 12, (6, 8), 0.2, 140),
     ],
 )
-@pytest.mark.parametrize("start", [(-100, -77), (-1, -255), (-128, -200)])
+@pytest.mark.parametrize("start", PHASES)
 def test_the_lattices_price_is_bounded(
     side: int,
     blocks: list[BlockGrid],
@@ -245,15 +255,53 @@ def test_the_lattices_price_is_bounded(
 ) -> None:
     """docs/benchmarks.md, The lattice's price: jobs, repeats and sizes; aligned, nothing is repeated."""
     aligned = ChipGrid(height=side, width=side, size=256)
-    given = {"bytes_per_pixel": bytes_per_pixel, "memory_budget": 512_000_000, "chips_per_batch": 64}
-    whole = lay_jobs(aligned, blocks, **given)
+    whole = lay_jobs(aligned, blocks, bytes_per_pixel=bytes_per_pixel, **GIVEN)
     assert (len(whole), repeated_fraction(whole, aligned, blocks)) == (jobs[1], 0)
     lattice = ChipGrid(height=side, width=side, size=256, start=start)
-    cut = lay_jobs(lattice, blocks, **given)
-    assert len(cut) >= jobs[0]
+    cut = lay_jobs(lattice, blocks, bytes_per_pixel=bytes_per_pixel, **GIVEN)
+    assert len(cut) == jobs[0]
     assert repeated_fraction(cut, lattice, blocks) <= repeated
-    sizes = [(row1 - row0) * (col1 - col0) for row0, row1, col0, col1 in (job.pixel_window(lattice) for job in cut)]
-    assert max(sizes) * bytes_per_pixel <= megabytes * 1e6
+    assert max(sizes(cut, lattice)) * bytes_per_pixel <= megabytes * 1e6
+    assert min(sizes(cut, lattice)) >= max(sizes(cut, lattice)) / 2, "a sliver is no job beside the others"
+
+
+@pytest.mark.parametrize("start", [(-25, -20), (-1, -63), (-32, -50)])
+def test_small_chips_on_a_lattice_repeat_few_blocks(start: tuple[int, int]) -> None:
+    """The starter's 64 px chips, three bands, on a Landsat frame."""
+    aligned, lattice = (ChipGrid(height=7_800, width=7_800, size=64, start=at) for at in (None, start))
+    whole, cut = (lay_jobs(grid, LANDSAT, bytes_per_pixel=6, **GIVEN) for grid in (aligned, lattice))
+    assert repeated_fraction(whole, aligned, LANDSAT) == 0
+    assert repeated_fraction(cut, lattice, LANDSAT) <= 0.1
+    assert len(cut) >= len(whole) / 2
+    assert max(sizes(cut, lattice)) * 6 <= 128e6
+
+
+@pytest.mark.parametrize(("side", "blocks"), [(10_980, SENTINEL), (7_800, LANDSAT), (7_800, SENTINEL)])
+@pytest.mark.parametrize("start", PHASES)
+@pytest.mark.parametrize("bytes_per_pixel", [6, 12, 20, 60])
+def test_no_partition_into_equal_jobs_repeats_much_less(
+    side: int, blocks: list[BlockGrid], start: tuple[int, int], bytes_per_pixel: int
+) -> None:
+    """docs/architecture.md, Blocks and jobs: n x n blocks are decoded (n - 1 + sqrt(jobs))^2 times at least."""
+    grid = ChipGrid(height=side, width=side, size=256, start=start)
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=bytes_per_pixel, **GIVEN)
+    across = ceil(side / blocks[0].width)
+    least = ((across - 1 + len(jobs) ** 0.5) / across) ** 2 - 1
+    assert least - 1e-9 <= repeated_fraction(jobs, grid, blocks) <= least + 0.035
+
+
+def test_a_scene_of_ten_million_chips_is_cut_in_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = ChipGrid(height=200_000, width=200_000, size=64, start=(-3, -5))
+    tries: list[int] = []
+    cut = Axis.cut
+
+    def counted_cut(axis: Axis, *limits: Any, **most: Any) -> list[int]:
+        tries.append(len(axis.starts))
+        return cut(axis, *limits, **most)
+
+    monkeypatch.setattr(Axis, "cut", counted_cut)
+    lay_jobs(grid, SENTINEL, bytes_per_pixel=6, memory_budget=512_000_000, chips_per_batch=1024)
+    assert 0 < len(tries) < 300
 
 
 def test_a_budget_that_is_too_small_for_few_repeats_has_the_fewest_that_it_allows() -> None:

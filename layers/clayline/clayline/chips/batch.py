@@ -8,15 +8,15 @@ decoded are (sum over the row bands of jobs of block rows touched) x (the same f
 itself.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, lcm
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.chips.axis import Cut, lay_axis, lengths_of
 from clayline.chips.cog import Affine, CogHeader
 from clayline.chips.grid import ChipGrid, ChipWindow
 
@@ -25,14 +25,11 @@ CENTRE_TOLERANCE = 1e-6
 the border."""
 
 SWIFT_JOB_BYTES = 128_000_000
-"""Jobs stay below this where that costs no block: memory that a process touches first is slow, and larger jobs touch
-more of it."""
+"""Jobs stay about this small where that costs few blocks: memory that a process touches first is slow, and smaller jobs
+are more of them side by side."""
 
 MOST_REPEATED = 0.25
-"""Share of blocks that may be decoded again to have enough jobs side by side (docs/benchmarks.md)."""
-
-_SIZES = 11
-"""Sizes of a job that are tried, each the larger one over the root of two: the memory budget to a 32nd of it."""
+"""Share of blocks that may be decoded again to have more jobs side by side (docs/architecture.md, Blocks and jobs)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,35 +126,51 @@ def lay_jobs(
     ``bytes_per_pixel`` counts all bands on the finest grid, so that a job needs height x width x bytes_per_pixel bytes;
     where a single chip needs more than the budget, jobs are single chips. Chips on a lattice do not end with blocks, so
     that each border between jobs decodes a row of blocks twice, and more jobs mean more of that. Of the cuts that
-    repeat at most MOST_REPEATED, those with enough jobs win: two batches of ``chips_per_batch`` chips each, or half of
-    SWIFT_JOB_BYTES, whichever are fewer. Among equals it is the one with the fewest blocks, then jobs below
-    SWIFT_JOB_BYTES, then the fewest batches, then the fewest jobs. Several sizes and widths of a job are tried; for
-    each, both axes are cut with the fewest blocks.
+    repeat at most MOST_REPEATED, those win whose largest job fits into the scene often enough: as often as a job of
+    SWIFT_JOB_BYTES, or of two batches of ``chips_per_batch`` chips each. Among equals it is the one with the fewest
+    blocks, then jobs below SWIFT_JOB_BYTES, then the fewest batches, the fewest jobs, and the smallest. Where none
+    repeats so little, blocks alone count. Several heights and widths of a job are tried, among them the tallest that
+    fit.
     """
     if min(bytes_per_pixel, memory_budget, chips_per_batch, len(blocks)) < 1:
         msg = "lay_jobs needs at least one band and positive sizes"
         raise ValueError(msg)
-    rows = _axis([grid.row(at) for at in range(grid.rows)], grid.size, grid.height, [block.rows for block in blocks])
-    cols = _axis([grid.col(at) for at in range(grid.cols)], grid.size, grid.width, [block.cols for block in blocks])
-    enough = min(
-        ceil(len(grid) / (2 * chips_per_batch)), ceil(2 * grid.height * grid.width * bytes_per_pixel / SWIFT_JOB_BYTES)
-    )
-    bearable = (1 + MOST_REPEATED) * int(rows.blocks([0, grid.rows]) @ cols.blocks([0, grid.cols]))
-    ranked: list[tuple[tuple[int, ...], list[int], list[int]]] = []
-    swift = min(SWIFT_JOB_BYTES, memory_budget)
-    for budget in sorted({swift, *(int(memory_budget / 2 ** (step / 2)) for step in range(_SIZES))}):
-        for chips in _widths(grid, blocks):
-            col_cuts = cols.cut(chips * grid.size, rows.blocks([0, grid.rows]), most=chips)
-            row_limit = budget // (bytes_per_pixel * cols.widest(col_cuts))
-            row_cuts = rows.cut(row_limit, cols.blocks(col_cuts))
-            if chips > 1 and rows.widest(row_cuts) > row_limit:
-                continue
-            decoded = int(rows.blocks(row_cuts) @ cols.blocks(col_cuts))
-            sizes = [(r1 - r0) * (c1 - c0) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
-            batches = sum(ceil(size / chips_per_batch) for size in sizes)
-            weighed = (0, -min(enough, len(sizes))) if decoded <= bearable else (decoded, 0)
-            ranked.append(((*weighed, decoded, max(budget, swift), batches, len(sizes)), row_cuts, col_cuts))
-    _, row_cuts, col_cuts = min(ranked)
+    rows = lay_axis([grid.row(at) for at in range(grid.rows)], grid.size, grid.height, [block.rows for block in blocks])
+    cols = lay_axis([grid.col(at) for at in range(grid.cols)], grid.size, grid.width, [block.cols for block in blocks])
+    all_rows, all_cols = rows.blocks([0, grid.rows]), cols.blocks([0, grid.cols])
+    heights = [
+        Cut.of(rows, rows.cut(grid.height, all_cols, most=most))
+        for most in lengths_of(grid.rows, grid.size, [block.height * block.scale_y for block in blocks])
+    ]
+    widths = [
+        Cut.of(cols, cols.cut(grid.width, all_rows, most=most))
+        for most in lengths_of(grid.cols, grid.size, [block.width * block.scale_x for block in blocks])
+    ]
+    scene_bytes = grid.height * grid.width * bytes_per_pixel
+    enough = min(len(grid) // (2 * chips_per_batch), scene_bytes // SWIFT_JOB_BYTES)
+    bearable = (1 + MOST_REPEATED) * int(all_rows @ all_cols)
+
+    def rank(high: Cut, wide: Cut) -> tuple[int, ...]:
+        decoded, largest = int(high.blocks @ wide.blocks), high.longest * wide.longest * bytes_per_pixel
+        weighed = (0, -min(enough, scene_bytes // largest)) if decoded <= bearable else (decoded, 0)
+        batches = sum(
+            down * across * ceil(height * width / chips_per_batch)
+            for height, down in high.lengths.items()
+            for width, across in wide.lengths.items()
+        )
+        count = (len(high.at) - 1) * (len(wide.at) - 1)
+        return (*weighed, decoded, max(largest, SWIFT_JOB_BYTES), batches, count, largest)
+
+    found: list[tuple[tuple[int, ...], list[int], list[int]]] = []
+    for wide in widths:
+        limits = [budget // (bytes_per_pixel * wide.longest) for budget in (SWIFT_JOB_BYTES, memory_budget)]
+        tallest = [Cut.of(rows, rows.cut(limit, wide.blocks)) for limit in limits if limit <= limits[-1]]
+        found += [
+            (rank(high, wide), high.at, wide.at)
+            for high in (*heights, *tallest)
+            if high.longest <= limits[-1] or max((*high.lengths, *wide.lengths)) == 1
+        ]
+    _, row_cuts, col_cuts = min(found)
     rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
     return tuple(
         Job(number=number, row_start=r0, row_stop=r1, col_start=c0, col_stop=c1)
@@ -199,82 +212,6 @@ def repeated_fraction(jobs: Sequence[Job], grid: ChipGrid, blocks: Sequence[Bloc
             part[...] = True
         distinct += int(np.count_nonzero(seen))
     return (decoded - distinct) / distinct
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Axis:
-    """One axis of the chip grid, to be cut between chip positions. Cuts are given as [0, ..., number of positions]."""
-
-    starts: list[int]
-    """First pixel inside the scene of the chip at each position."""
-    stops: list[int]
-    """One after its last pixel inside the scene."""
-    first: NDArray[np.int64]
-    """[B, positions] block of each band at the chip's first pixel."""
-    last: NDArray[np.int64]
-    """[B, positions] block at its last pixel."""
-
-    def cut(self, limit: int, weights: NDArray[np.int64], *, most: int | None = None) -> list[int]:
-        """Cut into segments of at most ``limit`` pixels (or one chip), and ``most`` chips, with the least weighted
-        number of blocks, then the fewest segments.
-
-        A segment from q to p decodes last[p - 1] - first[q] + 1 blocks of a band, a term of p plus a term of q: the
-        best cut before p is a minimum over a window that only moves forward, and the whole takes linear time.
-        """
-        close = (weights @ self.last).tolist()
-        reopen = (weights @ (1 - self.first)).tolist()
-        best = [(0, 0)]
-        came_from = [0]
-        offers: deque[tuple[tuple[int, int], int]] = deque()
-        for stop in range(1, len(self.starts) + 1):
-            offer = (best[-1][0] + reopen[stop - 1], best[-1][1] + 1)
-            while offers and offers[-1][0] > offer:
-                offers.pop()
-            offers.append((offer, stop - 1))
-            while offers[0][1] < stop - 1 and (
-                self.stops[stop - 1] - self.starts[offers[0][1]] > limit or stop - offers[0][1] > (most or stop)
-            ):
-                offers.popleft()
-            (cost, segments), start = offers[0]
-            best.append((cost + close[stop - 1], segments))
-            came_from.append(start)
-        cuts = [len(self.starts)]
-        while cuts[-1]:
-            cuts.append(came_from[cuts[-1]])
-        return cuts[::-1]
-
-    def blocks(self, cuts: Sequence[int]) -> NDArray[np.int64]:
-        """Give for each band the blocks that the segments decode together."""
-        starts, stops = np.array(cuts[:-1]), np.array(cuts[1:])
-        return np.sum(self.last[:, stops - 1] - self.first[:, starts] + 1, axis=1)
-
-    def widest(self, cuts: Sequence[int]) -> int:
-        """Give the pixels of the longest segment."""
-        return max(self.stops[stop - 1] - self.starts[start] for start, stop in pairwise(cuts))
-
-
-def _axis(
-    pixels: Sequence[int], size: int, length: int, blocks: Sequence[Callable[[NDArray[np.int64]], NDArray[np.int64]]]
-) -> _Axis:
-    """Describe chips of ``size`` that start at ``pixels`` on an axis of ``length`` pixels."""
-    first = np.array(pixels, np.int64)
-    starts, stops = np.maximum(first, 0), np.minimum(first + size, length)
-    return _Axis(
-        starts=starts.tolist(),
-        stops=stops.tolist(),
-        first=np.array([block(starts) for block in blocks]),
-        last=np.array([block(stops - 1) for block in blocks]),
-    )
-
-
-def _widths(grid: ChipGrid, blocks: Sequence[BlockGrid]) -> list[int]:
-    """Offer widths of a job in chips.
-
-    Every division of the grid into equal parts, and each rounded up to the blocks' common multiple.
-    """
-    common = lcm(grid.size, *(round(block.width * block.scale_x) or 1 for block in blocks)) // grid.size
-    equal = {ceil(grid.cols / parts) for parts in range(1, grid.cols + 1)}
-    return sorted(equal | {min(grid.cols, ceil(chips / common) * common) for chips in equal})
 
 
 def _source_pixels(pixels: NDArray[np.int64], scale: float) -> NDArray[np.int64]:
