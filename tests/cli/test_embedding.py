@@ -43,6 +43,7 @@ class Answering:
             "message": None,
             "source_model": "m",
             "untrained": False,
+            "warnings": [],
         }
         self.detail |= {"counts": {"planned": 1, "written": 1, "skipped": {}, "failed": {}}}
         self.files = {"parquet": parquet, "metadata": parquet.with_suffix(".json")}

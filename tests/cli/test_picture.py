@@ -4,6 +4,7 @@ overwritten.
 
 import datetime as dt
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,18 +36,32 @@ def _ground(seed: int = 3, *, low: int = 500, high: int = 2500) -> NDArray[np.ui
     return np.kron(bands, np.ones((8, 8))).astype(np.uint16)
 
 
-def _scene(folder: Path, pixels: NDArray[Any], *, nodata: float | None = 0.0) -> dict[str, Any]:
+def _scene(
+    folder: Path,
+    pixels: NDArray[Any],
+    *,
+    nodata: float | None = 0.0,
+    chip: int = CHIP,
+    start: tuple[int, int] | None = None,
+    vectors: NDArray[np.float32] | None = None,
+    valid: NDArray[np.float32] | None = None,
+    index: Sequence[int] | None = None,
+    losses: bool = False,
+) -> dict[str, Any]:
     """Write a scene [3, SIDE, SIDE] and the embeddings of its chips; give ``draw``'s arguments."""
     (folder / "scene.tif").write_bytes(geotiff(pixels, crs="EPSG:32633", transform=utm_grid(), nodata=None))
-    count = (SIDE // CHIP) ** 2
-    vectors = np.random.default_rng(1).normal(size=(count, 8)).astype(np.float32)
+    index = index if index is not None else range((SIDE // chip) ** 2)
+    count = len(index)
+    if vectors is None:
+        vectors = np.random.default_rng(1).normal(size=(count, 8)).astype(np.float32)
     columns = {
-        "index": pa.array(range(count), pa.int64()),
-        "embeddings": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8),
-        "loss": pa.nulls(count, pa.float32()),
-        "loss_metric": pa.nulls(count, pa.string()),
+        "index": pa.array(index, pa.int64()),
+        "embeddings": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+        "loss": pa.array(np.linspace(0, 1, count), pa.float32()) if losses else pa.nulls(count, pa.float32()),
+        "loss_metric": ["l1"] * count if losses else pa.nulls(count, pa.string()),
         "source_model": ["starter"] * count,
         "datetime": [dt.datetime(2020, 5, 18, tzinfo=dt.UTC)] * count,
+        "valid_fraction": pa.array(np.ones(count) if valid is None else valid, pa.float32()),
         "cloud_fraction": pa.nulls(count, pa.float32()),
     }
     pq.write_table(pa.table(columns), folder / "scene.parquet")
@@ -53,7 +69,15 @@ def _scene(folder: Path, pixels: NDArray[Any], *, nodata: float | None = 0.0) ->
         {"band": name, "uri": "s3://b/scene.tif", "file_band": n, "nodata": nodata, "offset": 0}
         for n, name in enumerate(RGB, 1)
     ]
-    grid = {"crs": "EPSG:32633", "transform": list(utm_grid())[:6], "height": SIDE, "width": SIDE, "chip_size": CHIP}
+    grid = {
+        "crs": "EPSG:32633",
+        "transform": list(utm_grid())[:6],
+        "height": SIDE,
+        "width": SIDE,
+        "chip_size": chip,
+        "start": list(start or (0, 0)),
+        "lattice": {"name": f"utm33-c{chip}p10000"} if start else None,
+    }
     return {
         "parquet": folder / "scene.parquet",
         "provenance": {
@@ -65,6 +89,33 @@ def _scene(folder: Path, pixels: NDArray[Any], *, nodata: float | None = 0.0) ->
         "bands": [(folder / "scene.tif", number) for number in (1, 2, 3)],
         "target": folder / "scene.png",
     }
+
+
+def _drawn(scene: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """Draw, and give the figure itself."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def kept(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Figure, "savefig", kept)
+        assert draw(**scene)
+    return figures[0]
+
+
+def _seen(axes: Axes) -> NDArray[np.float64]:
+    """Give the colour [SIDE, SIDE, 4] that the panel's picture has at the centre of each pixel of the scene."""
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, SIDE), (SIDE, 0))  # nothing beside the scene is shown
+    (image,) = axes.images
+    cells = np.asarray(image.get_array())
+    left, right, lower, upper = image.get_extent()
+    centres = np.arange(SIDE) + 0.5
+    rows = np.floor((centres - upper) / (lower - upper) * cells.shape[0]).astype(int)
+    cols = np.floor((centres - left) / (right - left) * cells.shape[1]).astype(int)
+    return np.asarray(cells[rows][:, cols], np.float64)
 
 
 def _midtones(picture: Path) -> float:
@@ -206,6 +257,51 @@ def test_the_scale_bar_is_as_long_on_the_ground_as_it_says(ground: Ground) -> No
         to_degrees.transform(c + a * (ground.width + side * columns) / 2, f + e * ground.height / 2) for side in (-1, 1)
     ]
     assert GEOD.inv(*ends[0], *ends[1])[2] == pytest.approx(metres, rel=1e-4)
+
+
+@pytest.mark.parametrize("chip", [64, 100])  # 100 px have no eighth
+def test_chips_that_reach_over_the_edges_are_drawn_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: int
+) -> None:
+    north, west = 23, 39  # pixels of the first chip above and left of the scene
+    rows, cols = (np.arange(SIDE) + north) // chip, (np.arange(SIDE) + west) // chip
+    held = rows[:, None] * (cols[-1] + 1) + cols  # the chip that holds each pixel
+    index = [number for number in range(held[-1, -1] + 1) if number not in {0, 7}]  # two were not embedded
+    scene = _scene(tmp_path, _ground(), chip=chip, start=(-north, -west), index=index, losses=True)
+    figure = _drawn(scene, monkeypatch)
+    for axes in figure.axes[1:3]:
+        seen = _seen(axes)
+        colours = [np.unique(seen[held == number], axis=0) for number in index]
+        assert [len(colour) for colour in colours] == [1] * len(index)
+        assert len(np.unique(np.concatenate(colours), axis=0)) == len(index)
+        np.testing.assert_array_equal(seen[..., 3] == 1, np.isin(held, index))
+
+
+def test_chips_at_the_edge_set_no_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What padding does to a vector is no difference of the ground."""
+    inner = np.zeros((5, 5), np.bool_)
+    inner[1:4, 1:4] = True
+    random = np.random.default_rng(4)
+    vectors = random.normal(size=(25, 8)).astype(np.float32)
+    vectors[~inner.ravel()] += random.normal(0, 100, (16, 8)).astype(np.float32)
+    valid = np.where(inner.ravel(), 1.0, 0.5).astype(np.float32)
+    found = []
+    for name, taken in (("all", np.arange(25)), ("inner", np.flatnonzero(inner))):
+        (tmp_path / name).mkdir()
+        scene = _scene(
+            tmp_path / name, _ground(), start=(-30, -30), index=taken.tolist(), vectors=vectors[taken],
+            valid=valid[taken],
+        )  # fmt: skip
+        found.append(_seen(_drawn(scene, monkeypatch).axes[1])[34 : 34 + 3 * CHIP, 34 : 34 + 3 * CHIP])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+def test_a_scene_of_which_hardly_a_chip_is_whole_has_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    valid = np.full(25, 0.5, np.float32)
+    valid[12] = 1.0
+    scene = _scene(tmp_path, _ground(), start=(-30, -30), index=range(25), valid=valid)
+    colours = _seen(_drawn(scene, monkeypatch).axes[1])[..., :3]
+    assert len(np.unique(colours.reshape(-1, 3), axis=0)) > 20
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,7 @@ class LookedAt(Session):
     @override
     def _progress(self, uri: str) -> Progress:
         found = super()._progress(uri)
+        assert found.batches in {None, 2}, f"{found}: with another number of batches no gate would open"
         if found == Progress(batches=2, settled=0) and self.first.reached.is_set() and not self.first.opened.is_set():
             if self.clock.now < 4 * session._NO_PROGRESS:
                 self.clock.sleep(2 * session._NO_PROGRESS)
@@ -174,9 +175,8 @@ def test_waiting_lasts_while_the_endpoint_computes_and_ends_when_it_has_ended(
             second.opened.set()
 
     with (
-        LookedAt(
-            clock, first, model=folder, parameters={"ChipsPerBatch": "6"}, logs=tmp_path / "logs"
-        ) as running,  # 12 chips: two
+        # 150 x 200 px that begin 47 px below and 43 px right of a lattice corner reach into 4 x 4 chips of 64 px: two
+        LookedAt(clock, first, model=folder, parameters={"ChipsPerBatch": "8"}, logs=tmp_path / "logs") as running,
         first,
         second,
     ):

@@ -46,6 +46,10 @@ _SQUARE = 0.05
 """How far from square a pixel may be for its width to be told alone."""
 _CLOUDY = 0.2
 """Cloud fraction above which a chip is no judge of the ground."""
+_WHOLE = 0.9
+"""Valid fraction below which a chip, as at the scene's edge, is no judge of how the others differ."""
+_FEWEST = 4
+"""Chips that three components need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,8 @@ def draw(
     """
     if target.exists():
         return False
-    columns = ["index", "embeddings", "loss", "source_model", "loss_metric", "datetime", "cloud_fraction"]
+    columns = ["index", "embeddings", "loss", "source_model", "loss_metric", "datetime", "valid_fraction"]
+    columns.append("cloud_fraction")
     table = pq.read_table(parquet, columns=columns)
     with mpl.rc_context():
         mpl.rcParams.update(_STYLE)
@@ -126,15 +131,16 @@ def _figure(
     index = table["index"].to_numpy()
     vectors = pc.list_flatten(table["embeddings"]).to_numpy().reshape(len(table), -1).astype(np.float64)
     losses = table["loss"].to_numpy().astype(np.float64) if table["loss"].null_count < len(table) else None
+    judges = _judges(table)
     title, colour = _title(table, provenance, grid)
     panels = 2 if losses is None else 3
     size = ((width + 0.75) * panels + (0.6 if losses is not None else 0), height + 1.5)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, panels)
     _scene(axes[0], place, table, provenance, bands, mask)
-    _components(axes[1], place, vectors, index)
+    _components(axes[1], place, vectors, index, judges)
     if losses is not None:
-        _losses(figure, axes[2], place, losses, index, str(table["loss_metric"][0]))
+        _losses(figure, axes[2], place, losses, index, judges, str(table["loss_metric"][0]))
     longest = max(len(line) for line in title.split("\n"))
     figure.suptitle(title, color=colour, fontsize=min(12.0, size[0] * 72 / longest / 0.65))
     return figure, title
@@ -185,15 +191,31 @@ def _cloudy_chips(table: pa.Table, grid: ChipGrid, shape: tuple[int, int]) -> ND
     return cloudy
 
 
-def _components(axes: Axes, place: _Place, vectors: NDArray[np.float64], index: NDArray[np.int64]) -> None:
-    centred = vectors - vectors.mean(axis=0)
-    _, strength, axes_of = np.linalg.svd(centred, full_matrices=False)
+def _judges(table: pa.Table) -> NDArray[np.bool_]:
+    """Mark the chips [N] that set colours: whole ones, unless they are too few to speak for the scene.
+
+    What is padded tells more of its padding than of the ground, and differs from all else by it.
+    """
+    whole = np.asarray(table["valid_fraction"].to_numpy() >= _WHOLE)
+    return whole if whole.sum() >= max(_FEWEST, len(whole) / 4) else np.ones(len(whole), np.bool_)
+
+
+def _components(
+    axes: Axes,
+    place: _Place,
+    vectors: NDArray[np.float64],
+    index: NDArray[np.int64],
+    judges: NDArray[np.bool_],
+) -> None:
+    centred = vectors - vectors[judges].mean(axis=0)
+    _, strength, axes_of = np.linalg.svd(centred[judges], full_matrices=False)
     count = min(3, len(strength))
     scores = centred @ axes_of[:count].T
-    scores *= np.where(
-        np.abs(scores.min(axis=0)) > scores.max(axis=0), -1, 1
-    )  # a component's sign is arbitrary: settle it
-    low, high = np.percentile(scores, (2, 98), axis=0)
+    judged = scores[judges]
+    # A component's sign is arbitrary: settle it.
+    sign = np.where(np.abs(judged.min(axis=0)) > judged.max(axis=0), -1, 1)
+    scores, judged = scores * sign, judged * sign
+    low, high = np.percentile(judged, (2, 98), axis=0)
     colours = np.zeros((len(index), 3))
     colours[:, :count] = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
     share = float((strength[:count] ** 2).sum() / max((strength**2).sum(), 1e-12))
@@ -202,9 +224,15 @@ def _components(axes: Axes, place: _Place, vectors: NDArray[np.float64], index: 
 
 
 def _losses(
-    figure: Figure, axes: Axes, place: _Place, losses: NDArray[np.float64], index: NDArray[np.int64], name: str
+    figure: Figure,
+    axes: Axes,
+    place: _Place,
+    losses: NDArray[np.float64],
+    index: NDArray[np.int64],
+    judges: NDArray[np.bool_],
+    name: str,
 ) -> None:
-    low, high = np.percentile(losses, (1, 99))
+    low, high = np.percentile(losses[judges], (1, 99))
     colours = mpl.colormaps["viridis"](np.clip((losses - low) / max(high - low, 1e-12), 0, 1))[:, :3]
     _chips(axes, place, colours, index)
     figure.colorbar(
@@ -214,19 +242,21 @@ def _losses(
 
 
 def _chips(axes: Axes, place: _Place, colours: NDArray[np.float64], index: NDArray[np.int64]) -> None:
-    """Fill each chip's own pixels, eight cells a side; where the shifted last row overlaps, the later chip wins."""
+    """Fill each chip's own pixels, as far as they lie in the scene.
+
+    A cell is a chip, but for a scene's own grid, where it is an eighth of a side: where the shifted last row overlaps,
+    the later chip wins.
+    """
     grid = place.grid
-    step = max(1, grid.size // 8)
+    step = grid.size if grid.start else max(1, grid.size // 8)
     top, left = grid.start or (0, 0)
     rows, cols = -(-max(grid.height - top, grid.size) // step), -(-max(grid.width - left, grid.size) // step)
     canvas = np.zeros((rows, cols, 4))
     for colour, number in zip(colours, index.tolist(), strict=True):
         window = grid.window(number)
         row, col = window.row - top, window.col - left
-        canvas[row // step : -(-(row + grid.size) // step), col // step : -(-(col + grid.size) // step)] = (
-            *colour,
-            1.0,
-        )
+        rows_of, cols_of = (slice(at // step, -(-(at + grid.size) // step)) for at in (row, col))
+        canvas[rows_of, cols_of] = (*colour, 1.0)
     extent = (left, left + cols * step, top + rows * step, top)
     axes.imshow(canvas, extent=extent, aspect=place.aspect, interpolation="nearest")
 

@@ -1,0 +1,58 @@
+"""What is told at the end, of the event that answers a scene."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from clayline.run.receipt import ChipOutcome, Receipt, SceneWarning, State, count
+from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
+
+WARNING = SceneWarning(reason="own-grid", message="scene field: its chips lie on its own grid and have no cell.")
+
+
+@pytest.fixture
+def outcome() -> Callable[..., Outcome]:
+    """Give a maker of outcomes: a chip was written, and these warnings were given."""
+
+    def make(*warnings: SceneWarning, repeated: bool = False) -> Outcome:
+        chips = (ChipOutcome(uci="21JYM", index=0, state=State.WRITTEN),)
+        receipt = Receipt(
+            run="0" * 32,
+            status="SceneEmbedded",
+            reason=None,
+            message=None,
+            scene="field",
+            source_uri="file:///field.tif",
+            source_model="starter",
+            warnings=warnings,
+            counts=count(chips),
+            outputs={},
+            chips=chips,
+        )
+        return Outcome(
+            scene="field.tif",
+            detail=receipt.summary(landed_uri="file:///field.tif", repeated=repeated),
+            seconds=1.0,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_scene_on_its_own_grid_is_told_so_and_counts_as_embedded(
+    outcome: Callable[..., Outcome], *, repeated: bool
+) -> None:
+    found = outcome(WARNING, repeated=repeated)
+    assert paragraph(found).split("\n")[1:] == [
+        "  model starter",
+        "  planned 1 = written 1   in 1.0 s",
+        "  own-grid: scene field: its chips lie on its own grid and have no cell.",
+    ]
+    assert json.loads(as_json(found))["event"]["warnings"] == [WARNING.model_dump()]
+    assert exit_status([found]) == 0
+    assert "1 of 1" in table([found]).split("\n")[-1]
+
+
+def test_a_scene_without_warnings_is_told_nothing_more(outcome: Callable[..., Outcome]) -> None:
+    assert len(paragraph(outcome()).split("\n")) == 3
