@@ -13,7 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
+from numpy.typing import NDArray
 
 from clayline_local.errors import LocalCloudError
 from clayline_local.expectation import REGENERATE
@@ -166,6 +169,40 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
     run = hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
     assert json.loads(CASES["tile-scene"].bodies[0])["run"] == run, STALE
     assert json.loads(CASES["collect-scene"].bodies[0])["run"] == run, STALE
+
+
+# The scene's corner, 717345 E 2776995 S, lies 23911.5 and 92566.5 pixels of 30 m from its CRS's origin. Halves go east
+# and north, so that lattice corners lie where 23911 + column and 92567 + row are multiples of 64: chips begin 39 px
+# left of the scene and 23 px above it.
+WEST, NORTH, CHIP = 23911 % 64, 92567 % 64, 64
+
+
+def chips(valid: NDArray[np.bool_], *, row: int = 0, col: int = 0) -> tuple[int, int]:
+    """Count the chips that a cut of the scene reaches into, and those of them that have a valid pixel."""
+    above, left = (NORTH + row) % CHIP, (WEST + col) % CHIP
+    below, right = (-(before + length) % CHIP for before, length in zip((above, left), valid.shape, strict=True))
+    padded = np.pad(valid, ((above, below), (left, right)))
+    down, across = (side // CHIP for side in padded.shape)
+    return down * across, int(padded.reshape(down, CHIP, across, CHIP).any(axis=(1, 3)).sum())
+
+
+def test_counts_are_those_of_the_pixels_on_the_lattice() -> None:
+    bands = []
+    for band in ("B2", "B3", "B4"):
+        with rasterio.open(SCENE.parent / f"{band}.tif") as dataset:
+            bands.append(dataset.read(1) != 0)
+            assert tuple(dataset.transform)[:6] == (30, 0, 717345, 0, -30, -2776995)
+    valid = np.logical_and.reduce(bands)
+    planned, written = chips(valid)
+    assert (planned, written) == (33 * 30, 841)
+    [event] = CASES["collect-scene"].expected.announced
+    counts = {"planned": planned, "written": written, "skipped": {"nodata": planned - written}, "failed": {}}
+    assert event["detail"]["counts"] == counts
+    assert CASES["tile-scene"].expected.messages["ResultQueue"].count == -(-planned // 64)  # chips a batch
+    for name, row, col, sent in (("collect-cog", 900, 900, 9), ("collect-nodata-cog", 0, 1900, 0)):
+        [event] = CASES[name].expected.announced
+        cut = valid[row : row + 128, col : col + 128]
+        assert chips(cut, row=row, col=col) == (event["detail"]["counts"]["planned"], sent)
 
 
 def test_s3_events_have_the_shape_that_aws_documents() -> None:

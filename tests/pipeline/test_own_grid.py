@@ -24,7 +24,9 @@ def _embedded(pipeline: Pipeline, *, gsd: float, side: int) -> tuple[dict[str, A
     assert event["type"] == "SceneEmbedded", event
     [parquet] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
     table = pq.read_table(io.BytesIO(parquet))
-    grid = json.loads(pq.read_metadata(io.BytesIO(parquet)).metadata[b"clayline"])["grid"]
+    header = pq.read_metadata(io.BytesIO(parquet)).metadata
+    assert header is not None
+    grid = json.loads(header[b"clayline"])["grid"]
     return event, table["cell"].to_pylist(), grid
 
 
