@@ -16,7 +16,10 @@ class LedgerView:
         self._table = table
 
     def rows(self, sort_key: str) -> Iterator[dict[str, Any]]:
-        """Give the rows with this sort key, as DynamoDB types them, page by page."""
+        """Give the rows with this sort key, as DynamoDB types them, page by page.
+
+        While moto makes a row, a scan may find it with its keys alone.
+        """
         values = {":s": {"S": sort_key}}
         pages = self._dynamodb.get_paginator("scan")
         for page in pages.paginate(TableName=self._table, FilterExpression="sk = :s", ExpressionAttributeValues=values):
@@ -24,7 +27,7 @@ class LedgerView:
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Give the row of each run that was announced, by run."""
-        return {_run(row): row for row in self.rows("scene") if int(row["stage"]["N"]) >= Stage.ANNOUNCED}
+        return {_run(row): row for row in self.rows("scene") if _stage(row) >= Stage.ANNOUNCED}
 
     def progress(self, dropped: Dropped | None) -> Progress:
         """Count the batches of the run that a landing started: of its scene, and not finished before it landed.
@@ -34,7 +37,7 @@ class LedgerView:
         rows = [
             row
             for row in self.rows("scene")
-            if dropped is None or (_run(row) not in dropped.before and row["scene"]["S"] in dropped.called)
+            if dropped is None or (_run(row) not in dropped.before and _scene(row) in dropped.called)
         ]
         batches = [int(row["batches"]["N"]) for row in rows if "batches" in row]
         settled = sum(len(row.get("settled", {}).get("SS", [])) for row in rows)
@@ -43,3 +46,12 @@ class LedgerView:
 
 def _run(row: dict[str, Any]) -> str:
     return str(row["pk"]["S"]).removeprefix("run#")
+
+
+def _stage(row: dict[str, Any]) -> int:
+    return int(row.get("stage", {}).get("N", 0))
+
+
+def _scene(row: dict[str, Any]) -> str | None:
+    name: str | None = row.get("scene", {}).get("S")
+    return name

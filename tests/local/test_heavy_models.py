@@ -1,5 +1,6 @@
 """Models that take long to load and to compute: what is told meanwhile, and what ends the waiting."""
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,9 +16,10 @@ from tests.server.model_folders import TRUNK_WEIGHTS, build_chained_folder, buil
 
 from clayline_local import model_server, session
 from clayline_local.async_endpoint import AsyncEndpoint
-from clayline_local.dropped import Progress
+from clayline_local.dropped import Dropped, Progress
 from clayline_local.errors import LocalCloudError
 from clayline_local.invocation import Accepted
+from clayline_local.ledger_view import LedgerView
 from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.repository import STARTER
@@ -154,6 +156,23 @@ class LookedAt(Session):
         return found
 
 
+class HalfMade:
+    """A table in which moto has made a row and not yet filled it: it answers scans meanwhile."""
+
+    def get_paginator(self, _: str) -> Self:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"Items": [{"pk": {"S": "run#a"}, "sk": {"S": "scene"}}]}]
+
+
+def test_a_row_that_is_being_made_is_nobodys_yet() -> None:
+    view = LedgerView(HalfMade(), table="ledger")
+    dropped = Dropped(uri="s3://scenes/item.json", called=frozenset({"item"}), before=frozenset())
+    assert view.progress(dropped) == view.progress(None) == Progress(batches=None, settled=0)
+    assert view.finished() == {}
+
+
 @pytest.mark.pipeline
 def test_waiting_lasts_while_the_endpoint_computes_and_ends_when_it_has_ended(
     tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
@@ -165,7 +184,8 @@ def test_waiting_lasts_while_the_endpoint_computes_and_ends_when_it_has_ended(
     for key, body in landsat(sample, row=600).items():
         files[key].write_bytes(body)
     item = files.pop("scene/item.json")
-    scene = StagedScene(assets=tuple(files.items()), landing=("scene/item.json", item))
+    name = json.loads(item.read_bytes())["id"]
+    scene = StagedScene(assets=tuple(files.items()), landing=("scene/item.json", item), item=name)
     folder = build_chained_folder(tmp_path / "models", sensors=SENSORS, gsd=30.0)
     seen: list[Progress] = []
 
