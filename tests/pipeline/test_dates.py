@@ -209,3 +209,18 @@ def test_chips_of_the_same_pixels_have_the_same_vectors_to_the_bit(
     others = [cell for cell in tables[0].keys() & tables[1].keys() if cell not in equal]
     assert others
     assert all(tables[0][cell]["embeddings"] != tables[1][cell]["embeddings"] for cell in others)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_window"), [("S2A_MSIL2A_20200219T112119_T29UNU_x", True), ("S2A_MSIL2A_20200219T112119_x", False)]
+)
+def test_a_tile_delivered_as_one_file_has_the_tiles_windows(
+    make_pipeline: Callable[..., Pipeline], name: str, *, is_window: bool
+) -> None:
+    """The tile stands in the file's name; one that does not say it lies on the lattice, and shares no cell with it."""
+    pipeline = make_pipeline(model={"sensor": "sentinel-2-l2a", "gsd": 60.0})
+    pipeline.put(f"cog/{name}.tif", cog((60.0, 0.0, 499_980.0, 0.0, -60.0, 5_900_040.0), crs="EPSG:32629"))
+    found = laid(pipeline, f"cog/{name}.tif", crs="EPSG:32629")
+    assert (found.plan.scene.location == "window") == is_window
+    assert (found.cells == found.locations) == is_window
+    assert found.cells[0] == ("29UNU-r00000c00000s64g60000" if is_window else "utm29-c64p60000-n1536e130")

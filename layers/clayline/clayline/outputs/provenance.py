@@ -12,6 +12,7 @@ from clayline import __version__
 from clayline.identity.ground import lattice_name
 from clayline.model.manifest import Checkpoint
 from clayline.outputs.embedding import SceneColumns
+from clayline.outputs.outline import outline
 from clayline.run.plan import Plan
 from clayline.run.receipt import Counts
 
@@ -153,7 +154,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
     """Give the STAC Item of the embeddings; ``corners`` [N, 4, 2] are the chips'."""
     scene, outputs = plan.scene, plan.outputs
     name = outputs.prefix.rpartition("/")[2]
-    ring, box = _outline(plan, corners)
+    geometry, box = outline(corners, rows=plan.grid.rows, cols=plan.grid.cols)
     instant = scene.acquired.start == scene.acquired.end
     note = untrained_note(plan.model.checkpoint)
     span = {"start_datetime": _text(scene.acquired.start), "end_datetime": _text(scene.acquired.end)}
@@ -163,7 +164,7 @@ def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes
         "stac_extensions": [_EMB, _PROCESSING],
         "id": f"{plan.model.entry.token}_{scene.hash}_{name}",
         "bbox": box,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "geometry": geometry,
         "properties": {
             "datetime": _text(scene.acquired.start) if instant else None,
             **({} if instant else span),
@@ -236,22 +237,6 @@ def _layout(plan: Plan) -> dict[str, Any]:
         "stride": [grid.size, grid.size],
         "grid_id": grid_id,
     }
-
-
-def _outline(plan: Plan, corners: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
-    """Give ring (counter-clockwise) and bbox of the chips together.
-
-    The ring follows every outer chip, because a straight edge of the scene's CRS is none in longitude and latitude.
-    Over the antimeridian its longitudes go on beyond 180, so that it stays one ring, and the bbox is west > east (RFC
-    7946, 5.2).
-    """
-    chips = corners.reshape(plan.grid.rows, plan.grid.cols, 4, 2)
-    down, right, up, left = chips[:, 0, 3], chips[-1, :, 2], chips[::-1, -1, 1], chips[0, ::-1, 0]
-    ring = np.concatenate([chips[:1, 0, 0], down, right, up, left])
-    if np.ptp(ring[:, 0]) > 180:  # noqa: PLR2004 - half the globe: no scene is that wide, so it crosses the antimeridian
-        ring[:, 0] = np.where(ring[:, 0] < 0, ring[:, 0] + 360, ring[:, 0])
-    (west, south), (east, north) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
-    return ring.tolist(), [west, south, east - 360 if east > 180 else east, north]  # noqa: PLR2004 - back to +-180
 
 
 def _columns_text(plan: Plan) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def read_item(
         product=product,
         bands=tuple(found.values()),
         mask=band_of(masks[0], product.mask, 1) if product.mask and masks else None,
-        tile=_tile(identity, properties) if product.mgrs_tiled else None,
+        tile=declared_tile(identity, properties) if product.mgrs_tiled else None,
     )
 
 
@@ -211,7 +211,7 @@ def _join(own: str, href: str) -> str:
     return "/".join(segments)
 
 
-def _tile(identity: str, properties: Mapping[str, Any]) -> str | None:
+def declared_tile(identity: str, properties: Mapping[str, Any]) -> str | None:
     """Give the tile as declared, its zone padded: Earth Search writes 5VPJ.
 
     Whether it is one is checked against the scene's grid.

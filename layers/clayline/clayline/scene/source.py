@@ -182,6 +182,6 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
         ),
         bands=tuple(bands.values()),
         mask=None,
-        tile=None,
+        tile=item.declared_tile(file_name, {}) if product.mgrs_tiled else None,
         identity={field: value for field in _METADATA_USED if (value := head.metadata.get(field))},
     )

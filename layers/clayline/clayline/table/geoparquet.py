@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clayline.outputs.embedding import EmbeddingRows, SceneColumns
+from clayline.outputs.extent import Extent
 from clayline.outputs.footprints import Footprints, footprints
 from clayline.run.encoding import VectorEncoding
-from clayline.table.extent import Extent
 
 ROW_GROUP_ROWS = 2048
 """Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in
