@@ -1,4 +1,7 @@
-"""Lines of at most 120 characters in all that people write and read. Ruff sees to Python's (``line-length``)."""
+"""Lines of at most 120 characters in all that people write and read.
+
+Ruff sees to Python's (``line-length``); the reason behind a trailing ``noqa`` or ``type: ignore`` may reach beyond.
+"""
 
 import tomllib
 from collections.abc import Iterator
@@ -10,6 +13,7 @@ MOST = 120
 FOLDERS = (
     ".ci",
     "benchmarks",
+    "cli",
     "docs",
     "events",
     "functions",

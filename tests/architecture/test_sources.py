@@ -126,3 +126,9 @@ def test_every_folder_of_modules_is_installed(shipped: tuple[Source, ...]) -> No
         if source.path.is_relative_to(place)
     }
     assert there == set(setup["packages"])
+
+
+def test_tests_mirror_the_rooms() -> None:
+    rooms = {path.parent.name for path in (ROOT / "layers/clayline/clayline").glob("*/__init__.py")}
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py"))}
+    assert {{"steps": "pipeline"}.get(room, room) for room in rooms} <= folders

@@ -12,6 +12,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -180,10 +181,10 @@ def starter(path: Path, **_: Any) -> Path:
 
 
 def test_chips_of_the_same_pixels_have_the_same_vectors_to_the_bit(
-    make_pipeline: Callable[..., Pipeline], sample: Path
+    make_pipeline: Callable[..., Pipeline], sample: Path, tmp_path: Path
 ) -> None:
     """Two crops of the bundled scene, each chip in other company: tests/server/test_neighbours.py is why this holds."""
-    tables, chips = [], []
+    tables, chips, paths = [], [], []
     for row, col in ((300, 500), (337, 531)):
         files = scenes.landsat(sample, row=row, col=col, height=760, width=900)
         pipeline = make_pipeline(build=starter, chips_per_batch=64)
@@ -191,6 +192,8 @@ def test_chips_of_the_same_pixels_have_the_same_vectors_to_the_bit(
             pipeline.put(key, body)
         pipeline.run("scene/item.json")
         [parquet] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+        paths.append(tmp_path / f"{row}.parquet")
+        paths[-1].write_bytes(parquet)
         tables.append({row["cell"]: row for row in pq.read_table(pa.BufferReader(parquet)).to_pylist()})
         bands = []
         for band in scenes.BANDS.values():
@@ -206,6 +209,13 @@ def test_chips_of_the_same_pixels_have_the_same_vectors_to_the_bit(
         assert np.array_equal(np.array(one["embeddings"], np.float32), np.array(other["embeddings"], np.float32))
         for column in ("uci", "loss", "valid_fraction", "bbox"):
             assert one[column] == other[column], column
+    page = (ROOT / "docs" / "how-to" / "read-the-files.md").read_text(encoding="utf-8")
+    query = page.partition("```sql\n")[2].partition("```")[0]
+    before, after = map(str, paths)
+    joined = dict(duckdb.execute(query, {"before": before, "after": after}).fetchall())
+    whole = {cell for cell in equal if tables[0][cell]["valid_fraction"] > 0.9}
+    assert {cell for cell, likeness in joined.items() if likeness == 1} >= whole
+    assert len(whole) >= 100
     others = [cell for cell in tables[0].keys() & tables[1].keys() if cell not in equal]
     assert others
     assert all(tables[0][cell]["embeddings"] != tables[1][cell]["embeddings"] for cell in others)
