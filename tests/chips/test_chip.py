@@ -35,7 +35,8 @@ def test_numbers_are_shifted_without_wrapping(
     pixels: NDArray[Any], valid: NDArray[np.bool_], offsets: list[int], dtype: str
 ) -> None:
     before = pixels.tolist()
-    limits = (-(2**31), 2**31) if dtype == "float32" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    info = np.finfo(dtype) if dtype == "float32" else np.iinfo(dtype)
+    limits = (int(info.min), int(info.max))
     ready = prepare(pixels, valid, offsets=offsets, fill=7, dtype=dtype)
     assert ready.dtype == dtype
     for band, offset in enumerate(offsets):
@@ -45,6 +46,13 @@ def test_numbers_are_shifted_without_wrapping(
                 shifted = max(value + offset, 1) if offset else value
                 expected = min(max(shifted, limits[0]), limits[1]) if valid[row, col] else 7
                 assert ready[band, row, col] == np.dtype(dtype).type(expected)
+
+
+def test_an_offset_beyond_the_type_is_added_whole() -> None:
+    """-1 + 32,768 is a number of int16, though the offset is none."""
+    pixels = np.array([[[-1, -32_768, 0, 5]]], np.int16)
+    ready = prepare(pixels, np.ones((1, 4), np.bool_), offsets=[32_768], fill=7, dtype="int16")
+    assert ready.tolist() == [[[32_767, 1, 32_767, 32_767]]]
 
 
 def test_numbers_of_the_models_type_are_prepared_in_place() -> None:

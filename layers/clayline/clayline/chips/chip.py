@@ -53,9 +53,10 @@ def prepare(
         msg = f"offsets {shifts} are not whole, the pixels are {pixels.dtype}"
         raise ValueError(msg)
     in_place, invalid = pixels.dtype == target, ~valid
+    reach = np.iinfo(target).max if np.issubdtype(target, np.integer) else -1
     result = pixels if in_place else np.empty(pixels.shape, target)
     for band, out, shift in zip(pixels, result, shifts, strict=True):
-        if in_place and np.issubdtype(target, np.integer):
+        if in_place and abs(shift) <= reach:
             _shift_in_place(band, int(shift))
         elif not in_place or shift:
             _shift_and_cast(band, out, valid, shift)
@@ -141,14 +142,17 @@ def _as_value(value: float | None, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401
 
 
 def _shift_in_place(band: NDArray[Any], shift: int) -> None:
-    """Make max(DN + shift, 1) without a wider copy: bound first, add after, so that nothing can wrap."""
+    """Make max(DN + shift, 1) without a wider copy: bound first, add after, so that nothing can wrap.
+
+    ``shift`` is a value of the band's type, or its negative: a larger one would have to be added in two steps.
+    """
     highest = int(np.iinfo(band.dtype).max)
     if shift < 0:
         np.maximum(band, min(1 - shift, highest), out=band)
         band -= band.dtype.type(min(-shift, highest - 1))
     elif shift > 0:
-        np.minimum(band, max(highest - shift, 0), out=band)
-        band += band.dtype.type(min(shift, highest))
+        np.minimum(band, highest - shift, out=band)
+        band += band.dtype.type(shift)
         np.maximum(band, 1, out=band)
 
 
