@@ -50,17 +50,24 @@ class Source:
         }
 
 
+def git(*arguments: str) -> list[str]:
+    """Give what git prints of the repository, line by line."""
+    done = subprocess.run(
+        ["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+def tracked(pattern: str) -> list[str]:
+    """Give the files of this kind that git tracks and those that it would track, so that no build output is judged."""
+    listed = git("ls-files", "--cached", "--others", "--exclude-standard", pattern)
+    return sorted({name for name in listed if (ROOT / name).is_file()})
+
+
 @cache
 def sources() -> tuple[Source, ...]:
-    """Give the repository's sources: what git tracks and what it would track, so that build outputs are not judged."""
-    listed = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\n")
-    paths = [ROOT / name for name in sorted(set(listed)) if name and (ROOT / name).is_file()]
+    """Give the repository's sources."""
+    paths = [ROOT / name for name in tracked("*.py")]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
     return tuple(
         Source(path=path, tree=ast.parse(text, str(path)), lines=len(text.splitlines())) for path, text in texts.items()

@@ -4,12 +4,11 @@ correctness.md names tests that are there.
 
 import ast
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.architecture.sources import ROOT
+from tests.architecture.sources import ROOT, git, tracked
 
 KINDS = {"How-to", "Reference", "Explanation"}
 OF_NO_KIND = {
@@ -23,19 +22,7 @@ FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
 
 
-def pages() -> list[str]:
-    """Give every Markdown page that git tracks or would track."""
-    listed = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\n")
-    return sorted({name for name in listed if name and (ROOT / name).is_file()})
-
-
-PAGES = pages()
+PAGES = tracked("*.md")
 
 
 def text(page: Path) -> str:
@@ -89,13 +76,7 @@ def test_links_and_anchors_are_found_at_all() -> None:
 
 def test_pages_that_are_named_in_sources_are_there() -> None:
     """Comments, messages and help texts name pages as paths from the root."""
-    listed = subprocess.run(
-        ["git", "-c", "safe.directory=*", "grep", "-ohIE", r"\bdocs/[a-z/-]+\.(md|svg|png)\b"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
+    listed = git("grep", "-ohIE", r"\bdocs/[a-z/-]+\.(md|svg|png)\b")
     assert len(set(listed)) > 5
     assert {name for name in listed if not (ROOT / name).is_file()} == set()
 

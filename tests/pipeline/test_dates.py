@@ -234,3 +234,14 @@ def test_a_tile_delivered_as_one_file_has_the_tiles_windows(
     assert (found.plan.scene.location == "window") == is_window
     assert (found.cells == found.locations) == is_window
     assert found.cells[0] == ("29UNU-r00000c00000s64g60000" if is_window else "utm29-c64p60000-n1536e130")
+
+
+def test_a_files_name_that_says_an_impossible_tile_is_refused(make_pipeline: Callable[..., Pipeline]) -> None:
+    """Square QL does not lie in latitude band U: the scene may be of any tile, and its identifiers would say which."""
+    pipeline = make_pipeline(model={"sensor": "sentinel-2-l2a", "gsd": 60.0})
+    key = "cog/S2A_MSIL2A_20200219T112119_T32UQL_x.tif"
+    pipeline.put(key, cog((60.0, 0.0, 499_980.0, 0.0, -60.0, 5_900_040.0), crs="EPSG:32629"))
+    outcome = pipeline.plan(key)
+    assert pipeline.receipt()["reason"] == "invalid-item"
+    assert "'32UQL'" in outcome.message
+    assert outcome.message.endswith("Correct the Item, or the file's name.")

@@ -102,11 +102,8 @@ def describe(
             f" with {Option.ANY_GSD}."
         )
         raise SceneError(msg, reason="wrong-gsd")
-    fits = source.tile is not None and grid.epsg is not None and _fits(source.tile, grid, source.name)
-    lattice = None if fits else _lattice(grid, entry.chip_size)
-    own_grid = None if fits or lattice else _DRIFTS
-    if lattice and not _is_on_the_globe(grid, lattice, headers):
-        lattice, own_grid = None, _LEAVES_THE_GLOBE
+    fits = source.tile is not None and _fits(source.tile, grid, source.name)
+    lattice, own_grid = (None, None) if fits else _lay(grid, entry.chip_size, headers)
     return PlannedScene(
         name=source.name,
         hash=source.hash,
@@ -137,13 +134,17 @@ def _fits(tile: str, grid: CogHeader, scene: str) -> bool:
         square = abs(a + e) < _PIXEL_DRIFT
         return grid.epsg is not None and square and uci.fits_tile(tile, epsg=grid.epsg, origin_x=c, origin_y=f, gsd=a)
     except InvalidIdentifierError as error:
-        msg = f"scene {scene}: the Item declares MGRS tile {tile!r}, which is none ({error}). Correct the Item."
+        msg = (
+            f"scene {scene}: it declares MGRS tile {tile!r}, which is none ({error}). Correct the Item, or the file's"
+            " name."
+        )
         raise SceneError(msg, reason="invalid-item") from error
 
 
-def _lattice(grid: CogHeader, chip_size: int) -> Lattice | None:
+def _lay(grid: CogHeader, chip_size: int, headers: Headers) -> tuple[Lattice | None, str | None]:
+    """Lay a scene of points on its lattice, or say why its chips lie on the scene's own grid."""
     family, false_northing = grid_family(grid.crs, grid.epsg)
-    return lay_lattice(
+    lattice = lay_lattice(
         grid.transform,
         height=grid.height,
         width=grid.width,
@@ -152,6 +153,9 @@ def _lattice(grid: CogHeader, chip_size: int) -> Lattice | None:
         family=family,
         false_northing=false_northing,
     )
+    if lattice is None:
+        return None, _DRIFTS
+    return (lattice, None) if _is_on_the_globe(grid, lattice, headers) else (None, _LEAVES_THE_GLOBE)
 
 
 def _is_on_the_globe(grid: CogHeader, lattice: Lattice, headers: Headers) -> bool:
