@@ -119,7 +119,7 @@ TILE_CHIPS_PER_SECOND = 215.0
 """Measured: the slower layout of docs/benchmarks.md, local disk, two processors."""
 TILE_MB = 2 * 1_769
 """What has two processors on Lambda, where 1,769 MB have one."""
-PLAN_SECONDS, SETTLE_SECONDS, COLLECT_SECONDS = 41 / 152_100, 129 / 2_377, 27 / 152_100
+PLAN_SECONDS, SETTLE_SECONDS, COLLECT_SECONDS = 7.3 / 152_881, 24.1 / 2_406, 5.0 / 152_881
 """Measured in benchmarks/scale.py: a chip, a batch, a chip."""
 CHIPS_PER_BATCH, TILE_BUDGET_MB = 64, 512
 REQUEST_DAYS = 2

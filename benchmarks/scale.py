@@ -1,4 +1,4 @@
-"""A scene of 152,100 chips through plan, settle and collect: time, memory and object sizes of each.
+"""A scene of 152,881 chips through plan, settle and collect: time, memory and object sizes of each.
 
 The pixels are nodata (a sparse GeoTIFF) and the vectors random, because only their number matters here. Objects lie in
 a folder and the ledger in moto, so that the memory measured is the functions' own and not that of a store in this
