@@ -2,11 +2,16 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from clayline_local.stopping import SIGNALS, Stopped, catching, check, stoppable
+from clayline_local.stopping import SIGNALS, Stopped, catching, check, stoppable, temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +79,70 @@ def test_nobody_who_does_not_ask_for_it_is_changed() -> None:
     with pytest.raises(KeyboardInterrupt) as interrupted, stoppable():
         signal.raise_signal(signal.SIGINT)
     assert type(interrupted.value) is KeyboardInterrupt
+
+
+def _signal_at(moment: int, act: Callable[[], object]) -> bool:
+    """Run something with a signal at its ``moment``-th line of Python; gives whether it has so many."""
+    left = moment
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Callable[..., object]:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with contextlib.suppress(Stopped):
+            act()
+    finally:
+        sys.settrace(before)
+    return left <= 0
+
+
+def _inside() -> None:
+    with stoppable(), temporary_folder("of-a-test-") as folder:
+        (folder / "something").touch()
+
+
+def _outside() -> None:
+    with temporary_folder("of-a-test-") as folder, stoppable():
+        (folder / "something").touch()
+
+
+def _within() -> None:
+    with stoppable(), temporary_folder("of-a-test-", within=Path(tempfile.gettempdir())) as folder:
+        (folder / "something").touch()
+
+
+@pytest.mark.parametrize("use", [_inside, _outside, _within])
+def test_no_temporary_folder_is_left_whichever_line_a_signal_comes_at(
+    use: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    moment = 0
+    more = True
+    while more:
+        moment += 1
+        with catching():
+            more = _signal_at(moment, use)
+        assert list(tmp_path.iterdir()) == [], moment
+    assert moment > 50  # the lines of tempfile and shutil are among them
+
+
+def test_what_is_done_in_a_temporary_folder_can_be_left_as_before(
+    tmp_path: Path,
+) -> None:
+    def interrupted(outer: AbstractContextManager[None]) -> bool:
+        reached = False
+        with catching(), contextlib.suppress(Stopped), outer, temporary_folder("of-a-test-", within=tmp_path):
+            signal.raise_signal(signal.SIGTERM)
+            reached = True
+        return not reached
+
+    assert interrupted(stoppable())
+    assert not interrupted(contextlib.nullcontext())

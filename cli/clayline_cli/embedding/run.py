@@ -104,8 +104,8 @@ class _Embedding:
     def _one(self, scene: str, label: str) -> Outcome:
         begun = time.monotonic()
         with ExitStack() as keep:
+            staged = keep.enter_context(stage_scene(scene, self.options))
             with stoppable():
-                staged = keep.enter_context(stage_scene(scene, self.options))
                 self.console.begin(label)
                 detail = self._answer(staged)
                 self.console.end()

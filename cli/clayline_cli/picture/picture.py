@@ -4,7 +4,6 @@ What the satellite saw, what the model made of each chip, how well each chip can
 """
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from clayline.chips.grid import ChipGrid
 from clayline_cli.picture.ground import Graticule, Ground, length_text
 from clayline_cli.picture.rendering import Layer, picture_shape, see, stretch, zero_of
+from clayline_local.stopping import temporary_folder
 
 _BANDS = ("red", "green", "blue")
 _INK, _LINE, _PAPER = "#1f2933", "#9aa5b1", "#e4e7eb"
@@ -94,8 +94,8 @@ def draw(
     with mpl.rc_context():
         mpl.rcParams.update(_STYLE)
         figure, title = _figure(table, provenance, bands, mask)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".picture-") as folder:
-            finished = Path(folder) / target.name
+        with temporary_folder(".picture-", within=target.parent) as folder:
+            finished = folder / target.name
             figure.savefig(finished, format="png", dpi=_DPI, facecolor="white", metadata={"Title": title})
             return _place(finished, target)
 

@@ -1,7 +1,6 @@
 """A scene on this machine or in S3, made ready for the local scenes bucket: its files, and which of them lands last."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from clayline_cli.staging.remote import NoObjectError, Remote
 from clayline_cli.staging.scene_folder import scenes_of
 from clayline_local.scene_keys import file_key, named, object_key
 from clayline_local.staged_scene import StagedScene
+from clayline_local.stopping import stoppable, temporary_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,9 +70,12 @@ def stage(
     ``metadata`` says of a COG what its name may not. Raises CommandError if there is nothing to start with, or S3
     does not give it. Anything wrong inside the scene is left to the pipeline to say.
     """
-    with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
-        fetcher = _Stage(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
-        yield fetcher.scene(target, metadata or {})
+    with temporary_folder("clayline-stage-") as folder:
+        with stoppable():
+            staged = _Stage(staging, Remote(remote, request_payer=staging.request_payer), folder).scene(
+                target, metadata or {}
+            )
+        yield staged
 
 
 def look_at(
@@ -85,8 +88,8 @@ def look_at(
     """Find a scene's files as ``stage`` does, and raise what it raises, but fetch no imagery: of each
     object its first bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="clayline-stage-") as folder:
-        looker = _Look(staging, Remote(remote, request_payer=staging.request_payer), Path(folder))
+    with temporary_folder("clayline-stage-") as folder:
+        looker = _Look(staging, Remote(remote, request_payer=staging.request_payer), folder)
         looker.scene(target, metadata or {})
 
 
