@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clayline_local.stopping import SIGNALS, Stopped, catching, check, stoppable, temporary_folder
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +89,7 @@ def _signal_at(moment: int, act: Callable[[], object]) -> bool:
     """Run something with a signal at its ``moment``-th line of Python; gives whether it has so many."""
     left = moment
 
-    def trace(_frame: FrameType, event: str, _argument: object) -> Callable[..., object]:
+    def trace(_frame: FrameType, event: str, _argument: object) -> "TraceFunction":
         nonlocal left
         if event == "line":
             left -= 1

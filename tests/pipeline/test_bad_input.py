@@ -231,6 +231,6 @@ def test_more_batches_than_the_ledger_holds_are_refused(make_pipeline: Callable[
     pipeline = make_pipeline(chips_per_batch=1)
     _land(pipeline, scenes.landsat(sample))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clayline.steps.planning.MAX_BATCHES", 11)
+        patch.setattr("clayline.steps.drafting.MAX_BATCHES", 11)
         assert pipeline.plan("scene/item.json").kind is Planned.FAILED
     assert pipeline.receipt()["reason"] == "too-many-batches"

@@ -303,7 +303,7 @@ def test_a_refusal_does_not_close_the_scenes_run(make_pipeline: Maker, sample: P
     for key, body in scenes.landsat(sample).items():
         pipeline.put(key, body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clayline.steps.planning.MAX_BATCHES", 1)
+        patch.setattr("clayline.steps.drafting.MAX_BATCHES", 1)
         assert pipeline.plan(ITEM).kind is Planned.FAILED
     pipeline.now += timedelta(days=3)
     pipeline.land_again(ITEM)

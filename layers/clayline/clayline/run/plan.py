@@ -23,6 +23,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import OutputObjects
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.receipt import SceneWarning
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
 _UCI_BYTES = 128
@@ -154,6 +155,8 @@ class Plan(BaseModel):
     thresholds: Thresholds
     encoding: VectorEncoding
     """Of the file's vectors: kept here, so that a retry writes the same bytes whatever is deployed by then."""
+    warnings: tuple[SceneWarning, ...] = ()
+    """What is said of the scene beside its outcome: the receipt and the event repeat it."""
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     output_prefix: str
@@ -165,9 +168,7 @@ class Plan(BaseModel):
     @property
     def grid(self) -> ChipGrid:
         """The chip grid."""
-        scene, lattice = self.scene, self.scene.lattice
-        start = (lattice.row, lattice.col) if lattice else None
-        return ChipGrid(height=scene.height, width=scene.width, size=self.model.entry.chip_size, start=start)
+        return scene_grid(self.scene, self.model.entry.chip_size)
 
     @property
     def outputs(self) -> OutputObjects:
@@ -210,6 +211,12 @@ class Plan(BaseModel):
             (job.row_start + chip // cols) * all_cols + job.col_start + chip % cols
             for chip in range(batch.start, batch.stop)
         ]
+
+
+def scene_grid(scene: PlannedScene, chip_size: int) -> ChipGrid:
+    """Give the chip grid of a scene."""
+    start = (scene.lattice.row, scene.lattice.col) if scene.lattice else None
+    return ChipGrid(height=scene.height, width=scene.width, size=chip_size, start=start)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from clayline.model.manifest import ModelEntry
 from clayline.place import Option
 from clayline.ports import Headers, ObjectHead
 from clayline.run.plan import PlannedBand, PlannedScene, PlannedTime
+from clayline.run.receipt import SceneWarning
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision
 from clayline.scene.source import SceneSource
@@ -126,6 +127,17 @@ def describe(
         own_grid=own_grid,
         boa_decided_by=boa.decided_by if boa else None,
     )
+
+
+def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
+    """Say what is to be said of a scene that is embedded all the same."""
+    if not scene.own_grid:
+        return ()
+    message = (
+        f"scene {scene.name}: its chips lie on its own grid and have no cell, so that they cannot be compared with"
+        f" those of other dates: {scene.own_grid}."
+    )
+    return (SceneWarning(reason="own-grid", message=message),)
 
 
 def _fits(tile: str, grid: CogHeader, scene: str) -> bool:

@@ -19,7 +19,7 @@ from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import JSON, WorkObjects
 from clayline.run.ledger import Ledger, Stage
 from clayline.run.plan import Plan, PlannedChips
-from clayline.run.receipt import Counts, Receipt, SceneWarning, Settlement, count, scene_reason, status_of
+from clayline.run.receipt import Counts, Receipt, Settlement, count, scene_reason, status_of
 from clayline.run.stored_plan import load_plan
 from clayline.steps.answering import Answering
 from clayline.steps.gathering import Gathered, Gathering, sent_order, spool_path
@@ -152,21 +152,11 @@ def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered) -> Receipt:
         source_uri=plan.names.of(plan.scene.uri),
         source_model=plan.model.entry.token,
         untrained=plan.model.untrained,
-        warnings=_warnings(plan),
+        warnings=plan.warnings,
         counts=counts,
         outputs={kind: plan.names.of(uri) for kind, uri in {**written, "receipt": outputs.receipt}.items()},
         chips=lines,
     )
-
-
-def _warnings(plan: Plan) -> tuple[SceneWarning, ...]:
-    if not plan.scene.own_grid:
-        return ()
-    message = (
-        f"scene {plan.scene.name}: its chips lie on its own grid and have no cell, so that they cannot be compared with"
-        f" those of other dates: {plan.scene.own_grid}."
-    )
-    return (SceneWarning(reason="own-grid", message=message),)
 
 
 def _nothing_written(scene: str, counts: Counts) -> str:

@@ -1,0 +1,153 @@
+"""Drafting: what plan decides of a landed scene, and writes nothing. The dry run of plan is this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clayline.chips.batch import Batch, Job, block_grid, lay_batches, lay_jobs
+from clayline.chips.grid import ChipGrid
+from clayline.errors import SceneError
+from clayline.model.manifest import Manifest, ModelEntry
+from clayline.place import Option, words
+from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
+from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
+from clayline.run.receipt import SceneWarning
+from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.intake import Landing
+from clayline.scene.item import BandAsset
+from clayline.scene.radiometry import BoaDecision, decide_boa
+from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.steps.options import PlanOptions
+from clayline.steps.placement import place
+
+MAX_BATCHES = 40_000
+"""Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A plan but for its run: what will be embedded, and how."""
+
+    scene: PlannedScene
+    grid: ChipGrid
+    bands: tuple[PlannedBand, ...]
+    """In the order of the model entry's bands."""
+    mask: PlannedBand | None
+    jobs: tuple[Job, ...]
+    batches: tuple[Batch, ...]
+    chips: PlannedChips
+    warnings: tuple[SceneWarning, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drafting:
+    """Ports of what plan decides: objects and headers are read, nothing is written."""
+
+    objects: Objects
+    headers: Headers
+    manifest: Manifest
+    options: PlanOptions
+
+    def read(self, landing: Landing) -> LandedScene | str:
+        """Read what landed and choose the model's entry. Gives the sentence that says why other JSON starts nothing.
+
+        Raises SceneError, TransientError.
+        """
+        source = read_source(
+            landing,
+            objects=self.objects,
+            headers=self.headers,
+            allowed_buckets=self.options.allowed_buckets,
+            tiff_datetime=self.options.tiff_datetime,
+            names=self.options.names,
+        )
+        if isinstance(source, str):
+            return source
+        entry = self.manifest.choose(
+            scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
+        )
+        return LandedScene(
+            landing=landing,
+            landed_uri=self.options.names.of(landing.uri),
+            source=source,
+            entry=entry,
+            heads=self._heads(source, entry),
+            options=self.options.identity(source),
+        )
+
+    def draft(self, landed: LandedScene) -> Draft:
+        """Read headers, lay the grid, cut it into jobs and batches, place its chips.
+
+        Raises SceneError, TransientError.
+        """
+        source, entry, heads = landed.source, landed.entry, landed.heads
+        opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
+        bands = tuple(opened[name] for name in entry.bands)
+        check_bands(source, bands, entry)
+        mask = self._open(source.mask, heads) if source.mask else None
+        boa = self._boa(source)
+        scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
+        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        grid = scene_grid(scene, entry.chip_size)
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        return Draft(
+            scene=scene,
+            grid=grid,
+            bands=planned,
+            mask=planned_mask,
+            jobs=jobs,
+            batches=self._batches(source.name, jobs),
+            chips=place(scene, grid, token=entry.token, headers=self.headers),
+            warnings=tuple(
+                warning.model_copy(update={"message": words(warning.message, self.options.place)})
+                for warning in warnings_of(scene)
+            ),
+        )
+
+    def _batches(self, scene: str, jobs: tuple[Job, ...]) -> tuple[Batch, ...]:
+        batches = lay_batches(jobs, self.options.chips_per_batch)
+        if len(batches) > MAX_BATCHES:
+            msg = (
+                f"scene {scene}: {len(batches)} batches are over the {MAX_BATCHES} that the ledger holds of one"
+                f" scene. Raise {Option.CHIPS_PER_BATCH} ({self.options.chips_per_batch}), or cut the scene into tiles."
+            )
+            raise SceneError(msg, reason="too-many-batches")
+        return batches
+
+    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
+        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
+        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+        return lay_jobs(
+            grid,
+            tuple(sorted(blocks, key=str)),
+            bytes_per_pixel=itemsize,
+            memory_budget=self.options.memory_budget,
+            chips_per_batch=self.options.chips_per_batch,
+        )
+
+    def _heads(self, source: SceneSource, entry: ModelEntry) -> dict[str, ObjectHead]:
+        """Ask for the ETag of every file that will be read."""
+        used = [band for band in source.bands if band.name in entry.bands] + ([source.mask] if source.mask else [])
+        heads = {}
+        for asset in used:
+            try:
+                heads[asset.uri] = self.objects.head(asset.uri)
+            except ObjectMissingError as error:
+                msg = (
+                    f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
+                    f" is there. {Option.FIND_ASSETS}"
+                )
+                raise SceneError(msg, reason="asset-missing") from error
+        return heads
+
+    def _open(self, asset: BandAsset, heads: Mapping[str, ObjectHead]) -> OpenedBand:
+        head = heads[asset.uri]
+        found = self.headers.source(head)
+        return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
+
+    def _boa(self, source: SceneSource) -> BoaDecision | None:
+        if not source.product.boa:
+            return None
+        return decide_boa(
+            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        )
