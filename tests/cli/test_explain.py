@@ -106,7 +106,7 @@ def test_scenes_of_several_kinds_one_after_the_other(
     assert main(["explain", str(good), str(lacking), "--quiet"]) == 1
     out, err = capsys.readouterr()
     assert "asset-missing" in out
-    assert out.splitlines()[-1].split() == "12 1 of 2 would be embedded".split()
+    assert out.splitlines()[-1].split() == ["12", "1", "of", "2", "would", "be", "embedded"]
     assert err == ""
 
 
