@@ -10,6 +10,7 @@ from typing import Final, NoReturn, override
 from clayline.chips.cog import CogSource
 from clayline.ports import ObjectHead, ObjectMissingError
 from clayline.raster.headers import GdalHeaders
+from clayline.raster.pixels import GdalPixels
 from clayline.run.names import Names
 from clayline_local.physical import Place, identify
 from clayline_local.scene_keys import NAMES
@@ -73,6 +74,18 @@ class StagedHeaders(GdalHeaders):
     @override
     def source(self, head: ObjectHead) -> CogSource:
         return replace(super().source(head), path=str(self.files[head.uri].absolute()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedPixels(GdalPixels):
+    """GdalPixels on the files themselves."""
+
+    files: Mapping[str, Path]
+    """By URI."""
+
+    @override
+    def locate(self, uri: str, size: int) -> CogSource:
+        return replace(super().locate(uri, size), path=str(self.files[uri].absolute()))
 
 
 def _etag(file: Path, *, in_parts: bool) -> str:

@@ -1,9 +1,10 @@
 """What is found of a scene without embedding it, as plain values: what --json prints, and what a page is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from clayline.chips.reading import Reading
 from clayline.model.manifest import Manifest, ModelEntry
 from clayline.place import Place
 from clayline.run.names import Names
@@ -73,6 +74,7 @@ class Explanation:
             "model": self._model(source, found.entry if found else None),
             "run": landed.run(None) if landed and self.with_run else None,
             "plan": _plan(draft, self.names) if draft else None,
+            "reading": _reading(found.reading) if found and found.reading is not None else None,
             "warnings": [warning.model_dump() for warning in draft.warnings] if draft else [],
         }
 
@@ -151,6 +153,20 @@ def _plan(draft: Draft, names: Names) -> dict[str, Any]:
         "jobs": [asdict(job) for job in draft.jobs],
         "batches": len(draft.batches),
     }
+
+
+def _reading(jobs: Sequence[Reading]) -> dict[str, Any]:
+    """Give what all jobs read together, and each."""
+    return {"in_all": _read(total(jobs)), "jobs": [_read(job) for job in jobs]}
+
+
+def _read(reading: Reading) -> dict[str, int]:
+    return {**asdict(reading), "requests": reading.requests}
+
+
+def total(jobs: Sequence[Reading]) -> Reading:
+    """Give the sum."""
+    return sum(jobs, start=Reading())
 
 
 def band_values(band: PlannedBand, names: Names) -> dict[str, Any]:

@@ -7,12 +7,16 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel
 
+from clayline.chips.batch import block_grid, repeated_fraction
+from clayline.chips.reading import Reading
 from clayline.run.plan import PlannedBand, PlannedScene
 from clayline.scene.source import SceneSource
 from clayline.steps.drafting import Draft
-from clayline_cli.explaining.explanation import NOT_RUN, Explanation, over_the_edge, passed_over, recognised_by
+from clayline_cli.explaining.explanation import NOT_RUN, Explanation, over_the_edge, passed_over, recognised_by, total
 
 _LABEL: Final = 10
+_LEAST: Final = 0.005
+"""Share that is told."""
 _WIDE: Final = 120
 _MANY: Final = 12
 """Of a list, so many are told and the others counted."""
@@ -48,6 +52,7 @@ def page(explanation: Explanation) -> str:
     lines += _laid(_model(explanation))
     if found.draft:
         lines += _laid(_work(found.draft))
+        lines += _laid(_reading(found.draft, found.reading))
     if explanation.with_run and found.landed:
         lines += _laid([("run", found.landed.run(None))])
     if found.draft:
@@ -163,6 +168,26 @@ def _model(explanation: Explanation) -> Lines:
 def _work(draft: Draft) -> Lines:
     sizes = [batch.stop - batch.start for batch in draft.batches]
     yield "work", f"{len(draft.jobs)} job(s), {len(sizes)} batches of {_span(sizes)} chips"
+
+
+def _reading(draft: Draft, jobs: Sequence[Reading] | None) -> Lines:
+    files = {band.uri: band.size for band in (*draft.bands, *((draft.mask,) if draft.mask else ()))}
+    every = f"{len(files)} file(s), {_bytes(sum(files.values()))}"
+    if jobs is None:
+        yield "reading", f"{every}: too many blocks to look each up"
+        return
+    whole = total(jobs)
+    blocks = [block_grid(band.header, finest=draft.scene.transform) for band in draft.bands]
+    again = repeated_fraction(draft.jobs, draft.grid, blocks)
+    yield "reading", f"{_bytes(whole.bytes)} of {every}, in {whole.requests} requests of S3"
+    yield "", f"{whole.blocks} blocks, {f'{again:.0%} of them again' if again >= _LEAST else 'each once'}"
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} B"
 
 
 def _further(model: BaseModel, known: frozenset[str]) -> Iterator[tuple[str, Any]]:
