@@ -8,8 +8,9 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model setup-stacchip bench lock \
-  build image local-cloud local-invoke starter clay python311 publish-model smoke-test clean
+.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model \
+  setup-stacchip bench lock build image local-cloud local-invoke starter clay python311 publish-model smoke-test \
+  clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -71,7 +72,7 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
-bench: setup setup-model setup-stacchip ## ratios against the alternative in the same run; over half an hour on two idle cores
+bench: setup setup-model setup-stacchip ## ratios against the alternative in the same run; over half an hour, idle
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run cut.py; \
