@@ -1,17 +1,21 @@
 """A staged scene's files as objects of the scenes bucket: for plan's dry run, without any cloud."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, NoReturn, override
 
-from clayline.chips.cog import CogSource
+from clayline.chips.cog import Affine, CogSource
+from clayline.chips.reading import Reading
 from clayline.ports import ObjectHead, ObjectMissingError
 from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
+from clayline.raster.reading import readings
+from clayline.raster.tile import PixelWindow
 from clayline.run.names import Names
+from clayline.run.plan import PlannedBand
 from clayline_local.physical import Place, identify
 from clayline_local.scene_keys import NAMES
 from clayline_local.staged_scene import StagedScene
@@ -86,6 +90,22 @@ class StagedPixels(GdalPixels):
     @override
     def locate(self, uri: str, size: int) -> CogSource:
         return replace(super().locate(uri, size), path=str(self.files[uri].absolute()))
+
+    def readings(
+        self,
+        bands: Sequence[PlannedBand],
+        mask: PlannedBand | None,
+        *,
+        transform: Affine,
+        windows: Sequence[PixelWindow],
+    ) -> list[Reading] | None:
+        """Give for each window what reading it will take: see ``raster.reading``, whose errors it raises."""
+        files: dict[str, list[PlannedBand]] = {}
+        for band in bands:
+            files.setdefault(band.uri, []).append(band)
+        every = [*files.values(), *([[mask]] if mask else [])]
+        opened = [[self._band(band) for band in together] for together in every]
+        return readings(opened, transform=transform, windows=windows, settings=self.settings)
 
 
 def _etag(file: Path, *, in_parts: bool) -> str:

@@ -189,6 +189,10 @@ def test_runs_hold_every_block_and_nothing_far_from_one(sizes: list[tuple[int, i
     )
 
 
+def test_an_opening_fetches_so_much() -> None:
+    assert SETTINGS.gdal_options()["GDAL_INGESTED_BYTES_AT_OPEN"] == str(BEGINNING)
+
+
 def test_too_many_blocks_are_not_looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = write(tmp_path / "noise.tif", noise(1))
     bands, transform = bands_of(path, 1), header_of(path).transform

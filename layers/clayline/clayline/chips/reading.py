@@ -9,7 +9,7 @@ NEAR = 8
 what is no further apart (tests/raster/test_reading.py)."""
 
 BEGINNING = 32_768
-"""Bytes that come with a file's opening."""
+"""Bytes that come with a file's opening (raster/cog.py)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,6 @@ from rasterio.errors import RasterioIOError
 from rasterio.session import DummySession
 
 from clayline.chips.cog import CogSource
-from clayline.chips.reading import BEGINNING
 from clayline.errors import SceneError, TransientError
 
 _REMOTE = "/vsis3/"
@@ -67,7 +66,7 @@ class ReadSettings:
             # A function's process outlives its invocation; the object may be replaced in between.
             "CPL_VSIL_CURL_NON_CACHED": _REMOTE,
             "VSI_CACHE": "NO",
-            "GDAL_INGESTED_BYTES_AT_OPEN": str(BEGINNING),
+            "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
             "GDAL_HTTP_MAX_RETRY": str(self.retries),
             "GDAL_HTTP_RETRY_DELAY": "0.5",
             "GDAL_HTTP_CONNECTTIMEOUT": str(self.patience_seconds),

@@ -1,17 +1,14 @@
 """The port Pixels, by GDAL: a plan's job becomes pixels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clayline.chips.batch import Job
-from clayline.chips.cog import Affine, CogSource
-from clayline.chips.reading import Reading
+from clayline.chips.cog import CogSource
 from clayline.ports import JobPixels
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import s3_source
 from clayline.raster.part import BandSource
-from clayline.raster.reading import readings
-from clayline.raster.tile import PixelWindow, read_job
+from clayline.raster.tile import read_job
 from clayline.run.plan import Plan, PlannedBand
 
 
@@ -32,21 +29,6 @@ class GdalPixels:
             settings=self.settings,
         )
         return JobPixels(row=window[0], col=window[2], pixels=read.pixels, mask=read.mask, damaged=read.damaged)
-
-    def readings(
-        self,
-        bands: Sequence[PlannedBand],
-        mask: PlannedBand | None,
-        *,
-        transform: Affine,
-        windows: Sequence[PixelWindow],
-    ) -> list[Reading] | None:
-        """Give for each window what reading it will take: see ``reading.readings``, whose errors it raises."""
-        files: dict[str, list[BandSource]] = {}
-        for band in bands:
-            files.setdefault(band.uri, []).append(self._band(band))
-        opened = [*files.values(), *([[self._band(mask)]] if mask else [])]
-        return readings(opened, transform=transform, windows=windows, settings=self.settings)
 
     def locate(self, uri: str, size: int) -> CogSource:
         """Say where GDAL finds an object."""

@@ -9,7 +9,7 @@ from clayline.chips.cog import Affine
 from clayline.chips.reading import Reading, reading_of
 from clayline.raster.cog import ReadSettings, open_cog
 from clayline.raster.part import Area, BandSource, FilePart
-from clayline.raster.tile import PixelWindow, lay_part
+from clayline.raster.tile import PixelWindow, _lay_part
 
 MOST_LOOKED_UP = 2**20
 """Blocks of all windows together: each is a look into an index."""
@@ -52,7 +52,7 @@ def places_of(part: FilePart, dataset: Any, area: Area) -> Iterator[tuple[int, i
 def _part(bands: Sequence[BandSource], transform: Affine, window: PixelWindow) -> FilePart:
     """Lay a part that nothing is read into."""
     nowhere = np.empty((len(bands), 0, 0), np.uint8)
-    return lay_part(bands, range(len(bands)), nowhere, transform, window)
+    return _lay_part(bands, range(len(bands)), nowhere, transform, window)
 
 
 def _of_part(part: FilePart, dataset: Any) -> Reading:  # noqa: ANN401

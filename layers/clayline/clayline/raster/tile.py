@@ -60,13 +60,13 @@ def read_job(
     for position, band in enumerate(bands):
         files.setdefault(band.source.path, []).append(position)
     parts = [
-        lay_part([bands[position] for position in positions], positions, pixels, transform, window)
+        _lay_part([bands[position] for position in positions], positions, pixels, transform, window)
         for positions in files.values()
     ]
     classes = None
     if mask is not None:
         classes = np.empty((1, *shape), mask.header.dtype)
-        parts.append(lay_part([mask], [0], classes, transform, window))
+        parts.append(_lay_part([mask], [0], classes, transform, window))
     damaged = None
     for part in parts:
         for area in _read(part, settings):
@@ -80,10 +80,9 @@ def read_job(
     )
 
 
-def lay_part(
+def _lay_part(
     bands: Sequence[BandSource], positions: Sequence[int], out: NDArray[Any], transform: Affine, window: PixelWindow
 ) -> FilePart:
-    """Give what one file contributes to a window of the finest grid; ``positions`` are its bands' places in ``out``."""
     row0, row1, col0, col1 = window
     header = bands[0].header
     vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
