@@ -44,7 +44,7 @@ class OpenedBand:
     """The file's name in messages."""
 
     def planned(self, *, nodata: float | None, offset: int) -> PlannedBand:
-        """Give the band as the plan keeps it; the file's own nodata goes before the product's."""
+        """Give the band as the plan keeps it; the file's own nodata and the product's both count."""
         if not 1 <= self.asset.band <= self.header.band_count:
             msg = (
                 f"{self.called} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts."
@@ -58,7 +58,7 @@ class OpenedBand:
             size=self.head.size,
             band=self.asset.band,
             header=self.header,
-            nodata=self.header.nodata if self.header.nodata is not None else nodata,
+            nodata=tuple(dict.fromkeys(value for value in (self.header.nodata, nodata) if value is not None)),
             offset=offset,
             declared=self.asset.declared,
         )

@@ -16,6 +16,7 @@ from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.validity import validity_of
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -32,6 +33,7 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     chips: PlannedChips
@@ -88,13 +90,15 @@ class Drafting:
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
         planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
-        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            validity=validity,
             jobs=jobs,
             batches=self._batches(source.name, jobs),
             chips=place(scene, grid, token=entry.token, headers=self.headers),
@@ -114,9 +118,13 @@ class Drafting:
             raise SceneError(msg, reason="too-many-batches")
         return batches
 
-    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+    def _jobs(
+        self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...], validity: tuple[PlannedBand, ...]
+    ) -> tuple[Job, ...]:
+        every = (*bands, *validity)
+        blocks = {block_grid(band.header, finest=scene.transform) for band in every}
+        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
+        itemsize += 1 if validity else 0  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
