@@ -65,6 +65,7 @@ def _reading(draft: Draft, objects: StagedObjects) -> tuple[Reading, ...] | None
     found = StagedPixels(files=objects.files).readings(
         draft.bands,
         draft.mask,
+        draft.validity,
         transform=draft.scene.transform,
         windows=[job.pixel_window(draft.grid) for job in draft.jobs],
     )

@@ -13,7 +13,7 @@ from clayline.ports import ObjectHead, ObjectMissingError
 from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
 from clayline.raster.reading import readings
-from clayline.raster.tile import PixelWindow
+from clayline.raster.tile import PixelWindow, openings
 from clayline.run.names import Names
 from clayline.run.plan import PlannedBand
 from clayline_local.physical import Place, identify
@@ -95,16 +95,17 @@ class StagedPixels(GdalPixels):
         self,
         bands: Sequence[PlannedBand],
         mask: PlannedBand | None,
+        validity: Sequence[PlannedBand],
         *,
         transform: Affine,
         windows: Sequence[PixelWindow],
     ) -> list[Reading] | None:
         """Give for each window what reading it will take: see ``raster.reading``, whose errors it raises."""
-        files: dict[str, list[PlannedBand]] = {}
-        for band in bands:
-            files.setdefault(band.uri, []).append(band)
-        every = [*files.values(), *([[mask]] if mask else [])]
-        opened = [[self._band(band) for band in together] for together in every]
+        opened = openings(
+            [self._band(band) for band in bands],
+            self._band(mask) if mask else None,
+            [self._band(band) for band in validity],
+        )
         return readings(opened, transform=transform, windows=windows, settings=self.settings)
 
 

@@ -57,7 +57,7 @@ def test_the_bundled_scene_is_explained(sample: Path, capsys: pytest.CaptureFixt
         "starter-v1.0-l1-rgb takes uint16 [red green blue] at 30 m",
         "starter-v1.0-l1-rgbns takes more bands, of which nir08 swir16 are not there",
         "16 batches of 61 to 62 chips",
-        "12.6 MB of 3 file(s), 17.0 MB, in 6 requests of S3",
+        "12.6 MB of the 17.0 MB in 3 file(s), in 6 requests of S3",
         "192 blocks, each once",
     ):
         assert part in told.out
