@@ -61,6 +61,7 @@ class OpenedBand:
             nodata=self.header.nodata if self.header.nodata is not None else nodata,
             offset=offset,
             declared=self.asset.declared,
+            alternate=self.asset.alternate,
         )
 
 
