@@ -86,7 +86,8 @@ class Drafting:
         mask = self._open(source.mask, heads) if source.mask else None
         boa = self._boa(source)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
-        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        nodata = next(iter(source.product.nodata), None)
+        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         grid = scene_grid(scene, entry.chip_size)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
