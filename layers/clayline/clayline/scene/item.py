@@ -8,6 +8,7 @@ from typing import Any
 
 from clayline.errors import SceneError
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.declared import Declared, declared_of
 from clayline.scene.href import MAX_RECORDED, choose, quoted
 from clayline.scene.recognition import known, of_collection
 from clayline.scene.sensor import Product
@@ -37,6 +38,8 @@ class BandAsset:
     """The asset's own href as published, where the file was found by another or elsewhere."""
     alternate: str | None = None
     """Name of the alternate (alternate-assets extension) by which the file was found."""
+    grid: Declared | None = None
+    """What the Item says of the file's grid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +109,7 @@ def read_item(
             band=number,
             declared=_text(asset, DECLARED_HREF) or (quoted(asset["href"], MAX_RECORDED) if chosen.alternate else None),
             alternate=chosen.alternate or _text(asset, ALTERNATE),
+            grid=declared_of(asset, properties),
         )
 
     found: dict[str, BandAsset] = {}
