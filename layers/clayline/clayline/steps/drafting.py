@@ -11,12 +11,14 @@ from clayline.place import Option, words
 from clayline.ports import Headers, ObjectForbiddenError, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
+from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.validity import validity_of
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -33,6 +35,7 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     chips: PlannedChips
@@ -53,7 +56,12 @@ class Drafting:
 
         Raises SceneError, TransientError.
         """
-        source = read_source(
+        source = self.source(landing)
+        return source if isinstance(source, str) else self.land(landing, source, self.entry(source))
+
+    def source(self, landing: Landing) -> SceneSource | str:
+        """Read what landed, or say why other JSON starts nothing. Raises SceneError, TransientError."""
+        return read_source(
             landing,
             objects=self.objects,
             headers=self.headers,
@@ -61,11 +69,15 @@ class Drafting:
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
         )
-        if isinstance(source, str):
-            return source
-        entry = self.manifest.choose(
+
+    def entry(self, source: SceneSource) -> ModelEntry:
+        """Choose the model's entry. Raises SceneError."""
+        return self.manifest.choose(
             scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
         )
+
+    def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
+        """Look up every file that the entry needs. Raises SceneError, TransientError."""
         return LandedScene(
             landing=landing,
             landed_uri=self.options.names.of(landing.uri),
@@ -85,18 +97,19 @@ class Drafting:
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
         mask = self._open(source.mask, heads) if source.mask else None
-        boa = self._boa(source)
+        boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
-        nodata = next(iter(source.product.nodata), None)
-        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
-        planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        planned_mask = mask.planned(nodata=(), offset=0) if mask else None
+        validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
-        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            validity=validity,
             jobs=jobs,
             batches=self._batches(source.name, jobs),
             chips=place(scene, grid, token=entry.token, headers=self.headers),
@@ -116,9 +129,13 @@ class Drafting:
             raise SceneError(msg, reason="too-many-batches")
         return batches
 
-    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+    def _jobs(
+        self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...], validity: tuple[PlannedBand, ...]
+    ) -> tuple[Job, ...]:
+        every = (*bands, *validity)
+        blocks = {block_grid(band.header, finest=scene.transform) for band in every}
+        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
+        itemsize += 1 if validity else 0  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
@@ -154,12 +171,18 @@ class Drafting:
         found = self.headers.source(head)
         return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
 
-    def _boa(self, source: SceneSource) -> BoaDecision | None:
+    def _boa(self, source: SceneSource, bands: tuple[OpenedBand, ...]) -> BoaDecision | None:
         if not source.product.boa:
             return None
-        return decide_boa(
-            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        hrefs = [href for band in bands for href in (band.called, band.asset.declared) if href]
+        said = statements(
+            properties=source.properties,
+            collection=source.collection,
+            item=None if source.is_file else source.name,
+            files=hrefs,
+            tags=[band.header.tags for band in bands],
         )
+        return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
 
 
 def _disagreements(scene: str, bands: tuple[OpenedBand, ...]) -> tuple[SceneWarning, ...]:
