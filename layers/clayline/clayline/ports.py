@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from clayline.chips.reading import NOTHING, Reading
 from clayline.errors import ClaylineError, TransientError
 
 if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its layers
@@ -137,6 +138,8 @@ class JobPixels:
     None: nowhere."""
     damaged: NDArray[Any] | None = None
     """[h, w] bool, where a band or a mask holds no value because its file is damaged. None: nowhere."""
+    reading: Reading = NOTHING
+    """What reading them took: blocks, bytes, requests."""
 
 
 class Pixels(Protocol):
