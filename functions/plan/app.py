@@ -51,6 +51,7 @@ def planning() -> Planning:
             embeddings_bucket=chosen.embeddings_bucket,
             allowed_buckets=chosen.buckets(),
             any_gsd=chosen.any_gsd,
+            any_pixel_shape=chosen.any_pixel_shape,
             boa=chosen.boa,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,

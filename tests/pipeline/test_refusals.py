@@ -31,8 +31,13 @@ def _cog(*, transform: Any, dtype: str = "uint16") -> bytes:
         ("wrong-dtype", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
         # Four tenths of a millimetre: an identifier counts the GSD in whole ones.
         ("no-identifier", _cog(transform=scenes.utm_grid(gsd=0.0004)), {"any_gsd": True}),
+        ("not-square", _cog(transform=rasterio.Affine(29.6, 0, 399_960, 0, -30, 5_000_040)), {}),
         # 30 m by area, but 64 pixels are 6.4 m wide: two centres in one cell of 10 m.
-        ("duplicate-identifiers", _cog(transform=rasterio.Affine(0.1, 0, 399_960, 0, -9000, 5_000_040)), {}),
+        (
+            "duplicate-identifiers",
+            _cog(transform=rasterio.Affine(0.1, 0, 399_960, 0, -9000, 5_000_040)),
+            {"any_pixel_shape": True},
+        ),
     ],
 )
 def test_a_cog_is_refused(

@@ -1,14 +1,11 @@
-"""Coordinates and pixel sizes, against pyproj."""
-
-from pathlib import Path
+"""Coordinates, against pyproj."""
 
 import numpy as np
 import pytest
-from pyproj import Geod, Transformer
-from tests.raster.geotiffs import header_of
+from pyproj import Transformer
 
 from clayline.errors import SceneError
-from clayline.raster.projection import pixel_size_metres, to_lonlat
+from clayline.raster.projection import to_lonlat
 
 
 @pytest.mark.parametrize(
@@ -35,19 +32,3 @@ def test_what_cannot_be_projected_is_the_scenes_fault(crs: str, x: float) -> Non
     with pytest.raises(SceneError) as caught:
         to_lonlat(crs, np.array([x]), np.array([0.0]))
     assert caught.value.reason == "crs-unusable"
-
-
-def test_the_pixel_of_a_geographic_scene_is_measured_at_its_centre(shared_data: Path) -> None:
-    header = header_of(shared_data / "s2_aquileia_2019" / "S2_L2A_aquileia_20190416.tif")
-    a, _, c, _, e, f = header.transform
-    lon, lat = c + a * header.width / 2, f + e * header.height / 2
-    geod = Geod(ellps="WGS84")
-    east = geod.inv(lon - a / 2, lat, lon + a / 2, lat)[2]
-    north = geod.inv(lon, lat + e / 2, lon, lat - e / 2)[2]
-    assert header.pixel_size_m == pytest.approx((east * north) ** 0.5, rel=1e-8)
-
-
-def test_the_pixel_of_a_projected_scene_is_in_the_crs_unit() -> None:
-    assert pixel_size_metres("EPSG:32629", (10.0, 0.0, 0.0, 0.0, -40.0, 0.0), width=9, height=9) == pytest.approx(20.0)
-    feet = pixel_size_metres("EPSG:2225", (30.0, 0.0, 6e6, 0.0, -30.0, 2e6), width=9, height=9)
-    assert feet == pytest.approx(30 * 1200 / 3937)  # the US survey foot

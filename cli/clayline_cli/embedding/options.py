@@ -36,6 +36,7 @@ class EmbedOptions:
     tiff_datetime: bool
     boa: str
     any_gsd: bool
+    any_pixel_shape: bool
     min_valid_fraction: float
     max_cloud_fraction: float
     creator: str
@@ -69,6 +70,7 @@ class EmbedOptions:
         """Give the stack's parameters that these options are."""
         return {
             "AnyGsd": _flag(on=self.any_gsd),
+            "AnyPixelShape": _flag(on=self.any_pixel_shape),
             "Boa": self.boa,
             "TiffDatetime": _flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
@@ -142,6 +144,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--any-gsd",
         action="store_true",
         help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
+    )
+    reading.add_argument(
+        "--any-pixel-shape",
+        action="store_true",
+        help="accept pixels that are not square on the ground within 1 %%, warn of it and record it",
     )
     reading.add_argument("--min-valid-fraction", type=arguments.fraction, default=0.0, metavar="0..1",
         help="skip chips with fewer valid pixels (default: 0, only those with none)")  # fmt: skip

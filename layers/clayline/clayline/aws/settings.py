@@ -40,6 +40,7 @@ class PlanSettings(CommonSettings):
     item_prefix: str = ""
     cog_prefix: str = "cog/"
     any_gsd: bool = False
+    any_pixel_shape: bool = False
     boa: BoaOverride = BoaOverride.AUTO
     tiff_datetime: bool = False
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)

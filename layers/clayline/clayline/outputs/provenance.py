@@ -90,6 +90,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "height": scene.height,
             "width": scene.width,
             "gsd": scene.gsd,
+            "pixel": {"width_m": scene.pixel_width_m, "height_m": scene.pixel_height_m, "angle": scene.pixel_angle},
             "chip_size": grid.size,
             "stride": grid.size,
             "rows": grid.rows,

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import CRSError, RasterioError
 
 from clayline.chips.cog import CogHeader, CogSource
 from clayline.errors import SceneError
 from clayline.ports import ObjectHead
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
+from clayline.raster.georeference import measure_pixel, read_crs, read_transform
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -98,10 +97,10 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
 
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
     _check_size(source, dataset, settings)
-    crs, epsg = _crs(source, dataset)
-    transform = _transform(source, dataset)
+    crs, epsg = read_crs(source, dataset)
+    transform = read_transform(source, dataset)
     try:
-        pixel_size_m = projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height)
+        pixel = measure_pixel(crs, transform, width=dataset.width, height=dataset.height)
     except SceneError as error:
         raise SceneError(f"{source.uri}: {error.message}", reason=error.reason) from error
     (block_height, block_width), *_ = dataset.block_shapes
@@ -121,7 +120,10 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         sparse=_is_sparse(source, dataset),
         descriptions=tuple(dataset.descriptions),
         tags=_tags(dataset),
-        pixel_size_m=pixel_size_m,
+        pixel_size_m=pixel.size,
+        pixel_width_m=pixel.width,
+        pixel_height_m=pixel.height,
+        pixel_angle=pixel.angle,
     )
 
 
@@ -149,39 +151,6 @@ def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None
             f" of {settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
         )
         raise SceneError(msg, reason="block-too-large")
-
-
-def _crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa: ANN401
-    """Give the CRS as ``EPSG:n`` and n if that code is exactly it, else as WKT2."""
-    crs = dataset.crs
-    if not crs:
-        msg = f"{source.uri} has no CRS. Write the CRS into the GeoTIFF (sidecar files are not read)."
-        raise SceneError(msg, reason="no-crs")
-    try:
-        epsg = crs.to_epsg()
-        if epsg is not None and CRS.from_epsg(epsg) == crs:
-            return f"EPSG:{epsg}", epsg
-        return crs.to_wkt(version="WKT2_2019"), None
-    except (CRSError, RasterioError) as error:
-        msg = f"{source.uri} has a CRS that PROJ does not understand ({error}). Write a CRS with an EPSG code."
-        raise SceneError(msg, reason="crs-unusable") from error
-
-
-def _transform(source: CogSource, dataset: Any) -> tuple[float, float, float, float, float, float]:  # noqa: ANN401
-    a, b, c, d, e, f = tuple(dataset.transform)[:6]
-    if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
-        msg = (
-            f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are"
-            " not read)."
-        )
-        raise SceneError(msg, reason="no-transform")
-    if b or d or a <= 0 or e >= 0 or not np.isfinite([a, c, e, f]).all():
-        msg = (
-            f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south,"
-            " columns west to east."
-        )
-        raise SceneError(msg, reason="rotated")
-    return a, b, c, d, e, f
 
 
 def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401

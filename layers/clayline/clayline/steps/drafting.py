@@ -85,7 +85,15 @@ class Drafting:
         check_bands(source, bands, entry)
         mask = self._open(source.mask, heads) if source.mask else None
         boa = self._boa(source)
-        scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
+        scene = describe(
+            source,
+            finest(bands),
+            entry,
+            self.headers,
+            any_gsd=self.options.any_gsd,
+            any_pixel_shape=self.options.any_pixel_shape,
+            boa=boa,
+        )
         planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         grid = scene_grid(scene, entry.chip_size)

@@ -20,6 +20,7 @@ class PlanOptions:
     embeddings_bucket: str
     allowed_buckets: frozenset[str]
     any_gsd: bool
+    any_pixel_shape: bool
     boa: BoaOverride
     tiff_datetime: bool
     creator: str
@@ -38,6 +39,7 @@ class PlanOptions:
         """Give the choices that change what comes out."""
         return {
             "any_gsd": self.any_gsd,
+            "any_pixel_shape": self.any_pixel_shape,
             "boa": self.boa.value,
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,
