@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
-from clayline.scene.sensor import PRODUCTS, of_sensor
+from clayline.scene.recognition import of_sensor, sensor_names
 
 _MANIFEST: Final = "manifest.json"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -21,7 +21,7 @@ _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]
 
 def sensors() -> str:
     """Give the names of the sensors that are known, for people."""
-    return ", ".join(dict.fromkeys(product.sensor for product in PRODUCTS))
+    return ", ".join(sensor_names())
 
 
 def sensor(text: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from clayline.errors import ModelError
 from clayline.model.manifest import BandName
-from clayline.scene.sensor import sensors
+from clayline.scene.recognition import sensors
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=16)]
 

@@ -15,7 +15,7 @@ from tests.pipeline.scenes import BANDS, landsat
 import clayline_cli.embedding.run
 from clayline.errors import TransientError
 from clayline_cli.console import Console
-from clayline_cli.embedding.options import EmbedOptions, add_options
+from clayline_cli.embedding.embed_options import EmbedOptions, add_options
 from clayline_cli.embedding.run import _Embedding
 from clayline_cli.embedding.summary import exit_status
 from clayline_cli.program import main

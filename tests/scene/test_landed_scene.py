@@ -9,7 +9,7 @@ import pytest
 
 from clayline.model.manifest import read_manifest
 from clayline.ports import ObjectHead
-from clayline.scene import acquisition, sensor
+from clayline.scene import acquisition, recognition
 from clayline.scene.intake import Landing, Mode
 from clayline.scene.item import BandAsset
 from clayline.scene.source import LandedScene, SceneSource
@@ -21,7 +21,7 @@ URI = f"s3://scenes/cog/{NAME}"
 
 @pytest.fixture
 def landed() -> LandedScene:
-    product = sensor.of_file_name(NAME)
+    product = recognition.of_file_name(NAME)
     assert product is not None
     source = SceneSource(
         name=URI,
@@ -50,7 +50,7 @@ def landed() -> LandedScene:
 def _read_otherwise(source: SceneSource) -> dict[str, Any]:
     """Give, by what was read, a source that differs in that alone: URI and bytes are the same."""
     days = {edge: getattr(source.acquired, edge) + timedelta(days=1) for edge in ("start", "end")}
-    other = next(product for product in sensor.PRODUCTS if product.sensor != source.product.sensor)
+    other = next(product for product in recognition.products() if product.sensor != source.product.sensor)
     changes: dict[str, dict[str, Any]] = {
         "date": {"acquired": dataclasses.replace(source.acquired, **days)},
         "where the date was read": {"acquired": dataclasses.replace(source.acquired, source="tiff-tag")},

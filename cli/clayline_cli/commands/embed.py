@@ -3,10 +3,10 @@
 import argparse
 
 from clayline_cli.call import Call, Commands
+from clayline_cli.choosing.scenes import find
 from clayline_cli.console import Console
+from clayline_cli.embedding.embed_options import EmbedOptions, add_options
 from clayline_cli.embedding.help import DESCRIPTION, EPILOG
-from clayline_cli.embedding.options import EmbedOptions, add_options
-from clayline_cli.embedding.scenes import find
 from clayline_local.stopping import stoppable
 
 

@@ -13,9 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import ClaylineError
 from clayline.outputs.provenance import untrained_note
+from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
-from clayline_cli.embedding.options import EmbedOptions
-from clayline_cli.embedding.scenes import stage_scene
+from clayline_cli.embedding.embed_options import EmbedOptions
 from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
 from clayline_cli.kept.folder import Kept
 from clayline_cli.picture.picture import draw

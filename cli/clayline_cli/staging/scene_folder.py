@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clayline.scene.item import MAX_ITEM_BYTES
-from clayline.scene.sensor import of_file_name
+from clayline.scene.recognition import of_file_name
 from clayline_cli.errors import CommandError
 from clayline_cli.staging.assets import referred
 from clayline_cli.staging.look import WANTED, is_json, is_tiff, read

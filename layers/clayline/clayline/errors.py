@@ -71,6 +71,10 @@ class ModelError(ClaylineError):
     """A model folder or its manifest cannot be used."""
 
 
+class SensorFileError(ClaylineError):
+    """A sensor's file cannot be used."""
+
+
 class WireError(ClaylineError):
     """A request or response object does not follow docs/wire.md."""
 

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.names import AS_THEY_LIE, Names
-from clayline.scene.sensor import Product, known, of_collection
+from clayline.scene.recognition import known, of_collection
+from clayline.scene.sensor import Product
 
 MAX_ITEM_BYTES = 5_000_000
 _MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")

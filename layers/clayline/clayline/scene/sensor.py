@@ -1,160 +1,223 @@
-"""The sensors that Clay knows, and how products of each are recognised.
+"""What a sensor is: its bands as the model knows them, and its products with what each is recognised by.
 
-Another sensor is an entry in ``PRODUCTS``, nothing else.
+The sensors themselves are YAML files (``clayline/data/sensors``, or a user's own): ``sensor_file`` reads them, and
+``recognition`` says which product a scene is of. Plain dataclasses, for the command reads names without what is slow
+to load.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Gt, Len, Lt
+
+MAX_PATTERN = 200
+"""Characters of a regular expression in a sensor's file."""
+MAX_LABEL = 256
+"""Characters of an asset's key, a band's name, a platform or a file's name that are looked at."""
+_NANOMETRES = 100
+"""No imager sees beyond 100 micrometres; nanometres begin there."""
+_WORD = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+_NOTHING_ELSE: dict[str, Any] = {"extra": "forbid", "allow_inf_nan": False}
+"""For pydantic, which checks the YAML against these classes."""
+
+Label = Annotated[str, Len(1, 128)]
+Labels = Annotated[tuple[Label, ...], Len(0, 64)]
+Token = Annotated[str, Len(0, 24)]
+
+
+def _checked(pattern: re.Pattern[str]) -> None:
+    if len(pattern.pattern) > MAX_PATTERN:
+        msg = f"a regular expression has at most {MAX_PATTERN} characters, this one has {len(pattern.pattern)}"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:
-    """One band of a sensor as Clay v1.5 was trained on it (figures from claymodel 1.5's metadata)."""
+    """One band of a sensor as its model was trained on it."""
 
-    name: str
+    __pydantic_config__: ClassVar = _NOTHING_ELSE
+    name: Annotated[str, Len(1, 32)]
+    """As the model's entries call it: Clay's name."""
     mean: float
-    """Of the digital numbers."""
-    std: float
-    wavelength: float
-    """Micrometres."""
+    """Of what the model is fed: digital numbers, or decibels."""
+    std: Annotated[float, Gt(0)]
+    wavelength: Annotated[float, Gt(0), Lt(_NANOMETRES)]
+    """Micrometres. (Clay's stand-ins for radar: 3.5 for VV, 4.0 for VH.)"""
+    common_names: Labels = ()
+    """What ``eo:common_name`` may say of it."""
+    aliases: Labels = ()
+    """What assets and files call it in every product of the sensor."""
+
+    def __post_init__(self) -> None:
+        """Check the name. Raises ValueError."""
+        if not re.fullmatch(r"[a-z0-9_]+", self.name):
+            msg = f"a band is named with a-z, 0-9 and _, not {self.name!r}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sensor:
-    """A sensor under the name Clay gives it."""
+class Platform:
+    """A platform that flies the instrument, and what identifiers call it."""
 
-    name: str
-    gsd: float
-    """Metres."""
-    bands: tuple[Band, ...]
-    """In Clay's order."""
+    __pydantic_config__: ClassVar = _NOTHING_ELSE
+    pattern: re.Pattern[str]
+    """Searched in the platform, else in the id or the file's name; the empty one matches anything."""
+    token: Annotated[str, Len(1, 24)]
+    """First part of the identifier's instrument."""
+    trained: bool = True
+    """Whether the sensor's statistics, and so a model that was trained on it, hold for this platform."""
+
+    def __post_init__(self) -> None:
+        """Check pattern and token. Raises ValueError."""
+        _checked(self.pattern)
+        if not re.fullmatch(_WORD, self.token):
+            msg = f"a platform's token is of a-z and 0-9, with - between, not {self.token!r}"
+            raise ValueError(msg)
 
 
-@cache
-def sensors() -> Mapping[str, Sensor]:
-    """Give the registry, read from the package's data/sensors.json."""
-    content = json.loads((files("clayline") / "data" / "sensors.json").read_text())
-    return {
-        name: Sensor(name=name, gsd=entry["gsd"], bands=tuple(Band(**band) for band in entry["bands"]))
-        for name, entry in content.items()
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mask:
+    """An asset that says of each pixel what it is."""
+
+    __pydantic_config__: ClassVar = _NOTHING_ELSE
+    name: Annotated[str, Len(1, 32)]
+    """The asset's key, in lower case."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Numbers:
+    """What the product's digital numbers are, and what the model was trained on."""
+
+    __pydantic_config__: ClassVar = _NOTHING_ELSE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Product:
-    """A family of products of one sensor: how to recognise it and what its assets are called."""
+    """A family of products of one sensor: what it is recognised by and what its assets are called."""
 
-    sensor: str
-    collections: tuple[str, ...]
+    __pydantic_config__: ClassVar = _NOTHING_ELSE
+    name: Annotated[str, Len(1, 64)]
+    """Of this family; no two have the same."""
+    collections: Labels
     """STAC collection ids."""
-    file_name: re.Pattern[str]
-    """Matches the file names of products that come without an Item."""
-    instrument: str
+    file_names: Annotated[tuple[re.Pattern[str], ...], Len(0, 16)] = ()
+    """Each matches file names of products that come without an Item, and ids."""
+    instrument: Token = ""
     """Middle part of the identifier's instrument token."""
-    level: str
+    level: Token = ""
     """Last part of the token."""
-    platforms: tuple[tuple[re.Pattern[str], str], ...]
-    """Pattern over platform or file name, and the token's first part; the last entry matches anything."""
-    aliases: Mapping[str, str]
-    """Asset key or band name, upper case without extension, to Clay's band name."""
-    nodata: float | None
-    """What an untagged file uses; None if it has no such value."""
-    mask: str | None = None
-    """Asset that classifies pixels (SCL), if the product has one."""
-    mgrs_tiled: bool = False
-    """Cut to the MGRS grid, so that its chips may get ``window`` identifiers."""
+    platforms: Annotated[tuple[Platform, ...], Len(1, 32)]
+    """The first that matches counts; the last one's pattern is empty and matches anything."""
+    names: Mapping[str, Labels] = field(default_factory=dict)
+    """By band, what assets and files of this product call it beside the band's own names and aliases."""
+    nodata: Annotated[tuple[float, ...], Len(0, 8)] = ()
+    """What untagged files use."""
+    tiling: Literal["mgrs"] | None = None
+    """``mgrs``: cut to the MGRS grid, so that its chips may get ``window`` identifiers."""
     boa: bool = False
     """Has the BOA offset question (radiometry)."""
+    masks: Annotated[tuple[Mask, ...], Len(0, 8)] = ()
+    """Assets that classify pixels, the best first."""
+    numbers: Numbers | None = None
+    sensor: str = field(init=False, default="")
+    """Of which this is a product; set by it."""
+    bands: tuple[Band, ...] = field(init=False, default=())
+    """The sensor's; set by it."""
+
+    def __post_init__(self) -> None:
+        """Check tokens, patterns and the last platform. Raises ValueError."""
+        for pattern in self.file_names:
+            _checked(pattern)
+        for part in filter(None, (self.instrument, self.level)):
+            if not re.fullmatch(_WORD, part):
+                msg = f"instrument and level are of a-z and 0-9, with - between, not {part!r}"
+                raise ValueError(msg)
+        if self.platforms and self.platforms[-1].pattern.pattern:
+            msg = f"product {self.name}: the last platform's pattern is '', for platforms that nobody thought of"
+            raise ValueError(msg)
 
     def band(self, name: str) -> str | None:
         """Translate an asset key or a band's name; None if it is no band of this sensor."""
         if name.lower() in self.band_names:
             return name.lower()
-        return self.aliases.get(re.sub(r"\.TIFF?\Z", "", name.upper()))
+        return self.aliases.get(re.sub(r"\.TIFF?\Z", "", name[:MAX_LABEL].upper()))
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Asset key or band name, upper case without extension, to Clay's band name."""
+        found = {alias.upper(): band.name for band in self.bands for alias in band.aliases}
+        return found | {label.upper(): band for band, labels in self.names.items() for label in labels}
 
     @property
     def band_names(self) -> frozenset[str]:
         """Clay's names of the sensor's bands."""
-        return frozenset(band.name for band in sensors()[self.sensor].bands)
+        return frozenset(band.name for band in self.bands)
+
+    @property
+    def mask(self) -> str | None:
+        """Asset that classifies pixels (SCL), if the product has one."""
+        return self.masks[0].name if self.masks else None
+
+    @property
+    def mgrs_tiled(self) -> bool:
+        """Whether it is cut to the MGRS grid."""
+        return self.tiling == "mgrs"
+
+    def platform(self, text: str) -> Platform:
+        """Give the platform that a text names."""
+        return next(known for known in self.platforms if known.pattern.search(text[:MAX_LABEL]))
 
     def instrument_token(self, platform: str) -> str:
         """Give the identifier's instrument, e.g. ``s2a-msi-l2a``.
 
         An unknown platform gives the family, ``s2-msi-l2a``.
         """
-        first = next(token for pattern, token in self.platforms if pattern.search(platform))
-        return "-".join(part for part in (first, self.instrument, self.level) if part)
+        return "-".join(part for part in (self.platform(platform).token, self.instrument, self.level) if part)
 
 
-_ANY = re.compile("")
-_S2_PLATFORMS = (*((re.compile(rf"(?i)sentinel-?2{unit}|\bS2{unit}_"), f"s2{unit}") for unit in "abcd"), (_ANY, "s2"))
-_LANDSAT_PLATFORMS = (
-    *((re.compile(rf"(?i)landsat[-_ ]?{n}\b|\bLC0{n}_"), f"landsat{n}") for n in (8, 9)),
-    (_ANY, "landsat"),
-)
-_S2_ALIASES = {
-    "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge1", "B06": "rededge2", "B07": "rededge3",
-    "B08": "nir", "B8A": "nir08", "B11": "swir16", "B12": "swir22",
-}  # fmt: skip
-_OLI = {"2": "blue", "3": "green", "4": "red", "5": "nir08", "6": "swir16", "7": "swir22"}
-_OLI_ALIASES = {f"{prefix}{number}": name for number, name in _OLI.items() for prefix in ("B", "B0", "SR_B")}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sensor:
+    """A sensor under the name that the model's entries give it."""
 
-PRODUCTS: tuple[Product, ...] = (
-    Product(
-        sensor="sentinel-2-l2a",
-        collections=("sentinel-2-l2a", "sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "sentinel-s2-l2a"),
-        file_name=re.compile(r"S2[A-D]?_(?:.*_)?(?:MSI)?L2A(?:_|\.|\Z)"),
-        instrument="msi",
-        level="l2a",
-        platforms=_S2_PLATFORMS,
-        aliases=_S2_ALIASES,
-        nodata=0,
-        mask="scl",
-        mgrs_tiled=True,
-        boa=True,
-    ),
-    Product(
-        sensor="landsat-c2l2-sr",
-        collections=("landsat-c2-l2", "landsat-c2l2-sr", "landsat-8-l2", "landsat-9-l2"),
-        file_name=re.compile(r"LC0[89]_L2S[PR]_"),
-        instrument="oli",
-        level="c2l2",
-        platforms=_LANDSAT_PLATFORMS,
-        aliases=_OLI_ALIASES,
-        nodata=0,
-    ),
-    Product(
-        sensor="landsat-c2l1",
-        collections=("landsat-c2-l1", "landsat-c2l1", "landsat-c1-l1", "landsat-8-l1-c1"),
-        file_name=re.compile(r"LC0[89]_L1(?:TP|GT|GS)_"),
-        instrument="oli",
-        level="l1",
-        platforms=_LANDSAT_PLATFORMS,
-        aliases=_OLI_ALIASES,
-        nodata=0,
-    ),
-)
+    __pydantic_config__: ClassVar = _NOTHING_ELSE
+    sensor: Annotated[str, Len(1, 64)]
+    """Its name: Clay's, or a user's own."""
+    gsd: Annotated[float, Gt(0)]
+    """Metres."""
+    bands: Annotated[tuple[Band, ...], Len(1, 64)]
+    """In the model's order."""
+    products: Annotated[tuple[Product, ...], Len(0, 16)] = ()
+
+    def __post_init__(self) -> None:
+        """Give the products their bands, and check that every name leads to one band. Raises ValueError."""
+        if not re.fullmatch(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", self.sensor):
+            msg = f"a sensor is named with letters, digits and - between, not {self.sensor!r}"
+            raise ValueError(msg)
+        names = [band.name for band in self.bands]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            msg = f"band {', '.join(twice)} is described twice"
+            raise ValueError(msg)
+        for product in self.products:
+            object.__setattr__(product, "sensor", self.sensor)  # as it is made: nobody has seen it yet
+            object.__setattr__(product, "bands", self.bands)
+            _check_names(product)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.sensor
 
 
-def of_collection(collection: str | None) -> Product | None:
-    """Find the product family of a STAC collection."""
-    return next((product for product in PRODUCTS if collection in product.collections), None)
-
-
-def of_file_name(name: str) -> Product | None:
-    """Find the product family that a file's name declares."""
-    return next((product for product in PRODUCTS if product.file_name.search(name)), None)
-
-
-def of_sensor(sensor: str) -> Product | None:
-    """Find the product family of a sensor named outright (object metadata ``sensor``)."""
-    return next((product for product in PRODUCTS if product.sensor == sensor), None)
-
-
-def known() -> str:
-    """Say which collections are recognised, for error messages."""
-    return "; ".join(f"{product.sensor}: {', '.join(product.collections)}" for product in PRODUCTS)
+def _check_names(product: Product) -> None:
+    """Refuse names of no band, and one name for two bands."""
+    if unknown := sorted(product.names.keys() - product.band_names):
+        msg = f"product {product.name} has names for {', '.join(unknown)}, which is no band of the sensor"
+        raise ValueError(msg)
+    claims: dict[str, str] = {band.name.upper(): band.name for band in product.bands}
+    own = [(alias, band.name) for band in product.bands for alias in band.aliases]
+    for alias, band in (*own, *((label, name) for name, labels in product.names.items() for label in labels)):
+        if claims.setdefault(alias.upper(), band) != band:
+            msg = f"product {product.name}: {alias!r} is a name of {claims[alias.upper()]} and of {band}"
+            raise ValueError(msg)

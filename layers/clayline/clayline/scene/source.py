@@ -14,7 +14,7 @@ from clayline.place import Option
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.keys import parse_s3_uri, run_id, scene_hash
 from clayline.run.names import Names
-from clayline.scene import acquisition, item, sensor
+from clayline.scene import acquisition, item, recognition
 from clayline.scene.acquisition import Acquisition
 from clayline.scene.intake import Landing, Mode
 from clayline.scene.item import BandAsset
@@ -150,12 +150,12 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
     """
     file_name = parse_s3_uri(head.uri)[1].rpartition("/")[2]
     declared = head.metadata.get("sensor")
-    product = sensor.of_sensor(declared) if declared else sensor.of_file_name(file_name)
+    product = recognition.of_sensor(declared) if declared else recognition.of_file_name(file_name)
     if product is None:
         given = f" ({declared!r})" if declared else ""
         msg = (
             f"scene {name}: neither {Option.SENSOR}{given} nor its file name says which sensor it is from. "
-            f"Set {Option.SENSOR} to one of {', '.join(sorted({known.sensor for known in sensor.PRODUCTS}))}."
+            f"Set {Option.SENSOR} to one of {', '.join(sorted({known.sensor for known in recognition.products()}))}."
         )
         raise SceneError(msg, reason="unknown-product")
     bands: dict[str, BandAsset] = {}

@@ -94,7 +94,8 @@ class Drafting:
             any_pixel_shape=self.options.any_pixel_shape,
             boa=boa,
         )
-        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        nodata = next(iter(source.product.nodata), None)
+        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         grid = scene_grid(scene, entry.chip_size)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))

@@ -2,13 +2,13 @@
 
 from contextlib import AbstractContextManager
 
+from clayline_cli.choosing.options import SceneOptions
 from clayline_cli.console import Console
-from clayline_cli.embedding.options import EmbedOptions
 from clayline_cli.staging.stage import find_scenes, look_at, stage
 from clayline_local.staged_scene import StagedScene
 
 
-def find(options: EmbedOptions, console: Console) -> list[str]:
+def find(options: SceneOptions, console: Console) -> list[str]:
     """Find every scene of the call and look at the files of each.
 
     Raises CommandError, or LocalCloudError for a path that has no key, for the first that cannot be begun with.
@@ -19,6 +19,6 @@ def find(options: EmbedOptions, console: Console) -> list[str]:
     return found
 
 
-def stage_scene(target: str, options: EmbedOptions) -> AbstractContextManager[StagedScene]:
+def stage_scene(target: str, options: SceneOptions) -> AbstractContextManager[StagedScene]:
     """Make a scene ready as the options say; what is fetched is there for as long as this lasts."""
     return stage(target, staging=options.staging, metadata=options.metadata)

@@ -1,4 +1,4 @@
-"""The options of ``clayline embed``, and what must hold of them.
+"""The options that decide what becomes of a scene, and what must hold of them.
 
 Importing this loads nothing heavy: --help and a typo answer at once.
 """
@@ -17,14 +17,16 @@ from clayline_local.repository import STARTER
 MOST_CHIPS: Final = 4096
 """That plan's settings allow in a batch."""
 
+type Group = argparse._ArgumentGroup  # noqa: SLF001 - argparse has no other name for it
+"""Of a parser: options under one heading of help."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EmbedOptions:
-    """What a call of ``clayline embed`` was told, checked as far as that goes without a look at a scene."""
+class SceneOptions:
+    """What a call was told of its scenes, checked as far as that goes without a look at one."""
 
     scenes: tuple[str, ...]
     """Files, folders and s3:// URIs, as they were given."""
-    out: Path
     model: Path
     batch_chips: int | None
     """None: by the model's chip size."""
@@ -41,8 +43,6 @@ class EmbedOptions:
     max_cloud_fraction: float
     creator: str
     encoding: str
-    retry: bool
-    picture: bool
     json: bool
     quiet: bool
 
@@ -69,40 +69,30 @@ class EmbedOptions:
     def parameters(self, *, chips_per_batch: int) -> dict[str, str]:
         """Give the stack's parameters that these options are."""
         return {
-            "AnyGsd": _flag(on=self.any_gsd),
-            "AnyPixelShape": _flag(on=self.any_pixel_shape),
+            "AnyGsd": flag(on=self.any_gsd),
+            "AnyPixelShape": flag(on=self.any_pixel_shape),
             "Boa": self.boa,
-            "TiffDatetime": _flag(on=self.tiff_datetime),
+            "TiffDatetime": flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
             "MaxCloudFraction": f"{self.max_cloud_fraction:g}",
             "SourceCreator": self.creator,
-            "RetryFailed": _flag(on=self.retry),
             "VectorEncoding": self.encoding,
             "ChipsPerBatch": str(chips_per_batch),
-            # The longest there is: this machine may be slow, and nobody pays for an instance that hangs.
-            "InvocationTimeoutSeconds": "3600",
         }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add all of them, in the groups and order in which help tells them."""
+def add_scenes(parser: argparse.ArgumentParser, *, done: str) -> None:
+    """Add the scenes, and --version; ``done`` says what is done to several."""
     parser.add_argument(
-        "scenes",
-        nargs="+",
-        metavar="SCENE",
-        help="a file, a folder, or an s3:// URI; several are embedded one after the other",
-    )
-    parser.add_argument(
-        "--out",
-        type=arguments.out_folder,
-        required=True,
-        metavar="DIR",
-        help="folder for what comes out; made if need be",
+        "scenes", nargs="+", metavar="SCENE", help=f"a file, a folder, or an s3:// URI; several are {done}"
     )
     parser.add_argument(
         "--version", action="version", version=f"clayline {__version__}", help="tell the version and exit"
     )
 
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add what decides how a scene is found, read and cut, in the groups and order in which help tells them."""
     where = parser.add_argument_group("where an Item's files are")
     where.add_argument(
         "--assets",
@@ -171,12 +161,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         " progress is by batch)",
     )
 
-    result = parser.add_argument_group("what comes out")
-    result.add_argument(
-        "--retry",
-        action="store_true",
-        help="compute scenes again of which chips failed in an earlier call, as their next revision",
-    )
+
+def add_record(result: Group) -> None:
+    """Add what changes outputs and leaves chips as they are: part of a run's identity as well."""
     result.add_argument(
         "--encoding",
         choices=("portable", "compact"),
@@ -191,8 +178,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="for the column source_creator (default: clayline)",
     )
-    result.add_argument("--no-picture", dest="picture", action="store_false", help="draw no PNG")
 
+
+def add_telling(parser: argparse.ArgumentParser) -> None:
+    """Add how results are told."""
     said = parser.add_argument_group("what is said")
     said.add_argument(
         "--json",
@@ -202,5 +191,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     said.add_argument("--quiet", action="store_true", help="no progress: only results, warnings and errors")
 
 
-def _flag(*, on: bool) -> str:
+def flag(*, on: bool) -> str:
+    """Write a yes or no as the stack's parameters have it."""
     return str(on).lower()

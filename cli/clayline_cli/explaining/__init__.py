@@ -1,0 +1,1 @@
+"""What ``clayline explain`` is made of: its options, the run, what is told of a scene."""
