@@ -24,7 +24,7 @@ class CogSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CogHeader:
-    """A usable COG: north-up, with a CRS, of a type and block size that can be read within bounds."""
+    """A usable COG: north-up or south-up, with a CRS, of a type and block size that can be read within bounds."""
 
     width: int
     """Pixels."""
@@ -39,7 +39,7 @@ class CogHeader:
     geographic: bool
     """Whether the CRS is of longitude and latitude, in degrees."""
     transform: Affine
-    """North-up: b = d = 0, a > 0 > e. Units of the CRS."""
+    """North-up: b = d = 0, a > 0 > e. Units of the CRS. Where the file is ``flipped``, of its rows turned round."""
     nodata: float | None
     """The file's own declaration, which may be NaN or not representable in ``dtype``."""
     block_height: int
@@ -57,6 +57,8 @@ class CogHeader:
     pixel_size_m: float
     """The GSD, metres: side of the square that is as large as a pixel at the scene's centre. The map's own where that
     is within 1 % of the ground's, else the ground's (``georeference.measure_pixel``)."""
+    flipped: bool = False
+    """Whether the file's first row is the southernmost: its rows are turned round as they are read."""
     pixel_width_m: float = 0.0
     """From a pixel to the next of its row, on the ground at the scene's centre, metres. 0 in plans from before it was
     kept."""

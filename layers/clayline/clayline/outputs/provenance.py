@@ -71,6 +71,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "declared_href": band.declared,
                     "etag": band.etag,
                     "file_band": band.band,
+                    "flipped": band.header.flipped,
                     "nodata": band.nodata,
                     "offset": band.offset,
                 }

@@ -16,6 +16,8 @@ from clayline.raster.projection import parse_crs, to_lonlat, unusable
 MAP_TOLERANCE = 0.01
 """Share by which a pixel on the map may differ from the ground for the map's own GSD to stand. UTM and UPS differ by
 less: a product's 10 m stay 10 m, whatever the scale at its place."""
+_NO_TRANSFORM = (1, 0, 0, 0, 1, 0)
+"""What GDAL gives where a file says nothing."""
 _SEMI_MAJOR = 6_378_137.0
 _FLATTENING = 1 / 298.257223563
 _ECCENTRICITY = _FLATTENING * (2 - _FLATTENING)
@@ -55,22 +57,46 @@ def read_crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa
         raise SceneError(msg, reason="crs-unusable") from error
 
 
-def read_transform(source: CogSource, dataset: Any) -> Affine:  # noqa: ANN401
-    """Give the transform. Raises SceneError (``no-transform``, ``rotated``)."""
+def read_transform(source: CogSource, dataset: Any) -> tuple[Affine, bool]:  # noqa: ANN401
+    """Give the north-up transform, and whether the file's rows lie the other way round, south to north.
+
+    Raises SceneError (``no-transform``, ``rotated``).
+    """
     a, b, c, d, e, f = tuple(dataset.transform)[:6]
-    if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
+    if (a, b, c, d, e, f) == _NO_TRANSFORM:
         msg = (
             f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are"
             " not read)."
         )
         raise SceneError(msg, reason="no-transform")
-    if b or d or a <= 0 or e >= 0 or not np.isfinite([a, c, e, f]).all():
+    if b or d or a <= 0 or e == 0 or not np.isfinite([a, c, e, f]).all():
         msg = (
-            f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south,"
-            " columns west to east."
+            f"{source.uri} is rotated, sheared or mirrored (transform {(a, b, c, d, e, f)}). Deliver it with columns"
+            " west to east and rows north to south or south to north: `gdalwarp -of COG IN OUT` makes that of it."
         )
         raise SceneError(msg, reason="rotated")
-    return a, b, c, d, e, f
+    if e > 0:
+        return (a, b, c, d, -e, f + e * dataset.height), True
+    return (a, b, c, d, e, f), False
+
+
+def check_has_grid(source: CogSource, dataset: Any) -> None:  # noqa: ANN401
+    """Refuse pixels that lie on no grid. Raises SceneError (``gcp-only``, ``rpc-only``)."""
+    if tuple(dataset.transform)[:6] != _NO_TRANSFORM:
+        return
+    points, _ = dataset.gcps
+    if points:
+        msg = (
+            f"{source.uri} has {len(points)} ground control points and no transform: its pixels lie on no regular grid."
+            " Warp it to one: `gdalwarp -of COG -tps -t_srs EPSG:326NN IN OUT`."
+        )
+        raise SceneError(msg, reason="gcp-only")
+    if dataset.rpcs:
+        msg = (
+            f"{source.uri} has rational polynomial coefficients (RPC) and no transform: where its pixels lie follows"
+            " from the terrain. Orthorectify it: `gdalwarp -of COG -rpc -to RPC_DEM=DEM.tif -t_srs EPSG:326NN IN OUT`."
+        )
+        raise SceneError(msg, reason="rpc-only")
 
 
 def measure_pixel(crs: str, transform: Affine, *, width: int, height: int) -> GroundPixel:

@@ -14,7 +14,7 @@ from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
 from clayline.raster.directory import look
-from clayline.raster.georeference import measure_pixel, read_crs, read_transform
+from clayline.raster.georeference import check_has_grid, measure_pixel, read_crs, read_transform
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -71,9 +71,9 @@ def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
     """Read and check a COG's header. Who did not make the file looks at its directories first (``GdalHeaders``).
 
     Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``,
-    ``truncated``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``, ``block-too-large`` or
-    ``unsupported-dtype``, and TransientError. Over a network, what looks like a bad file is looked at twice: a response
-    cut short leaves no other trace.
+    ``truncated``, ``gcp-only``, ``rpc-only``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``,
+    ``too-large``, ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a network, what looks like a
+    bad file is looked at twice: a response cut short leaves no other trace.
     """
     try:
         return _read_once(source, settings)
@@ -101,8 +101,9 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
 
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
     _check_size(source, dataset, settings)
+    check_has_grid(source, dataset)
     crs, epsg = read_crs(source, dataset)
-    transform = read_transform(source, dataset)
+    transform, flipped = read_transform(source, dataset)
     try:
         pixel = measure_pixel(crs, transform, width=dataset.width, height=dataset.height)
     except SceneError as error:
@@ -125,6 +126,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         descriptions=tuple(dataset.descriptions),
         tags=_tags(dataset),
         pixel_size_m=pixel.size,
+        flipped=flipped,
         pixel_width_m=pixel.width,
         pixel_height_m=pixel.height,
         pixel_angle=pixel.angle,

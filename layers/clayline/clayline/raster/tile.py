@@ -17,7 +17,7 @@ from clayline.chips.cog import Affine
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
 from clayline.raster.nearest import find_span
-from clayline.raster.part import Area, BandSource, Block, FilePart
+from clayline.raster.part import Area, BandSource, Block, FilePart, facing
 from clayline.run.receipt import UNREADABLE
 
 PixelWindow = tuple[int, int, int, int]
@@ -71,7 +71,7 @@ def read_job(
     for part in parts:
         for area in _read(part, settings):
             damaged = np.zeros(shape, np.bool_) if damaged is None else damaged
-            damaged[part.covered(area)] = True
+            facing(part.header, damaged)[part.covered(area)] = True
     return TilePixels(
         pixels=pixels,
         mask=None if classes is None else classes[0],
@@ -85,13 +85,16 @@ def _lay_part(
 ) -> FilePart:
     row0, row1, col0, col1 = window
     header = bands[0].header
-    vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
+    down = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
+    rows = find_span(row0, row1, *down, length=header.height)
+    if header.flipped:
+        rows = find_span(-row1, -row0, down[0], header.height - down[1], length=header.height, upwards=True)
     horizontal = (transform[0] / header.transform[0], (transform[2] - header.transform[2]) / header.transform[0])
     return FilePart(
         bands=bands,
         positions=positions,
-        out=out,
-        rows=find_span(row0, row1, *vertical, length=header.height),
+        out=facing(header, out),
+        rows=rows,
         cols=find_span(col0, col1, *horizontal, length=header.width),
     )
 

@@ -1,5 +1,8 @@
-"""Grids: the pixels' shape on the ground."""
+"""Grids: the pixels' shape on the ground, and whether a scene's files share any of it."""
 
+from collections.abc import Mapping
+from itertools import combinations
+from math import ceil
 from typing import Protocol
 
 from clayline.chips.cog import CogHeader, stretch
@@ -49,3 +52,36 @@ def check_square(scene: str, grid: CogHeader) -> None:
         f" or allow it with {Option.ANY_PIXEL_SHAPE}."
     )
     raise SceneError(msg, reason="not-square")
+
+
+def check_overlap(scene: str, grid: CogHeader, files: Mapping[str, CogHeader]) -> None:
+    """Refuse files of a scene of which two share no pixel: nowhere would all of them have a value.
+
+    ``files`` are headers by what messages call the bands, ``grid`` is the finest of them. Rectangles that meet in pairs
+    meet all together (Helly's theorem, for boxes). Raises SceneError (``mixed-crs``, ``no-overlap``).
+    """
+    for name, header in files.items():
+        if header.crs != grid.crs:
+            msg = f"scene {scene}: {name} has another CRS than its finest band. Deliver all files in one CRS."
+            raise SceneError(msg, reason="mixed-crs")
+    for (one, here), (other, there) in combinations(files.items(), 2):
+        if not _share_a_centre(grid, here, there):
+            msg = (
+                f"scene {scene}: {one} ({_extent(here)}) and {other} ({_extent(there)}) do not overlap (west, south,"
+                f" east, north in {here.crs[:60]}). Deliver files of one place, or correct the georeference of the one"
+                " that is wrong."
+            )
+            raise SceneError(msg, reason="no-overlap")
+
+
+def _share_a_centre(grid: CogHeader, one: CogHeader, other: CogHeader) -> bool:
+    """Say whether the centre of a pixel of the grid lies in both files."""
+    a, _, c, _, e, f = grid.transform
+    lefts, bottoms, rights, tops = zip(one.bounds, other.bounds, strict=True)
+    cols = (max(lefts) - c) / a, (min(rights) - c) / a
+    rows = (min(tops) - f) / e, (max(bottoms) - f) / e
+    return all(ceil(start - 0.5) + 0.5 < stop for start, stop in (cols, rows))
+
+
+def _extent(header: CogHeader) -> str:
+    return ", ".join(f"{value:.10g}" for value in header.bounds)

@@ -12,6 +12,7 @@ from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.grids import check_overlap
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
@@ -84,6 +85,8 @@ class Drafting:
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
         mask = self._open(source.mask, heads) if source.mask else None
+        files = {f"band {band.asset.name}": band.header for band in bands}
+        check_overlap(source.name, finest(bands), files | ({"its scene classes": mask.header} if mask else {}))
         boa = self._boa(source)
         scene = describe(
             source,
