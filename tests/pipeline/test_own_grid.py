@@ -68,8 +68,8 @@ def test_a_pixel_size_that_drifts_keeps_its_grid_and_says_so(
 
 @pytest.mark.parametrize(
     ("west", "north"),
-    [(0.01, 90.0), (0.01, -89.9), (180 - 128 * 1e-3, 10.01), (-180.0, 10.01)],
-    ids=["north pole", "south pole", "up to 180 degrees", "from -180 degrees"],
+    [(0.01, 90.0), (0.01, -89.9)],
+    ids=["north pole", "south pole"],
 )
 def test_a_scene_whose_chips_would_leave_the_globe_keeps_its_grid(
     make_pipeline: Callable[..., Pipeline], west: float, north: float

@@ -145,6 +145,7 @@ def test_a_header_tells_pixels_of_two_to_one(tmp_path: Path) -> None:
     ("crs", "transform"),
     [
         ("EPSG:4326", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0)),
+        ("EPSG:4326", (0.01, 0.0, 900.0, 0.0, -0.01, 0.0)),
         ("EPSG:4978", square(10.0, 0.0, 0.0)),
         ("EPSG:3857", square(10.0, 1e9, 1e9)),
         ("EPSG:32632", square(10.0, 1e12, 0.0)),

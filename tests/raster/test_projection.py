@@ -32,3 +32,12 @@ def test_what_cannot_be_projected_is_the_scenes_fault(crs: str, x: float) -> Non
     with pytest.raises(SceneError) as caught:
         to_lonlat(crs, np.array([x]), np.array([0.0]))
     assert caught.value.reason == "crs-unusable"
+
+
+def test_longitudes_beyond_180_are_those_of_the_other_side() -> None:
+    """As rasters from 0 to 360 have them, and chips that reach over the antimeridian."""
+    xs = np.array([180.0, -180.0, 180.25, 190.1, 359.5, 360.0, 365.0, -180.25, -185.0, 540.0])
+    lon, lat = to_lonlat("EPSG:4326", xs, np.full(len(xs), 10.0))
+    assert lon == pytest.approx([180, -180, -179.75, -169.9, -0.5, 0, 5, 179.75, 175, -180], abs=1e-12)
+    assert (lat == 10).all()
+    assert (np.abs(lon) <= 180).all()

@@ -11,7 +11,7 @@ from rasterio.errors import CRSError, RasterioError
 
 from clayline.chips.cog import Affine, CogSource
 from clayline.errors import SceneError
-from clayline.raster.projection import parse_crs, to_lonlat, unusable
+from clayline.raster.projection import FURTHEST, parse_crs, to_lonlat, unusable
 
 MAP_TOLERANCE = 0.01
 """Share by which a pixel on the map may differ from the ground for the map's own GSD to stand. UTM and UPS differ by
@@ -125,9 +125,10 @@ def _geographic(crs: str, transform: Affine, to_radians: float, *, width: int, h
     sin2(phi))^(3/2), in the prime vertical N = a / sqrt(1 - e2 sin2(phi)) (Snyder, Map Projections: A Working Manual,
     1987, equations 4-18 to 4-21).
     """
-    a, _, _, _, e, f = transform
+    a, _, c, _, e, f = transform
     latitude = (f + e * height / 2) * to_radians
-    if abs(latitude) > pi / 2 or width * abs(a) * to_radians > 2 * pi + radians(1):
+    furthest = max(abs(c), abs(c + a * width)) * to_radians
+    if abs(latitude) > pi / 2 or furthest > radians(FURTHEST) or width * abs(a) * to_radians > 2 * pi + radians(1):
         raise unusable(crs, "its coordinates lie beyond the globe")
     flatness = 1 - _ECCENTRICITY * sin(latitude) ** 2
     meridian = _SEMI_MAJOR * (1 - _ECCENTRICITY) / flatness**1.5

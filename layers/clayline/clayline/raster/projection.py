@@ -12,13 +12,17 @@ from rasterio.warp import transform as project
 from clayline.errors import SceneError
 
 _WGS84 = CRS.from_epsg(4326)
+_HALF_TURN = 180.0
+FURTHEST = 540.0
+"""Degrees: a longitude further from Greenwich is no longitude."""
 
 
 def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Project x and y [N] of ``crs`` (easting or longitude first, whatever the CRS's own axis order) to longitude and
     latitude.
 
-    Degrees WGS84, float64 [N]. Raises SceneError (``crs-unusable``) where PROJ has no answer for a point.
+    Degrees WGS84, float64 [N], longitudes from -180 to 180: a raster may count them from 0 to 360, or go on beyond the
+    antimeridian. Raises SceneError (``crs-unusable``) where PROJ has no answer for a point.
     """
     try:
         lon, lat = project(
@@ -29,6 +33,8 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
     lons, lats = np.array(lon, np.float64), np.array(lat, np.float64)
     if not (np.isfinite(lons).all() and np.isfinite(lats).all()):
         raise unusable(crs, "a point of the scene lies where it is not defined")
+    beyond = (np.abs(lons) > _HALF_TURN) & (np.abs(lons) <= FURTHEST)
+    lons[beyond] = (lons[beyond] + _HALF_TURN) % (2 * _HALF_TURN) - _HALF_TURN
     return lons, lats
 
 
