@@ -25,6 +25,7 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         embeddings_bucket="embeddings",
         allowed_buckets=frozenset({SCENES_BUCKET}),
         any_gsd=options.any_gsd,
+        any_pixel_shape=options.any_pixel_shape,
         boa=BoaOverride(options.boa),
         tiff_datetime=options.tiff_datetime,
         creator=options.creator,
