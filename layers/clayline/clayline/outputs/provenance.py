@@ -72,10 +72,20 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "etag": band.etag,
                     "file_band": band.band,
                     "flipped": band.header.flipped,
-                    "nodata": band.nodata,
+                    "nodata": list(band.nodata),
                     "offset": band.offset,
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
+            ],
+            "validity": [
+                {
+                    "kind": band.name,
+                    "uri": plan.names.of(band.uri),
+                    "etag": band.etag,
+                    "file_band": band.band,
+                    "directory": band.directory,
+                }
+                for band in plan.validity
             ],
         },
         "acquired": {
@@ -124,6 +134,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "resampling": "nearest to the finest band's grid, never reprojected",
             "nodata_fill": entry.nodata_fill,
             "boa_decided_by": scene.boa_decided_by,
+            "boa_said": list(scene.boa_said),
         },
         "encoding": plan.encoding.value,
         "thresholds": plan.thresholds.model_dump(),

@@ -11,12 +11,14 @@ from clayline.place import Option, words
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
+from clayline.scene.boa_statements import statements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.grids import check_overlap
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.validity import validity_of
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -33,6 +35,7 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     chips: PlannedChips
@@ -96,7 +99,7 @@ class Drafting:
         mask = self._open(source.mask, heads) if source.mask else None
         files = {f"band {band.asset.name}": band.header for band in bands}
         check_overlap(source.name, finest(bands), files | ({"its scene classes": mask.header} if mask else {}))
-        boa = self._boa(source)
+        boa = self._boa(source, bands)
         scene = describe(
             source,
             finest(bands),
@@ -106,16 +109,17 @@ class Drafting:
             any_pixel_shape=self.options.any_pixel_shape,
             boa=boa,
         )
-        nodata = next(iter(source.product.nodata), None)
-        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
-        planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        planned_mask = mask.planned(nodata=(), offset=0) if mask else None
+        validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
-        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            validity=validity,
             jobs=jobs,
             batches=self._batches(source.name, jobs),
             chips=place(scene, grid, token=entry.token, headers=self.headers),
@@ -135,9 +139,13 @@ class Drafting:
             raise SceneError(msg, reason="too-many-batches")
         return batches
 
-    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+    def _jobs(
+        self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...], validity: tuple[PlannedBand, ...]
+    ) -> tuple[Job, ...]:
+        every = (*bands, *validity)
+        blocks = {block_grid(band.header, finest=scene.transform) for band in every}
+        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
+        itemsize += 1 if validity else 0  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
@@ -166,9 +174,15 @@ class Drafting:
         found = self.headers.source(head)
         return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
 
-    def _boa(self, source: SceneSource) -> BoaDecision | None:
+    def _boa(self, source: SceneSource, bands: tuple[OpenedBand, ...]) -> BoaDecision | None:
         if not source.product.boa:
             return None
-        return decide_boa(
-            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        hrefs = [href for band in bands for href in (band.called, band.asset.declared) if href]
+        said = statements(
+            properties=source.properties,
+            collection=source.collection,
+            item=None if source.is_file else source.name,
+            files=hrefs,
+            tags=[band.header.tags for band in bands],
         )
+        return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
