@@ -183,7 +183,7 @@ def named(name: bytes) -> Tag:
 
 
 def test_a_crs_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would stand in the plan, once for each band. The limit is lowered here, as GDAL cuts the names that it writes."""
+    """It would stand in the plan, once for each band. The limit is lowered: GDAL cuts the names that it writes."""
     monkeypatch.setattr(headers, "MAX_CRS_CHARACTERS", 300)
     odd = "+proj=tmerc +lat_0=0 +lon_0=11.5 +k=0.99987 +x_0=500000 +y_0=0 +datum=WGS84 +units=m"
     write(tmp_path / "scene.tif", texture(1, 64, 64), crs=odd)
