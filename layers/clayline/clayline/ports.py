@@ -26,6 +26,10 @@ class ObjectMissingError(ClaylineError):
     """There is no object under this URI, or not with the ETag asked for."""
 
 
+class ObjectTooLargeError(ClaylineError):
+    """An object is larger than what was asked for; it was not read."""
+
+
 class ObjectForbiddenError(ClaylineError):
     """There is an object, or none: we may not read it."""
 
@@ -61,8 +65,8 @@ class Objects(Protocol):
         """Raises ObjectMissingError."""
         ...
 
-    def get(self, uri: str) -> bytes:
-        """Give a whole object. Raises ObjectMissingError."""
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        """Give a whole object. Raises ObjectMissingError, and ObjectTooLargeError where it has over ``most`` bytes."""
         ...
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:

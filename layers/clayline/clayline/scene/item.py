@@ -14,11 +14,14 @@ from clayline.scene.recognition import known, of_collection
 from clayline.scene.sensor import Product
 
 MAX_ITEM_BYTES = 5_000_000
+MAX_ID = 512
+"""Characters; far over any real id."""
 _MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
 _SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
 _SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
 _S3_HOST = re.compile(r"(?P<bucket>[a-z0-9.-]{3,63})\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\Z")
 _DOTS = {".", ".."}
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
 _MAX_DECLARED = 2_048
@@ -89,8 +92,11 @@ def read_item(
     Raises SceneError: ``invalid-item``, ``unknown-product``, ``forbidden-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
-    if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
+    if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
         msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
+        raise SceneError(msg, reason="invalid-item")
+    if _CONTROL.search(identity):
+        msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
     product = of_collection(collection if isinstance(collection, str) else None)
