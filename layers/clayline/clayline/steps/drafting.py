@@ -16,6 +16,7 @@ from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -90,14 +91,19 @@ class Drafting:
         planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         grid = scene_grid(scene, entry.chip_size)
-        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        check_chips(source.name, len(grid), entry, self.options.bounds)
+        read = (*planned, *((planned_mask,) if planned_mask else ()))
+        jobs = self._jobs(scene, grid, read)
+        batches = self._batches(source.name, jobs)
+        job_bytes = max(job.chips for job in jobs) * entry.chip_size**2 * _bytes_per_pixel(read)
+        check_batches(source.name, batches, entry, self.options.bounds, job_bytes=job_bytes)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
             jobs=jobs,
-            batches=self._batches(source.name, jobs),
+            batches=batches,
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
@@ -117,11 +123,10 @@ class Drafting:
 
     def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
         blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
-            bytes_per_pixel=itemsize,
+            bytes_per_pixel=_bytes_per_pixel(bands),
             memory_budget=self.options.memory_budget,
             chips_per_batch=self.options.chips_per_batch,
         )
@@ -152,3 +157,7 @@ class Drafting:
         return decide_boa(
             scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
         )
+
+
+def _bytes_per_pixel(bands: tuple[PlannedBand, ...]) -> int:
+    return sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
