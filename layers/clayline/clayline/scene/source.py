@@ -47,6 +47,11 @@ class SceneSource:
     """What else the run's identity depends on: the object metadata that was used, which an ETag does not cover."""
 
     @property
+    def is_file(self) -> bool:
+        """Whether what landed is the imagery itself, without an Item."""
+        return any(band.uri == self.uri for band in self.bands)
+
+    @property
     def read(self) -> dict[str, str]:
         """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
         return {

@@ -11,6 +11,7 @@ from clayline.place import Option, words
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
+from clayline.scene.boa_statements import statements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
@@ -53,7 +54,12 @@ class Drafting:
 
         Raises SceneError, TransientError.
         """
-        source = read_source(
+        source = self.source(landing)
+        return source if isinstance(source, str) else self.land(landing, source, self.entry(source))
+
+    def source(self, landing: Landing) -> SceneSource | str:
+        """Read what landed, or say why other JSON starts nothing. Raises SceneError, TransientError."""
+        return read_source(
             landing,
             objects=self.objects,
             headers=self.headers,
@@ -61,11 +67,15 @@ class Drafting:
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
         )
-        if isinstance(source, str):
-            return source
-        entry = self.manifest.choose(
+
+    def entry(self, source: SceneSource) -> ModelEntry:
+        """Choose the model's entry. Raises SceneError."""
+        return self.manifest.choose(
             scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
         )
+
+    def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
+        """Look up every file that the entry needs. Raises SceneError, TransientError."""
         return LandedScene(
             landing=landing,
             landed_uri=self.options.names.of(landing.uri),
@@ -85,7 +95,7 @@ class Drafting:
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
         mask = self._open(source.mask, heads) if source.mask else None
-        boa = self._boa(source)
+        boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
         nodata = next(iter(source.product.nodata), None)
         planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
@@ -151,12 +161,18 @@ class Drafting:
         found = self.headers.source(head)
         return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
 
-    def _boa(self, source: SceneSource) -> BoaDecision | None:
+    def _boa(self, source: SceneSource, bands: tuple[OpenedBand, ...]) -> BoaDecision | None:
         if not source.product.boa:
             return None
-        return decide_boa(
-            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        hrefs = [href for band in bands for href in (band.called, band.asset.declared) if href]
+        said = statements(
+            properties=source.properties,
+            collection=source.collection,
+            item=None if source.is_file else source.name,
+            files=hrefs,
+            tags=[band.header.tags for band in bands],
         )
+        return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
 
 
 def _bytes_per_pixel(bands: tuple[PlannedBand, ...]) -> int:
