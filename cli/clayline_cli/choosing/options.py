@@ -19,7 +19,8 @@ MOST_CHIPS: Final = 4096
 CHIPS_OF_A_SCENE: Final = 400_000
 """That plan's settings allow unless told otherwise."""
 
-_MOST_MB: Final = "10240"
+MOST_MB: Final = 10_240
+"""That the stack's parameters of collect allow: this machine's disk and memory are what they are."""
 
 type Group = argparse._ArgumentGroup  # noqa: SLF001 - argparse has no other name for it
 """Of a parser: options under one heading of help."""
@@ -82,8 +83,8 @@ class SceneOptions:
             "VectorEncoding": self.encoding,
             "ChipsPerBatch": str(chips_per_batch),
             "MaxChips": str(self.max_chips),
-            "CollectScratchMb": _MOST_MB,  # this machine's disk and memory are what they are
-            "CollectMemory": _MOST_MB,
+            "CollectScratchMb": str(MOST_MB),
+            "CollectMemory": str(MOST_MB),
         }
 
 

@@ -17,6 +17,7 @@ from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.validity import validity_of
 from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
@@ -34,6 +35,7 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     chips: PlannedChips
@@ -97,21 +99,22 @@ class Drafting:
         mask = self._open(source.mask, heads) if source.mask else None
         boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
-        nodata = next(iter(source.product.nodata), None)
-        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
-        planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        planned_mask = mask.planned(nodata=(), offset=0) if mask else None
+        validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
         check_chips(source.name, len(grid), entry, self.options.bounds)
-        read = (*planned, *((planned_mask,) if planned_mask else ()))
-        jobs = self._jobs(scene, grid, read)
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         batches = self._batches(source.name, jobs)
-        job_bytes = max(job.chips for job in jobs) * entry.chip_size**2 * _bytes_per_pixel(read)
+        read = _bytes_per_pixel((*planned, *((planned_mask,) if planned_mask else ()), *validity))
+        job_bytes = max(job.chips for job in jobs) * entry.chip_size**2 * read
         check_batches(source.name, batches, entry, self.options.bounds, job_bytes=job_bytes)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            validity=validity,
             jobs=jobs,
             batches=batches,
             chips=place(scene, grid, token=entry.token, headers=self.headers),
@@ -131,12 +134,16 @@ class Drafting:
             raise SceneError(msg, reason="too-many-batches")
         return batches
 
-    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
+    def _jobs(
+        self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...], validity: tuple[PlannedBand, ...]
+    ) -> tuple[Job, ...]:
+        every = (*bands, *validity)
+        blocks = {block_grid(band.header, finest=scene.transform) for band in every}
+        itemsize = _bytes_per_pixel(every) + (1 if validity else 0)  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
-            bytes_per_pixel=_bytes_per_pixel(bands),
+            bytes_per_pixel=itemsize,
             memory_budget=self.options.memory_budget,
             chips_per_batch=self.options.chips_per_batch,
         )
