@@ -69,6 +69,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "band": band.name,
                     "uri": plan.names.of(band.uri),
                     "declared_href": band.declared,
+                    "alternate": band.alternate,
                     "etag": band.etag,
                     "file_band": band.band,
                     "nodata": list(band.nodata),

@@ -64,6 +64,8 @@ class PlannedBand(BaseModel):
     """Added to valid digital numbers (BOA)."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
+    alternate: str | None = None
+    """Name of the alternate href by which the file was found."""
     directory: int | None = None
     """Of a mask that a file carries: its directory in the file."""
 

@@ -62,6 +62,7 @@ class OpenedBand:
             nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
+            alternate=self.asset.alternate,
         )
 
 

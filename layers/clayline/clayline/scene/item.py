@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
-from clayline.place import Option
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.declared import Declared, declared_of
+from clayline.scene.href import MAX_RECORDED, choose, quoted
 from clayline.scene.recognition import known, of_collection
 from clayline.scene.sensor import Product
 
@@ -19,12 +19,11 @@ MAX_ID = 512
 _MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
 _SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
 _SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
-_S3_HOST = re.compile(r"(?P<bucket>[a-z0-9.-]{3,63})\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\Z")
-_DOTS = {".", ".."}
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
-_MAX_DECLARED = 2_048
+ALTERNATE = "clayline:alternate"
+"""Field of an asset that was fetched by one of its alternates: that one's name."""
 _TILE = re.compile(r"(?:\A|[_-])T?((?:0?[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
 
 
@@ -39,7 +38,11 @@ class BandAsset:
     band: int
     """1-based number in the file."""
     declared: str | None = None
-    """What the asset's ``clayline:declared_href`` says."""
+    """The asset's own href as published, where the file was found by another or elsewhere."""
+    alternate: str | None = None
+    """Name of the alternate (alternate-assets extension) by which the file was found."""
+    grid: Declared | None = None
+    """What the Item says of the file's grid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +92,7 @@ def read_item(
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
-    Raises SceneError: ``invalid-item``, ``unknown-product``, ``forbidden-href``.
+    Raises SceneError: ``invalid-item``, ``unknown-product``, ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
@@ -105,8 +108,15 @@ def read_item(
         raise SceneError(msg, reason="unknown-product")
 
     def band_of(asset: Mapping[str, Any], name: str, number: int) -> BandAsset:
-        target = _resolve(asset["href"], uri, identity, allowed_buckets, names)
-        return BandAsset(name=name, uri=target, band=number, declared=_declared(asset))
+        chosen = choose(asset, uri, scene=identity, allowed=allowed_buckets, names=names)
+        return BandAsset(
+            name=name,
+            uri=chosen.uri,
+            band=number,
+            declared=_text(asset, DECLARED_HREF) or (quoted(asset["href"], MAX_RECORDED) if chosen.alternate else None),
+            alternate=chosen.alternate or _text(asset, ALTERNATE),
+            grid=declared_of(asset, properties),
+        )
 
     found: dict[str, BandAsset] = {}
     rasters = list(_rasters(content["assets"]))
@@ -166,56 +176,10 @@ def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | N
     ]
 
 
-def _declared(asset: Mapping[str, Any]) -> str | None:
-    """Give the published href that an asset keeps; a text of bounded length, since it travels with every output."""
-    href = asset.get(DECLARED_HREF)
-    return href if isinstance(href, str) and len(href) <= _MAX_DECLARED else None
-
-
-def _resolve(href: str, base: str, scene: str, allowed: frozenset[str], names: Names) -> str:
-    """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
-    bucket, key = located(href, base)
-    if (
-        bucket not in allowed or not key or _DOTS.intersection(key.split("/"))
-    ):  # HTTP clients fold dots, into another bucket
-        known_buckets = ", ".join(name for name in sorted(allowed) if not names.hide(name))
-        listed = f" ({known_buckets})" if known_buckets else ""
-        msg = f"scene {scene}: asset {href!r} is not in an allowed bucket{listed}. {Option.ALLOW_BUCKET}"
-        raise SceneError(msg, reason="forbidden-href")
-    return f"s3://{bucket}/{key}"
-
-
-def located(href: str, base: str) -> tuple[str, str]:
-    """Give bucket and key that an href of an Item at ``base`` names; two empty texts if it names no object of S3."""
-    try:
-        parts = urlsplit(href)
-    except ValueError:  # "https://[" and the like: as forbidden as any other place that is no allowed bucket
-        return "", ""
-    if parts.scheme == "s3":
-        bucket, _, key = href.removeprefix("s3://").partition(
-            "/"
-        )  # an S3 URI's key is raw: no query, no percent decoding
-        return bucket, key
-    if parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
-        return host["bucket"], unquote(parts.path.lstrip("/"))
-    if not parts.scheme and not parts.netloc and not href.startswith("/"):
-        bucket, _, own = base.removeprefix("s3://").partition("/")
-        return bucket, _join(own, href)
-    return "", ""
-
-
-def _join(own: str, href: str) -> str:
-    """Give the key that ``href`` names relative to the key ``own``.
-
-    A ``..`` that leads out of the bucket stays in it.
-    """
-    segments = own.split("/")[:-1]  # by hand: posixpath would fold the empty segments that a key may have
-    for segment in href.split("/"):
-        if segment == ".." and segments and segments[-1] != "..":
-            segments.pop()
-        elif segment != ".":
-            segments.append(segment)
-    return "/".join(segments)
+def _text(asset: Mapping[str, Any], field: str) -> str | None:
+    """Give what an asset keeps of its publisher's words; bounded, since it travels with every output."""
+    kept = asset.get(field)
+    return kept if isinstance(kept, str) and kept and len(kept) <= MAX_RECORDED else None
 
 
 def declared_tile(identity: str, properties: Mapping[str, Any]) -> str | None:

@@ -8,10 +8,11 @@ from clayline.chips.grid import ChipGrid
 from clayline.errors import SceneError
 from clayline.model.manifest import Manifest, ModelEntry
 from clayline.place import Option, words
-from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
+from clayline.ports import Headers, ObjectForbiddenError, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
+from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
@@ -120,7 +121,7 @@ class Drafting:
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
-                for warning in warnings_of(scene)
+                for warning in (*warnings_of(scene), *_disagreements(source.name, bands))
             ),
         )
 
@@ -161,6 +162,13 @@ class Drafting:
                     f" is there. {Option.FIND_ASSETS}"
                 )
                 raise SceneError(msg, reason="asset-missing") from error
+            except ObjectForbiddenError as error:
+                msg = (
+                    f"scene {source.name}: {self.options.names.of(asset.uri)}, band {asset.name}, may not be read (S3"
+                    " also says so of a missing key to who may not list). Check the bucket's policy; if its owner has"
+                    f" readers pay, name the bucket in {Option.REQUESTER_PAYS}."
+                )
+                raise SceneError(msg, reason="source-forbidden") from error
         return heads
 
     def _open(self, asset: BandAsset, heads: Mapping[str, ObjectHead]) -> OpenedBand:
@@ -184,3 +192,9 @@ class Drafting:
 
 def _bytes_per_pixel(bands: tuple[PlannedBand, ...]) -> int:
     return sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+
+
+def _disagreements(scene: str, bands: tuple[OpenedBand, ...]) -> tuple[SceneWarning, ...]:
+    """Say where the Item is wrong about the files that are read, each once."""
+    files = {band.asset.uri: (band.asset.name, band.asset.grid, band.header) for band in bands}
+    return disagreements(scene, tuple(files.values()))
