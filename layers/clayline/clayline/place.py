@@ -41,6 +41,7 @@ class Option(Enum):
             " --allow-bucket BUCKET."
         ),
     )
+    UNTRAINED_SENSORS = "the stack's parameter UntrainedSensors", "--untrained-sensors"
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
 
     def __init__(self, aws: str, cli: str) -> None:

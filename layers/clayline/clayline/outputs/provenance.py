@@ -76,6 +76,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
+            "passed_over": [passed.model_dump() for passed in scene.passed_over],
         },
         "acquired": {
             "start": _text(scene.acquired.start),
@@ -83,6 +84,8 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "datetime_source": scene.acquired.source,
         },
         "sensor": scene.sensor,
+        "product": scene.product,
+        "trained_on_instrument": scene.trained,
         "instrument": scene.instrument,
         "grid": {
             "crs": scene.crs,

@@ -59,6 +59,16 @@ class PlannedBand(BaseModel):
     """The href that the Item's publisher gave, where the file was found elsewhere."""
 
 
+class PassedOver(BaseModel):
+    """An asset that holds a band which is read from another."""
+
+    model_config = _FROZEN
+    band: str
+    asset: str
+    """Its key in the Item."""
+    why: str
+
+
 class PlannedTime(BaseModel):
     """When the scene was taken."""
 
@@ -81,7 +91,13 @@ class PlannedScene(BaseModel):
     etag: str
     collection: str | None
     sensor: str
+    product: str = ""
+    """Name of the product family in the sensor's file."""
     instrument: str
+    trained: bool = True
+    """Whether the sensor's statistics hold for the platform: False is embedded only where that was allowed."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Assets of bands that are read from others."""
     acquired: PlannedTime
     tile: str | None
     """MGRS tile that the product declares; identifiers are windows of it only if the grid really is the tile's
