@@ -43,7 +43,7 @@ def planning() -> Planning:
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
-        headers=GdalHeaders(names=chosen.names),
+        headers=GdalHeaders(objects=objects, names=chosen.names),
         clock=lambda: datetime.now(UTC),
         manifest=read_manifest(objects.get(chosen.model_manifest), source=chosen.model_manifest),
         options=PlanOptions(

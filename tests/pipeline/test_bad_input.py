@@ -121,11 +121,13 @@ def test_a_scene_deleted_before_its_turn(make_pipeline: Callable[..., Pipeline])
 
 @pytest.mark.parametrize(("replace", "reason"), [(True, "source-changed"), (False, "source-missing")])
 def test_a_band_replaced_or_deleted_after_planning(
-    make_pipeline: Callable[..., Pipeline], sample: Path, reason: str, *, replace: bool
+    make_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, sample: Path, reason: str, *, replace: bool
 ) -> None:
+    """Tile opens nothing that plan has not looked at."""
     pipeline = make_pipeline()
     _land(pipeline, scenes.landsat(sample))
     pipeline.plan("scene/item.json")
+    monkeypatch.setattr("clayline.raster.tile.open_cog", lambda *_, **__: pytest.fail("tile opened it"))
     if replace:
         pipeline.put("scene/B4.tif", scenes.landsat(sample, row=900)["scene/B4.tif"])
     else:

@@ -15,6 +15,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from tests.raster.geotiffs import TEN_METRES, texture, write
 
+from clayline.aws.objects import S3Objects
 from clayline.chips.batch import Job
 from clayline.chips.cog import CogHeader
 from clayline.chips.grid import ChipGrid
@@ -66,6 +67,12 @@ def put(moto: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Obj
     return upload
 
 
+@pytest.fixture
+def objects(moto: str) -> S3Objects:
+    """The store, read by boto3."""
+    return S3Objects(boto3.client("s3", endpoint_url=f"http://{moto}", region_name="us-east-1"))
+
+
 def planned(head: ObjectHead, header: CogHeader, band: int) -> PlannedBand:
     return PlannedBand(
         name=f"b{band}", uri=head.uri, etag=head.etag, size=head.size, band=band, header=header, nodata=0, offset=0
@@ -83,10 +90,12 @@ def planned(head: ObjectHead, header: CogHeader, band: int) -> PlannedBand:
         "q'u\"o[t]e{s}.tif",
     ],
 )
-def test_any_key_is_read_as_it_is(put: Callable[[str, Path], ObjectHead], tmp_path: Path, key: str) -> None:
+def test_any_key_is_read_as_it_is(
+    put: Callable[[str, Path], ObjectHead], objects: S3Objects, tmp_path: Path, key: str
+) -> None:
     pixels = texture(3, 200, 150)
     head = put(key, write(tmp_path / "scene.tif", pixels))
-    headers = GdalHeaders(settings=SETTINGS)
+    headers = GdalHeaders(settings=SETTINGS, objects=objects)
     header = headers.read_header(headers.source(head))
     assert (header.height, header.width, header.sparse) == (200, 150, False)
     plan = SimpleNamespace(
@@ -139,12 +148,13 @@ def test_what_is_no_tiff_in_s3(put: Callable[[str, Path], ObjectHead], tmp_path:
 
 @pytest.mark.parametrize("body", [b"no image " * 100, b"II*\0\x08\0\0\0", b""], ids=["text", "cut off", "empty"])
 def test_what_is_said_of_an_object_calls_it_by_its_name(
-    put: Callable[[str, Path], ObjectHead], tmp_path: Path, body: bytes
+    put: Callable[[str, Path], ObjectHead], objects: S3Objects, tmp_path: Path, body: bytes
 ) -> None:
     """GDAL's own words quote the path that it was given."""
     (tmp_path / "scene.tif").write_bytes(body)
     head = put("file/data/my scene/100%.tif", tmp_path / "scene.tif")
-    headers = GdalHeaders(settings=SETTINGS, names=Names(prefixes=(("s3://scenes/file/", "file:///"),)))
+    names = Names(prefixes=(("s3://scenes/file/", "file:///"),))
+    headers = GdalHeaders(settings=SETTINGS, names=names, objects=objects)
     with pytest.raises(SceneError) as caught:
         headers.read_header(headers.source(head))
     assert "file:///data/my%20scene/100%25.tif" in str(caught.value)

@@ -93,7 +93,7 @@ def test_two_products_that_match_equally_are_refused() -> None:
         ({"name": "LT05_L2SP_008059_19901201.tif"}, "landsat-tm-c2l2"),
     ],
 )
-def test_a_sensor_named_outright_is_told_apart_by_platform_and_name(given: dict[str, str], product: str) -> None:
+def test_a_sensor_named_outright_is_told_apart_by_platform_and_name(given: dict[str, Any], product: str) -> None:
     assert recognise(Evidence(scene="x", **given)).name == product
 
 

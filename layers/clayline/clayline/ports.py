@@ -26,6 +26,10 @@ class ObjectMissingError(ClaylineError):
     """There is no object under this URI, or not with the ETag asked for."""
 
 
+class ObjectForbiddenError(ClaylineError):
+    """There is an object, or none: we may not read it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectHead:
     """What HEAD says of an object."""
@@ -37,6 +41,17 @@ class ObjectHead:
     """Without quotes."""
     metadata: Mapping[str, str]
     """User metadata, names in lower case."""
+
+
+class Ranges(Protocol):
+    """Objects, of which parts are read."""
+
+    def get_range(self, uri: str, *, start: int, stop: int, etag: str) -> bytes:
+        """Give the bytes from ``start`` up to ``stop``, fewer where the object ends before.
+
+        Raises ObjectMissingError, also where it has another ETag, ObjectForbiddenError, TransientError.
+        """
+        ...
 
 
 class Objects(Protocol):

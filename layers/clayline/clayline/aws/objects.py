@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
 from clayline.errors import OutputConflictError, TransientError
-from clayline.ports import ObjectHead, ObjectMissingError
+from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
 from clayline.run.keys import parse_s3_uri
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 RUN_ID = "run-id"
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _EXISTS = {"PreconditionFailed", "412"}
+_OTHER_ETAG = _EXISTS
+_FORBIDDEN = {"AccessDenied", "403"}
 
 
 class S3Objects:
@@ -42,6 +44,24 @@ class S3Objects:
             try:
                 return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
             except ClientError as error:
+                raise _missing(error, uri) from error
+
+    def get_range(self, uri: str, *, start: int, stop: int, etag: str) -> bytes:
+        """Raises ObjectMissingError, also where the object has another ETag, ObjectForbiddenError, TransientError."""
+        bucket, key = parse_s3_uri(uri)
+        with retryable(f"GET {uri}"):
+            try:
+                answer = self._client.get_object(
+                    Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", IfMatch=f'"{etag}"'
+                )
+                return answer["Body"].read(stop - start)
+            except ClientError as error:
+                if code_of(error) in _OTHER_ETAG:
+                    msg = f"{uri} has no longer the ETag {etag}"
+                    raise ObjectMissingError(msg) from error
+                if code_of(error) in _FORBIDDEN:
+                    msg = f"{uri} may not be read"
+                    raise ObjectForbiddenError(msg) from error
                 raise _missing(error, uri) from error
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:

@@ -17,6 +17,8 @@ class CogSource:
     """What messages call it, e.g. ``s3://bucket/key``."""
     size: int
     """Bytes."""
+    etag: str | None = None
+    """Of the object when it was found; None for a file on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

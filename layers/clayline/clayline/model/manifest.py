@@ -198,8 +198,8 @@ class Manifest(_Strict):
             )
             msg = (
                 f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]."
-                f" {hint}{'. ' if hint else ''}Entries: {offered}. Deliver the missing bands, or set {Option.MODEL} to a model folder that serves"
-                " these."
+                f"{f' {hint}.' if hint else ''} Entries: {offered}. Deliver the missing bands, or set {Option.MODEL} to"
+                " a model folder that serves these."
             )
             raise SceneError(msg, reason="no-model-entry")
         return max(fitting, key=lambda entry: len(set(entry.bands)))

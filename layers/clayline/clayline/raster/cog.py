@@ -158,17 +158,22 @@ def network_trouble(source: CogSource, error: object) -> TransientError:
     return TransientError(msg)
 
 
+def forbidden(source: CogSource) -> SceneError:
+    """Make the error of a file that we may not read."""
+    msg = (
+        f"{source.uri} may not be read (S3 also says so of a missing key to who may not list). Check the key and the"
+        " bucket's policy."
+    )
+    return SceneError(msg, reason="source-forbidden")
+
+
 def _explained(source: CogSource, error: RasterioIOError, watch: Watch) -> SceneError | TransientError:
     kind = type(error.__cause__ or error.__context__).__name__
     if kind in _MISSING or (not is_remote(source) and not Path(source.path).exists()):
         msg = f"{source.uri} does not exist (any more). Deliver it again."
         return SceneError(msg, reason="source-missing")
     if kind in _FORBIDDEN:
-        msg = (
-            f"{source.uri} may not be read (S3 also says so of a missing key to who may not list). Check the key and"
-            " the bucket's policy."
-        )
-        return SceneError(msg, reason="source-forbidden")
+        return forbidden(source)
     if watch.network or kind in _NETWORK:
         return network_trouble(source, error)
     said = str(error).replace(source.path, source.uri)

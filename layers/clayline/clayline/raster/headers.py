@@ -1,7 +1,7 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
@@ -12,9 +12,10 @@ from rasterio.errors import CRSError, RasterioError
 
 from clayline.chips.cog import CogHeader, CogSource
 from clayline.errors import SceneError
-from clayline.ports import ObjectHead
+from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
+from clayline.raster.directory import look
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -36,13 +37,16 @@ class GdalHeaders:
     settings: ReadSettings = field(default_factory=ReadSettings)
     names: Names = AS_THEY_LIE
     """What messages call the objects."""
+    objects: Ranges | None = None
+    """Where directories are looked at before GDAL opens them; None where all files are on this machine."""
 
     def source(self, head: ObjectHead) -> CogSource:
         """Say where GDAL finds an object. Raises SceneError (``unusable-key``)."""
-        return s3_source(head.uri, head.size, self.names)
+        return replace(s3_source(head.uri, head.size, self.names), etag=head.etag)
 
     def read_header(self, source: CogSource) -> CogHeader:
-        """Read a header: see ``read_header``."""
+        """Look at the file's directories, then read the header: see ``read_header``, whose errors it raises."""
+        look(source, self.objects)
         return read_header(source, self.settings)
 
     def to_lonlat(
@@ -65,7 +69,7 @@ def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
 
 
 def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
-    """Read and check a COG's header.
+    """Read and check a COG's header. Who did not make the file looks at its directories first (``GdalHeaders``).
 
     Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``,
     ``truncated``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``, ``block-too-large`` or

@@ -54,7 +54,12 @@ class Drafting:
 
         Raises SceneError, TransientError.
         """
-        source = read_source(
+        source = self.source(landing)
+        return source if isinstance(source, str) else self.land(landing, source, self.entry(source))
+
+    def source(self, landing: Landing) -> SceneSource | str:
+        """Read what landed, or say why other JSON starts nothing. Raises SceneError, TransientError."""
+        return read_source(
             landing,
             objects=self.objects,
             headers=self.headers,
@@ -62,8 +67,9 @@ class Drafting:
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
         )
-        if isinstance(source, str):
-            return source
+
+    def entry(self, source: SceneSource) -> ModelEntry:
+        """Choose the model's entry. Raises SceneError."""
         if not source.trained and not self.options.untrained_sensors:
             msg = (
                 f"scene {source.name}: it is of {source.product.instrument_token(source.platform)}"
@@ -71,12 +77,18 @@ class Drafting:
                 f" product that they know, or allow it with {Option.UNTRAINED_SENSORS}."
             )
             raise SceneError(msg, reason="untrained-sensor")
-        entry = self.manifest.choose(
+        return self.manifest.choose(
             scene=source.name,
             sensor=source.product.sensor,
             bands=frozenset(band.name for band in source.bands),
             hint=what_was_found(source) if source.unrecognised else "",
         )
+
+    def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
+        """Look up every file that the entry needs; where several assets hold a band, settle which is read.
+
+        Raises SceneError, TransientError.
+        """
         if source.rivals:
             source = settle_rivals(source, entry, self._pixel(source))
         return LandedScene(
