@@ -54,7 +54,7 @@ def test_landsat_7_is_refused_or_embedded_and_said(make_pipeline: Callable[..., 
         return
     pipeline.run("scene/item.json")
     [event] = pipeline.announced()
-    assert event["type"] == "SceneEmbedded", event
+    assert event["type"] == "SceneEmbedded", event.get("message")
     assert "untrained-sensor" in {warning["reason"] for warning in event["warnings"]}
     [metadata] = [body for key, body in pipeline.outputs().items() if key.endswith("_metadata.json")]
     provenance = json.loads(metadata)["clayline"]
@@ -67,22 +67,22 @@ def test_landsat_7_is_refused_or_embedded_and_said(make_pipeline: Callable[..., 
 def test_the_finest_of_several_sizes_is_read_and_the_others_are_recorded(
     make_pipeline: Callable[..., Pipeline],
 ) -> None:
-    """CDSE's names (synthetic, after the published form), the coarsest first; sizes are said by the files alone."""
-    pipeline = make_pipeline(any_gsd=True)
-    names = {"blue": "B02", "green": "B03", "red": "B04"}
+    """The coarsest first, under two names; sizes are said by the files alone."""
+    pipeline = make_pipeline()
+    names = {"blue": "B2", "green": "B3", "red": "B4"}
     files, assets = {}, {}
-    for size, side in ((60, 16), (10, 96)):
+    for size, side in ((60, 32), (30, 64)):
         for seed, (name, number) in enumerate(names.items()):
             files[f"{number}_{size}m.tif"] = _band(seed, gsd=size, side=side)
-            key = number if size == 10 else name
+            key = number if size == 30 else name
             assets[key] = {"href": f"./{number}_{size}m.tif", "type": "image/tiff"}
-    _land(pipeline, files, assets, collection="sentinel-2-l2a", properties={"platform": "sentinel-2a"})
+    _land(pipeline, files, assets, collection="landsat-c2-l1", properties={"platform": "landsat-8"})
     pipeline.run("scene/item.json")
     [event] = pipeline.announced()
-    assert event["type"] == "SceneEmbedded", event
+    assert event["type"] == "SceneEmbedded", event.get("message")
     [metadata] = [body for key, body in pipeline.outputs().items() if key.endswith("_metadata.json")]
     source = json.loads(metadata)["clayline"]["source"]
     assert {asset["uri"].rpartition("/")[2] for asset in source["assets"]} == {
-        "B02_10m.tif", "B03_10m.tif", "B04_10m.tif",
+        "B2_30m.tif", "B3_30m.tif", "B4_30m.tif",
     }  # fmt: skip
     assert {(each["band"], each["asset"]) for each in source["passed_over"]} == {(name, name) for name in names}

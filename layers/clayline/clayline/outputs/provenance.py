@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
-            "passed_over": [passed.model_dump() for passed in scene.passed_over],
+            "passed_over": [asdict(passed) for passed in scene.passed_over],
         },
         "acquired": {
             "start": _text(scene.acquired.start),

@@ -23,6 +23,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import OutputObjects
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.passed_over import PassedOver
 from clayline.run.receipt import SceneWarning
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
@@ -57,16 +58,6 @@ class PlannedBand(BaseModel):
     """Added to valid digital numbers (BOA)."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
-
-
-class PassedOver(BaseModel):
-    """An asset that holds a band which is read from another."""
-
-    model_config = _FROZEN
-    band: str
-    asset: str
-    """Its key in the Item."""
-    why: str
 
 
 class PlannedTime(BaseModel):

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.names import AS_THEY_LIE, Names
-from clayline.run.plan import PassedOver
+from clayline.run.passed_over import PassedOver
 from clayline.scene.bands import find_bands, known_names, listed, rasters_of
 from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import MAX_LABEL, Product

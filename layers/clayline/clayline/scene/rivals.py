@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from clayline.errors import SceneError
 from clayline.model.manifest import ModelEntry
-from clayline.run.plan import PassedOver
+from clayline.run.passed_over import PassedOver
 from clayline.scene.item import BandAsset
 from clayline.scene.source import SceneSource
 

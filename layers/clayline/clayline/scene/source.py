@@ -13,7 +13,7 @@ from clayline.model.manifest import ModelEntry
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.keys import parse_s3_uri, run_id, scene_hash
 from clayline.run.names import Names
-from clayline.run.plan import PassedOver
+from clayline.run.passed_over import PassedOver
 from clayline.scene import acquisition, item
 from clayline.scene.acquisition import Acquisition
 from clayline.scene.bands import known_names, listed
