@@ -70,14 +70,25 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "band": band.name,
                     "uri": plan.names.of(band.uri),
                     "declared_href": band.declared,
+                    "alternate": band.alternate,
                     "etag": band.etag,
                     "file_band": band.band,
-                    "nodata": band.nodata,
+                    "nodata": list(band.nodata),
                     "offset": band.offset,
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
             "passed_over": [asdict(passed) for passed in scene.passed_over],
+            "validity": [
+                {
+                    "kind": band.name,
+                    "uri": plan.names.of(band.uri),
+                    "etag": band.etag,
+                    "file_band": band.band,
+                    "directory": band.directory,
+                }
+                for band in plan.validity
+            ],
         },
         "acquired": {
             "start": _text(scene.acquired.start),
@@ -126,6 +137,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "resampling": "nearest to the finest band's grid, never reprojected",
             "nodata_fill": entry.nodata_fill,
             "boa_decided_by": scene.boa_decided_by,
+            "boa_said": list(scene.boa_said),
         },
         "encoding": plan.encoding.value,
         "thresholds": plan.thresholds.model_dump(),

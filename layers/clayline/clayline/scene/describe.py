@@ -43,14 +43,15 @@ class OpenedBand:
     called: str
     """The file's name in messages."""
 
-    def planned(self, *, nodata: float | None, offset: int) -> PlannedBand:
-        """Give the band as the plan keeps it; the file's own nodata goes before the product's."""
+    def planned(self, *, nodata: tuple[float, ...], offset: int) -> PlannedBand:
+        """Give the band as the plan keeps it; the file's own nodata and the product's both count."""
         if not 1 <= self.asset.band <= self.header.band_count:
             msg = (
                 f"{self.called} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts."
                 " Correct the Item."
             )
             raise SceneError(msg, reason="missing-band")
+        own = () if self.header.nodata is None else (self.header.nodata,)
         return PlannedBand(
             name=self.asset.name,
             uri=self.asset.uri,
@@ -58,9 +59,10 @@ class OpenedBand:
             size=self.head.size,
             band=self.asset.band,
             header=self.header,
-            nodata=self.header.nodata if self.header.nodata is not None else nodata,
+            nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
+            alternate=self.asset.alternate,
         )
 
 
@@ -129,6 +131,7 @@ def describe(
         lattice=lattice,
         own_grid=own_grid,
         boa_decided_by=boa.decided_by if boa else None,
+        boa_said=boa.said if boa else (),
     )
 
 

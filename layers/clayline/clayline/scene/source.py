@@ -60,6 +60,11 @@ class SceneSource:
         return self.product.platform(self.platform).trained
 
     @property
+    def is_file(self) -> bool:
+        """Whether what landed is the imagery itself, without an Item."""
+        return any(band.uri == self.uri for band in self.bands)
+
+    @property
     def read(self) -> dict[str, str]:
         """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
         return {

@@ -8,9 +8,11 @@ from clayline.chips.grid import ChipGrid
 from clayline.errors import SceneError
 from clayline.model.manifest import Manifest, ModelEntry
 from clayline.place import Option, words
-from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
+from clayline.ports import Headers, ObjectForbiddenError, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
+from clayline.scene.boa_statements import statements
+from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
@@ -18,6 +20,7 @@ from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.rivals import settle_rivals
 from clayline.scene.shortfall import fewer_bands, what_was_found
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.validity import validity_of
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -34,6 +37,7 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     chips: PlannedChips
@@ -110,24 +114,29 @@ class Drafting:
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
         mask = self._open(source.mask, heads) if source.mask else None
-        boa = self._boa(source)
+        boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
-        nodata = next(iter(source.product.nodata), None)
-        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
-        planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        planned_mask = mask.planned(nodata=(), offset=0) if mask else None
+        validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
-        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            validity=validity,
             jobs=jobs,
             batches=self._batches(source.name, jobs),
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
-                for warning in (*warnings_of(scene), *fewer_bands(source, entry, self.manifest.entries))
+                for warning in (
+                    *warnings_of(scene),
+                    *fewer_bands(source, entry, self.manifest.entries),
+                    *_disagreements(source.name, bands),
+                )
             ),
         )
 
@@ -141,9 +150,13 @@ class Drafting:
             raise SceneError(msg, reason="too-many-batches")
         return batches
 
-    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+    def _jobs(
+        self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...], validity: tuple[PlannedBand, ...]
+    ) -> tuple[Job, ...]:
+        every = (*bands, *validity)
+        blocks = {block_grid(band.header, finest=scene.transform) for band in every}
+        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
+        itemsize += 1 if validity else 0  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
@@ -166,6 +179,13 @@ class Drafting:
                 f" is there. {Option.FIND_ASSETS}"
             )
             raise SceneError(msg, reason="asset-missing") from error
+        except ObjectForbiddenError as error:
+            msg = (
+                f"scene {source.name}: {self.options.names.of(asset.uri)}, band {asset.name}, may not be read (S3"
+                " also says so of a missing key to who may not list). Check the bucket's policy; if its owner has"
+                f" readers pay, name the bucket in {Option.REQUESTER_PAYS}."
+            )
+            raise SceneError(msg, reason="source-forbidden") from error
 
     def _pixel(self, source: SceneSource) -> Callable[[BandAsset], float]:
         """Give what reads a file's pixel size, metres."""
@@ -176,9 +196,21 @@ class Drafting:
         found = self.headers.source(head)
         return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
 
-    def _boa(self, source: SceneSource) -> BoaDecision | None:
+    def _boa(self, source: SceneSource, bands: tuple[OpenedBand, ...]) -> BoaDecision | None:
         if not source.product.boa:
             return None
-        return decide_boa(
-            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        hrefs = [href for band in bands for href in (band.called, band.asset.declared) if href]
+        said = statements(
+            properties=source.properties,
+            collection=source.collection,
+            item=None if source.is_file else source.name,
+            files=hrefs,
+            tags=[band.header.tags for band in bands],
         )
+        return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
+
+
+def _disagreements(scene: str, bands: tuple[OpenedBand, ...]) -> tuple[SceneWarning, ...]:
+    """Say where the Item is wrong about the files that are read, each once."""
+    files = {band.asset.uri: (band.asset.name, band.asset.grid, band.header) for band in bands}
+    return disagreements(scene, tuple(files.values()))
