@@ -58,6 +58,7 @@ def planning() -> Planning:
             allowed_buckets=chosen.buckets(),
             any_gsd=chosen.any_gsd,
             boa=chosen.boa,
+            untrained_sensors=chosen.untrained_sensors,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(

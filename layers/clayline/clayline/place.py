@@ -48,6 +48,7 @@ class Option(Enum):
         "Cut the scene into tiles, or raise the stack's parameter CollectMemory.",
         "Cut it into tiles.",
     )
+    UNTRAINED_SENSORS = "the stack's parameter UntrainedSensors", "--untrained-sensors"
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
 
     def __init__(self, aws: str, cli: str) -> None:

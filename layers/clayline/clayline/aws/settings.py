@@ -61,6 +61,7 @@ class PlanSettings(ReadingSettings):
     cog_prefix: str = "cog/"
     any_gsd: bool = False
     boa: BoaOverride = BoaOverride.AUTO
+    untrained_sensors: bool = False
     tiff_datetime: bool = False
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)
     min_valid_fraction: float = Field(default=0.0, ge=0, le=1)
