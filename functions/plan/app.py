@@ -17,9 +17,11 @@ from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
 from clayline.model.manifest import read_manifest
+from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.steps.bounds import Bounds
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planned, Planning, PlanOutcome
 
@@ -37,13 +39,17 @@ def settings() -> PlanSettings:
 @cache
 def planning() -> Planning:
     """Wire the ports, once."""
-    chosen, objects = settings(), S3Objects(boto3.client("s3"))
+    chosen = settings()
+    access = chosen.access()
+    objects = S3Objects(
+        boto3.client("s3"), access=access, elsewhere=lambda region: boto3.client("s3", region_name=region)
+    )
     return Planning(
         objects=objects,
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
-        headers=GdalHeaders(objects=objects, names=chosen.names),
+        headers=GdalHeaders(settings=ReadSettings(access=access), objects=objects, names=chosen.names),
         clock=lambda: datetime.now(UTC),
         manifest=read_manifest(objects.get(chosen.model_manifest), source=chosen.model_manifest),
         options=PlanOptions(
@@ -53,6 +59,7 @@ def planning() -> Planning:
             any_gsd=chosen.any_gsd,
             any_pixel_shape=chosen.any_pixel_shape,
             boa=chosen.boa,
+            untrained_sensors=chosen.untrained_sensors,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(
@@ -63,6 +70,12 @@ def planning() -> Planning:
             lease=timedelta(seconds=chosen.lease_seconds),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,
+            bounds=Bounds(
+                max_chips=chosen.max_chips,
+                scratch_mb=chosen.collect_scratch_mb,
+                collect_memory_mb=chosen.collect_memory_mb,
+                tile_memory_mb=chosen.tile_memory_mb,
+            ),
             names=chosen.names,
             place=chosen.place,
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, TransientError
 
 if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its layers
     from collections.abc import Mapping, Sequence
@@ -26,8 +26,12 @@ class ObjectMissingError(ClaylineError):
     """There is no object under this URI, or not with the ETag asked for."""
 
 
-class ObjectForbiddenError(ClaylineError):
-    """There is an object, or none: we may not read it."""
+class ObjectTooLargeError(ClaylineError):
+    """An object is larger than what was asked for; it was not read."""
+
+
+class ObjectForbiddenError(TransientError):
+    """There is an object, or none: we may not read it, until somebody lets us."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +62,11 @@ class Objects(Protocol):
     """An object store with conditional writes."""
 
     def head(self, uri: str) -> ObjectHead:
-        """Raises ObjectMissingError."""
+        """Raises ObjectMissingError, ObjectForbiddenError."""
         ...
 
-    def get(self, uri: str) -> bytes:
-        """Give a whole object. Raises ObjectMissingError."""
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        """Give a whole object. Raises ObjectMissingError, and ObjectTooLargeError where it has over ``most`` bytes."""
         ...
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:

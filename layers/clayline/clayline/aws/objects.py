@@ -1,19 +1,25 @@
 """S3: reading, and writing only what is not there yet."""
 
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
 from clayline.errors import OutputConflictError, TransientError
-from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
+from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError, ObjectTooLargeError
+from clayline.run.access import AS_OURS, Access
 from clayline.run.keys import parse_s3_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_s3 import S3Client
 
 RUN_ID = "run-id"
+MAX_KEY_BYTES = 1_024
+"""S3's own limit."""
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _EXISTS = {"PreconditionFailed", "412"}
 _OTHER_ETAG = _EXISTS
@@ -23,45 +29,60 @@ _FORBIDDEN = {"AccessDenied", "403"}
 class S3Objects:
     """The Objects port over a boto3 S3 client."""
 
-    def __init__(self, client: "S3Client") -> None:
+    def __init__(
+        self, client: "S3Client", *, access: Access = AS_OURS, elsewhere: "Callable[[str], S3Client] | None" = None
+    ) -> None:
+        """Take the client of our own region, and what makes one for another region."""
         self._client = client
+        self._access = access
+        self._elsewhere = elsewhere
+        self._clients: dict[str, S3Client] = {}
 
     def head(self, uri: str) -> ObjectHead:
-        """Raises ObjectMissingError, TransientError."""
+        """Raises ObjectMissingError, ObjectForbiddenError, TransientError."""
         bucket, key = parse_s3_uri(uri)
+        if len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES:
+            msg = f"there is no object {uri}: a key has at most {MAX_KEY_BYTES} bytes"
+            raise ObjectMissingError(msg)  # S3 answers 400, as it does to what a retry may cure
         with retryable(f"HEAD {uri}"):
             try:
-                answer = self._client.head_object(Bucket=bucket, Key=key)
+                answer = self._for(bucket).head_object(Bucket=bucket, Key=key, **self._payer(bucket))
             except ClientError as error:
                 raise _missing(error, uri) from error
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectHead(uri=uri, size=answer["ContentLength"], etag=answer["ETag"].strip('"'), metadata=metadata)
 
-    def get(self, uri: str) -> bytes:
-        """Raises ObjectMissingError, TransientError."""
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        """Raises ObjectMissingError, ObjectTooLargeError, TransientError."""
         bucket, key = parse_s3_uri(uri)
         with retryable(f"GET {uri}"):
             try:
-                return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+                answer = self._for(bucket).get_object(Bucket=bucket, Key=key, **self._payer(bucket))
             except ClientError as error:
                 raise _missing(error, uri) from error
+            with closing(answer["Body"]) as body:
+                if most is not None and (size := answer["ContentLength"]) > most:
+                    msg = f"{uri} has {size} bytes; at most {most} are read"
+                    raise ObjectTooLargeError(msg)
+                return body.read()
 
     def get_range(self, uri: str, *, start: int, stop: int, etag: str) -> bytes:
         """Raises ObjectMissingError, also where the object has another ETag, ObjectForbiddenError, TransientError."""
         bucket, key = parse_s3_uri(uri)
         with retryable(f"GET {uri}"):
             try:
-                answer = self._client.get_object(
-                    Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", IfMatch=f'"{etag}"'
+                answer = self._for(bucket).get_object(
+                    Bucket=bucket,
+                    Key=key,
+                    Range=f"bytes={start}-{stop - 1}",
+                    IfMatch=f'"{etag}"',
+                    **self._payer(bucket),
                 )
                 return answer["Body"].read(stop - start)
             except ClientError as error:
                 if code_of(error) in _OTHER_ETAG:
                     msg = f"{uri} has no longer the ETag {etag}"
                     raise ObjectMissingError(msg) from error
-                if code_of(error) in _FORBIDDEN:
-                    msg = f"{uri} may not be read"
-                    raise ObjectForbiddenError(msg) from error
                 raise _missing(error, uri) from error
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
@@ -82,6 +103,18 @@ class S3Objects:
                     raise
                 return self._already_ours(uri, run)
         return True
+
+    def _for(self, bucket: str) -> "S3Client":
+        """Give the client of a bucket's region: another one's redirects each request, which costs one more."""
+        region = self._access.regions.get(bucket)
+        if region is None or self._elsewhere is None:
+            return self._client
+        if region not in self._clients:
+            self._clients[region] = self._elsewhere(region)
+        return self._clients[region]
+
+    def _payer(self, bucket: str) -> dict[str, Any]:
+        return {"RequestPayer": "requester"} if bucket in self._access.requester_pays else {}
 
     def _put(self, bucket: str, key: str, body: object, run: str, content_type: str) -> None:
         self._client.put_object(
@@ -106,4 +139,6 @@ class S3Objects:
 def _missing(error: ClientError, uri: str) -> Exception:
     if code_of(error) in _MISSING:
         return ObjectMissingError(f"there is no object {uri}")
+    if code_of(error) in _FORBIDDEN:
+        return ObjectForbiddenError(f"{uri} may not be read: {error}")
     return TransientError(f"{uri}: {error}")

@@ -63,6 +63,7 @@ class OpenedBand:
             nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
+            alternate=self.asset.alternate,
         )
 
 
@@ -123,6 +124,9 @@ def describe(
         etag=source.etag,
         collection=source.collection,
         sensor=source.product.sensor,
+        product=source.product.name,
+        trained=source.trained,
+        passed_over=source.passed_over,
         instrument=source.product.instrument_token(source.platform),
         acquired=PlannedTime(start=source.acquired.start, end=source.acquired.end, source=source.acquired.source),
         tile=source.tile,
@@ -146,20 +150,26 @@ def describe(
 
 def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
     """Say what is to be said of a scene that is embedded all the same."""
-    found = []
+    warnings = []
     if scene.own_grid:
         message = (
             f"scene {scene.name}: its chips lie on its own grid and have no cell, so that they cannot be compared with"
             f" those of other dates: {scene.own_grid}."
         )
-        found.append(SceneWarning(reason="own-grid", message=message))
+        warnings.append(SceneWarning(reason="own-grid", message=message))
     if not is_square(scene):
         message = (
             f"scene {scene.name}: {shape(scene)}. It was embedded all the same ({Option.ANY_PIXEL_SHAPE}): the model"
             " knows the ground in squares, and its vectors may differ from those of the same place in square pixels."
         )
-        found.append(SceneWarning(reason="not-square", message=message))
-    return tuple(found)
+        warnings.append(SceneWarning(reason="not-square", message=message))
+    if not scene.trained:
+        message = (
+            f"scene {scene.name}: it is of {scene.instrument} ({scene.product}), on which models of {scene.sensor} were"
+            " not trained: judge its embeddings before you trust them."
+        )
+        warnings.append(SceneWarning(reason="untrained-sensor", message=message))
+    return tuple(warnings)
 
 
 def _fits(tile: str, grid: CogHeader, scene: str) -> bool:
