@@ -116,6 +116,12 @@ def _spoil(pipeline: Pipeline, keys: list[str]) -> None:
     pipeline.s3.put_object(Bucket=WORK, Key=keys[0], Body=b"no response")
 
 
+def _inflate(pipeline: Pipeline, keys: list[str]) -> None:
+    """Let the first answer be good, and larger than an answer can be."""
+    body = pipeline.s3.get_object(Bucket=WORK, Key=keys[0])["Body"].read()
+    pipeline.s3.put_object(Bucket=WORK, Key=keys[0], Body=body + bytes(200_000))
+
+
 def _mistake(pipeline: Pipeline, keys: list[str]) -> None:
     """Let the first batch's place hold the second's answer."""
     body = pipeline.s3.get_object(Bucket=WORK, Key=keys[1])["Body"].read()
@@ -124,7 +130,12 @@ def _mistake(pipeline: Pipeline, keys: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("reason", "damage"),
-    [("response-missing", _delete), ("response-unreadable", _spoil), ("response-mismatch", _mistake)],
+    [
+        ("response-missing", _delete),
+        ("response-unreadable", _spoil),
+        ("response-mismatch", _mistake),
+        ("response-too-large", _inflate),
+    ],
 )
 def test_a_response_that_cannot_be_used_fails_its_batchs_chips(
     make_pipeline: Callable[..., Pipeline], sample: Path, reason: str, damage: Callable[[Pipeline, list[str]], None]
@@ -143,6 +154,20 @@ def test_a_response_that_cannot_be_used_fails_its_batchs_chips(
     assert set(receipt["counts"]["failed"]) == {reason}
     assert 0 < receipt["counts"]["failed"][reason] <= 5, "more than one batch's chips"
     assert receipt["counts"]["written"]
+
+
+def test_a_response_elsewhere_fails_its_batchs_chips(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    """It would be read by collect, which has no other place to look at."""
+    pipeline = make_pipeline()
+    _land(pipeline, scenes.landsat(sample))
+
+    def change(messages: list[Any]) -> list[Any]:
+        messages[0]["responseParameters"]["outputLocation"] = "https://example.com/response.out"
+        return messages
+
+    pipeline.run("scene/item.json", change=change)
+    assert pipeline.receipt()["status"] == "ScenePartial"
+    assert set(pipeline.receipt()["counts"]["failed"]) == {"response-elsewhere"}
 
 
 def _land(pipeline: Pipeline, files: dict[str, bytes]) -> None:

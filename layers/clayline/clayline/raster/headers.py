@@ -1,5 +1,6 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -29,6 +30,9 @@ _BLOCKS_LOOKED_AT = 2**18
 _MAX_DIRECTORIES = 32
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
+MAX_CRS_CHARACTERS = 16_384
+"""Of a CRS in words: it stands in the plan once for each band."""
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
 
@@ -67,6 +71,9 @@ def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
             " plain key."
         )
         raise SceneError(msg, reason="unusable-key")
+    if _CONTROL.search(key):  # GDAL would open what stands before a NUL
+        msg = f"{names.of(uri)!r}: its key has a control character. Give it a plain key."
+        raise SceneError(msg, reason="unusable-key")
     return CogSource(path=f"/vsis3/{bucket}/{key}", uri=names.of(uri), size=size)
 
 
@@ -91,6 +98,12 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
         try:
             header = _header(source, opened.dataset, settings)
             masked = _is_masked(opened.dataset)
+        except UnicodeDecodeError as error:
+            msg = (
+                f"{source.uri}: its band descriptions are not UTF-8 ({error.reason}). Write the bands' names anew, e.g."
+                " with rasterio's set_band_description."
+            )
+            raise SceneError(msg, reason="unreadable-text") from error
         except SceneError as error:
             if opened.watch.network:
                 raise network_trouble(source, error) from error
@@ -106,6 +119,12 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
     _check_size(source, dataset, settings)
     crs, epsg = _crs(source, dataset)
+    if len(crs) > MAX_CRS_CHARACTERS:
+        msg = (
+            f"{source.uri}: its CRS in words has {len(crs)} characters; the limit is {MAX_CRS_CHARACTERS}. Write a CRS"
+            " with an EPSG code."
+        )
+        raise SceneError(msg, reason="crs-unusable")
     transform = _transform(source, dataset)
     try:
         pixel_size_m = projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height)
@@ -126,7 +145,9 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         block_width=block_width,
         pixel_interleaved=_is_pixel_interleaved(dataset),
         sparse=_is_sparse(source, dataset),
-        descriptions=tuple(dataset.descriptions),
+        descriptions=tuple(
+            text if text is None or len(text) <= _MAX_TAG_CHARACTERS else None for text in dataset.descriptions
+        ),
         tags=_tags(dataset),
         pixel_size_m=pixel_size_m,
         alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),

@@ -16,6 +16,9 @@ from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import MAX_LABEL, Product
 
 MAX_ITEM_BYTES = 5_000_000
+MAX_ID = 512
+"""Characters; far over any real id."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
 ALTERNATE = "clayline:alternate"
@@ -101,8 +104,11 @@ def read_item(
     ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
-    if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
+    if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
         msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
+        raise SceneError(msg, reason="invalid-item")
+    if _CONTROL.search(identity):
+        msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
     product = recognise(evidence_of(content))

@@ -138,7 +138,7 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
             " Item smaller."
         )
         raise SceneError(msg, reason="item-too-large")
-    content = item.load_json(objects.get(head.uri), scene=named)
+    content = item.load_json(objects.get(head.uri, most=item.MAX_ITEM_BYTES), scene=named)
     if not isinstance(content, dict) or not item.is_item(content):
         if not (meant := lookalike(content)):
             return f"{named} is JSON but no STAC Item"

@@ -10,6 +10,7 @@ from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.plan import Thresholds
 from clayline.scene.radiometry import BoaOverride
 from clayline.scene.source import SceneSource
+from clayline.steps.bounds import DEFAULT_BOUNDS, Bounds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,7 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    bounds: Bounds = DEFAULT_BOUNDS
     untrained_sensors: bool = False
     """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
     names: Names = AS_THEY_LIE
