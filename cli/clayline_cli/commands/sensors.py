@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     what.add_argument(
         "--why",
         metavar="SCENE",
-        help="a STAC Item on this machine, or a GeoTIFF's name: which product it is of, and what speaks for each and against it",
+        help="a STAC Item on this machine, or a GeoTIFF's name: which product it is of, and why",
     )
     what.add_argument(
         "--validate", type=Path, metavar="PATH", help="a sensor's YAML file, or a folder of them: check each"
