@@ -189,7 +189,12 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
         platform=head.metadata.get("platform") or file_name,
         properties={},
         acquired=acquisition.from_cog(
-            scene=name, metadata=head.metadata, file_name=file_name, tags=header.tags, tiff_datetime=tiff_datetime
+            scene=name,
+            metadata=head.metadata,
+            file_name=file_name,
+            tags=header.tags,
+            tiff_datetime=tiff_datetime,
+            first_date=product.first_date and product.names_file(file_name),
         ),
         bands=tuple(bands.values()),
         mask=None,
