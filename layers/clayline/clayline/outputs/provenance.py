@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,13 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "alternate": band.alternate,
                     "etag": band.etag,
                     "file_band": band.band,
+                    "flipped": band.header.flipped,
                     "nodata": list(band.nodata),
                     "offset": band.offset,
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
+            "passed_over": [asdict(passed) for passed in scene.passed_over],
             "validity": [
                 {
                     "kind": band.name,
@@ -94,6 +97,8 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "datetime_source": scene.acquired.source,
         },
         "sensor": scene.sensor,
+        "product": scene.product,
+        "trained_on_instrument": scene.trained,
         "instrument": scene.instrument,
         "grid": {
             "crs": scene.crs,
@@ -101,6 +106,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "height": scene.height,
             "width": scene.width,
             "gsd": scene.gsd,
+            "pixel": {"width_m": scene.pixel_width_m, "height_m": scene.pixel_height_m, "angle": scene.pixel_angle},
             "chip_size": grid.size,
             "stride": grid.size,
             "rows": grid.rows,

@@ -23,6 +23,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import OutputObjects
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.passed_over import PassedOver
 from clayline.run.receipt import SceneWarning
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
@@ -92,7 +93,13 @@ class PlannedScene(BaseModel):
     etag: str
     collection: str | None
     sensor: str
+    product: str = ""
+    """Name of the product family in the sensor's file."""
     instrument: str
+    trained: bool = True
+    """Whether the sensor's statistics hold for the platform: False is embedded only where that was allowed."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Assets of bands that are read from others."""
     acquired: PlannedTime
     tile: str | None
     """MGRS tile that the product declares; identifiers are windows of it only if the grid really is the tile's
@@ -109,6 +116,12 @@ class PlannedScene(BaseModel):
     width: int
     gsd: float
     """Metres, at the scene's centre."""
+    pixel_width_m: float = 0.0
+    """On the ground at the scene's centre, metres. 0 in plans from before it was kept."""
+    pixel_height_m: float = 0.0
+    """Likewise."""
+    pixel_angle: float = 90.0
+    """Between rows and columns on the ground, degrees."""
     lattice: Lattice | None
     """Where the chips of a scene of points lie; None where they lie on the scene's own grid."""
     own_grid: str | None = None
