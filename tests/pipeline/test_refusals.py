@@ -28,7 +28,7 @@ def _cog(*, transform: Any, dtype: str = "uint16") -> bytes:
     ("reason", "body", "options"),
     [
         ("wrong-gsd", _cog(transform=scenes.utm_grid(gsd=20.0)), {}),
-        ("wrong-dtype", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
+        ("unknown-units", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
         # Four tenths of a millimetre: an identifier counts the GSD in whole ones.
         ("no-identifier", _cog(transform=scenes.utm_grid(gsd=0.0004)), {"any_gsd": True}),
         # 30 m by area, but 64 pixels are 6.4 m wide: two centres in one cell of 10 m.

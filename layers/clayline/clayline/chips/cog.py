@@ -55,6 +55,8 @@ class CogHeader:
     """The dataset's metadata items of bounded length, e.g. ``TIFFTAG_DATETIME``."""
     pixel_size_m: float
     """Side of a pixel in metres: geometric mean of its two sides, at the scene's centre where the CRS is geographic."""
+    scaling: tuple[tuple[float, float, str | None], ...] = ()
+    """Of each band: scale, offset (quantity = scale x number + offset) and unit. Empty where no band says any."""
 
     @property
     def pixel_area(self) -> float:

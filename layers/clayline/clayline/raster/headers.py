@@ -27,6 +27,7 @@ MAX_BLOCKS = 2**23
 _BLOCKS_LOOKED_AT = 2**18
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
+_MAX_UNIT_CHARACTERS = 32
 _DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
 
@@ -126,6 +127,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         descriptions=tuple(dataset.descriptions),
         tags=_tags(dataset),
         pixel_size_m=pixel_size_m,
+        scaling=_scaling(dataset),
     )
 
 
@@ -238,3 +240,10 @@ def _tags(dataset: Any) -> dict[str, str]:  # noqa: ANN401
     """
     items = sorted((str(name), str(value)) for name, value in dataset.tags().items())
     return dict([item for item in items if sum(map(len, item)) <= _MAX_TAG_CHARACTERS][:_MAX_TAGS])
+
+
+def _scaling(dataset: Any) -> tuple[tuple[float, float, str | None], ...]:  # noqa: ANN401
+    """Give scale, offset and unit of each band, if any says one; a unit of bounded length."""
+    units = [(unit or "")[:_MAX_UNIT_CHARACTERS] or None for unit in dataset.units]
+    found = tuple(zip(map(float, dataset.scales), map(float, dataset.offsets), units, strict=True))
+    return () if set(found) <= {(1.0, 0.0, None)} else found

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from clayline.chips.batch import Batch, Job
 from clayline.chips.cog import CogHeader
+from clayline.chips.conversion import Conversion
 from clayline.chips.grid import ChipGrid, ChipWindow
 from clayline.chips.lattice import Lattice
 from clayline.errors import WireError
@@ -54,9 +55,11 @@ class PlannedBand(BaseModel):
     nodata: float | None
     """The file's own, else the product's."""
     offset: int
-    """Added to valid digital numbers (BOA)."""
+    """Added to valid digital numbers (BOA), after the conversion."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
+    conversion: Conversion | None = None
+    """What brings valid digital numbers to the model's; None where they are these already."""
 
 
 class PlannedTime(BaseModel):

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.recognition import known, of_collection
 from clayline.scene.sensor import Product
 
@@ -37,6 +38,8 @@ class BandAsset:
     """1-based number in the file."""
     declared: str | None = None
     """What the asset's ``clayline:declared_href`` says."""
+    numbers: DeclaredNumbers = field(default_factory=DeclaredNumbers)
+    """What the Item says of the band's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +103,7 @@ def read_item(
 
     def band_of(asset: Mapping[str, Any], name: str, number: int) -> BandAsset:
         target = _resolve(asset["href"], uri, identity, allowed_buckets, names)
-        return BandAsset(name=name, uri=target, band=number, declared=_declared(asset))
+        return BandAsset(name=name, uri=target, band=number, declared=_declared(asset), numbers=of_asset(asset, number))
 
     found: dict[str, BandAsset] = {}
     rasters = list(_rasters(content["assets"]))

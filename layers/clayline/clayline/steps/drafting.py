@@ -15,6 +15,7 @@ from clayline.scene.boa_statements import statements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
+from clayline.scene.numbers import brought
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
 from clayline.steps.options import PlanOptions
@@ -83,12 +84,16 @@ class Drafting:
         source, entry, heads = landed.source, landed.entry, landed.heads
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
-        check_bands(source, bands, entry)
+        check_bands(source, bands)
         mask = self._open(source.mask, heads) if source.mask else None
         boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
         nodata = next(iter(source.product.nodata), None)
-        planned = tuple(band.planned(nodata=nodata, offset=boa.offset if boa else 0) for band in bands)
+        numbers = [brought(source.name, band, source.product.numbers, target=entry.dtype, boa=boa) for band in bands]
+        planned = tuple(
+            band.planned(nodata=nodata, offset=offset, conversion=conversion)
+            for band, (offset, conversion) in zip(bands, numbers, strict=True)
+        )
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         grid = scene_grid(scene, entry.chip_size)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
