@@ -52,6 +52,7 @@ def planning() -> Planning:
             allowed_buckets=chosen.buckets(),
             any_gsd=chosen.any_gsd,
             boa=chosen.boa,
+            implausible_units=chosen.implausible_units,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(

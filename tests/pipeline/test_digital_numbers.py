@@ -12,6 +12,7 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
 
 from clayline.model.wire import Request
+from clayline.scene.plausible import OnImplausible
 from clayline.steps.planning import Planned
 from clayline.steps.tiling import TileJob
 
@@ -193,3 +194,36 @@ def test_what_was_done_stands_in_the_provenance(make_pipeline: Callable[..., Pip
             "why": "the file's scale 5e-05; the model takes 0.0001 x number + 0",
         }
     ] * 3
+
+
+@pytest.mark.parametrize(("on", "ends"), [(OnImplausible.WARN, "SceneEmbedded"), (OnImplausible.FAIL, "SceneFailed")])
+def test_numbers_that_are_not_the_sensors_are_warned_of_or_refused(
+    make_pipeline: Callable[..., Pipeline], on: OnImplausible, ends: str
+) -> None:
+    """Bytes in uint16, as a stretch to 255 makes them: nothing in the file says so."""
+    pipeline = make_pipeline(model=SENTINEL, implausible_units=on)
+    pixels = np.random.default_rng(3).integers(1, 256, (3, 64, 64)).astype(np.uint16)
+    key = f"cog/{OF_2019}.tif"
+    pipeline.put(key, cog(pixels))
+    pipeline.run(key)
+    receipt, [event] = pipeline.receipt(), pipeline.announced()
+    assert (receipt["status"], event["type"]) == (ends, ends)
+    if on is OnImplausible.FAIL:
+        assert (receipt["reason"], pipeline.endpoint.taken) == ("implausible-units", [])
+        assert "far too small" in receipt["message"]
+    else:
+        assert [warning["reason"] for warning in receipt["warnings"]] == ["implausible-units"]
+        assert event["warnings"] == receipt["warnings"]
+        assert "the sensor's mean 1552" in receipt["warnings"][0]["message"]
+
+
+def test_refusing_implausible_numbers_is_part_of_the_run(make_pipeline: Callable[..., Pipeline]) -> None:
+    runs = set()
+    for on in OnImplausible:
+        pipeline = make_pipeline(model=SENTINEL, implausible_units=on)
+        pipeline.put(f"cog/{OF_2019}.tif", cog(scenes.noise(bands=3, height=64, width=64)))
+        pipeline.run(f"cog/{OF_2019}.tif")
+        receipt = pipeline.receipt()
+        assert receipt["warnings"] == []
+        runs.add(receipt["run"])
+    assert len(runs) == len(OnImplausible)

@@ -25,6 +25,7 @@ class Option(Enum):
     BOA = "the stack's parameter Boa", "--boa"
     CHIPS_PER_BATCH = "the stack's parameter ChipsPerBatch", "--batch-chips"
     DATETIME = "the object's metadata `datetime`", "--datetime"
+    IMPLAUSIBLE_UNITS = "the stack's parameter ImplausibleUnits", "--implausible-units"
     MAX_CLOUD_FRACTION = "the stack's parameter MaxCloudFraction", "--max-cloud-fraction"
     MIN_VALID_FRACTION = "the stack's parameter MinValidFraction", "--min-valid-fraction"
     MODEL = "the stack's parameter ModelFolder", "--model"

@@ -9,6 +9,7 @@ from clayline.errors import SettingsError
 from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.plausible import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 
 OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
@@ -41,6 +42,7 @@ class PlanSettings(CommonSettings):
     cog_prefix: str = "cog/"
     any_gsd: bool = False
     boa: BoaOverride = BoaOverride.AUTO
+    implausible_units: OnImplausible = OnImplausible.WARN
     tiff_datetime: bool = False
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)
     min_valid_fraction: float = Field(default=0.0, ge=0, le=1)

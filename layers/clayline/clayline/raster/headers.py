@@ -1,6 +1,6 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
@@ -16,6 +16,7 @@ from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
 from clayline.raster.directory import look
+from clayline.raster.sample import read_sample
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -49,6 +50,10 @@ class GdalHeaders:
         """Look at the file's directories, then read the header: see ``read_header``, whose errors it raises."""
         look(source, self.objects)
         return read_header(source, self.settings)
+
+    def sample(self, source: CogSource, header: CogHeader, bands: Sequence[int]) -> NDArray[Any]:
+        """Read some pixels: see ``read_sample``."""
+        return read_sample(source, header, bands, self.settings)
 
     def to_lonlat(
         self, crs: str, xs: NDArray[Any], ys: NDArray[Any]

@@ -16,10 +16,12 @@ from clayline.scene.describe import OpenedBand, check_bands, describe, finest, w
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.numbers import brought
+from clayline.scene.plausible import OnImplausible, told
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
+from clayline.steps.sampling import look
 
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
@@ -97,6 +99,7 @@ class Drafting:
         planned_mask = mask.planned(nodata=None, offset=0) if mask else None
         grid = scene_grid(scene, entry.chip_size)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        doubts = self._doubts(source, planned, entry)
         return Draft(
             scene=scene,
             grid=grid,
@@ -107,9 +110,21 @@ class Drafting:
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
-                for warning in warnings_of(scene)
+                for warning in (*warnings_of(scene), *doubts)
             ),
         )
+
+    def _doubts(
+        self, source: SceneSource, bands: tuple[PlannedBand, ...], entry: ModelEntry
+    ) -> tuple[SceneWarning, ...]:
+        """Look at some pixels. Raises SceneError (``implausible-units``, if the options want that)."""
+        found = look(source, bands, entry, self.headers)
+        if found is None:
+            return ()
+        message = told(source.name, source.product.sensor, found)
+        if self.options.implausible_units is OnImplausible.FAIL:
+            raise SceneError(message, reason="implausible-units")
+        return (SceneWarning(reason="implausible-units", message=message),)
 
     def _batches(self, scene: str, jobs: tuple[Job, ...]) -> tuple[Batch, ...]:
         batches = lay_batches(jobs, self.options.chips_per_batch)

@@ -8,6 +8,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.plan import Thresholds
+from clayline.scene.plausible import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.scene.source import SceneSource
 
@@ -31,6 +32,7 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    implausible_units: OnImplausible = OnImplausible.WARN
     names: Names = AS_THEY_LIE
     place: Place = Place.AWS
 
@@ -43,6 +45,8 @@ class PlanOptions:
             "creator": self.creator,
             **self.thresholds.model_dump(),
             "vector_encoding": self.encoding.value,
+            # Warning changes nothing of what comes out; and so its run is the one that it was.
+            **({"implausible_units": "fail"} if self.implausible_units is OnImplausible.FAIL else {}),
         }
 
     def identity(self, source: SceneSource) -> dict[str, Any]:
