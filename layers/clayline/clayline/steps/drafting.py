@@ -56,7 +56,12 @@ class Drafting:
 
         Raises SceneError, TransientError.
         """
-        source = read_source(
+        source = self.source(landing)
+        return source if isinstance(source, str) else self.land(landing, source, self.entry(source))
+
+    def source(self, landing: Landing) -> SceneSource | str:
+        """Read what landed, or say why other JSON starts nothing. Raises SceneError, TransientError."""
+        return read_source(
             landing,
             objects=self.objects,
             headers=self.headers,
@@ -64,11 +69,15 @@ class Drafting:
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
         )
-        if isinstance(source, str):
-            return source
-        entry = self.manifest.choose(
+
+    def entry(self, source: SceneSource) -> ModelEntry:
+        """Choose the model's entry. Raises SceneError."""
+        return self.manifest.choose(
             scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
         )
+
+    def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
+        """Look up every file that the entry needs. Raises SceneError, TransientError."""
         return LandedScene(
             landing=landing,
             landed_uri=self.options.names.of(landing.uri),
