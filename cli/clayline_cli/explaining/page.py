@@ -16,11 +16,13 @@ _LABEL: Final = 10
 _WIDE: Final = 120
 _MANY: Final = 12
 """Of a list, so many are told and the others counted."""
-_OF_A_ROW: Final = frozenset({"name", "uri", "etag", "size", "band", "header", "nodata", "offset", "declared"})
+_OF_A_ROW: Final = frozenset(
+    {"name", "uri", "etag", "size", "band", "header", "nodata", "offset", "declared", "conversion"}
+)
 _OF_A_SECTION: Final = frozenset(
     {
         "name", "hash", "uri", "etag", "collection", "sensor", "instrument", "acquired", "tile", "mgrs", "location",
-        "crs", "epsg", "transform", "height", "width", "gsd", "lattice", "own_grid", "boa_decided_by",
+        "crs", "epsg", "transform", "height", "width", "gsd", "lattice", "own_grid", "boa_decided_by", "boa_said",
     }
 )  # fmt: skip
 """Fields of a planned scene that have their place; a field that is added later is told by its name."""
@@ -39,10 +41,10 @@ def page(explanation: Explanation) -> str:
         lines += _wrapped(f"{found.refused.reason}: {explanation.message}")
     if found.source:
         lines += _laid(_taken_for(found.source))
-    if found.draft:
+    if found.draft and found.entry:
         lines += ["", *_table(_bands(found.draft, explanation)), ""]
         lines += _laid(_published(found.draft))
-        lines += _laid(_draft(found.draft))
+        lines += _laid(_draft(found.draft, found.entry.dtype))
     elif found.source:
         lines += _laid(_files(found.source, explanation))
     lines += _laid(_model(explanation))
@@ -127,7 +129,7 @@ def _published(draft: Draft) -> Lines:
     return _under("published", _few([f"in {folder}/" for folder in folders]))
 
 
-def _draft(draft: Draft) -> Lines:
+def _draft(draft: Draft, dtype: str) -> Lines:
     scene, grid, ucis = draft.scene, draft.grid, draft.chips.uci
     yield "grid", f"{scene.width} x {scene.height} px of {scene.gsd:.6g} m, {_crs(scene)}"
     side = f"{grid.size} px ({grid.size * scene.gsd:,.6g} m)"
@@ -141,6 +143,11 @@ def _draft(draft: Draft) -> Lines:
     yield "", f"last  {ucis[-1]}"
     if scene.boa_decided_by:
         yield "offset", f"{draft.bands[0].offset}, decided by {scene.boa_decided_by}"
+        yield from (("", statement) for statement in scene.boa_said)
+    done = [
+        f"{band.name}: {band.conversion.rule(dtype)} ({band.conversion.why})" for band in draft.bands if band.conversion
+    ]
+    yield from _under("numbers", done or ["as they are"])
     yield "mask", draft.mask.name if draft.mask else "none: cloud fraction is unknown"
     for name, value in _further(scene, _OF_A_SECTION):
         yield name.replace("_", " "), _said(value)

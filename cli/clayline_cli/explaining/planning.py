@@ -6,6 +6,7 @@ from clayline.aws.settings import PlanSettings
 from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
+from clayline.scene.plausible import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps.options import PlanOptions
 from clayline_cli.choosing.options import SceneOptions
@@ -26,6 +27,7 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         allowed_buckets=frozenset({SCENES_BUCKET}),
         any_gsd=options.any_gsd,
         boa=BoaOverride(options.boa),
+        implausible_units=OnImplausible(options.implausible_units),
         tiff_datetime=options.tiff_datetime,
         creator=options.creator,
         thresholds=Thresholds(
