@@ -208,7 +208,7 @@ def run_jobs(bands: Sequence[BandSource], mask: BandSource | None, work: Work) -
         pixels, origin = read.pixels, (window[0], window[2])
         parts = [windows[batch.start : batch.stop] for batch in batches if batch.job == job.number]
         if work.whole:
-            valid = valid_mask(pixels, [0] * work.bands)
+            valid = valid_mask(pixels, [[0]] * work.bands)
             pixels = prepare(pixels, valid, offsets=[-1000] * work.bands, fill=0, dtype="uint16")
             cloud = None if read.mask is None else is_cloud(read.mask)
             for part in parts:

@@ -19,7 +19,7 @@ STACKS = st.sampled_from(INTEGERS).flatmap(lambda dtype: hnp.arrays(dtype, (2, 3
 
 def test_a_pixel_below_the_boa_offset_becomes_1_and_nodata_stays_nodata() -> None:
     pixels = np.array([[[200, 0, 1000, 1001, 65535]]], np.uint16)
-    valid = valid_mask(pixels, [0])
+    valid = valid_mask(pixels, [[0]])
     assert valid.tolist() == [[True, False, True, True, True]]
     ready = prepare(pixels, valid, offsets=[-1000], fill=0, dtype="uint16")
     assert ready.tolist() == [[[1, 0, 1, 1, 64535]]]
@@ -66,22 +66,22 @@ def test_numbers_of_the_models_type_are_prepared_in_place() -> None:
 )
 def test_floats_are_valid_where_they_are_finite_and_not_nodata(nodata: float | None, valid: list[int]) -> None:
     pixels = np.array([[[0, 1.5, np.nan, np.inf, np.finfo(np.float32).min]]], np.float32)
-    assert valid_mask(pixels, [nodata]).astype(int).tolist() == [valid]
+    assert valid_mask(pixels, [[] if nodata is None else [nodata]]).astype(int).tolist() == [valid]
 
 
 def test_every_band_must_be_valid_and_each_has_its_own_nodata() -> None:
     pixels = np.array([[[0, 5, 9, 9]], [[7, 7, 0, 9]]], np.uint8)
-    assert valid_mask(pixels, [0, 9]).tolist() == [[False, True, True, False]]
+    assert valid_mask(pixels, [[0], [9]]).tolist() == [[False, True, True, False]]
 
 
 @pytest.mark.parametrize("nodata", [-9999, 0.5, 300, np.nan, None])
 def test_a_nodata_that_the_type_cannot_hold_masks_nothing(nodata: float | None) -> None:
-    assert valid_mask(np.array([[[0, 241, 255]]], np.uint8), [nodata]).all()
+    assert valid_mask(np.array([[[0, 241, 255]]], np.uint8), [[] if nodata is None else [nodata]]).all()
 
 
 def test_nan_becomes_the_fill_value() -> None:
     pixels = np.array([[[np.nan, 2.5, 3.5]]], np.float32)
-    ready = prepare(pixels, valid_mask(pixels, [None]), offsets=None, fill=0, dtype="uint16")
+    ready = prepare(pixels, valid_mask(pixels, [[]]), offsets=None, fill=0, dtype="uint16")
     assert ready.tolist() == [[[0, 2, 4]]]  # halves go to the even neighbour, as IEEE 754 rounds
 
 

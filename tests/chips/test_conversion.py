@@ -94,7 +94,7 @@ def test_factors_that_64_bits_do_not_hold_are_taken_by_float64() -> None:
 def test_nodata_is_masked_before_and_other_bands_are_left() -> None:
     """Nodata 4 would become 2, which is a value."""
     pixels = np.array([[[4, 6, 65535]], [[4, 6, 9]]], np.uint16)
-    valid = valid_mask(pixels, [4, None])
+    valid = valid_mask(pixels, [(4,), ()])
     found = prepare(pixels.copy(), valid, offsets=[0, -5], fill=0, dtype="uint16", conversions=[HALF, None])
     assert found.tolist() == [[[0, 3, 32768]], [[0, 1, 4]]]
 

@@ -144,7 +144,7 @@ def test_nodata_is_what_the_scene_says_it_is(tmp_path: Path) -> None:
     pixels[:, :, : SIDE // 4] = 30000  # would be the whitest
     pixels[:, 0, -1] = 0  # a value as any other
     (tmp_path / "scene.tif").write_bytes(geotiff(pixels, crs="EPSG:32633", transform=utm_grid(), nodata=None))
-    layers = [Layer(path=tmp_path / "scene.tif", number=number, nodata=30000.0) for number in (1, 2, 3)]
+    layers = [Layer(path=tmp_path / "scene.tif", number=number, nodata=(30000.0,)) for number in (1, 2, 3)]
     seen, valid, cloudy = see(layers, None, (SIDE, SIDE))
     assert not valid[:, : SIDE // 4].any()
     assert valid[:, SIDE // 4 :].all()
@@ -162,7 +162,7 @@ def test_cloud_that_is_little_brighter_is_known_by_the_classes(tmp_path: Path) -
     (tmp_path / "scene.tif").write_bytes(geotiff(pixels, crs="EPSG:32633", transform=utm_grid(), nodata=None))
     coarse = geotiff(classes[:, ::2, ::2], crs="EPSG:32633", transform=utm_grid(gsd=20.0), nodata=None)
     (tmp_path / "scl.tif").write_bytes(coarse)
-    layers = [Layer(path=tmp_path / "scene.tif", number=number, nodata=0.0) for number in (1, 2, 3)]
+    layers = [Layer(path=tmp_path / "scene.tif", number=number, nodata=(0.0,)) for number in (1, 2, 3)]
     seen, valid, cloudy = see(layers, Layer(path=tmp_path / "scl.tif", number=1), (SIDE, SIDE))
     np.testing.assert_array_equal(cloudy, classes[0] == 9)
     assert stretch(seen, valid, cloudy, (0, 0, 0))[~cloudy].std() > 0.2

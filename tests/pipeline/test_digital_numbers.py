@@ -12,7 +12,7 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
 
 from clayline.model.wire import Request
-from clayline.scene.plausible import OnImplausible
+from clayline.scene.doubt import OnImplausible
 from clayline.steps.planning import Planned
 from clayline.steps.tiling import TileJob
 

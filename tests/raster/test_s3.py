@@ -75,7 +75,7 @@ def objects(moto: str) -> S3Objects:
 
 def planned(head: ObjectHead, header: CogHeader, band: int) -> PlannedBand:
     return PlannedBand(
-        name=f"b{band}", uri=head.uri, etag=head.etag, size=head.size, band=band, header=header, nodata=0, offset=0
+        name=f"b{band}", uri=head.uri, etag=head.etag, size=head.size, band=band, header=header, nodata=(0.0,), offset=0
     )
 
 

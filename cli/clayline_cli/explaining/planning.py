@@ -6,7 +6,7 @@ from clayline.aws.settings import PlanSettings
 from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
-from clayline.scene.plausible import OnImplausible
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps.options import PlanOptions
 from clayline_cli.choosing.options import SceneOptions

@@ -168,7 +168,7 @@ def _scene(
     for name, (path, number) in zip(_BANDS, bands, strict=True):
         asset = assets.get(name, {})
         zero = zero_of(provenance.get("sensor"), asset.get("offset") or 0.0)
-        layers.append(Layer(path=path, number=number, nodata=asset.get("nodata"), zero=zero))
+        layers.append(Layer(path=path, number=number, nodata=tuple(asset.get("nodata") or ()), zero=zero))
     grid = place.grid
     shape = picture_shape(grid.height, grid.width)
     seen, valid, cloudy = see(layers, Layer(path=mask[0], number=mask[1]) if mask else None, shape)

@@ -46,7 +46,7 @@ class Layer:
     path: Path
     number: int
     """Of the band in the file, from 1."""
-    nodata: float | None = None
+    nodata: tuple[float, ...] = ()
     zero: float = 0.0
     """Digital number of reflectance 0, as far as it is known."""
 

@@ -136,8 +136,11 @@ class JobPixels:
     """[C, h, w] digital numbers as the files have them, in the order of the plan's bands."""
     mask: NDArray[Any] | None
     """[h, w] classes of the mask asset (SCL), if there is one."""
+    masked: NDArray[Any] | None = None
+    """[h, w] bool, where a mask or an alpha band of the files says that there is no value, or a file has no pixel.
+    None: nowhere."""
     damaged: NDArray[Any] | None = None
-    """[h, w] bool, where a band or the mask holds no value because its file is damaged. None: nowhere."""
+    """[h, w] bool, where a band or a mask holds no value because its file is damaged. None: nowhere."""
 
 
 class Pixels(Protocol):

@@ -9,7 +9,7 @@ from clayline.errors import SettingsError
 from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
-from clayline.scene.plausible import OnImplausible
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 
 OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})

@@ -17,17 +17,21 @@ CLOUD_CLASSES = (1, 3, 8, 9, 10)
 of medium and of high probability, thin cirrus."""
 
 
-def valid_mask(pixels: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[np.bool_]:
-    """Say where every band of ``pixels`` [C, h, w] holds a value: not its band's nodata and, for floats, finite.
+def valid_mask(
+    pixels: NDArray[Any], nodata: Sequence[Sequence[float]], masked: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Say where every band of ``pixels`` [C, h, w] holds a value: none of its band's ``nodata`` values, for floats
+    finite, and not ``masked`` [h, w] by what the files carry beside their bands.
 
     Gives [h, w].
     """
-    valid = np.ones(pixels.shape[1:], np.bool_)
-    for band, none in zip(pixels, nodata, strict=True):
+    valid = np.ones(pixels.shape[1:], np.bool_) if masked is None else ~masked
+    for band, nones in zip(pixels, nodata, strict=True):
         if np.issubdtype(pixels.dtype, np.floating):
             valid &= np.isfinite(band)
-        if (value := _as_value(none, pixels.dtype)) is not None:
-            valid &= band != value
+        for none in nones:
+            if (value := _as_value(none, pixels.dtype)) is not None:
+                valid &= band != value
     return valid
 
 
@@ -133,10 +137,8 @@ def _within(window: ChipWindow, origin: tuple[int, int]) -> tuple[slice, slice]:
     return slice(max(0, row), row + window.size), slice(max(0, col), col + window.size)
 
 
-def _as_value(value: float | None, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 - a scalar of whatever dtype is asked for
+def _as_value(value: float, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 - a scalar of whatever dtype is asked for
     """Give ``value`` as a scalar of ``dtype``, None if no pixel of that type can hold it."""
-    if value is None:
-        return None
     if np.issubdtype(dtype, np.integer):
         info = np.iinfo(dtype)
         return (

@@ -1,6 +1,6 @@
 """What is known of a Cloud Optimized GeoTIFF from its header alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Affine = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f of x = a*col + b*row + c and y = d*col + e*row + f; (0, 0) is the upper-left corner of the
@@ -19,6 +19,22 @@ class CogSource:
     """Bytes."""
     etag: str | None = None
     """Of the object when it was found; None for a file on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskDirectory:
+    """A file's own mask: an image of the same size in a directory of the file, where 0 says that there is no value."""
+
+    directory: int
+    """Number of the directory in the file, from 1, which is the image's."""
+    band_count: int
+    """1, for a mask of all bands, or that of the image's bands."""
+    dtype: str
+    block_height: int
+    block_width: int
+    pixel_interleaved: bool
+    sparse: bool
+    """Whether blocks are left out, which then read as 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +73,31 @@ class CogHeader:
     """Side of a pixel in metres: geometric mean of its two sides, at the scene's centre where the CRS is geographic."""
     scaling: tuple[tuple[float, float, str | None], ...] = ()
     """Of each band: scale, offset (quantity = scale x number + offset) and unit. Empty where no band says any."""
+    alpha: int | None = None
+    """1-based number of the band that says how opaque a pixel is: 0 means that there is no value."""
+    mask: MaskDirectory | None = None
+    """The mask that the file carries. Files beside it, and what GDAL makes of nodata, are none."""
+
+    def of_mask(self) -> "CogHeader":
+        """Give the header of the file's own mask, which lies as the image lies. Raises ValueError if it has none."""
+        if self.mask is None:
+            msg = "the file carries no mask"
+            raise ValueError(msg)
+        return replace(
+            self,
+            band_count=self.mask.band_count,
+            dtype=self.mask.dtype,
+            block_height=self.mask.block_height,
+            block_width=self.mask.block_width,
+            pixel_interleaved=self.mask.pixel_interleaved,
+            sparse=self.mask.sparse,
+            nodata=None,
+            descriptions=(),
+            tags={},
+            scaling=(),
+            alpha=None,
+            mask=None,
+        )
 
     @property
     def pixel_area(self) -> float:

@@ -71,11 +71,21 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "declared_href": band.declared,
                     "etag": band.etag,
                     "file_band": band.band,
-                    "nodata": band.nodata,
+                    "nodata": list(band.nodata),
                     "offset": band.offset,
                     "conversion": _conversion(band, entry.dtype),
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
+            ],
+            "validity": [
+                {
+                    "kind": band.name,
+                    "uri": plan.names.of(band.uri),
+                    "etag": band.etag,
+                    "file_band": band.band,
+                    "directory": band.directory,
+                }
+                for band in plan.validity
             ],
         },
         "acquired": {

@@ -12,15 +12,16 @@ as nodata. So GDAL's warnings are listened to while a file is open.
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rasterio
 from rasterio.env import Env
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.session import DummySession
 
 from clayline.chips.cog import CogSource
@@ -105,8 +106,10 @@ class OpenCog:
 
 
 @contextmanager
-def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = False) -> Iterator[OpenCog]:
-    """Open a COG, for as long as the context lasts.
+def open_cog(
+    source: CogSource, settings: ReadSettings, *, header_only: bool = False, directory: int | None = None
+) -> Iterator[OpenCog]:
+    """Open a COG, for as long as the context lasts: its image, or the image in another ``directory`` of it, a mask.
 
     ``OVERVIEW_LEVEL=NONE`` keeps decimated reads from overviews, but GDAL then hides the bands' descriptions. So
     ``header_only`` leaves it out, and who asks for that must neither read pixels nor ask for overviews.
@@ -125,15 +128,22 @@ def open_cog(source: CogSource, settings: ReadSettings, *, header_only: bool = F
         # DummySession: GDAL takes credentials from the environment itself; rasterio would import boto3 for them.
         with Env(DummySession(), **settings.gdal_options()):
             try:
-                dataset = rasterio.open(
-                    source.path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **overviews
-                )
+                dataset = _open(source.path, directory, overviews)
             except RasterioIOError as error:
                 raise _explained(source, error, watch) from error
             with dataset:
                 yield OpenCog(dataset=dataset, watch=watch)
     finally:
         logger.removeHandler(watch)
+
+
+def _open(path: str, directory: int | None, options: Mapping[str, str]) -> Any:  # noqa: ANN401 - rasterio publishes no types
+    """Open the image, or the one in another directory, which lies as the image lies and does not say so itself."""
+    name = path if directory is None else f"GTIFF_DIR:{directory}:{path}"
+    with nullcontext() if directory is None else warnings.catch_warnings():
+        if directory is not None:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(name, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **options)
 
 
 def is_remote(source: CogSource) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, RasterioError
 
-from clayline.chips.cog import CogHeader, CogSource
+from clayline.chips.cog import CogHeader, CogSource, MaskDirectory
 from clayline.errors import SceneError
 from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
@@ -26,6 +27,7 @@ MAX_BANDS = 1_024
 MAX_BLOCKS = 2**23
 """Entries of the TIFF's index, all bands together: it is held in memory."""
 _BLOCKS_LOOKED_AT = 2**18
+_MAX_DIRECTORIES = 32
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
 _MAX_UNIT_CHARACTERS = 32
@@ -78,9 +80,9 @@ def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
     """Read and check a COG's header. Who did not make the file looks at its directories first (``GdalHeaders``).
 
     Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``,
-    ``truncated``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``, ``block-too-large`` or
-    ``unsupported-dtype``, and TransientError. Over a network, what looks like a bad file is looked at twice: a response
-    cut short leaves no other trace.
+    ``truncated``, ``unusable-mask``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``,
+    ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a network, what looks like a bad file is
+    looked at twice: a response cut short leaves no other trace.
     """
     try:
         return _read_once(source, settings)
@@ -94,6 +96,7 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
     with open_cog(source, settings, header_only=True) as opened:
         try:
             header = _header(source, opened.dataset, settings)
+            masked = _is_masked(opened.dataset)
         except SceneError as error:
             if opened.watch.network:
                 raise network_trouble(source, error) from error
@@ -103,7 +106,7 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
         if opened.watch.gap:
             msg = f"{source.uri}: its directory names tags beyond the end of the file. Deliver the whole file again."
             raise SceneError(msg, reason="truncated")
-        return header
+    return replace(header, mask=_mask(source, header, settings)) if masked else header
 
 
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
@@ -133,7 +136,53 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         tags=_tags(dataset),
         pixel_size_m=pixel_size_m,
         scaling=_scaling(dataset),
+        alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),
     )
+
+
+def _is_masked(dataset: Any) -> bool:  # noqa: ANN401
+    """Say whether the file carries a mask of its own: for all bands, or, which GDAL gives no flag, for each."""
+    return any(set(flags) in ({MaskFlags.per_dataset}, set()) for flags in dataset.mask_flag_enums)
+
+
+def _mask(source: CogSource, header: CogHeader, settings: ReadSettings) -> MaskDirectory:
+    """Find the directory of the file's own mask: an image of one bit, or else one byte, a pixel, of the file's size.
+
+    Raises SceneError (``unusable-mask``, ``truncated``, ``block-too-large``) and TransientError.
+    """
+    of_bytes = None
+    for directory in range(2, _MAX_DIRECTORIES + 1):
+        try:
+            with open_cog(source, settings, header_only=True, directory=directory) as opened:
+                dataset = opened.dataset
+                is_alike = (dataset.width, dataset.height) == (header.width, header.height)
+                if not is_alike or dataset.count not in {1, header.band_count} or dataset.dtypes[0] != "uint8":
+                    continue
+                _check_size(source, dataset, settings)
+                (block_height, block_width), *_ = dataset.block_shapes
+                found = MaskDirectory(
+                    directory=directory,
+                    band_count=dataset.count,
+                    dtype=dataset.dtypes[0],
+                    block_height=block_height,
+                    block_width=block_width,
+                    pixel_interleaved=_is_pixel_interleaved(dataset),
+                    sparse=_is_sparse(source, dataset),
+                )
+                if dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+                    return found
+                of_bytes = of_bytes or found
+        except SceneError as error:
+            if error.reason != "not-a-geotiff":
+                raise
+            break  # there is no such directory
+    if of_bytes is None:
+        msg = (
+            f"{source.uri} carries a mask of its own that cannot be found in its first {_MAX_DIRECTORIES} directories."
+            " Rewrite it as a COG, whose mask follows the image."
+        )
+        raise SceneError(msg, reason="unusable-mask")
+    return of_bytes
 
 
 def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None:  # noqa: ANN401

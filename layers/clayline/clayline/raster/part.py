@@ -25,6 +25,13 @@ class BandSource:
     """1-based number in the file."""
     nodata: float | None
     """What stands where the file has no pixel. None, or a value the pixels' type cannot hold: NaN in floats, else 0."""
+    directory: int | None = None
+    """Where the band is that of a mask: the mask's directory in the file."""
+
+    @property
+    def dataset(self) -> tuple[str, int | None]:
+        """What is opened to read it."""
+        return self.source.path, self.directory
 
 
 class Block(NamedTuple):
@@ -71,6 +78,11 @@ class FilePart:
     def header(self) -> CogHeader:
         """Its header."""
         return self.bands[0].header
+
+    @property
+    def directory(self) -> int | None:
+        """The directory that is opened."""
+        return self.bands[0].directory
 
     @property
     def groups(self) -> list[tuple[int, ...]]:
@@ -170,10 +182,14 @@ class FilePart:
 
     def blank_outside(self) -> None:
         """Let nodata stand where the file does not cover the window."""
-        for band, position in zip(self.bands, self.positions, strict=True):
-            plane = self.out[position]
-            if self.rows.index.size < plane.shape[0] or self.cols.index.size < plane.shape[1]:
-                plane[...] = _outside(band.nodata, plane.dtype)
+        if not self.is_whole:
+            for band, position in zip(self.bands, self.positions, strict=True):
+                self.out[position] = _outside(band.nodata, self.out.dtype)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file covers the window."""
+        return (self.rows.index.size, self.cols.index.size) == self.out.shape[1:]
 
     def _cut(self, group: tuple[int, ...], block_rows: int) -> Iterator[Area]:
         """Cut what is needed into so many block rows each."""

@@ -24,11 +24,19 @@ class GdalPixels:
         read = read_job(
             [self._band(band) for band in plan.bands],
             self._band(plan.mask) if plan.mask else None,
+            validity=[self._band(band) for band in plan.validity],
             transform=plan.scene.transform,
             window=window,
             settings=self.settings,
         )
-        return JobPixels(row=window[0], col=window[2], pixels=read.pixels, mask=read.mask, damaged=read.damaged)
+        return JobPixels(
+            row=window[0],
+            col=window[2],
+            pixels=read.pixels,
+            mask=read.mask,
+            masked=read.masked,
+            damaged=read.damaged,
+        )
 
     def locate(self, uri: str, size: int) -> CogSource:
         """Say where GDAL finds an object."""
@@ -36,4 +44,11 @@ class GdalPixels:
 
     def _band(self, band: PlannedBand) -> BandSource:
         source = self.locate(band.uri, band.size)
-        return BandSource(name=band.name, source=source, header=band.header, band=band.band, nodata=band.nodata)
+        return BandSource(
+            name=band.name,
+            source=source,
+            header=band.header,
+            band=band.band,
+            nodata=next(iter(band.nodata), None),
+            directory=band.directory,
+        )

@@ -32,6 +32,8 @@ class TilePixels:
     """[C, h, w] digital numbers, in the type that holds all bands' types."""
     mask: NDArray[Any] | None
     """[h, w] in the mask file's type."""
+    masked: NDArray[np.bool_] | None
+    """[h, w], where ``validity`` is 0, or a file of a band has no pixel. None: nowhere."""
     damaged: NDArray[np.bool_] | None
     """[h, w], where a band's or the mask's block cannot be decoded: nodata stands there. None: nowhere."""
     decoded_blocks: int
@@ -42,42 +44,85 @@ def read_job(
     bands: Sequence[BandSource],
     mask: BandSource | None,
     *,
+    validity: Sequence[BandSource] = (),
     transform: Affine,
     window: PixelWindow,
     settings: ReadSettings,
 ) -> TilePixels:
-    """Read a window of the finest grid, whose transform is ``transform``, from every band and from the mask (SCL).
+    """Read a window of the finest grid, whose transform is ``transform``, from every band, from the mask (SCL), and
+    from what says where there are values (``validity``: alpha bands, and masks that files carry).
 
     A finest pixel takes the value of the band's pixel that contains its centre; nothing is reprojected. Where a file
-    has no pixel, the band's nodata stands. Memory: the result, a coarser band in its own resolution, and GDAL's own
-    (some blocks for each thread). Raises BatchError (``source-changed``, why a file does not open any more,
+    has no pixel, the band's nodata stands. Memory: the result, an alpha band as another band, one plane of the other
+    masks at a time, a coarser band in its own resolution, and GDAL's own (some blocks for each thread).
+
+    Raises BatchError (``source-changed``, why a file does not open any more,
     ``unreadable-pixels`` if its tags cannot be read any more) and TransientError.
     """
     row0, row1, col0, col1 = window
-    shape = (row1 - row0, col1 - col0)
-    pixels = np.empty((len(bands), *shape), np.result_type(*(band.header.dtype for band in bands)))
-    files: dict[str, list[int]] = {}
-    for position, band in enumerate(bands):
-        files.setdefault(band.source.path, []).append(position)
-    parts = [
-        _lay_part([bands[position] for position in positions], positions, pixels, transform, window)
-        for positions in files.values()
-    ]
+    marks = _Marks(shape=(row1 - row0, col1 - col0))
+    files = {band.dataset for band in bands}
+    beside = [band for band in validity if band.dataset in files]  # alpha: its blocks are those of the bands
+    planes = np.empty((len(bands) + len(beside), *marks.shape), np.result_type(*(band.header.dtype for band in bands)))
+    blocks = 0
+    every = [*bands, *beside]
+    for positions in _by_file(every):
+        part = _lay_part([every[position] for position in positions], positions, planes, transform, window)
+        blocks += marks.read(part, settings)
+        marks.mask_outside(part)
+    for plane in planes[len(bands) :]:
+        marks.mask(plane == 0)
     classes = None
     if mask is not None:
-        classes = np.empty((1, *shape), mask.header.dtype)
-        parts.append(_lay_part([mask], [0], classes, transform, window))
-    damaged = None
-    for part in parts:
-        for area in _read(part, settings):
-            damaged = np.zeros(shape, np.bool_) if damaged is None else damaged
-            damaged[part.covered(area)] = True
+        classes = np.empty((1, *marks.shape), mask.header.dtype)
+        blocks += marks.read(_lay_part([mask], [0], classes, transform, window), settings)
+    for band in validity:
+        if band.dataset not in files:
+            own = np.empty((1, *marks.shape), band.header.dtype)
+            blocks += marks.read(_lay_part([band], [0], own, transform, window), settings)
+            marks.mask(own[0] == 0)
     return TilePixels(
-        pixels=pixels,
+        pixels=planes[: len(bands)],
         mask=None if classes is None else classes[0],
-        damaged=damaged,
-        decoded_blocks=sum(part.block_count for part in parts),
+        masked=marks.masked,
+        damaged=marks.damaged,
+        decoded_blocks=blocks,
     )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Marks:
+    """What is said of a window's pixels beside their values, as far as it has been read."""
+
+    shape: tuple[int, int]
+    masked: NDArray[np.bool_] | None = None
+    damaged: NDArray[np.bool_] | None = None
+
+    def read(self, part: FilePart, settings: ReadSettings) -> int:
+        """Read a part, mark what is damaged, and give its number of blocks."""
+        for area in _read(part, settings):
+            self.damaged = np.zeros(self.shape, np.bool_) if self.damaged is None else self.damaged
+            self.damaged[part.covered(area)] = True
+        return part.block_count
+
+    def mask(self, where: NDArray[np.bool_]) -> None:
+        """Mark where there is no value [h, w]."""
+        self.masked = where if self.masked is None else np.logical_or(self.masked, where, out=self.masked)
+
+    def mask_outside(self, part: FilePart) -> None:
+        """Mark where a file has no pixel."""
+        if not part.is_whole:
+            outside = np.ones(self.shape, np.bool_)
+            outside[part.rows.inside, part.cols.inside] = False
+            self.mask(outside)
+
+
+def _by_file(bands: Sequence[BandSource]) -> list[list[int]]:
+    """Give places in ``bands``, those of one file together."""
+    files: dict[tuple[str, int | None], list[int]] = {}
+    for position, band in enumerate(bands):
+        files.setdefault(band.dataset, []).append(position)
+    return list(files.values())
 
 
 def _lay_part(
@@ -159,7 +204,7 @@ def _read_again(part: FilePart, suspects: Sequence[Block], settings: ReadSetting
 def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
     """Open the file. Raises BatchError and TransientError."""
     try:
-        with open_cog(part.source, settings) as opened:
+        with open_cog(part.source, settings, directory=part.directory) as opened:
             _check_unchanged(part, opened.dataset)
             yield opened
     except SceneError as error:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from clayline.chips.batch import Batch, Job
 from clayline.chips.cog import CogHeader
@@ -40,8 +40,15 @@ class Thresholds(BaseModel):
     """Chips above are skipped(``cloud-above-threshold``); chips of unknown cloud fraction are not."""
 
 
+def _several(nodata: object) -> object:
+    """Take one value, or none, as plans had it before there could be several."""
+    if nodata is None:
+        return ()
+    return (nodata,) if isinstance(nodata, int | float) else nodata
+
+
 class PlannedBand(BaseModel):
-    """One band (or the mask) as it was when the plan was made."""
+    """One band (or a mask) as it was when the plan was made."""
 
     model_config = _FROZEN
     name: str
@@ -52,14 +59,16 @@ class PlannedBand(BaseModel):
     band: int
     """1-based number in the file."""
     header: CogHeader
-    nodata: float | None
-    """The file's own, else the product's."""
+    nodata: Annotated[tuple[float, ...], BeforeValidator(_several)]
+    """The file's own and the product's: each says that there is no value."""
     offset: int
     """Added to valid digital numbers (BOA), after the conversion."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
     conversion: Conversion | None = None
     """What brings valid digital numbers to the model's; None where they are these already."""
+    directory: int | None = None
+    """Of a mask that a file carries: its directory in the file."""
 
 
 class PlannedTime(BaseModel):
@@ -154,6 +163,9 @@ class Plan(BaseModel):
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    """Classes of the pixels, cloud among them."""
+    validity: tuple[PlannedBand, ...] = ()
+    """Alpha bands and masks, in which 0 says that there is no value."""
     model: PlannedModel
     options: dict[str, Any]
     """Everything a user chose that changes the outcome; part of the run's identity."""
@@ -192,7 +204,7 @@ class Plan(BaseModel):
 
     def sources(self) -> dict[str, PlannedBand]:
         """Give one band for each distinct file, by URI: what is pinned."""
-        every = (*self.bands, *((self.mask,) if self.mask else ()))
+        every = (*self.bands, *self.validity, *((self.mask,) if self.mask else ()))
         return {band.uri: band for band in every}
 
     def job_batches(self, job: int) -> tuple[Batch, ...]:

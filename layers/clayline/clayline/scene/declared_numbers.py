@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from clayline.chips.cog import CogHeader
 from clayline.errors import SceneError
 
@@ -122,7 +120,7 @@ def agreed(declared: DeclaredNumbers, *, scene: str, band: str, dtype: str) -> S
     if decibel and units - _DECIBELS:
         raise _contradiction(declared.unit, scene, band)
     said = [*declared.scale, *declared.offset, *declared.unit]
-    is_whole = np.issubdtype(np.dtype(dtype), np.integer)
+    is_whole = dtype.startswith(("int", "uint"))
     if is_whole and scale == 1 and not offset:
         scale = offset = None
     if not is_whole and scale is None and units & _REFLECTANCES:

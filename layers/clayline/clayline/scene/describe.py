@@ -44,14 +44,15 @@ class OpenedBand:
     called: str
     """The file's name in messages."""
 
-    def planned(self, *, nodata: float | None, offset: int, conversion: Conversion | None = None) -> PlannedBand:
-        """Give the band as the plan keeps it; the file's own nodata goes before the product's."""
+    def planned(self, *, nodata: tuple[float, ...], offset: int, conversion: Conversion | None = None) -> PlannedBand:
+        """Give the band as the plan keeps it; the file's own nodata and the product's both count."""
         if not 1 <= self.asset.band <= self.header.band_count:
             msg = (
                 f"{self.called} has {self.header.band_count} band(s), not the {self.asset.band} that the Item counts."
                 " Correct the Item."
             )
             raise SceneError(msg, reason="missing-band")
+        own = () if self.header.nodata is None else (self.header.nodata,)
         return PlannedBand(
             name=self.asset.name,
             uri=self.asset.uri,
@@ -59,7 +60,7 @@ class OpenedBand:
             size=self.head.size,
             band=self.asset.band,
             header=self.header,
-            nodata=self.header.nodata if self.header.nodata is not None else nodata,
+            nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
             conversion=conversion,

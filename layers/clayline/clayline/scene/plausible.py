@@ -5,7 +5,6 @@ that look like any others.
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,6 @@ LEAST_PIXELS = 1000
 """Of a band; with fewer nothing is said."""
 _NO_POWER = 1e-10
 """What the graph takes for power that is not positive, before it takes decibels."""
-
-
-class OnImplausible(StrEnum):
-    """What happens to a scene of implausible numbers."""
-
-    WARN = "warn"
-    FAIL = "fail"
 
 
 def implausible(

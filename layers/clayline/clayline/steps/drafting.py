@@ -13,12 +13,14 @@ from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_gri
 from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.numbers import brought
-from clayline.scene.plausible import OnImplausible, told
+from clayline.scene.plausible import told
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.validity import validity_of
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 from clayline.steps.sampling import look
@@ -36,6 +38,7 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
     chips: PlannedChips
@@ -99,21 +102,22 @@ class Drafting:
         mask = self._open(source.mask, heads) if source.mask else None
         boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
-        nodata = next(iter(source.product.nodata), None)
         numbers = [brought(source.name, band, source.product.numbers, target=entry.dtype, boa=boa) for band in bands]
         planned = tuple(
-            band.planned(nodata=nodata, offset=offset, conversion=conversion)
+            band.planned(nodata=source.product.nodata, offset=offset, conversion=conversion)
             for band, (offset, conversion) in zip(bands, numbers, strict=True)
         )
-        planned_mask = mask.planned(nodata=None, offset=0) if mask else None
+        planned_mask = mask.planned(nodata=(), offset=0) if mask else None
+        validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
-        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())))
+        jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         doubts = self._doubts(source, planned, entry)
         return Draft(
             scene=scene,
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            validity=validity,
             jobs=jobs,
             batches=self._batches(source.name, jobs),
             chips=place(scene, grid, token=entry.token, headers=self.headers),
@@ -145,9 +149,13 @@ class Drafting:
             raise SceneError(msg, reason="too-many-batches")
         return batches
 
-    def _jobs(self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...]) -> tuple[Job, ...]:
-        blocks = {block_grid(band.header, finest=scene.transform) for band in bands}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
+    def _jobs(
+        self, scene: PlannedScene, grid: ChipGrid, bands: tuple[PlannedBand, ...], validity: tuple[PlannedBand, ...]
+    ) -> tuple[Job, ...]:
+        every = (*bands, *validity)
+        blocks = {block_grid(band.header, finest=scene.transform) for band in every}
+        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
+        itemsize += 1 if validity else 0  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),

@@ -8,7 +8,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.plan import Thresholds
-from clayline.scene.plausible import OnImplausible
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.scene.source import SceneSource
 

@@ -148,6 +148,7 @@ class Planning:
             scene=scene,
             bands=draft.bands,
             mask=draft.mask,
+            validity=draft.validity,
             model=PlannedModel(
                 folder=self.manifest.folder,
                 entry=entry,

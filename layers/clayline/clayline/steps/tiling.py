@@ -123,7 +123,7 @@ class Tiling:
             return
         windows = list(job.windows(plan.grid))
         entry = plan.model.entry
-        valid = valid_mask(read.pixels, [band.nodata for band in plan.bands])
+        valid = valid_mask(read.pixels, [band.nodata for band in plan.bands], read.masked)
         pixels = prepare(
             read.pixels,
             valid,
