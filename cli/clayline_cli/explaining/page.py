@@ -117,7 +117,7 @@ def _band(band: PlannedBand, explanation: Explanation, *, is_mask: bool) -> tupl
         f"{header.width} x {header.height}",
         f"{header.pixel_size_m:g} m" if header.pixel_size_m >= 1 else f"{header.pixel_size_m:.3f} m",
         f"{header.block_width} x {header.block_height}",
-        "none" if band.nodata is None else f"{band.nodata:g}",
+        " ".join(f"{value:g}" for value in band.nodata) or "none",
         "" if is_mask else f"{band.offset:+d}" if band.offset else "0",
         ", ".join(more),
     )
