@@ -59,7 +59,8 @@ def assert_same(pipeline: Pipeline, found: DryRun, kind: Planned) -> None:
     assert found.landed.run(None) == plan.run
     assert found.landed.options == plan.options
     assert found.entry == plan.model.entry
-    assert (draft.scene, draft.bands, draft.mask) == (plan.scene, plan.bands, plan.mask)
+    assert (draft.scene, draft.bands) == (plan.scene, plan.bands)
+    assert (draft.mask, draft.validity) == (plan.mask, plan.validity)
     assert (draft.grid, draft.jobs, draft.batches) == (plan.grid, plan.jobs, plan.batches)
     assert draft.warnings == plan.warnings
     assert draft.chips.uci == chips.uci

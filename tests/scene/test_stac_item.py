@@ -147,7 +147,7 @@ def test_an_item_without_bands_says_what_it_has(assets: dict[str, Any]) -> None:
     assert caught.value.reason == "no-bands"
 
 
-@pytest.mark.parametrize("collection", [None, "", "naip", "sentinel-1-grd", 5, ["sentinel-2-l2a"], "Sentinel-2-L2A"])
+@pytest.mark.parametrize("collection", [None, "", "naip-2", "sentinel-1-grd", 5, ["sentinel-2-l2a"], "Sentinel-2-L2A"])
 def test_an_unknown_collection_says_which_are_known(collection: Any) -> None:
     with pytest.raises(SceneError, match="landsat-c2l2-sr: landsat-c2-l2") as caught:
         read(item({"red": asset("./B04.tif")}, collection=collection))
@@ -219,7 +219,7 @@ def test_landsat_has_no_tile_and_no_mask() -> None:
     ("properties", "platform"),
     [
         ({"platform": "sentinel-2b"}, "sentinel-2b"),
-        ({"eo:platform": "LANDSAT_8"}, "LANDSAT_8"),
+        ({"eo:platform": "Sentinel-2B"}, "Sentinel-2B"),
         ({}, "S2A_32UQD_20240601_0_L2A"),
         ({"platform": None}, "S2A_32UQD_20240601_0_L2A"),
     ],
@@ -315,5 +315,6 @@ def test_any_item_is_read_or_a_scene_error(
         bands = [band.uri for band in read(content).bands]
     except SceneError as error:
         reason = error.reason
-    assert reason in {"", "invalid-item", "unknown-product", "no-bands", "forbidden-href"}
+    known = {"invalid-item", "unknown-product", "ambiguous-sensor", "contradictory-band", "no-bands", "forbidden-href"}
+    assert reason in {"", *known}
     assert all(uri.split("/")[2] in ALLOWED for uri in bands)

@@ -39,6 +39,7 @@ class SceneOptions:
     boa: str
     implausible_units: str
     any_gsd: bool
+    untrained_sensors: bool
     min_valid_fraction: float
     max_cloud_fraction: float
     creator: str
@@ -72,6 +73,7 @@ class SceneOptions:
             "AnyGsd": flag(on=self.any_gsd),
             "Boa": self.boa,
             "ImplausibleUnits": self.implausible_units,
+            "UntrainedSensors": flag(on=self.untrained_sensors),
             "TiffDatetime": flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
             "MaxCloudFraction": f"{self.max_cloud_fraction:g}",
@@ -136,6 +138,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--any-gsd",
         action="store_true",
         help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
+    )
+    reading.add_argument(
+        "--untrained-sensors",
+        action="store_true",
+        help="accept scenes of instruments on which the sensor's models were not trained (Landsat's TM and ETM+, HLS),"
+        " and record it",
     )
     reading.add_argument("--min-valid-fraction", type=arguments.fraction, default=0.0, metavar="0..1",
         help="skip chips with fewer valid pixels (default: 0, only those with none)")  # fmt: skip

@@ -33,6 +33,8 @@ class PlanOptions:
     memory_budget: int
     """Bytes of a tile job's pixels."""
     implausible_units: OnImplausible = OnImplausible.WARN
+    untrained_sensors: bool = False
+    """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
     names: Names = AS_THEY_LIE
     place: Place = Place.AWS
 
@@ -47,6 +49,7 @@ class PlanOptions:
             "vector_encoding": self.encoding.value,
             # Warning changes nothing of what comes out; and so its run is the one that it was.
             **({"implausible_units": "fail"} if self.implausible_units is OnImplausible.FAIL else {}),
+            **({"untrained_sensors": True} if self.untrained_sensors else {}),
         }
 
     def identity(self, source: SceneSource) -> dict[str, Any]:
