@@ -11,6 +11,7 @@ from clayline.run.plan import Thresholds
 from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.scene.source import SceneSource
+from clayline.steps.bounds import DEFAULT_BOUNDS, Bounds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,7 @@ class PlanOptions:
     embeddings_bucket: str
     allowed_buckets: frozenset[str]
     any_gsd: bool
+    any_pixel_shape: bool
     boa: BoaOverride
     tiff_datetime: bool
     creator: str
@@ -33,6 +35,7 @@ class PlanOptions:
     memory_budget: int
     """Bytes of a tile job's pixels."""
     implausible_units: OnImplausible = OnImplausible.WARN
+    bounds: Bounds = DEFAULT_BOUNDS
     untrained_sensors: bool = False
     """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
     names: Names = AS_THEY_LIE
@@ -42,6 +45,7 @@ class PlanOptions:
         """Give the choices that change what comes out."""
         return {
             "any_gsd": self.any_gsd,
+            "any_pixel_shape": self.any_pixel_shape,
             "boa": self.boa.value,
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,
