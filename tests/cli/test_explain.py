@@ -182,6 +182,7 @@ class Manifests:
     [
         [],
         ["--boa", "applied", "--any-gsd", "--tiff-datetime", "--batch-chips", "7", "--creator", "somebody",
+         "--implausible-units", "fail",
          "--min-valid-fraction", "0.25", "--max-cloud-fraction", "0.123456789", "--encoding", "compact"],
     ],
     ids=["defaults", "all"],

@@ -111,7 +111,7 @@ class Clock(Protocol):
 
 
 class Headers(Protocol):
-    """What planning asks of rasters: headers and projections, no pixels."""
+    """What planning asks of rasters: headers, projections, and a look at some pixels."""
 
     def source(self, head: ObjectHead) -> CogSource:
         """Say where the reader finds this object."""
@@ -119,6 +119,10 @@ class Headers(Protocol):
 
     def read_header(self, source: CogSource) -> CogHeader:
         """Raises SceneError or TransientError."""
+        ...
+
+    def sample(self, source: CogSource, header: CogHeader, bands: Sequence[int]) -> NDArray[Any]:
+        """Read some pixels of ``bands`` (1-based), as the file has them: [C, n]. Raises SceneError, TransientError."""
         ...
 
     def to_lonlat(self, crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

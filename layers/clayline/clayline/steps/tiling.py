@@ -139,7 +139,12 @@ class Tiling:
         entry = plan.model.entry
         valid = valid_mask(read.pixels, [band.nodata for band in plan.bands], read.masked)
         pixels = prepare(
-            read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype
+            read.pixels,
+            valid,
+            offsets=[band.offset for band in plan.bands],
+            fill=entry.nodata_fill,
+            dtype=entry.dtype,
+            conversions=[band.conversion for band in plan.bands],
         )
         cloud = None if read.mask is None else is_cloud(read.mask)
         origin = (read.row, read.col)
