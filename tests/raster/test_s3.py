@@ -101,6 +101,7 @@ def test_any_key_is_read_as_it_is(
     plan = SimpleNamespace(
         bands=[planned(head, header, 3), planned(head, header, 1)],
         mask=planned(head, header, 2),
+        validity=(),
         scene=SimpleNamespace(transform=TEN_METRES),
         grid=ChipGrid(height=200, width=150, size=64),
     )
