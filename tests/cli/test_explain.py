@@ -51,7 +51,7 @@ def test_the_bundled_scene_is_explained(sample: Path, capsys: pytest.CaptureFixt
     lines = told.out.splitlines()
     assert lines[0] == "WouldEmbed: LC08_L1TP_224078_20200518_20200518_01_RT"
     for part in (
-        "landsat-c2l1, by collection landsat-c1-l1",
+        "landsat-c2l1 (product landsat-oli-l1), by collection landsat-c1-l1",
         "landsat8-oli-l1, platform landsat-8",
         "30 rows x 33 columns = 990 of 64 px (1,920 m)",
         "starter-v1.0-l1-rgb takes uint16 [red green blue] at 30 m",
@@ -147,7 +147,7 @@ def test_a_field_that_is_new_in_the_plan_is_told_by_its_name(
     main(["explain", str(_write(tmp_path / "scene", landsat(sample)))])
     out = capsys.readouterr().out
     assert "name red, band 1, nodata 0" in out
-    assert "location   point" in out
+    assert "location    point" in out
     assert page.__doc__
 
 
@@ -177,20 +177,28 @@ class Manifests:
         return (STARTER / "manifest.json").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["--boa", "applied", "--any-gsd", "--tiff-datetime", "--batch-chips", "7", "--creator", "somebody",
-         "--implausible-units", "fail",
-         "--min-valid-fraction", "0.25", "--max-cloud-fraction", "0.123456789", "--encoding", "compact"],
-    ],
-    ids=["defaults", "all"],
-)  # fmt: skip
-def test_plan_is_told_the_same(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def _every_option(parser: argparse.ArgumentParser) -> list[str]:
+    """Give a value that is not the default to each option that may be one of plan's."""
+    given = {"--batch-chips": "7", "--max-chips": "77", "--creator": "somebody"}
+    given |= {"--min-valid-fraction": "0.25", "--max-cloud-fraction": "0.123456789"}
+    where = {"--model", "--assets", "--allow-bucket", "--datetime", "--sensor", "--help", "--version"}
+    arguments = []
+    for action in parser._actions:
+        flag = next((name for name in action.option_strings if name.startswith("--")), None)
+        if flag is None or flag in where or (action.choices is None and action.nargs != 0 and flag not in given):
+            continue
+        other = [str(choice) for choice in action.choices or () if choice != action.default][-1:]
+        arguments += [flag, *([] if action.nargs == 0 else other or [given[flag]])]
+    return arguments
+
+
+@pytest.mark.parametrize("is_every", [False, True], ids=["defaults", "every option"])
+def test_plan_is_told_the_same(monkeypatch: pytest.MonkeyPatch, *, is_every: bool) -> None:
     """Of the same options, ``embed``'s way through the template ends where ``explain``'s begins."""
     parser = argparse.ArgumentParser()
     add_options(parser)
+    arguments = _every_option(parser) if is_every else []
+    assert len(arguments) == 0 or {"--boa", "--any-gsd", "--untrained-sensors", "--max-chips"} <= set(arguments)
     options = ExplainOptions.of(parser.parse_args(["x.json", *arguments]))
     model = ModelFolder.read(STARTER)
     chips = model.chips_per_batch if options.batch_chips is None else options.batch_chips

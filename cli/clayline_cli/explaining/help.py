@@ -6,7 +6,8 @@ DESCRIPTION: Final = """\
 Tell what `clayline embed` would do with scenes, and why: what each is taken for, its bands, masks and numbers, the grid
 of its chips, the model's entry, jobs and batches, what reading takes, and warnings; or why it would be refused, and
 what to do. It is the dry run of plan, the function that decides all this, by the same code: nothing is started, nothing
-computed, nothing written. Pixels are not read, so that it cannot know of chips that are all nodata or under cloud.
+computed, nothing written. Of pixels it looks at a few, as plan does, so that it cannot know of chips that are all
+nodata or under cloud.
 
 A SCENE is what `clayline embed --help` says, and the options are those that decide there. What lies in S3 is fetched
 whole, as embedding does, and thrown away.

@@ -14,9 +14,12 @@ from clayline.scene.source import SceneSource
 from clayline.steps.drafting import Draft
 from clayline_cli.explaining.explanation import NOT_RUN, Explanation, over_the_edge, passed_over, recognised_by, total
 
-_LABEL: Final = 10
+_LABEL: Final = 11
 _LEAST: Final = 0.005
 """Share that is told."""
+_RIGHT: Final = 90.0
+"""Degrees between the sides of a pixel."""
+_TURNED: Final = 0.001
 _WIDE: Final = 120
 _MANY: Final = 12
 """Of a list, so many are told and the others counted."""
@@ -27,7 +30,7 @@ _OF_A_SECTION: Final = frozenset(
     {
         "name", "hash", "uri", "etag", "collection", "sensor", "instrument", "acquired", "tile", "mgrs", "location",
         "crs", "epsg", "transform", "height", "width", "gsd", "lattice", "own_grid", "boa_decided_by",
-        "boa_said",
+        "boa_said", "product", "trained", "passed_over", "pixel_width_m", "pixel_height_m", "pixel_angle",
     }
 )  # fmt: skip
 """Fields of a planned scene that have their place; a field that is added later is told by its name."""
@@ -85,7 +88,7 @@ def table(explanations: Sequence[Explanation]) -> str:
 
 
 def _taken_for(source: SceneSource) -> Lines:
-    yield "taken for", f"{source.product.sensor}, by {recognised_by(source)}"
+    yield "taken for", f"{source.product.sensor} (product {source.product.name}), by {recognised_by(source)}"
     yield "by", f"{source.product.instrument_token(source.platform)}, platform {source.platform}"
     start, end = source.acquired.start, source.acquired.end
     yield (
@@ -139,6 +142,10 @@ def _published(draft: Draft) -> Lines:
 def _draft(draft: Draft, dtype: str) -> Lines:
     scene, grid, ucis = draft.scene, draft.grid, draft.chips.uci
     yield "grid", f"{scene.width} x {scene.height} px of {scene.gsd:.6g} m, {_crs(scene)}"
+    if scene.pixel_width_m:
+        shape = f"{scene.pixel_width_m:.6g} x {scene.pixel_height_m:.6g} m on the ground at the centre"
+        angle = f", {scene.pixel_angle:.3f} degrees between" if abs(scene.pixel_angle - _RIGHT) > _TURNED else ""
+        yield "", f"pixels of {shape}{angle}"
     side = f"{grid.size} px ({grid.size * scene.gsd:,.6g} m)"
     yield "chips", f"{grid.rows} rows x {grid.cols} columns = {len(grid)} of {side}"
     yield "", f"{over_the_edge(draft)} reach over the scene's edge"
@@ -156,6 +163,9 @@ def _draft(draft: Draft, dtype: str) -> Lines:
     ]
     yield from _under("numbers", done or ["as they are"])
     yield "mask", draft.mask.name if draft.mask else "none: cloud fraction is unknown"
+    yield from _under("passed over", _few([f"{one.band} in {one.asset}: {one.why}" for one in scene.passed_over]))
+    if not scene.trained:
+        yield "trained", "no: the model was not made for this platform, and the record says so"
     for name, value in _further(scene, _OF_A_SECTION):
         yield name.replace("_", " "), _said(value)
 
