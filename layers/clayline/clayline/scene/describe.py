@@ -79,6 +79,13 @@ def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: Model
         msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."
         raise SceneError(msg, reason="mixed-crs")
     for band in bands:
+        if band.header.colours:
+            msg = (
+                f"scene {source.name}: the numbers of band {band.asset.name} are colours by what its file says (a"
+                " palette, or grey levels of which 0 is white), no measurements. Deliver the product's own numbers, in"
+                " a file that calls them so (photometric interpretation MINISBLACK)."
+            )
+            raise SceneError(msg, reason="not-numbers")
         if not np.can_cast(np.dtype(band.header.dtype), np.dtype(entry.dtype), casting="safe"):
             msg = (
                 f"scene {source.name}: band {band.asset.name} is {band.header.dtype}, model entry {entry.token} takes"

@@ -14,7 +14,7 @@ from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
-from clayline.scene.grids import check_overlap
+from clayline.scene.grids import check_overlap, strips
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
@@ -151,6 +151,7 @@ class Drafting:
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
                 for warning in (
                     *warnings_of(scene),
+                    *strips(source.name, files),
                     *fewer_bands(source, entry, self.manifest.entries),
                     *_disagreements(source.name, bands),
                 )
