@@ -59,6 +59,7 @@ def planning() -> Planning:
             any_gsd=chosen.any_gsd,
             any_pixel_shape=chosen.any_pixel_shape,
             boa=chosen.boa,
+            implausible_units=chosen.implausible_units,
             untrained_sensors=chosen.untrained_sensors,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,

@@ -43,6 +43,7 @@ class SceneOptions:
     datetime: str | None
     tiff_datetime: bool
     boa: str
+    implausible_units: str
     any_gsd: bool
     any_pixel_shape: bool
     untrained_sensors: bool
@@ -79,6 +80,7 @@ class SceneOptions:
             "AnyGsd": flag(on=self.any_gsd),
             "AnyPixelShape": flag(on=self.any_pixel_shape),
             "Boa": self.boa,
+            "ImplausibleUnits": self.implausible_units,
             "UntrainedSensors": flag(on=self.untrained_sensors),
             "TiffDatetime": flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
@@ -141,6 +143,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group("how scenes are read")
     reading.add_argument("--boa", choices=("auto", "applied", "not-applied"), default="auto",
         help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says)")  # fmt: skip
+    reading.add_argument("--implausible-units", choices=("warn", "fail"), default="warn",
+        help="what happens to a scene whose numbers do not look like its sensor's (default: warn)")  # fmt: skip
     reading.add_argument(
         "--any-gsd",
         action="store_true",

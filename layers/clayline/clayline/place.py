@@ -26,6 +26,7 @@ class Option(Enum):
     BOA = "the stack's parameter Boa", "--boa"
     CHIPS_PER_BATCH = "the stack's parameter ChipsPerBatch", "--batch-chips"
     DATETIME = "the object's metadata `datetime`", "--datetime"
+    IMPLAUSIBLE_UNITS = "the stack's parameter ImplausibleUnits", "--implausible-units"
     MAX_CHIPS = "the stack's parameter MaxChips", "--max-chips"
     MAX_CLOUD_FRACTION = "the stack's parameter MaxCloudFraction", "--max-cloud-fraction"
     MIN_VALID_FRACTION = "the stack's parameter MinValidFraction", "--min-valid-fraction"

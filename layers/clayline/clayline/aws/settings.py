@@ -10,6 +10,7 @@ from clayline.place import Place
 from clayline.run.access import Access
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 
 OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
@@ -62,6 +63,7 @@ class PlanSettings(ReadingSettings):
     any_gsd: bool = False
     any_pixel_shape: bool = False
     boa: BoaOverride = BoaOverride.AUTO
+    implausible_units: OnImplausible = OnImplausible.WARN
     untrained_sensors: bool = False
     tiff_datetime: bool = False
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)
