@@ -26,6 +26,8 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         embeddings_bucket="embeddings",
         allowed_buckets=frozenset({SCENES_BUCKET}),
         any_gsd=options.any_gsd,
+        sensors=options.known() if options.sensors else None,
+        untrained_sensors=options.untrained_sensors,
         boa=BoaOverride(options.boa),
         tiff_datetime=options.tiff_datetime,
         creator=options.creator,
