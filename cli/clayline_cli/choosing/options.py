@@ -46,7 +46,9 @@ class SceneOptions:
     datetime: str | None
     tiff_datetime: bool
     boa: str
+    implausible_units: str
     any_gsd: bool
+    any_pixel_shape: bool
     untrained_sensors: bool
     sensors: Path | None
     min_valid_fraction: float
@@ -96,8 +98,10 @@ class SceneOptions:
         """Give the stack's parameters that these options are."""
         return {
             "AnyGsd": flag(on=self.any_gsd),
+            "AnyPixelShape": flag(on=self.any_pixel_shape),
             "Boa": self.boa,
             "SensorFiles": ",".join(self.sensor_files()),
+            "ImplausibleUnits": self.implausible_units,
             "UntrainedSensors": flag(on=self.untrained_sensors),
             "TiffDatetime": flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
@@ -160,6 +164,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group("how scenes are read")
     reading.add_argument("--boa", choices=("auto", "applied", "not-applied"), default="auto",
         help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says)")  # fmt: skip
+    reading.add_argument("--implausible-units", choices=("warn", "fail"), default="warn",
+        help="what happens to a scene whose numbers do not look like its sensor's (default: warn)")  # fmt: skip
     reading.add_argument(
         "--any-gsd",
         action="store_true",
@@ -170,6 +176,11 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         type=arguments.folder,
         metavar="DIR",
         help="recognise sensors of your own as well: a YAML file each (docs/how-to/add-a-sensor.md)",
+    )
+    reading.add_argument(
+        "--any-pixel-shape",
+        action="store_true",
+        help="accept pixels that are not square on the ground within 1 %%, warn of it and record it",
     )
     reading.add_argument(
         "--untrained-sensors",

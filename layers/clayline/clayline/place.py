@@ -22,9 +22,11 @@ class Option(Enum):
     """What a message may tell the user to set or to do, in the words of each place. An f-string takes it as it is."""
 
     ANY_GSD = "the stack's parameter AnyGsd", "--any-gsd"
+    ANY_PIXEL_SHAPE = "the stack's parameter AnyPixelShape", "--any-pixel-shape"
     BOA = "the stack's parameter Boa", "--boa"
     CHIPS_PER_BATCH = "the stack's parameter ChipsPerBatch", "--batch-chips"
     DATETIME = "the object's metadata `datetime`", "--datetime"
+    IMPLAUSIBLE_UNITS = "the stack's parameter ImplausibleUnits", "--implausible-units"
     MAX_CHIPS = "the stack's parameter MaxChips", "--max-chips"
     MAX_CLOUD_FRACTION = "the stack's parameter MaxCloudFraction", "--max-cloud-fraction"
     MIN_VALID_FRACTION = "the stack's parameter MinValidFraction", "--min-valid-fraction"

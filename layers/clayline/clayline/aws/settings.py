@@ -10,6 +10,7 @@ from clayline.place import Place
 from clayline.run.access import Access
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 
 OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
@@ -60,7 +61,9 @@ class PlanSettings(ReadingSettings):
     item_prefix: str = ""
     cog_prefix: str = "cog/"
     any_gsd: bool = False
+    any_pixel_shape: bool = False
     boa: BoaOverride = BoaOverride.AUTO
+    implausible_units: OnImplausible = OnImplausible.WARN
     untrained_sensors: bool = False
     sensor_files: str = ""
     """Names of YAML files under ``sensors/`` in the bucket of ``model_manifest``, comma separated."""

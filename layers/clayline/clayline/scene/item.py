@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clayline.errors import SceneError
@@ -11,6 +11,7 @@ from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.passed_over import PassedOver
 from clayline.scene.bands import Candidate, find_bands, known_names, listed, rasters_of
 from clayline.scene.declared import Declared, declared_of
+from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.href import MAX_RECORDED, choose, quoted
 from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import MAX_LABEL, Product
@@ -46,6 +47,8 @@ class BandAsset:
     """Metres, as the Item declares it of this asset."""
     key: str = ""
     """The asset's in the Item."""
+    numbers: DeclaredNumbers = field(default_factory=DeclaredNumbers)
+    """What the Item says of the band's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +133,7 @@ def read_item(
             grid=declared_of(asset, properties),
             gsd=candidate.gsd,
             key=candidate.key,
+            numbers=of_asset(asset, candidate.number),
         )
 
     rasters = list(rasters_of(content["assets"], product))

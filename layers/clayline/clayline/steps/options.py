@@ -8,6 +8,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.plan import Thresholds
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.scene.recognition import Known
 from clayline.scene.source import SceneSource
@@ -22,6 +23,7 @@ class PlanOptions:
     embeddings_bucket: str
     allowed_buckets: frozenset[str]
     any_gsd: bool
+    any_pixel_shape: bool
     boa: BoaOverride
     tiff_datetime: bool
     creator: str
@@ -33,6 +35,7 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    implausible_units: OnImplausible = OnImplausible.WARN
     bounds: Bounds = DEFAULT_BOUNDS
     untrained_sensors: bool = False
     """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
@@ -45,11 +48,14 @@ class PlanOptions:
         """Give the choices that change what comes out."""
         return {
             "any_gsd": self.any_gsd,
+            "any_pixel_shape": self.any_pixel_shape,
             "boa": self.boa.value,
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,
             **self.thresholds.model_dump(),
             "vector_encoding": self.encoding.value,
+            # Warning changes nothing of what comes out; and so its run is the one that it was.
+            **({"implausible_units": "fail"} if self.implausible_units is OnImplausible.FAIL else {}),
             **({"untrained_sensors": True} if self.untrained_sensors else {}),
         }
 
