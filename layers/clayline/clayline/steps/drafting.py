@@ -76,6 +76,7 @@ class Drafting:
             allowed_buckets=self.options.allowed_buckets,
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
+            products=self.options.sensors.products if self.options.sensors else None,
         )
 
     def entry(self, source: SceneSource) -> ModelEntry:
