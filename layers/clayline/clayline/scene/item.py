@@ -99,7 +99,12 @@ def load_json(body: bytes, *, scene: str) -> object:
 
 
 def read_item(
-    content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE
+    content: Mapping[str, Any],
+    *,
+    uri: str,
+    allowed_buckets: frozenset[str],
+    names: Names = AS_THEY_LIE,
+    products: tuple[Product, ...] | None = None,
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
@@ -114,7 +119,7 @@ def read_item(
         msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = recognise(evidence_of(content))
+    product = recognise(evidence_of(content), products)
 
     def band_of(candidate: Candidate) -> BandAsset:
         asset = candidate.asset
