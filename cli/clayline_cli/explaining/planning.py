@@ -32,7 +32,6 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         any_pixel_shape=options.any_pixel_shape,
         boa=BoaOverride(options.boa),
         implausible_units=OnImplausible(options.implausible_units),
-        untrained_sensors=options.untrained_sensors,
         tiff_datetime=options.tiff_datetime,
         creator=options.creator,
         thresholds=Thresholds(
