@@ -85,15 +85,22 @@ def load_json(body: bytes, *, scene: str) -> object:
 
 
 def read_item(
-    content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE
+    content: Mapping[str, Any],
+    *,
+    uri: str,
+    allowed_buckets: frozenset[str],
+    names: Names = AS_THEY_LIE,
+    called: str | None = None,
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
+
+    Of a published Item ``uri`` is its ``self`` link, or empty, and ``called`` says what the document is called.
 
     Raises SceneError: ``invalid-item``, ``unknown-product``, ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
-        msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
+        msg = f"scene {called or names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
     product = of_collection(collection if isinstance(collection, str) else None)

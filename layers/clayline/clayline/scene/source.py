@@ -16,9 +16,10 @@ from clayline.run.keys import parse_s3_uri, run_id, scene_hash
 from clayline.run.names import Names
 from clayline.scene import acquisition, item, recognition
 from clayline.scene.acquisition import Acquisition
-from clayline.scene.intake import Landing, Mode
+from clayline.scene.intake import Entrance, Landing, Mode
 from clayline.scene.item import BandAsset
 from clayline.scene.lookalike import lookalike
+from clayline.scene.notification import self_link
 from clayline.scene.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
@@ -104,6 +105,9 @@ def read_source(
     Raises SceneError, TransientError.
     """
     named = names.of(landing.uri)
+    if landing.entrance is Entrance.LINK and landing.bucket not in allowed_buckets:
+        msg = f"scene {named}: the message names an Item that is not in an allowed bucket. {Option.ALLOW_BUCKET}"
+        raise SceneError(msg, reason="forbidden-href")
     try:
         head = objects.head(landing.uri)
         if head.size == 0:
@@ -111,13 +115,15 @@ def read_source(
             raise SceneError(msg, reason="empty-object")
         if landing.mode is Mode.COG:
             return _from_cog(head, headers.read_header(headers.source(head)), name=named, tiff_datetime=tiff_datetime)
-        return _from_item(head, objects, allowed_buckets, names)
+        return _from_item(head, landing, objects, allowed_buckets, names)
     except ObjectMissingError as error:
         msg = f"scene {named}: it was deleted before its turn. Deliver it again if it is still wanted."
         raise SceneError(msg, reason="source-missing") from error
 
 
-def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[str], names: Names) -> SceneSource | str:
+def _from_item(
+    head: ObjectHead, landing: Landing, objects: Objects, allowed_buckets: frozenset[str], names: Names
+) -> SceneSource | str:
     named = names.of(head.uri)
     if head.size > item.MAX_ITEM_BYTES:
         msg = (
@@ -131,12 +137,14 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
             return f"{named} is JSON but no STAC Item"
         msg = f"scene {named}: this is no STAC Item but {meant}"
         raise SceneError(msg, reason="not-an-item")
-    found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets, names=names)
+    is_document = landing.entrance is Entrance.DOCUMENT
+    base = self_link(content) if is_document else head.uri
+    found = item.read_item(content, uri=base, called=named, allowed_buckets=allowed_buckets, names=names)
     return SceneSource(
         name=found.id,
         hash=scene_hash(collection=found.collection, item=found.id, uri=named),
         uri=head.uri,
-        etag=head.etag,
+        etag=landing.etag if is_document else head.etag,
         collection=found.collection,
         product=found.product,
         platform=found.platform,
