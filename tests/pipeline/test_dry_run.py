@@ -59,7 +59,8 @@ def assert_same(pipeline: Pipeline, found: DryRun, kind: Planned) -> None:
     assert found.landed.run(None) == plan.run
     assert found.landed.options == plan.options
     assert found.entry == plan.model.entry
-    assert (draft.scene, draft.bands, draft.mask) == (plan.scene, plan.bands, plan.mask)
+    assert (draft.scene, draft.bands) == (plan.scene, plan.bands)
+    assert (draft.mask, draft.validity) == (plan.mask, plan.validity)
     assert (draft.grid, draft.jobs, draft.batches) == (plan.grid, plan.jobs, plan.batches)
     assert draft.warnings == plan.warnings
     assert draft.chips.uci == chips.uci
@@ -165,14 +166,14 @@ def test_a_warning_is_told_before(make_pipeline: Callable[..., Pipeline], tmp_pa
 SHORT = cog()[:3000]
 REFUSED: dict[str, dict[str, bytes]] = {
     "wrong-gsd": {LANDSAT: cog(gsd=20.0)},
-    "wrong-dtype": {LANDSAT: cog(dtype="float32")},
+    "unknown-units": {LANDSAT: cog(dtype="float32")},
     "no-model-entry": {LANDSAT: cog(names=("nir08",))},
     "no-bands": {LANDSAT: cog(names=("a", "b"))},
     "unknown-product": {"field.tif": cog()},
     "no-acquisition-time": {"LC08_L1TP_001002_x.tif": cog()},
     "truncated": {LANDSAT: SHORT},
     "asset-missing": {name: body for name, body in sentinel().items() if name != "green.tif"},
-    "boa-contradiction": sentinel(**{"s2:boa_add_offset": 7}),
+    "boa-contradiction": sentinel(**{"s2:boa_add_offset": -1000, "earthsearch:boa_offset_applied": True}),
     "boa-unknown": sentinel(datetime="2023-02-19T11:06:00Z"),
 }
 

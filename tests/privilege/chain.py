@@ -79,12 +79,13 @@ class Chain:
         )
 
     def publish(self) -> None:
-        """Send what an archive's topic would: an Item of assets that are not there, which plan keeps and refuses."""
+        """Send what an archive's topic would: Items of assets that are not there, which plan keeps and refuses."""
         item = json.loads(scenes.landsat(self.sample, folder=PUBLISHED, row=PLACE)[f"{PUBLISHED}/item.json"])
         for asset in item["assets"].values():
             asset["href"] = f"s3://{ARCHIVE}/{PUBLISHED}/{asset['href'].removeprefix('./')}"
         queue = self.session.stack.resources["SceneQueue"].physical.ref
-        self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": PUBLISHED}))
+        for identity in (PUBLISHED, f"{PUBLISHED}-too"):
+            self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
 
     def land_cog(self, key: str) -> None:
         """Land a COG that needs no Item."""

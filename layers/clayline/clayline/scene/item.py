@@ -2,21 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from clayline.errors import SceneError
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.passed_over import PassedOver
+from clayline.scene.bands import Candidate, find_bands, known_names, listed, rasters_of
 from clayline.scene.declared import Declared, declared_of
+from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.href import MAX_RECORDED, choose, quoted
-from clayline.scene.recognition import known, of_collection
-from clayline.scene.sensor import Product
+from clayline.scene.recognition import Evidence, recognise
+from clayline.scene.sensor import MAX_LABEL, Product
 
 MAX_ITEM_BYTES = 5_000_000
-_MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
-_SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
-_SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
+MAX_ID = 512
+"""Characters; far over any real id."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
 ALTERNATE = "clayline:alternate"
@@ -40,6 +43,12 @@ class BandAsset:
     """Name of the alternate (alternate-assets extension) by which the file was found."""
     grid: Declared | None = None
     """What the Item says of the file's grid."""
+    gsd: float | None = None
+    """Metres, as the Item declares it of this asset."""
+    key: str = ""
+    """The asset's in the Item."""
+    numbers: DeclaredNumbers = field(default_factory=DeclaredNumbers)
+    """What the Item says of the band's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +61,11 @@ class Item:
     product: Product
     bands: tuple[BandAsset, ...]
     """In the Item's order, one for each band name."""
+    rivals: tuple[BandAsset, ...]
+    """More assets of the same bands: which is taken depends on the model's entry (``rivals``)."""
+    passed_over: tuple[PassedOver, ...]
+    unrecognised: tuple[str, ...]
+    """Keys of GeoTIFFs that are no band that is known, and not known to be none."""
     mask: BandAsset | None
     """The asset that classifies pixels (SCL), if there is one."""
     tile: str | None
@@ -96,85 +110,111 @@ def read_item(
 
     Of a published Item ``uri`` is its ``self`` link, or empty, and ``called`` says what the document is called.
 
-    Raises SceneError: ``invalid-item``, ``unknown-product``, ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
+    Raises SceneError: ``invalid-item``, ``unknown-product``, ``ambiguous-sensor``, ``contradictory-band``,
+    ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
-    if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
+    if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
         msg = f"scene {called or names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
+    if _CONTROL.search(identity):
+        msg = (
+            f"scene {called or names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the"
+            " Item."
+        )
+        raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = of_collection(collection if isinstance(collection, str) else None)
-    if product is None:
-        msg = f"scene {identity}: collection {collection!r} is not known. Known are {known()}."
-        raise SceneError(msg, reason="unknown-product")
+    product = recognise(evidence_of(content))
 
-    def band_of(asset: Mapping[str, Any], name: str, number: int) -> BandAsset:
+    def band_of(candidate: Candidate) -> BandAsset:
+        asset = candidate.asset
         chosen = choose(asset, uri, scene=identity, allowed=allowed_buckets, names=names)
         return BandAsset(
-            name=name,
+            name=candidate.band,
             uri=chosen.uri,
-            band=number,
+            band=candidate.number,
             declared=_text(asset, DECLARED_HREF) or (quoted(asset["href"], MAX_RECORDED) if chosen.alternate else None),
             alternate=chosen.alternate or _text(asset, ALTERNATE),
             grid=declared_of(asset, properties),
+            gsd=candidate.gsd,
+            key=candidate.key,
+            numbers=of_asset(asset, candidate.number),
         )
 
-    found: dict[str, BandAsset] = {}
-    rasters = list(_rasters(content["assets"]))
-    masks = [asset for key, asset in rasters if key.lower() == product.mask]
-    named = [(_names(key, asset, product), asset) for key, asset in rasters if key.lower() != product.mask]
-    for bands, asset in sorted(named, key=lambda pair: len(pair[0]) > 1):
-        if any(name in found and len(bands) > 1 for name in bands):
-            continue  # a composite (TCI) repeats bands that have files of their own, wherever it stands
-        for number, name in enumerate(bands, start=1):
-            if name is not None and name not in found:
-                found[name] = band_of(asset, name, number)
-    if not found:
+    rasters = list(rasters_of(content["assets"], product))
+    masks = [
+        Candidate(band=product.mask, key=key, asset=asset, number=1, gsd=None)
+        for key, asset in rasters
+        if product.mask and key.lower() == product.mask
+    ]
+    found = find_bands(
+        content["assets"], product, masks=frozenset({product.mask} if product.mask else ()), scene=identity
+    )
+    if not found.candidates:
         msg = (
-            f"scene {identity}: none of its assets [{' '.join(sorted(content['assets']))}] is a GeoTIFF band of"
-            f" {product.sensor}."
+            f"scene {identity}: none of its assets [{listed(tuple(sorted(content['assets'])))}] is a GeoTIFF band of"
+            f" {product.sensor}. Known are {known_names(product)}, as an asset's key, or as name or common name of its"
+            " bands. Correct the Item."
         )
         raise SceneError(msg, reason="no-bands")
+    bands, rivals, passed_over = list[BandAsset](), list[BandAsset](), list[PassedOver]()
+    for candidates in found.candidates.values():
+        first, *others = _that_may_be_read(candidates, band_of, passed_over)
+        bands.append(first)
+        rivals.extend(others)
     return Item(
         id=identity,
         collection=collection,
         properties=properties,
         product=product,
-        bands=tuple(found.values()),
-        mask=band_of(masks[0], product.mask, 1) if product.mask and masks else None,
+        bands=tuple(bands),
+        rivals=tuple(rivals),
+        passed_over=tuple(passed_over),
+        unrecognised=found.unrecognised,
+        mask=band_of(masks[0]) if masks else None,
         tile=declared_tile(identity, properties) if product.mgrs_tiled else None,
     )
 
 
-def _rasters(assets: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Go through the assets that may be bands: GeoTIFFs by media type, or by extension where none is given."""
-    for key, asset in assets.items():
-        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+def _that_may_be_read(
+    candidates: tuple[Candidate, ...], locate: Callable[[Candidate], BandAsset], passed_over: list[PassedOver]
+) -> list[BandAsset]:
+    """Give the assets of one band that may be read, each file once; the others are passed over if one may be.
+
+    Raises SceneError if none may be.
+    """
+    found, refused = list[BandAsset](), None
+    for candidate in candidates:
+        try:
+            band = locate(candidate)
+        except SceneError as error:
+            if error.reason != "forbidden-href":
+                raise
+            refused = refused or error
+            why = "it may not be read from there"
+            passed_over.append(PassedOver(band=candidate.band, asset=candidate.key, why=why))
             continue
-        media = asset.get("type")
-        tiff = _MEDIA.match(media) if isinstance(media, str) else re.search(r"(?i)\.tiff?\Z", asset["href"])
-        roles = asset.get("roles") or []
-        if (
-            tiff
-            and key.lower() not in _SKIPPED_KEYS
-            and not (isinstance(roles, list) and _SKIPPED_ROLES.intersection(map(str, roles)))
-        ):
-            yield key, asset
+        if all((band.uri, band.band) != (each.uri, each.band) for each in found):
+            found.append(band)
+    if not found and refused:
+        raise refused
+    return found
 
 
-def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | None]:
-    """Give the band names of an asset's file, in file order: by its key, else by what its bands are called."""
-    if name := product.band(key):
-        return [name]
-    declared = asset.get("bands") or asset.get("eo:bands")
-    if not isinstance(declared, list):
-        return []
-    entries = [entry for entry in declared if isinstance(entry, dict)]
-    labels = [(entry.get("name"), entry.get("eo:common_name") or entry.get("common_name")) for entry in entries]
-    return [
-        next((name for label in pair if isinstance(label, str) and (name := product.band(label))), None)
-        for pair in labels
-    ]
+def evidence_of(content: Mapping[str, Any]) -> Evidence:
+    """Give what an Item says of the product that it is of."""
+    identity, collection, properties = str(content.get("id")), content.get("collection"), content.get("properties")
+    said = properties if isinstance(properties, dict) else {}
+    instruments = said.get("instruments") or said.get("eo:instrument")
+    listing = instruments if isinstance(instruments, list) else [instruments]
+    platform = said.get("platform") or said.get("eo:platform")
+    return Evidence(
+        scene=identity,
+        collection=collection if isinstance(collection, str) else repr(collection),
+        platform=str(platform)[:MAX_LABEL] if platform else None,
+        instruments=tuple(text[:MAX_LABEL] for text in listing[:32] if isinstance(text, str)),
+        name=identity,
+    )
 
 
 def _text(asset: Mapping[str, Any], field: str) -> str | None:

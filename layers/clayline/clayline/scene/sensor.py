@@ -8,6 +8,7 @@ to load.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Len, Lt
@@ -88,9 +89,32 @@ class Mask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """What the product's digital numbers are, and what the model was trained on."""
+    """A product's numbers: quantity = scale x number + offset."""
 
     __pydantic_config__: ClassVar = _NOTHING_ELSE
+    types: Annotated[tuple[Literal["uint8", "uint16", "int16", "float32"], ...], Len(1, 4)]
+    """numpy's names of what the product's files hold."""
+    quantity: Literal["reflectance", "power", "digital"]
+    """``power``: linear; ``digital``: without a physical meaning that a scale could lead to."""
+    scale: Annotated[float, Gt(0)] = 1.0
+    offset: float = 0.0
+    model_scale: Annotated[float, Gt(0)] | None = None
+    """Of what the sensor's statistics, and so the model, are in; None: the product's own."""
+    model_offset: float | None = None
+
+    @property
+    def own(self) -> tuple[Fraction, Fraction]:
+        """Scale and offset of the product's numbers, as their decimals say."""
+        return Fraction(repr(float(self.scale))), Fraction(repr(float(self.offset)))
+
+    @property
+    def model(self) -> tuple[Fraction, Fraction]:
+        """Scale and offset of the model's."""
+        scale, offset = self.own
+        return (
+            scale if self.model_scale is None else Fraction(repr(float(self.model_scale))),
+            offset if self.model_offset is None else Fraction(repr(float(self.model_offset))),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,14 +128,24 @@ class Product:
     """STAC collection ids."""
     file_names: Annotated[tuple[re.Pattern[str], ...], Len(0, 16)] = ()
     """Each matches file names of products that come without an Item, and ids."""
+    first_date: bool = False
+    """Of several dates in a name of that form, the first is when it was taken."""
     instrument: Token = ""
     """Middle part of the identifier's instrument token."""
+    instruments: Labels = ()
+    """What an Item's ``instruments`` may say; if it says none of them, it is another product. Empty: anything."""
     level: Token = ""
     """Last part of the token."""
     platforms: Annotated[tuple[Platform, ...], Len(1, 32)]
     """The first that matches counts; the last one's pattern is empty and matches anything."""
     names: Mapping[str, Labels] = field(default_factory=dict)
     """By band, what assets and files of this product call it beside the band's own names and aliases."""
+    others: Labels = ()
+    """What assets are called that are no bands of the sensor: nobody need be told that they were not recognised."""
+    assets: re.Pattern[str] | None = None
+    """Matches the keys of the assets that hold the product, where others hold the same bands otherwise processed."""
+    file_order: Annotated[tuple[str, ...], Len(0, 64)] = ()
+    """Bands in a file that names none, where the product defines that."""
     nodata: Annotated[tuple[float, ...], Len(0, 8)] = ()
     """What untagged files use."""
     tiling: Literal["mgrs"] | None = None
@@ -121,6 +155,7 @@ class Product:
     masks: Annotated[tuple[Mask, ...], Len(0, 8)] = ()
     """Assets that classify pixels, the best first."""
     numbers: Numbers | None = None
+    """None: its files are believed, if the model takes their type."""
     sensor: str = field(init=False, default="")
     """Of which this is a product; set by it."""
     bands: tuple[Band, ...] = field(init=False, default=())
@@ -128,7 +163,7 @@ class Product:
 
     def __post_init__(self) -> None:
         """Check tokens, patterns and the last platform. Raises ValueError."""
-        for pattern in self.file_names:
+        for pattern in (*self.file_names, *((self.assets,) if self.assets else ())):
             _checked(pattern)
         for part in filter(None, (self.instrument, self.level)):
             if not re.fullmatch(_WORD, part):
@@ -138,11 +173,16 @@ class Product:
             msg = f"product {self.name}: the last platform's pattern is '', for platforms that nobody thought of"
             raise ValueError(msg)
 
+    def names_file(self, name: str) -> bool:
+        """Say whether a file's name, or an id, has the form of this product's."""
+        return any(pattern.search(name[:MAX_LABEL]) for pattern in self.file_names)
+
     def band(self, name: str) -> str | None:
         """Translate an asset key or a band's name; None if it is no band of this sensor."""
         if name.lower() in self.band_names:
             return name.lower()
-        return self.aliases.get(re.sub(r"\.TIFF?\Z", "", name[:MAX_LABEL].upper()))
+        label = re.sub(r"\.TIFF?\Z", "", name[:MAX_LABEL].upper())
+        return self.aliases.get(label) or self.aliases.get(re.sub(r"_[0-9]{1,4}M\Z", "", label))  # CDSE's B02_10m
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -164,6 +204,11 @@ class Product:
     def mgrs_tiled(self) -> bool:
         """Whether it is cut to the MGRS grid."""
         return self.tiling == "mgrs"
+
+    def known_platform(self, text: str) -> Platform | None:
+        """Give the platform that a text names; None if only the last one, which takes anything, would."""
+        found = self.platform(text)
+        return found if found.pattern.pattern else None
 
     def platform(self, text: str) -> Platform:
         """Give the platform that a text names."""
@@ -212,8 +257,8 @@ class Sensor:
 
 def _check_names(product: Product) -> None:
     """Refuse names of no band, and one name for two bands."""
-    if unknown := sorted(product.names.keys() - product.band_names):
-        msg = f"product {product.name} has names for {', '.join(unknown)}, which is no band of the sensor"
+    if unknown := sorted({*product.names, *product.file_order} - product.band_names):
+        msg = f"product {product.name} names {', '.join(unknown)}, which is no band of the sensor"
         raise ValueError(msg)
     claims: dict[str, str] = {band.name.upper(): band.name for band in product.bands}
     own = [(alias, band.name) for band in product.bands for alias in band.aliases]

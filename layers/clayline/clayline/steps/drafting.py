@@ -1,6 +1,6 @@
 """Drafting: what plan decides of a landed scene, and writes nothing. The dry run of plan is this."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clayline.chips.batch import Batch, Job, block_grid, lay_batches, lay_jobs
@@ -14,13 +14,21 @@ from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.doubt import OnImplausible
+from clayline.scene.grids import check_overlap
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
+from clayline.scene.numbers import brought
+from clayline.scene.plausible import told
 from clayline.scene.radiometry import BoaDecision, decide_boa
+from clayline.scene.rivals import settle_rivals
+from clayline.scene.shortfall import fewer_bands, what_was_found
 from clayline.scene.source import LandedScene, SceneSource, read_source
 from clayline.scene.validity import validity_of
+from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
+from clayline.steps.sampling import look
 
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
@@ -72,12 +80,27 @@ class Drafting:
 
     def entry(self, source: SceneSource) -> ModelEntry:
         """Choose the model's entry. Raises SceneError."""
+        if not source.trained and not self.options.untrained_sensors:
+            msg = (
+                f"scene {source.name}: it is of {source.product.instrument_token(source.platform)}"
+                f" ({source.product.name}), on which models of {source.product.sensor} were not trained. Deliver a"
+                f" product that they know, or allow it with {Option.UNTRAINED_SENSORS}."
+            )
+            raise SceneError(msg, reason="untrained-sensor")
         return self.manifest.choose(
-            scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
+            scene=source.name,
+            sensor=source.product.sensor,
+            bands=frozenset(band.name for band in source.bands),
+            hint=what_was_found(source) if source.unrecognised else "",
         )
 
     def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
-        """Look up every file that the entry needs. Raises SceneError, TransientError."""
+        """Look up every file that the entry needs; where several assets hold a band, settle which is read.
+
+        Raises SceneError, TransientError.
+        """
+        if source.rivals:
+            source = settle_rivals(source, entry, self._pixel(source))
         return LandedScene(
             landing=landing,
             landed_uri=self.options.names.of(landing.uri),
@@ -95,15 +118,35 @@ class Drafting:
         source, entry, heads = landed.source, landed.entry, landed.heads
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
-        check_bands(source, bands, entry)
+        check_bands(source, bands)
         mask = self._open(source.mask, heads) if source.mask else None
+        files = {f"band {band.asset.name}": band.header for band in bands}
+        check_overlap(source.name, finest(bands), files | ({"its scene classes": mask.header} if mask else {}))
         boa = self._boa(source, bands)
-        scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
-        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        scene = describe(
+            source,
+            finest(bands),
+            entry,
+            self.headers,
+            any_gsd=self.options.any_gsd,
+            any_pixel_shape=self.options.any_pixel_shape,
+            boa=boa,
+        )
+        numbers = [brought(source.name, band, source.product.numbers, target=entry.dtype, boa=boa) for band in bands]
+        planned = tuple(
+            band.planned(nodata=source.product.nodata, offset=offset, conversion=conversion)
+            for band, (offset, conversion) in zip(bands, numbers, strict=True)
+        )
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
         validity = validity_of(bands, source.bands)
         grid = scene_grid(scene, entry.chip_size)
+        check_chips(source.name, len(grid), entry, self.options.bounds)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
+        batches = self._batches(source.name, jobs)
+        read = _bytes_per_pixel((*planned, *((planned_mask,) if planned_mask else ()), *validity))
+        job_bytes = max(job.chips for job in jobs) * entry.chip_size**2 * read
+        check_batches(source.name, batches, entry, self.options.bounds, job_bytes=job_bytes)
+        doubts = self._doubts(source, planned, entry)
         return Draft(
             scene=scene,
             grid=grid,
@@ -111,13 +154,30 @@ class Drafting:
             mask=planned_mask,
             validity=validity,
             jobs=jobs,
-            batches=self._batches(source.name, jobs),
+            batches=batches,
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
-                for warning in (*warnings_of(scene), *_disagreements(source.name, bands))
+                for warning in (
+                    *warnings_of(scene),
+                    *fewer_bands(source, entry, self.manifest.entries),
+                    *_disagreements(source.name, bands),
+                    *doubts,
+                )
             ),
         )
+
+    def _doubts(
+        self, source: SceneSource, bands: tuple[PlannedBand, ...], entry: ModelEntry
+    ) -> tuple[SceneWarning, ...]:
+        """Look at some pixels. Raises SceneError (``implausible-units``, if the options want that)."""
+        found = look(source, bands, entry, self.headers)
+        if found is None:
+            return ()
+        message = told(source.name, source.product.sensor, found)
+        if self.options.implausible_units is OnImplausible.FAIL:
+            raise SceneError(message, reason="implausible-units")
+        return (SceneWarning(reason="implausible-units", message=message),)
 
     def _batches(self, scene: str, jobs: tuple[Job, ...]) -> tuple[Batch, ...]:
         batches = lay_batches(jobs, self.options.chips_per_batch)
@@ -134,8 +194,7 @@ class Drafting:
     ) -> tuple[Job, ...]:
         every = (*bands, *validity)
         blocks = {block_grid(band.header, finest=scene.transform) for band in every}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
-        itemsize += 1 if validity else 0  # what all masks together say
+        itemsize = _bytes_per_pixel(every) + (1 if validity else 0)  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
@@ -147,24 +206,28 @@ class Drafting:
     def _heads(self, source: SceneSource, entry: ModelEntry) -> dict[str, ObjectHead]:
         """Ask for the ETag of every file that will be read."""
         used = [band for band in source.bands if band.name in entry.bands] + ([source.mask] if source.mask else [])
-        heads = {}
-        for asset in used:
-            try:
-                heads[asset.uri] = self.objects.head(asset.uri)
-            except ObjectMissingError as error:
-                msg = (
-                    f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
-                    f" is there. {Option.FIND_ASSETS}"
-                )
-                raise SceneError(msg, reason="asset-missing") from error
-            except ObjectForbiddenError as error:
-                msg = (
-                    f"scene {source.name}: {self.options.names.of(asset.uri)}, band {asset.name}, may not be read (S3"
-                    " also says so of a missing key to who may not list). Check the bucket's policy; if its owner has"
-                    f" readers pay, name the bucket in {Option.REQUESTER_PAYS}."
-                )
-                raise SceneError(msg, reason="source-forbidden") from error
-        return heads
+        return {asset.uri: self._head(asset, source) for asset in used}
+
+    def _head(self, asset: BandAsset, source: SceneSource) -> ObjectHead:
+        try:
+            return self.objects.head(asset.uri)
+        except ObjectMissingError as error:
+            msg = (
+                f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
+                f" is there. {Option.FIND_ASSETS}"
+            )
+            raise SceneError(msg, reason="asset-missing") from error
+        except ObjectForbiddenError as error:
+            msg = (
+                f"scene {source.name}: {self.options.names.of(asset.uri)}, band {asset.name}, may not be read (S3"
+                " also says so of a missing key to who may not list). Check the bucket's policy; if its owner has"
+                f" readers pay, name the bucket in {Option.REQUESTER_PAYS}."
+            )
+            raise SceneError(msg, reason="source-forbidden") from error
+
+    def _pixel(self, source: SceneSource) -> Callable[[BandAsset], float]:
+        """Give what reads a file's pixel size, metres."""
+        return lambda asset: self._open(asset, {asset.uri: self._head(asset, source)}).header.pixel_size_m
 
     def _open(self, asset: BandAsset, heads: Mapping[str, ObjectHead]) -> OpenedBand:
         head = heads[asset.uri]
@@ -183,6 +246,10 @@ class Drafting:
             tags=[band.header.tags for band in bands],
         )
         return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
+
+
+def _bytes_per_pixel(bands: tuple[PlannedBand, ...]) -> int:
+    return sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
 
 
 def _disagreements(scene: str, bands: tuple[OpenedBand, ...]) -> tuple[SceneWarning, ...]:
