@@ -78,7 +78,9 @@ fuzz: setup ## 20,000 mutated inputs (SEED=, CASES=): no crash, no hang, no allo
 bench: setup setup-model setup-stacchip ## ratios against the alternative in the same run; over half an hour, idle
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
-	run cut.py; run drivers.py; \
+	run cut.py; \
+	run s3_requests.py; \
+	run drivers.py; \
 	run collect.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \

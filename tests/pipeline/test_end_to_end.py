@@ -64,7 +64,8 @@ class Embedded:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with Session(parameters={"AnyGsd": "true"}, logs=tmp_path_factory.mktemp("logs")) as running:
+    allowed = {"AnyGsd": "true", "AnyPixelShape": "true"}
+    with Session(parameters=allowed, logs=tmp_path_factory.mktemp("logs")) as running:
         yield running
 
 
@@ -108,6 +109,12 @@ def scene(request: pytest.FixtureRequest, embedded: dict[str, Embedded]) -> Embe
     if request.param not in embedded:
         pytest.skip("needs ../shared/data")
     return embedded[request.param]
+
+
+def test_no_real_scene_in_its_own_units_is_told_off(scene: Embedded) -> None:
+    """Forest, desert, lagoon, and clouds over half of Ireland and of Colombia."""
+    assert "implausible-units" not in {warning.reason for warning in scene.plan.warnings}
+    assert {band.conversion for band in scene.plan.bands} == {None}
 
 
 def test_the_bundled_scene_is_embedded_whole(embedded: dict[str, Embedded]) -> None:

@@ -1,11 +1,13 @@
 """Refusals that need the whole chain to be seen: each ends in a receipt with its reason, of the scene or of a chip."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 from tests.pipeline import scenes
@@ -28,11 +30,16 @@ def _cog(*, transform: Any, dtype: str = "uint16") -> bytes:
     ("reason", "body", "options"),
     [
         ("wrong-gsd", _cog(transform=scenes.utm_grid(gsd=20.0)), {}),
-        ("wrong-dtype", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
+        ("unknown-units", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
         # Four tenths of a millimetre: an identifier counts the GSD in whole ones.
         ("no-identifier", _cog(transform=scenes.utm_grid(gsd=0.0004)), {"any_gsd": True}),
+        ("not-square", _cog(transform=rasterio.Affine(29.6, 0, 399_960, 0, -30, 5_000_040)), {}),
         # 30 m by area, but 64 pixels are 6.4 m wide: two centres in one cell of 10 m.
-        ("duplicate-identifiers", _cog(transform=rasterio.Affine(0.1, 0, 399_960, 0, -9000, 5_000_040)), {}),
+        (
+            "duplicate-identifiers",
+            _cog(transform=rasterio.Affine(0.1, 0, 399_960, 0, -9000, 5_000_040)),
+            {"any_pixel_shape": True},
+        ),
     ],
 )
 def test_a_cog_is_refused(
@@ -54,6 +61,78 @@ def test_bands_in_two_systems_are_refused(make_pipeline: Callable[..., Pipeline]
     _land(pipeline, files)
     assert pipeline.plan("scene/item.json").kind is Planned.FAILED
     assert pipeline.receipt()["reason"] == "mixed-crs"
+
+
+@pytest.mark.parametrize("photometric", ["MINISWHITE", "PALETTE"])
+def test_bands_of_colours_are_refused(make_pipeline: Callable[..., Pipeline], sample: Path, photometric: str) -> None:
+    pipeline, files = make_pipeline(), scenes.landsat(sample)
+    with rasterio.MemoryFile(files["scene/B4.tif"]) as memory, memory.open() as band, rasterio.MemoryFile() as made:
+        profile = {**band.profile, "dtype": "uint8", "nodata": None, "photometric": photometric}
+        with made.open(**profile) as dataset:
+            dataset.write((band.read() >> 8).astype(np.uint8))
+        files["scene/B4.tif"] = bytes(made.read())
+    _land(pipeline, files)
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    assert pipeline.receipt()["reason"] == "not-numbers"
+
+
+def _shifted(files: dict[str, bytes], name: str, metres: float) -> None:
+    """Move one band so far east."""
+    with rasterio.MemoryFile(files[name]) as memory, memory.open() as band:
+        moved = rasterio.Affine.translation(metres, 0) * band.transform
+        files[name] = scenes.geotiff(band.read(), crs=band.crs, transform=moved, nodata=band.nodata)
+
+
+def test_bands_of_two_places_are_refused_by_name(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    pipeline, files = make_pipeline(), scenes.landsat(sample)
+    _shifted(files, "scene/B3.tif", 200 * 30)
+    _land(pipeline, files)
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    receipt = pipeline.receipt()
+    assert receipt["reason"] == "no-overlap"
+    assert "band green" in receipt["message"]
+    assert "band red" in receipt["message"] or "band blue" in receipt["message"]
+
+
+def test_bands_that_overlap_in_part_are_valid_where_all_of_them_are(
+    make_pipeline: Callable[..., Pipeline], sample: Path
+) -> None:
+    """The first 64 columns have no green, and neither has a chip of them."""
+    pipeline, files = make_pipeline(), scenes.landsat(sample, row=600, col=400, height=128, width=200)
+    _shifted(files, "scene/B3.tif", 199 * 30)
+    _land(pipeline, files)
+    pipeline.run("scene/item.json")
+    receipt = pipeline.receipt()
+    assert receipt["status"] == "SceneEmbedded"
+    counts = receipt["counts"]
+    assert set(counts["skipped"]) == {"nodata"}
+    [parquet] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+    fractions = pq.read_table(io.BytesIO(parquet), columns=["valid_fraction"])["valid_fraction"].to_numpy()
+    # One column of 128 pixels has all three bands: of 64 x 64, a 64th where a chip has it from top to bottom.
+    assert fractions.sum() * 64 * 64 == pytest.approx(128)
+
+
+def test_a_south_up_scene_is_embedded_as_if_it_were_north_up(
+    make_pipeline: Callable[..., Pipeline], sample: Path
+) -> None:
+    outcomes = []
+    for turned in (False, True):
+        pipeline, files = make_pipeline(), scenes.landsat(sample, row=600, col=400, height=150, width=140)
+        for name in [name for name in files if name.endswith(".tif")]:
+            with rasterio.MemoryFile(files[name]) as memory, memory.open() as band:
+                a, b, c, d, e, f = tuple(band.transform)[:6]
+                if turned:
+                    transform = rasterio.Affine(a, b, c, d, -e, f + e * band.height)
+                    files[name] = scenes.geotiff(
+                        band.read()[:, ::-1], crs=band.crs, transform=transform, nodata=band.nodata
+                    )
+        _land(pipeline, files)
+        pipeline.run("scene/item.json")
+        [parquet] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+        table = pq.read_table(io.BytesIO(parquet))
+        outcomes.append(table.select(["uci", "index", "cell", "geometry", "embeddings", "valid_fraction"]))
+    assert outcomes[0].num_rows > 4
+    assert outcomes[0].equals(outcomes[1])
 
 
 def test_a_band_number_that_the_file_does_not_have_is_refused(

@@ -14,7 +14,7 @@ from clayline.identity.ground import lattice_name
 from clayline.model.manifest import Checkpoint
 from clayline.outputs.embedding import SceneColumns
 from clayline.outputs.outline import outline
-from clayline.run.plan import Plan
+from clayline.run.plan import Plan, PlannedBand
 from clayline.run.receipt import Counts
 
 _EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
@@ -73,8 +73,10 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "alternate": band.alternate,
                     "etag": band.etag,
                     "file_band": band.band,
+                    "flipped": band.header.flipped,
                     "nodata": list(band.nodata),
                     "offset": band.offset,
+                    "conversion": _conversion(band, entry.dtype),
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
@@ -105,6 +107,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "height": scene.height,
             "width": scene.width,
             "gsd": scene.gsd,
+            "pixel": {"width_m": scene.pixel_width_m, "height_m": scene.pixel_height_m, "angle": scene.pixel_angle},
             "chip_size": grid.size,
             "stride": grid.size,
             "rows": grid.rows,
@@ -265,6 +268,11 @@ def _columns_text(plan: Plan) -> dict[str, Any]:
         "loss_metric": shared.loss_metric,
         "source_creator": shared.source_creator,
     }
+
+
+def _conversion(band: PlannedBand, dtype: str) -> dict[str, str] | None:
+    """Say what was done to a band's numbers, and why; None where nothing was."""
+    return {"rule": band.conversion.rule(dtype), "why": band.conversion.why} if band.conversion else None
 
 
 def _text(moment: dt.datetime) -> str:

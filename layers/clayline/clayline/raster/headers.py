@@ -1,16 +1,14 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import CRSError, RasterioError
 
 from clayline.chips.cog import CogHeader, CogSource, MaskDirectory
 from clayline.errors import SceneError
@@ -18,6 +16,8 @@ from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
 from clayline.raster.directory import look
+from clayline.raster.georeference import check_has_grid, measure_pixel, read_crs, read_transform
+from clayline.raster.sample import read_sample
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -30,6 +30,7 @@ _BLOCKS_LOOKED_AT = 2**18
 _MAX_DIRECTORIES = 32
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
+_MAX_UNIT_CHARACTERS = 32
 MAX_CRS_CHARACTERS = 16_384
 """Of a CRS in words: it stands in the plan once for each band."""
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -54,6 +55,10 @@ class GdalHeaders:
         """Look at the file's directories, then read the header: see ``read_header``, whose errors it raises."""
         look(source, self.objects)
         return read_header(source, self.settings)
+
+    def sample(self, source: CogSource, header: CogHeader, bands: Sequence[int]) -> NDArray[Any]:
+        """Read some pixels: see ``read_sample``."""
+        return read_sample(source, header, bands, self.settings)
 
     def to_lonlat(
         self, crs: str, xs: NDArray[Any], ys: NDArray[Any]
@@ -81,9 +86,9 @@ def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
     """Read and check a COG's header. Who did not make the file looks at its directories first (``GdalHeaders``).
 
     Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``,
-    ``truncated``, ``unusable-mask``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``,
-    ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a network, what looks like a bad file is
-    looked at twice: a response cut short leaves no other trace.
+    ``truncated``, ``unusable-mask``, ``gcp-only``, ``rpc-only``, ``no-crs``, ``crs-unusable``, ``no-transform``,
+    ``rotated``, ``too-large``, ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a network, what
+    looks like a bad file is looked at twice: a response cut short leaves no other trace.
     """
     try:
         return _read_once(source, settings)
@@ -118,16 +123,17 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
 
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
     _check_size(source, dataset, settings)
-    crs, epsg = _crs(source, dataset)
+    check_has_grid(source, dataset)
+    crs, epsg = read_crs(source, dataset)
     if len(crs) > MAX_CRS_CHARACTERS:
         msg = (
             f"{source.uri}: its CRS in words has {len(crs)} characters; the limit is {MAX_CRS_CHARACTERS}. Write a CRS"
             " with an EPSG code."
         )
         raise SceneError(msg, reason="crs-unusable")
-    transform = _transform(source, dataset)
+    transform, flipped = read_transform(source, dataset)
     try:
-        pixel_size_m = projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height)
+        pixel = measure_pixel(crs, transform, width=dataset.width, height=dataset.height)
     except SceneError as error:
         raise SceneError(f"{source.uri}: {error.message}", reason=error.reason) from error
     (block_height, block_width), *_ = dataset.block_shapes
@@ -149,9 +155,21 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
             text if text is None or len(text) <= _MAX_TAG_CHARACTERS else None for text in dataset.descriptions
         ),
         tags=_tags(dataset),
-        pixel_size_m=pixel_size_m,
+        pixel_size_m=pixel.size,
+        colours=_are_colours(dataset),
+        flipped=flipped,
+        pixel_width_m=pixel.width,
+        pixel_height_m=pixel.height,
+        pixel_angle=pixel.angle,
+        scaling=_scaling(dataset),
         alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),
     )
+
+
+def _are_colours(dataset: Any) -> bool:  # noqa: ANN401
+    """Say whether numbers stand for colours, or for grey levels the wrong way round."""
+    inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+    return inverted or ColorInterp.palette in dataset.colorinterp
 
 
 def _is_masked(dataset: Any) -> bool:  # noqa: ANN401
@@ -203,7 +221,8 @@ def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None
     width, height, bands, dtype = dataset.width, dataset.height, dataset.count, dataset.dtypes[0]
     if dtype not in _DTYPES:
         msg = (
-            f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Convert it to integers or floats."
+            f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Deliver the product's own"
+            " numbers, or convert these: `gdal_translate -of COG -ot Float32 IN OUT` (of complex ones, the real part)."
         )
         raise SceneError(msg, reason="unsupported-dtype")
     (block_height, block_width), *_ = dataset.block_shapes
@@ -223,39 +242,6 @@ def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None
             f" of {settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
         )
         raise SceneError(msg, reason="block-too-large")
-
-
-def _crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa: ANN401
-    """Give the CRS as ``EPSG:n`` and n if that code is exactly it, else as WKT2."""
-    crs = dataset.crs
-    if not crs:
-        msg = f"{source.uri} has no CRS. Write the CRS into the GeoTIFF (sidecar files are not read)."
-        raise SceneError(msg, reason="no-crs")
-    try:
-        epsg = crs.to_epsg()
-        if epsg is not None and CRS.from_epsg(epsg) == crs:
-            return f"EPSG:{epsg}", epsg
-        return crs.to_wkt(version="WKT2_2019"), None
-    except (CRSError, RasterioError) as error:
-        msg = f"{source.uri} has a CRS that PROJ does not understand ({error}). Write a CRS with an EPSG code."
-        raise SceneError(msg, reason="crs-unusable") from error
-
-
-def _transform(source: CogSource, dataset: Any) -> tuple[float, float, float, float, float, float]:  # noqa: ANN401
-    a, b, c, d, e, f = tuple(dataset.transform)[:6]
-    if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
-        msg = (
-            f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are"
-            " not read)."
-        )
-        raise SceneError(msg, reason="no-transform")
-    if b or d or a <= 0 or e >= 0 or not np.isfinite([a, c, e, f]).all():
-        msg = (
-            f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south,"
-            " columns west to east."
-        )
-        raise SceneError(msg, reason="rotated")
-    return a, b, c, d, e, f
 
 
 def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401
@@ -308,3 +294,10 @@ def _tags(dataset: Any) -> dict[str, str]:  # noqa: ANN401
     """
     items = sorted((str(name), str(value)) for name, value in dataset.tags().items())
     return dict([item for item in items if sum(map(len, item)) <= _MAX_TAG_CHARACTERS][:_MAX_TAGS])
+
+
+def _scaling(dataset: Any) -> tuple[tuple[float, float, str | None], ...]:  # noqa: ANN401
+    """Give scale, offset and unit of each band, if any says one; a unit of bounded length."""
+    units = [(unit or "")[:_MAX_UNIT_CHARACTERS] or None for unit in dataset.units]
+    found = tuple(zip(map(float, dataset.scales), map(float, dataset.offsets), units, strict=True))
+    return () if set(found) <= {(1.0, 0.0, None)} else found

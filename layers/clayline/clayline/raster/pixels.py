@@ -36,6 +36,7 @@ class GdalPixels:
             mask=read.mask,
             masked=read.masked,
             damaged=read.damaged,
+            reading=read.reading,
         )
 
     def locate(self, uri: str, size: int) -> CogSource:

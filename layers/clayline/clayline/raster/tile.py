@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 
 from clayline.chips.cog import Affine
+from clayline.chips.reading import NOTHING, Reading, reading_of
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
 from clayline.raster.nearest import find_span
-from clayline.raster.part import Area, BandSource, Block, FilePart
+from clayline.raster.part import Area, BandSource, Block, FilePart, facing
 from clayline.run.receipt import UNREADABLE
 
 PixelWindow = tuple[int, int, int, int]
@@ -38,6 +39,8 @@ class TilePixels:
     """[h, w], where a band's or the mask's block cannot be decoded: nodata stands there. None: nowhere."""
     decoded_blocks: int
     """Blocks that the window touches in all files together: each was decoded once, if none is damaged."""
+    reading: Reading
+    """What reading them took, second attempts included; what GDAL repeats by itself over a network is not counted."""
 
 
 def read_job(
@@ -87,6 +90,7 @@ def read_job(
         masked=marks.masked,
         damaged=marks.damaged,
         decoded_blocks=blocks,
+        reading=marks.reading,
     )
 
 
@@ -97,12 +101,14 @@ class _Marks:
     shape: tuple[int, int]
     masked: NDArray[np.bool_] | None = None
     damaged: NDArray[np.bool_] | None = None
+    reading: Reading = NOTHING
 
     def read(self, part: FilePart, settings: ReadSettings) -> int:
         """Read a part, mark what is damaged, and give its number of blocks."""
         for area in _read(part, settings):
             self.damaged = np.zeros(self.shape, np.bool_) if self.damaged is None else self.damaged
-            self.damaged[part.covered(area)] = True
+            facing(part.header, self.damaged)[part.covered(area)] = True
+        self.reading += part.taken.reading
         return part.block_count
 
     def mask(self, where: NDArray[np.bool_]) -> None:
@@ -113,7 +119,7 @@ class _Marks:
         """Mark where a file has no pixel."""
         if not part.is_whole:
             outside = np.ones(self.shape, np.bool_)
-            outside[part.rows.inside, part.cols.inside] = False
+            facing(part.header, outside)[part.rows.inside, part.cols.inside] = False
             self.mask(outside)
 
 
@@ -142,13 +148,16 @@ def lay_part(
     """Give what one file contributes to a window of the finest grid; ``positions`` are its bands' places in ``out``."""
     row0, row1, col0, col1 = window
     header = bands[0].header
-    vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
+    down = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
+    rows = find_span(row0, row1, *down, length=header.height)
+    if header.flipped:
+        rows = find_span(-row1, -row0, down[0], header.height - down[1], length=header.height, upwards=True)
     horizontal = (transform[0] / header.transform[0], (transform[2] - header.transform[2]) / header.transform[0])
     return FilePart(
         bands=bands,
         positions=positions,
-        out=out,
-        rows=find_span(row0, row1, *vertical, length=header.height),
+        out=facing(header, out),
+        rows=rows,
         cols=find_span(col0, col1, *horizontal, length=header.width),
     )
 
@@ -217,6 +226,7 @@ def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
     """Open the file. Raises BatchError and TransientError."""
     try:
         with open_cog(part.source, settings, directory=part.directory) as opened:
+            part.taken.add(Reading(files=1))
             _check_unchanged(part, opened.dataset)
             yield opened
     except SceneError as error:
@@ -225,6 +235,7 @@ def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
 
 def _is_read(part: FilePart, opened: OpenCog, area: Area) -> bool:
     """Read an area and say whether it could be decoded. Raises TransientError where the network is to blame."""
+    part.taken.add(reading_of(part.places(opened.dataset, area)))
     try:
         part.read(opened.dataset, area)
     except RasterioIOError as error:
@@ -237,15 +248,7 @@ def _is_read(part: FilePart, opened: OpenCog, area: Area) -> bool:
 
 def _ends_outside(part: FilePart, dataset: Any, area: Area) -> bool:  # noqa: ANN401 - rasterio publishes no types
     """Say whether the index places one of the blocks beyond the file's end."""
-    for group, row, col in part.blocks(area):
-        band = part.index_band(group)
-        end = sum(
-            int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) or 0)
-            for what in ("OFFSET", "SIZE")
-        )
-        if end > part.source.size:
-            return True
-    return False
+    return any(offset + size > part.source.size for offset, size in part.places(dataset, area))
 
 
 def _check_unchanged(part: FilePart, dataset: Any) -> None:  # noqa: ANN401

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from clayline.chips.batch import Batch, Job
 from clayline.chips.cog import CogHeader
+from clayline.chips.conversion import Conversion
 from clayline.chips.grid import ChipGrid, ChipWindow
 from clayline.chips.lattice import Lattice
 from clayline.errors import WireError
@@ -62,9 +63,11 @@ class PlannedBand(BaseModel):
     nodata: Annotated[tuple[float, ...], BeforeValidator(_several)]
     """The file's own and the product's: each says that there is no value."""
     offset: int
-    """Added to valid digital numbers (BOA)."""
+    """Added to valid digital numbers (BOA), after the conversion."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
+    conversion: Conversion | None = None
+    """What brings valid digital numbers to the model's; None where they are these already."""
     alternate: str | None = None
     """Name of the alternate href by which the file was found."""
     directory: int | None = None
@@ -116,6 +119,12 @@ class PlannedScene(BaseModel):
     width: int
     gsd: float
     """Metres, at the scene's centre."""
+    pixel_width_m: float = 0.0
+    """On the ground at the scene's centre, metres. 0 in plans from before it was kept."""
+    pixel_height_m: float = 0.0
+    """Likewise."""
+    pixel_angle: float = 90.0
+    """Between rows and columns on the ground, degrees."""
     lattice: Lattice | None
     """Where the chips of a scene of points lie; None where they lie on the scene's own grid."""
     own_grid: str | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clayline.chips.cog import CogHeader
+from clayline.chips.conversion import Conversion
 from clayline.chips.grid import ChipGrid
 from clayline.chips.lattice import GEOGRAPHIC, METRIC, MOST_DRIFT, Lattice, lay_lattice
 from clayline.errors import InvalidIdentifierError, SceneError
@@ -15,6 +16,7 @@ from clayline.place import Option
 from clayline.ports import Headers, ObjectHead
 from clayline.run.plan import PlannedBand, PlannedScene, PlannedTime
 from clayline.run.receipt import SceneWarning
+from clayline.scene.grids import check_square, is_square, shape
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision
 from clayline.scene.source import SceneSource
@@ -43,7 +45,7 @@ class OpenedBand:
     called: str
     """The file's name in messages."""
 
-    def planned(self, *, nodata: tuple[float, ...], offset: int) -> PlannedBand:
+    def planned(self, *, nodata: tuple[float, ...], offset: int, conversion: Conversion | None = None) -> PlannedBand:
         """Give the band as the plan keeps it; the file's own nodata and the product's both count."""
         if not 1 <= self.asset.band <= self.header.band_count:
             msg = (
@@ -62,6 +64,7 @@ class OpenedBand:
             nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
+            conversion=conversion,
             alternate=self.asset.alternate,
         )
 
@@ -71,19 +74,20 @@ def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
     return min((band.header for band in bands), key=lambda header: header.pixel_area)
 
 
-def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: ModelEntry) -> None:
-    """Refuse bands that do not lie on one plane, or whose numbers the graph does not take. Raises SceneError."""
+def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...]) -> None:
+    """Refuse bands that do not lie on one plane. Raises SceneError."""
     systems = {band.header.crs for band in bands}
     if len(systems) > 1:
         msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."
         raise SceneError(msg, reason="mixed-crs")
     for band in bands:
-        if not np.can_cast(np.dtype(band.header.dtype), np.dtype(entry.dtype), casting="safe"):
+        if band.header.colours:
             msg = (
-                f"scene {source.name}: band {band.asset.name} is {band.header.dtype}, model entry {entry.token} takes"
-                f" {entry.dtype}. Deliver the product's own digital numbers."
+                f"scene {source.name}: the numbers of band {band.asset.name} are colours by what its file says (a"
+                " palette, or grey levels of which 0 is white), no measurements. Deliver the product's own numbers, in"
+                " a file that calls them so (photometric interpretation MINISBLACK)."
             )
-            raise SceneError(msg, reason="wrong-dtype")
+            raise SceneError(msg, reason="not-numbers")
     grid = finest(bands)
     if max(grid.width, grid.height) > MAX_SIDE:
         msg = f"scene {source.name}: {grid.width} x {grid.height} px is over {MAX_SIDE} px a side. Cut it into tiles."
@@ -91,12 +95,21 @@ def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: Model
 
 
 def describe(
-    source: SceneSource, grid: CogHeader, entry: ModelEntry, headers: Headers, *, any_gsd: bool, boa: BoaDecision | None
+    source: SceneSource,
+    grid: CogHeader,
+    entry: ModelEntry,
+    headers: Headers,
+    *,
+    any_gsd: bool,
+    any_pixel_shape: bool,
+    boa: BoaDecision | None,
 ) -> PlannedScene:
     """Settle the scene's GSD, place and form of identifier.
 
-    Raises SceneError (``wrong-gsd``, or what projecting raises).
+    Raises SceneError (``wrong-gsd``, ``not-square``, or what projecting raises).
     """
+    if not any_pixel_shape:
+        check_square(source.name, grid)
     gsd = grid.pixel_size_m
     if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
         msg = (
@@ -128,6 +141,9 @@ def describe(
         height=grid.height,
         width=grid.width,
         gsd=gsd,
+        pixel_width_m=grid.pixel_width_m,
+        pixel_height_m=grid.pixel_height_m,
+        pixel_angle=grid.pixel_angle,
         lattice=lattice,
         own_grid=own_grid,
         boa_decided_by=boa.decided_by if boa else None,
@@ -144,6 +160,12 @@ def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
             f" those of other dates: {scene.own_grid}."
         )
         warnings.append(SceneWarning(reason="own-grid", message=message))
+    if not is_square(scene):
+        message = (
+            f"scene {scene.name}: {shape(scene)}. It was embedded all the same ({Option.ANY_PIXEL_SHAPE}): the model"
+            " knows the ground in squares, and its vectors may differ from those of the same place in square pixels."
+        )
+        warnings.append(SceneWarning(reason="not-square", message=message))
     if not scene.trained:
         message = (
             f"scene {scene.name}: it is of {scene.instrument} ({scene.product}), on which models of {scene.sensor} were"

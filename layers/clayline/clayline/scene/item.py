@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clayline.errors import SceneError
@@ -11,6 +11,7 @@ from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.passed_over import PassedOver
 from clayline.scene.bands import Candidate, find_bands, known_names, listed, rasters_of
 from clayline.scene.declared import Declared, declared_of
+from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.href import MAX_RECORDED, choose, quoted
 from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import MAX_LABEL, Product
@@ -46,6 +47,8 @@ class BandAsset:
     """Metres, as the Item declares it of this asset."""
     key: str = ""
     """The asset's in the Item."""
+    numbers: DeclaredNumbers = field(default_factory=DeclaredNumbers)
+    """What the Item says of the band's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +99,12 @@ def load_json(body: bytes, *, scene: str) -> object:
 
 
 def read_item(
-    content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE
+    content: Mapping[str, Any],
+    *,
+    uri: str,
+    allowed_buckets: frozenset[str],
+    names: Names = AS_THEY_LIE,
+    products: tuple[Product, ...] | None = None,
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
@@ -111,7 +119,7 @@ def read_item(
         msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = recognise(_evidence(identity, collection, properties))
+    product = recognise(evidence_of(content), products)
 
     def band_of(candidate: Candidate) -> BandAsset:
         asset = candidate.asset
@@ -125,6 +133,7 @@ def read_item(
             grid=declared_of(asset, properties),
             gsd=candidate.gsd,
             key=candidate.key,
+            numbers=of_asset(asset, candidate.number),
         )
 
     rasters = list(rasters_of(content["assets"], product))
@@ -187,15 +196,18 @@ def _that_may_be_read(
     return found
 
 
-def _evidence(identity: str, collection: object, properties: Mapping[str, Any]) -> Evidence:
-    said = properties.get("instruments") or properties.get("eo:instrument")
-    instruments = said if isinstance(said, list) else [said]
-    platform = properties.get("platform") or properties.get("eo:platform")
+def evidence_of(content: Mapping[str, Any]) -> Evidence:
+    """Give what an Item says of the product that it is of."""
+    identity, collection, properties = str(content.get("id")), content.get("collection"), content.get("properties")
+    said = properties if isinstance(properties, dict) else {}
+    instruments = said.get("instruments") or said.get("eo:instrument")
+    listing = instruments if isinstance(instruments, list) else [instruments]
+    platform = said.get("platform") or said.get("eo:platform")
     return Evidence(
         scene=identity,
         collection=collection if isinstance(collection, str) else repr(collection),
         platform=str(platform)[:MAX_LABEL] if platform else None,
-        instruments=tuple(text[:MAX_LABEL] for text in instruments[:32] if isinstance(text, str)),
+        instruments=tuple(text[:MAX_LABEL] for text in listing[:32] if isinstance(text, str)),
         name=identity,
     )
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from clayline.errors import SceneError
 from clayline.place import Option
-from clayline.scene.sensor import MAX_LABEL, Product, Sensor
+from clayline.scene.sensor import Product, Sensor
 
 _MOST_TOLD = 12
 """Products that a message lists."""
@@ -37,6 +37,21 @@ class Verdict:
     against: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """The sensors that come with the package, and a user's own."""
+
+    sensors: Mapping[str, Sensor]
+    """By name."""
+    digests: Mapping[str, str]
+    """Of the files of the user's own, ``sha256:...``, by the sensor's name."""
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """All products."""
+        return tuple(product for sensor in self.sensors.values() for product in sensor.products)
+
+
 def sensor_names() -> tuple[str, ...]:
     """Give the names of the sensors that come with the package: without reading their files."""
     folder = files("clayline") / "data" / "sensors"
@@ -58,7 +73,7 @@ def products() -> tuple[Product, ...]:
 
 def of_file_name(name: str) -> Product | None:
     """Find the product that a file's name declares; None if it declares none, or several."""
-    found = [product for product in products() if _names_file(product, name)]
+    found = [product for product in products() if product.names_file(name)]
     return found[0] if len(found) == 1 else None
 
 
@@ -88,7 +103,7 @@ def judge(evidence: Evidence, among: tuple[Product, ...]) -> tuple[Verdict, ...]
     what = "platform" if evidence.platform else "name"
     flying = [product for product, _ in led if product.known_platform(told)]
     elsewhere = [product for product in among if evidence.platform and product.known_platform(evidence.platform)]
-    named = [product for product, _ in led if _names_file(product, evidence.name)]
+    named = [product for product, _ in led if product.names_file(evidence.name)]
     verdicts = []
     for product, why in led:
         matched, against = [why], list[str]()
@@ -150,22 +165,18 @@ def _led_to(product: Product, evidence: Evidence) -> str | None:
         return f"sensor {evidence.sensor!r}, named outright" if outright else None
     if evidence.collection is not None:
         return f"collection {evidence.collection!r}" if evidence.collection in product.collections else None
-    return f"file name {evidence.name!r}" if _names_file(product, evidence.name) else None
-
-
-def _names_file(product: Product, name: str) -> bool:
-    return any(pattern.search(name[:MAX_LABEL]) for pattern in product.file_names)
+    return f"file name {evidence.name!r}" if product.names_file(evidence.name) else None
 
 
 def _nothing(evidence: Evidence, among: tuple[Product, ...] | None) -> str:
     if evidence.collection is not None:
         return (
             f"scene {evidence.scene}: collection {evidence.collection!r} is not known. Known are {known(among)}."
-            " Correct the Item."
+            f" Correct the Item, or give {Option.SENSORS}."
         )
     given = f" ({evidence.sensor!r})" if evidence.sensor else ""
     listed = ", ".join(dict.fromkeys(product.sensor for product in (products() if among is None else among)))
     return (
         f"scene {evidence.scene}: neither {Option.SENSOR}{given} nor its file name says which sensor it is from. "
-        f"Set {Option.SENSOR} to one of {listed}."
+        f"Set {Option.SENSOR} to one of {listed}, or give {Option.SENSORS}."
     )
