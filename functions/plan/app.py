@@ -22,6 +22,7 @@ from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
 from clayline.scene.notification import Document, read_message
+from clayline.scene.sensor_file import known_with
 from clayline.steps.bounds import Bounds
 from clayline.steps.keeping import Keeping
 from clayline.steps.options import PlanOptions
@@ -63,6 +64,7 @@ def planning() -> Planning:
             boa=chosen.boa,
             implausible_units=chosen.implausible_units,
             untrained_sensors=chosen.untrained_sensors,
+            sensors=known_with({name: objects.get(uri) for name, uri in chosen.own_sensors().items()}),
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(

@@ -27,6 +27,8 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         embeddings_bucket="embeddings",
         allowed_buckets=frozenset({SCENES_BUCKET}),
         any_gsd=options.any_gsd,
+        sensors=options.known() if options.sensors else None,
+        untrained_sensors=options.untrained_sensors,
         any_pixel_shape=options.any_pixel_shape,
         boa=BoaOverride(options.boa),
         implausible_units=OnImplausible(options.implausible_units),

@@ -51,6 +51,10 @@ class Option(Enum):
         "Cut it into tiles.",
     )
     UNTRAINED_SENSORS = "the stack's parameter UntrainedSensors", "--untrained-sensors"
+    SENSORS = (
+        "a YAML file of its sensor in the stack's parameter SensorFiles",
+        "a YAML file of its sensor in --sensors DIR",
+    )
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
 
     def __init__(self, aws: str, cli: str) -> None:

@@ -105,6 +105,7 @@ def read_item(
     allowed_buckets: frozenset[str],
     names: Names = AS_THEY_LIE,
     called: str | None = None,
+    products: tuple[Product, ...] | None = None,
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
@@ -124,7 +125,7 @@ def read_item(
         )
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = recognise(evidence_of(content))
+    product = recognise(evidence_of(content), products)
 
     def band_of(candidate: Candidate) -> BandAsset:
         asset = candidate.asset

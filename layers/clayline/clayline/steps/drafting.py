@@ -15,7 +15,7 @@ from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.doubt import OnImplausible
-from clayline.scene.grids import check_overlap
+from clayline.scene.grids import check_overlap, strips
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.numbers import brought
@@ -76,6 +76,7 @@ class Drafting:
             allowed_buckets=self.options.allowed_buckets,
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
+            products=self.options.sensors.products if self.options.sensors else None,
         )
 
     def entry(self, source: SceneSource) -> ModelEntry:
@@ -160,6 +161,7 @@ class Drafting:
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
                 for warning in (
                     *warnings_of(scene),
+                    *strips(source.name, files),
                     *fewer_bands(source, entry, self.manifest.entries),
                     *_disagreements(source.name, bands),
                     *doubts,
