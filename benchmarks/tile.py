@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from clayline.chips.batch import block_grid, lay_batches, lay_jobs, repeated_fraction
-from clayline.chips.chip import cut, fractions, is_cloud, prepare, valid_mask
+from clayline.chips.chip import cut, fractions, prepare, valid_mask
+from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.cog import CogSource
 from clayline.chips.grid import ChipGrid
 from clayline.model.wire import BatchHeader, Request
@@ -184,7 +185,7 @@ def jobs_along_blocks(path: Path, classes: Path | None, work: Work) -> dict[str,
         if work.whole:
             valid = valid_mask(pixels, [[0]] * work.bands)
             pixels = prepare(pixels, valid, offsets=[-1000] * work.bands, fill=0, dtype="uint16")
-            cloud = None if read.mask is None else is_cloud(read.mask)
+            cloud = None if read.mask is None else find_cloud(read.mask, SCL)
             for part in parts:
                 fractions(valid, cloud, part, origin=origin)
                 sent += len(request(cut(pixels, part, origin=origin, fill=0)))

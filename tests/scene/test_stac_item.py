@@ -32,7 +32,7 @@ def test_earth_search_names(*, old: bool) -> None:
     found = read(item({**assets, "SCL" if old else "scl": asset("./SCL.tif")}))
     assert files(found) == {name: (f"{number}.tif", 1) for name, number in NEW_NAMES.items()}
     assert found.mask is not None
-    assert found.mask.uri == "s3://scenes/s2/2024/SCL.tif"
+    assert found.mask.asset.uri == "s3://scenes/s2/2024/SCL.tif"
 
 
 def test_bands_that_clay_does_not_know_are_left_alone() -> None:
@@ -232,7 +232,7 @@ def test_the_irish_item(ireland: dict[str, Any]) -> None:
     found = read(ireland)
     assert files(found) == {name: (f"{number}.tif", 1) for name, number in NEW_NAMES.items() if name != "nir"}
     assert found.mask is not None
-    assert found.mask.uri == "s3://scenes/s2/2024/SCL_60m.tif"
+    assert found.mask.asset.uri == "s3://scenes/s2/2024/SCL_60m.tif"
     assert (found.tile, found.platform) == ("29UNU", "sentinel-2a")
 
 
@@ -242,7 +242,7 @@ def test_the_saharan_item_is_earth_searchs_own(sahara: dict[str, Any]) -> None:
     folder = "s3://sentinel-cogs/sentinel-s2-l2a-cogs/29/R/KH/2020/2/S2A_29RKH_20200219_0_L2A/"
     assert all(band.uri.startswith(folder) for band in found.bands)
     assert found.mask is not None
-    assert found.mask.uri == f"{folder}SCL.tif"
+    assert found.mask.asset.uri == f"{folder}SCL.tif"
     assert found.tile == "29RKH"
 
 

@@ -46,7 +46,10 @@ def of_bands(content: Mapping[str, Any]) -> list[str]:
         )
     except SceneError:
         return []
-    used = {band.uri.rpartition("/")[2] for band in (*item.bands, *((item.mask,) if item.mask else ()))}
+    used = {
+        band.uri.rpartition("/")[2]
+        for band in (*item.bands, *item.data_masks, *((item.mask.asset,) if item.mask else ()))
+    }
     return [name for name, asset in assets.items() if asset["href"] in used]
 
 

@@ -32,6 +32,8 @@ class TilePixels:
     """[C, h, w] digital numbers, in the type that holds all bands' types."""
     mask: NDArray[Any] | None
     """[h, w] in the mask file's type."""
+    unclassified: NDArray[np.bool_] | None
+    """[h, w], where the mask's file has no pixel. None: nowhere."""
     masked: NDArray[np.bool_] | None
     """[h, w], where ``validity`` is 0, or a file of a band has no pixel. None: nowhere."""
     damaged: NDArray[np.bool_] | None
@@ -72,10 +74,12 @@ def read_job(
         marks.mask_outside(part)
     for plane in planes[len(bands) :]:
         marks.mask(plane == 0)
-    classes = None
+    classes, around = None, _Marks(shape=marks.shape)
     if mask is not None:
         classes = np.empty((1, *marks.shape), mask.header.dtype)
-        blocks += marks.read(_lay_part([mask], [0], classes, transform, window), settings)
+        part = _lay_part([mask], [0], classes, transform, window)
+        blocks += marks.read(part, settings)
+        around.mask_outside(part)
     for band in validity:
         if band.dataset not in files:
             own = np.empty((1, *marks.shape), band.header.dtype)
@@ -84,6 +88,7 @@ def read_job(
     return TilePixels(
         pixels=planes[: len(bands)],
         mask=None if classes is None else classes[0],
+        unclassified=around.masked,
         masked=marks.masked,
         damaged=marks.damaged,
         decoded_blocks=blocks,

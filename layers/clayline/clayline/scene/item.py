@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from clayline.chips.classes import Classification
 from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.mask import find_class_mask, find_data_masks
 from clayline.scene.recognition import known, of_collection
 from clayline.scene.sensor import Product
 
@@ -40,6 +42,21 @@ class BandAsset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClassMask:
+    """The mask that says where clouds are, how it was chosen and what its numbers mean."""
+
+    asset: BandAsset
+    classification: Classification
+    chosen_by: str
+    """name, description, classification or role."""
+
+    @property
+    def said(self) -> str:
+        """Say it all in a line: part of the run's identity."""
+        return f"{self.asset.name} by {self.chosen_by}: {json.dumps(asdict(self.classification), sort_keys=True)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """A STAC Item as far as a scene needs it."""
 
@@ -49,8 +66,10 @@ class Item:
     product: Product
     bands: tuple[BandAsset, ...]
     """In the Item's order, one for each band name."""
-    mask: BandAsset | None
-    """The asset that classifies pixels (SCL), if there is one."""
+    mask: ClassMask | None
+    """What says where clouds are, if anything does."""
+    data_masks: tuple[BandAsset, ...]
+    """What else says where there are values."""
     tile: str | None
     """MGRS tile that the Item declares."""
 
@@ -104,8 +123,8 @@ def read_item(
 
     found: dict[str, BandAsset] = {}
     rasters = list(_rasters(content["assets"]))
-    masks = [asset for key, asset in rasters if key.lower() == product.mask]
-    named = [(_names(key, asset, product), asset) for key, asset in rasters if key.lower() != product.mask]
+    masked = find_class_mask(content["assets"], product, scene=identity)
+    named = [(_names(key, asset, product), asset) for key, asset in rasters if not masked or key != masked.key]
     for bands, asset in sorted(named, key=lambda pair: len(pair[0]) > 1):
         if any(name in found and len(bands) > 1 for name in bands):
             continue  # a composite (TCI) repeats bands that have files of their own, wherever it stands
@@ -124,7 +143,14 @@ def read_item(
         properties=properties,
         product=product,
         bands=tuple(found.values()),
-        mask=band_of(masks[0], product.mask, 1) if product.mask and masks else None,
+        mask=ClassMask(
+            asset=band_of(masked.asset, masked.name, masked.number),
+            classification=masked.classification,
+            chosen_by=masked.chosen_by,
+        )
+        if masked
+        else None,
+        data_masks=tuple(band_of(asset, "data-mask", 1) for _, asset in find_data_masks(content["assets"])),
         tile=declared_tile(identity, properties) if product.mgrs_tiled else None,
     )
 

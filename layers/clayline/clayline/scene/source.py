@@ -17,8 +17,9 @@ from clayline.run.names import Names
 from clayline.scene import acquisition, item, recognition
 from clayline.scene.acquisition import Acquisition
 from clayline.scene.intake import Landing, Mode
-from clayline.scene.item import BandAsset
+from clayline.scene.item import BandAsset, ClassMask
 from clayline.scene.lookalike import lookalike
+from clayline.scene.mask import find_band_mask
 from clayline.scene.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
@@ -41,10 +42,12 @@ class SceneSource:
     properties: Mapping[str, Any]
     acquired: Acquisition
     bands: tuple[BandAsset, ...]
-    mask: BandAsset | None
+    mask: ClassMask | None
     tile: str | None
     identity: Mapping[str, str]
     """What else the run's identity depends on: the object metadata that was used, which an ETag does not cover."""
+    data_masks: tuple[BandAsset, ...] = ()
+    """What says where there are values, beside the bands' own files."""
 
     @property
     def read(self) -> dict[str, str]:
@@ -55,6 +58,7 @@ class SceneSource:
             "start": self.acquired.start.isoformat(),
             "end": self.acquired.end.isoformat(),
             "time_from": self.acquired.source,
+            **({"cloud": self.mask.said} if self.mask else {}),
         }
 
 
@@ -139,6 +143,7 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
         acquired=acquisition.from_item(found.properties, scene=found.id),
         bands=found.bands,
         mask=found.mask,
+        data_masks=found.data_masks,
         tile=found.tile,
         identity={},
     )
@@ -168,6 +173,7 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
             " descriptions."
         )
         raise SceneError(msg, reason="no-bands")
+    masked = find_band_mask(header.descriptions, product, scene=name)
     return SceneSource(
         name=name,
         hash=scene_hash(collection=None, item=None, uri=name),
@@ -181,7 +187,13 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
             scene=name, metadata=head.metadata, file_name=file_name, tags=header.tags, tiff_datetime=tiff_datetime
         ),
         bands=tuple(bands.values()),
-        mask=None,
+        mask=ClassMask(
+            asset=BandAsset(name=masked.name, uri=head.uri, band=masked.number),
+            classification=masked.classification,
+            chosen_by=masked.chosen_by,
+        )
+        if masked
+        else None,
         tile=item.declared_tile(file_name, {}) if product.mgrs_tiled else None,
         identity={field: value for field in _METADATA_USED if (value := head.metadata.get(field))},
     )

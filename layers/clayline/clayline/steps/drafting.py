@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clayline.chips.batch import Batch, Job, block_grid, lay_batches, lay_jobs
+from clayline.chips.classes import Classification
 from clayline.chips.grid import ChipGrid
 from clayline.errors import SceneError
 from clayline.model.manifest import Manifest, ModelEntry
@@ -16,7 +17,7 @@ from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.source import LandedScene, SceneSource, read_source
-from clayline.scene.validity import validity_of
+from clayline.scene.validity import check_masks, cloud_warnings, validity_of
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -33,6 +34,8 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    classification: Classification | None
+    mask_chosen_by: str | None
     validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
@@ -85,12 +88,14 @@ class Drafting:
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands, entry)
-        mask = self._open(source.mask, heads) if source.mask else None
+        mask = self._open(source.mask.asset, heads) if source.mask else None
+        data_masks = tuple(self._open(asset, heads) for asset in source.data_masks)
+        check_masks(source, bands, mask, data_masks)
         boa = self._boa(source)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
         planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
-        validity = validity_of(bands, source.bands)
+        validity = validity_of(bands, source.bands, data_masks)
         grid = scene_grid(scene, entry.chip_size)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
         return Draft(
@@ -98,13 +103,15 @@ class Drafting:
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            classification=source.mask.classification if source.mask else None,
+            mask_chosen_by=source.mask.chosen_by if source.mask else None,
             validity=validity,
             jobs=jobs,
             batches=self._batches(source.name, jobs),
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
-                for warning in warnings_of(scene)
+                for warning in (*warnings_of(scene), *cloud_warnings(source, self.options.thresholds))
             ),
         )
 
@@ -135,7 +142,10 @@ class Drafting:
 
     def _heads(self, source: SceneSource, entry: ModelEntry) -> dict[str, ObjectHead]:
         """Ask for the ETag of every file that will be read."""
-        used = [band for band in source.bands if band.name in entry.bands] + ([source.mask] if source.mask else [])
+        used = [band for band in source.bands if band.name in entry.bands] + (
+            [source.mask.asset] if source.mask else []
+        )
+        used += source.data_masks
         heads = {}
         for asset in used:
             try:

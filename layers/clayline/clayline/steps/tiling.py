@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.chips.batch import Batch, Job
-from clayline.chips.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
+from clayline.chips.chip import cut, fractions, prepare, touched, valid_mask
+from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.grid import ChipWindow
 from clayline.errors import BatchError, TransientError
 from clayline.model.wire import CONTENT_TYPE, BatchHeader, Request
@@ -127,7 +128,8 @@ class Tiling:
         pixels = prepare(
             read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype
         )
-        cloud = None if read.mask is None else is_cloud(read.mask)
+        classification = plan.classification or SCL
+        cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
         origin = (read.row, read.col)
         for batch in batches:
             part = windows[batch.start : batch.stop]
