@@ -8,8 +8,9 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model bench lock \
-  build image local-cloud local-invoke starter clay python311 publish-model smoke-test clean
+.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model \
+  setup-stacchip bench lock build image local-cloud local-invoke starter clay python311 publish-model smoke-test \
+  clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -52,6 +53,13 @@ setup-publish: .venv-publish/.ready
 	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
 	touch $@
 
+# Only the benchmark of cutting needs it. It takes numpy 1: no wheel for 3.13.
+setup-stacchip: $(if $(PYTHON311),.venv-stacchip/.ready)
+.venv-stacchip/.ready: requirements/stacchip.txt
+	$(PYTHON311) -m venv --clear .venv-stacchip
+	.venv-stacchip/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 setup-model: $(if $(PYTHON311),.venv-model/.ready)
 	@$(if $(PYTHON311),,echo "no Python 3.11: the parity tests against torch will skip")
 .venv-model/.ready: requirements/model.txt requirements/claymodel.txt
@@ -64,9 +72,10 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
-bench: setup setup-model ## ratios against the alternative in the same run; over half an hour on two idle cores
+bench: setup setup-model setup-stacchip ## ratios against the alternative in the same run; over half an hour, idle
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
+	run cut.py; \
 	run collect.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
@@ -153,6 +162,8 @@ lock: setup ## compile the lock files
 	    --python-version 3.13 --python-platform x86_64-manylinux_2_28 --only-binary :all: --generate-hashes \
 	    -c requirements/dev.txt --no-header || exit 1; \
 	done
+	$(BIN)/uv pip compile -q requirements/stacchip.in -o requirements/stacchip.txt --python-version 3.11 \
+	  --generate-hashes --no-header
 	for layer in clayline raster table; do \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes -c requirements/dev.txt \
 	    requirements/layer-$$layer.in -o layers/$$layer/requirements.txt --custom-compile-command "make lock"; \

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from clayline.chips.batch import block_grid, lay_batches, lay_jobs, repeated_fraction
+from clayline.chips.batch import Job, block_grid, lay_batches, lay_jobs, repeated_fraction
 from clayline.chips.chip import cut, fractions, prepare, valid_mask
 from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.cog import CogSource
@@ -162,24 +163,49 @@ class Work:
     """Of ChipGrid: chips lie on a lattice."""
     whole: bool = False
     """All that tile does to pixels, up to the request's bytes; else cutting alone."""
+    largest: bool = False
+    """The largest job alone."""
 
 
 def jobs_along_blocks(path: Path, classes: Path | None, work: Work) -> dict[str, float]:
-    """Read job by job and cut."""
-    settings = ReadSettings()
+    """Read a file's bands job by job and cut."""
     bands = [band(path, number) for number in range(1, work.bands + 1)]
-    mask, header = None if classes is None else band(classes, 1), bands[0].header
+    return run_jobs(bands, None if classes is None else band(classes, 1), work)
+
+
+def lay(
+    bands: Sequence[BandSource], mask: BandSource | None, work: Work
+) -> tuple[ChipGrid, list[Any], tuple[Job, ...]]:
+    """Lay a scene's chips, blocks and jobs as plan does; the first band has the finest grid."""
+    header = bands[0].header
     grid = ChipGrid(height=header.height, width=header.width, size=work.chip, start=work.start)
-    blocks = [block_grid(each.header, finest=header.transform) for each in (bands[0], mask) if each]
+    blocks = {block_grid(each.header, finest=header.transform) for each in (*bands, mask) if each}
     jobs = lay_jobs(
-        grid, blocks, bytes_per_pixel=2 * work.bands, memory_budget=MEMORY_BUDGET, chips_per_batch=CHIPS_PER_BATCH
+        grid,
+        sorted(blocks, key=str),
+        bytes_per_pixel=2 * work.bands,
+        memory_budget=MEMORY_BUDGET,
+        chips_per_batch=CHIPS_PER_BATCH,
     )
+    return grid, sorted(blocks, key=str), jobs
+
+
+def area(job: Job, grid: ChipGrid) -> int:
+    """Give the pixels of a job."""
+    row0, row1, col0, col1 = job.pixel_window(grid)
+    return (row1 - row0) * (col1 - col0)
+
+
+def run_jobs(bands: Sequence[BandSource], mask: BandSource | None, work: Work) -> dict[str, float]:
+    """Read job by job and cut."""
+    settings, header = ReadSettings(), bands[0].header
+    grid, blocks, jobs = lay(bands, mask, work)
     batches = lay_batches(jobs, CHIPS_PER_BATCH)
-    before, start, cpu, decoded, sent = bytes_read(), time.perf_counter(), time.process_time(), 0, 0
-    for job in jobs:
+    before, start, cpu, decoded, sent, count = bytes_read(), time.perf_counter(), time.process_time(), 0, 0, 0
+    for job in (max(jobs, key=lambda job: area(job, grid)),) if work.largest else jobs:
         window, windows = job.pixel_window(grid), job.windows(grid)
         read = read_job(bands, mask, transform=header.transform, window=window, settings=settings)
-        decoded += read.decoded_blocks
+        decoded, count = decoded + read.decoded_blocks, count + len(windows)
         pixels, origin = read.pixels, (window[0], window[2])
         parts = [windows[batch.start : batch.stop] for batch in batches if batch.job == job.number]
         if work.whole:
@@ -197,13 +223,13 @@ def jobs_along_blocks(path: Path, classes: Path | None, work: Work) -> dict[str,
     peak = next(
         int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
     )
-    assert sent >= len(grid) * work.bands * work.chip * work.chip * 2
-    windows_of_jobs = [job.pixel_window(grid) for job in jobs]
-    largest = max((row1 - row0) * (col1 - col0) for row0, row1, col0, col1 in windows_of_jobs)
+    assert sent >= count * work.bands * work.chip * work.chip * 2
+    largest = max(area(job, grid) for job in jobs)
     return {
-        "chips": len(grid),
-        "chips_per_second": len(grid) / seconds,
-        "chips_per_cpu_second": len(grid) / cpu,
+        "chips": count,
+        "seconds": seconds,
+        "chips_per_second": count / seconds,
+        "chips_per_cpu_second": count / cpu,
         "bytes_read": bytes_read() - before,
         "decoded_blocks": decoded,
         "jobs": len(jobs),

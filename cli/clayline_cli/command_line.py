@@ -5,9 +5,9 @@ from typing import Final
 
 from clayline import __version__
 from clayline_cli.call import Call, Commands, Parser
-from clayline_cli.commands import embed
+from clayline_cli.commands import embed, explain
 
-COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (embed.add,)
+COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (embed.add, explain.add)
 """In the order in which help lists them."""
 
 

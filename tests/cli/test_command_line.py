@@ -224,6 +224,8 @@ def test_an_out_that_cannot_be_written_is_a_usage_error(
         ["--version"],
         ["embed", "x.tif", "--out", "o", "--boa", "maybe"],
         ["embed", "x.tif", "--out", "o"],
+        ["explain", "--help"],
+        ["explain", "x.tif"],
     ],
 )
 def test_help_and_mistakes_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "resampling": "nearest to the finest band's grid, never reprojected",
             "nodata_fill": entry.nodata_fill,
             "boa_decided_by": scene.boa_decided_by,
+            "boa_said": list(scene.boa_said),
         },
         "encoding": plan.encoding.value,
         "thresholds": plan.thresholds.model_dump(),

@@ -167,7 +167,8 @@ class FilePart:
         for plane, position in zip(
             dataset.read(numbers, window=window, out_dtype=self.out.dtype), positions, strict=True
         ):
-            np.take(plane[:, col_index], row_index, axis=0, out=self.out[position, down, across], mode="clip")
+            wide = np.take(plane, col_index, axis=1)  # an index in brackets would lay rows apart: five times slower
+            np.take(wide, row_index, axis=0, out=self.out[position, down, across], mode="clip")
 
     def covered(self, area: Area) -> tuple[slice, slice]:
         """Give the rows and columns of the window whose pixels come from an area."""

@@ -113,6 +113,8 @@ class PlannedScene(BaseModel):
     own_grid: str | None = None
     """Why a scene of points lies on its own grid."""
     boa_decided_by: str | None
+    boa_said: tuple[str, ...] = ()
+    """Every statement on the BOA offset, as it was made."""
 
     @property
     def gsd_mm(self) -> int:

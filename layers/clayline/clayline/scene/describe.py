@@ -127,6 +127,7 @@ def describe(
         lattice=lattice,
         own_grid=own_grid,
         boa_decided_by=boa.decided_by if boa else None,
+        boa_said=boa.said if boa else (),
     )
 
 

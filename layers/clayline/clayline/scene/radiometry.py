@@ -2,23 +2,21 @@
 
 Whether 1000 still has to be taken off the digital numbers, decided in a documented order and recorded.
 
-From processing baseline 04.00 (2022-01-25) on, ESA adds 1000 to every DN. Some archives have taken it off again, some
-have not, and flags are sometimes wrong; undecided pixels would shift every embedding without a trace, so what cannot be
-decided fails.
+From processing baseline 04.00 (2022-01-25) on, ESA adds 1000 to every DN, and Collection 1 has older scenes processed
+anew with it. Some archives have taken it off again, some have not, and flags are sometimes wrong; undecided pixels
+would shift every embedding without a trace, so what cannot be decided fails.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from clayline.errors import SceneError
 from clayline.place import Option
+from clayline.scene.boa_statements import BOA_ADD_OFFSET, OFFSET_BASELINE, About, Statement
 
-BOA_ADD_OFFSET = -1000
 _FIRST_OFFSET_DAY = datetime(2022, 1, 25, tzinfo=UTC)
-_OFFSET_BASELINE = (4, 0)
 
 
 class BoaOverride(StrEnum):
@@ -36,60 +34,88 @@ class BoaDecision:
     offset: int
     """0 or -1000."""
     decided_by: str
-    """option, earthsearch:boa_offset_applied, s2:boa_add_offset, processing-baseline or acquisition-date."""
+    """``option``; the statement's place, e.g. ``s2:boa_add_offset``, ``id`` or ``the file's name``; or
+    ``acquisition-date``."""
+    said: tuple[str, ...] = ()
+    """Every statement, the one that decided among them."""
 
 
-def decide_boa(*, scene: str, properties: Mapping[str, Any], acquired: datetime, override: BoaOverride) -> BoaDecision:
-    """Decide in this order: option; Earth Search's flag; ``s2:boa_add_offset``; processing baseline; acquisition
-    before 2022-01-25.
+def decide_boa(*, scene: str, said: Sequence[Statement], acquired: datetime, override: BoaOverride) -> BoaDecision:
+    """Decide in this order: option; whether an archive took the offset off; the declared offset; the processing
+    baseline; and, where nothing is said at all, an acquisition before 2022-01-25.
 
-    ``raster:bands[].offset`` never decides: Earth Search declares it on files from which it was already taken off.
-    Raises SceneError: ``boa-contradiction`` where statements exclude each other, ``boa-unknown`` where there is none.
+    Raises SceneError: ``boa-contradiction`` where statements exclude each other; ``boa-unknown`` where one cannot be
+    read, or what is said does not suffice.
     """
+    offset, decided_by = _decide(scene, said, acquired, override)
+    return BoaDecision(offset=offset, decided_by=decided_by, said=tuple(map(str, said)))
+
+
+def _decide(scene: str, said: Sequence[Statement], acquired: datetime, override: BoaOverride) -> tuple[int, str]:
     if override is not BoaOverride.AUTO:
-        return BoaDecision(offset=0 if override is BoaOverride.APPLIED else BOA_ADD_OFFSET, decided_by="option")
-    baseline = _baseline(properties)
-    flag = properties.get("earthsearch:boa_offset_applied")
-    declared = properties.get("s2:boa_add_offset")
-    _refuse_contradiction(scene, baseline, flag, declared)
-    due = baseline is not None and baseline >= _OFFSET_BASELINE
-    if flag is not None and (flag or baseline is not None):
-        return BoaDecision(
-            offset=BOA_ADD_OFFSET if due and not flag else 0, decided_by="earthsearch:boa_offset_applied"
-        )
-    if declared is not None:
-        return BoaDecision(offset=int(declared), decided_by="s2:boa_add_offset")
+        return 0 if override is BoaOverride.APPLIED else BOA_ADD_OFFSET, "option"
+    if unreadable := [one for one in said if one.value is None and not one.weak]:
+        raise _unknown(scene, f"{_listed(unreadable)}, which is no {unreadable[0].about} of Sentinel-2's")
+    _refuse_contradiction(scene, said)
+    baseline, flag, declared = (_first(said, about) for about in (About.BASELINE, About.APPLIED, About.OFFSET))
+    due = baseline is not None and _carries(baseline)
+    if flag is not None and (flag.value or baseline is not None):
+        return BOA_ADD_OFFSET if due and not flag.value else 0, flag.where
+    if declared is not None and isinstance(declared.value, int):
+        return declared.value, declared.where
     if baseline is not None:
-        return BoaDecision(offset=BOA_ADD_OFFSET if due else 0, decided_by="processing-baseline")
+        return BOA_ADD_OFFSET if due else 0, baseline.where
+    if said:
+        raise _unknown(scene, f"{_listed(said)}, and nothing says which processing baseline made it")
     if acquired < _FIRST_OFFSET_DAY:
-        return BoaDecision(offset=0, decided_by="acquisition-date")
-    msg = (
-        f"scene {scene}: taken after 2022-01-25 and nothing says whether its digital numbers carry the BOA offset. "
-        f"Say so in an Item's s2:processing_baseline, or set {Option.BOA} to applied or not-applied."
+        return 0, "acquisition-date"
+    raise _unknown(
+        scene,
+        "taken after 2022-01-25 and nothing says whether its digital numbers carry the BOA offset",
     )
-    raise SceneError(msg, reason="boa-unknown")
 
 
-def _baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None:
-    text = str(properties.get("s2:processing_baseline") or properties.get("processing:version") or "")
-    major, _, minor = text.partition(".")
-    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
+def _first(said: Sequence[Statement], about: About) -> Statement | None:
+    return next((one for one in said if one.about is about and one.value is not None), None)
 
 
-def _refuse_contradiction(scene: str, baseline: tuple[int, int] | None, flag: object, declared: object) -> None:
-    statements = []
-    if flag is not None and not isinstance(flag, bool):
-        statements.append(f"earthsearch:boa_offset_applied is {flag!r}, neither true nor false")
-    if declared is not None and declared not in (0, BOA_ADD_OFFSET):
-        statements.append(f"s2:boa_add_offset is {declared!r}, neither 0 nor -1000")
-    if declared == BOA_ADD_OFFSET and flag is True:
-        statements.append("s2:boa_add_offset is -1000 but earthsearch:boa_offset_applied says it is already applied")
-    if baseline is not None and declared == BOA_ADD_OFFSET and baseline < _OFFSET_BASELINE:
-        statements.append("s2:boa_add_offset is -1000 but the processing baseline is below 04.00")
-    if baseline is not None and baseline >= _OFFSET_BASELINE and declared == 0 and flag is False:
-        statements.append("baseline 04.00 or later, offset declared 0, and flagged as not applied")
-    if statements:
+def _carries(statement: Statement) -> bool:
+    return isinstance(statement.value, tuple) and statement.value >= OFFSET_BASELINE
+
+
+def _refuse_contradiction(scene: str, said: Sequence[Statement]) -> None:
+    baselines, flags, offsets = (
+        [one for one in said if one.about is about and one.value is not None]
+        for about in (About.BASELINE, About.APPLIED, About.OFFSET)
+    )
+    with_offset = [one for one in baselines if _carries(one)]
+    before = [one for one in baselines if not _carries(one)]
+    applied, pending = [one for one in flags if one.value], [one for one in flags if not one.value]
+    due, none = [one for one in offsets if one.value], [one for one in offsets if not one.value]
+    excluded = (
+        (with_offset, before),
+        (applied, pending),
+        (due, none),
+        (due, applied),
+        (due, before),
+        (with_offset, none, pending),
+    )
+    against = [" but ".join(str(side[0]) for side in sides) for sides in excluded if all(sides)]
+    if against:
         msg = (
-            f"scene {scene}: {'; '.join(statements)}. Correct the Item, or set {Option.BOA} to applied or not-applied."
+            f"scene {scene}: {'; '.join(against)}: both cannot be true of its BOA offset. Correct the Item, or set"
+            f" {Option.BOA} to applied or not-applied."
         )
         raise SceneError(msg, reason="boa-contradiction")
+
+
+def _unknown(scene: str, why: str) -> SceneError:
+    msg = (
+        f'scene {scene}: {why}. Say so in an Item\'s s2:processing_baseline (as "05.00"), or set {Option.BOA} to'
+        " applied or not-applied."
+    )
+    return SceneError(msg, reason="boa-unknown")
+
+
+def _listed(said: Sequence[Statement]) -> str:
+    return "; ".join(map(str, said))

@@ -50,6 +50,16 @@ class SceneSource:
     """What says where there are values, beside the bands' own files."""
 
     @property
+    def is_file(self) -> bool:
+        """Whether what landed is the imagery itself, without an Item."""
+        return any(band.uri == self.uri for band in self.bands)
+
+    @property
+    def masks(self) -> tuple[BandAsset, ...]:
+        """Give what is read beside the bands."""
+        return (*self.data_masks, *((self.mask.asset,) if self.mask else ()))
+
+    @property
     def read(self) -> dict[str, str]:
         """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
         return {

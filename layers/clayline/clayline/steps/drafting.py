@@ -12,6 +12,7 @@ from clayline.place import Option, words
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
+from clayline.scene.boa_statements import statements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
@@ -57,7 +58,12 @@ class Drafting:
 
         Raises SceneError, TransientError.
         """
-        source = read_source(
+        source = self.source(landing)
+        return source if isinstance(source, str) else self.land(landing, source, self.entry(source))
+
+    def source(self, landing: Landing) -> SceneSource | str:
+        """Read what landed, or say why other JSON starts nothing. Raises SceneError, TransientError."""
+        return read_source(
             landing,
             objects=self.objects,
             headers=self.headers,
@@ -65,11 +71,15 @@ class Drafting:
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
         )
-        if isinstance(source, str):
-            return source
-        entry = self.manifest.choose(
+
+    def entry(self, source: SceneSource) -> ModelEntry:
+        """Choose the model's entry. Raises SceneError."""
+        return self.manifest.choose(
             scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
         )
+
+    def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
+        """Look up every file that the entry needs. Raises SceneError, TransientError."""
         return LandedScene(
             landing=landing,
             landed_uri=self.options.names.of(landing.uri),
@@ -91,7 +101,7 @@ class Drafting:
         mask = self._open(source.mask.asset, heads) if source.mask else None
         data_masks = tuple(self._open(asset, heads) for asset in source.data_masks)
         check_masks(source, bands, mask, data_masks)
-        boa = self._boa(source)
+        boa = self._boa(source, bands)
         scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
         planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
@@ -142,10 +152,7 @@ class Drafting:
 
     def _heads(self, source: SceneSource, entry: ModelEntry) -> dict[str, ObjectHead]:
         """Ask for the ETag of every file that will be read."""
-        used = [band for band in source.bands if band.name in entry.bands] + (
-            [source.mask.asset] if source.mask else []
-        )
-        used += source.data_masks
+        used = [*(band for band in source.bands if band.name in entry.bands), *source.masks]
         heads = {}
         for asset in used:
             try:
@@ -163,9 +170,15 @@ class Drafting:
         found = self.headers.source(head)
         return OpenedBand(asset=asset, head=head, header=self.headers.read_header(found), called=found.uri)
 
-    def _boa(self, source: SceneSource) -> BoaDecision | None:
+    def _boa(self, source: SceneSource, bands: tuple[OpenedBand, ...]) -> BoaDecision | None:
         if not source.product.boa:
             return None
-        return decide_boa(
-            scene=source.name, properties=source.properties, acquired=source.acquired.start, override=self.options.boa
+        hrefs = [href for band in bands for href in (band.called, band.asset.declared) if href]
+        said = statements(
+            properties=source.properties,
+            collection=source.collection,
+            item=None if source.is_file else source.name,
+            files=hrefs,
+            tags=[band.header.tags for band in bands],
         )
+        return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)

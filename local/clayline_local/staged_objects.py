@@ -1,0 +1,86 @@
+"""A staged scene's files as objects of the scenes bucket: for plan's dry run, without any cloud."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NoReturn, override
+
+from clayline.chips.cog import CogSource
+from clayline.ports import ObjectHead, ObjectMissingError
+from clayline.raster.headers import GdalHeaders
+from clayline.run.names import Names
+from clayline_local.physical import Place, identify
+from clayline_local.scene_keys import NAMES
+from clayline_local.staged_scene import StagedScene
+
+_PLACE: Final = Place(stack="clayline", account="", region="", sqs_endpoint="")
+SCENES_BUCKET: Final = identify("AWS::S3::Bucket", "ScenesBucket", {}, _PLACE).ref
+"""The local cloud's: its name is part of every URI, and so of a run's identity."""
+SCENE_NAMES: Final = Names(prefixes=tuple((f"s3://{SCENES_BUCKET}/{key}", name) for key, name in NAMES.items()))
+"""What people call what lies there."""
+_PART: Final = 8 * 2**20
+"""Bytes from which boto3 uploads a file in parts, and of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedObjects:
+    """The port Objects over a staged scene: what there is can be read, and nothing written."""
+
+    scene: StagedScene
+    digest: bool = False
+    """Whether ETags are those that an upload gives, for which every file is read whole; else they are empty."""
+
+    @cached_property
+    def files(self) -> Mapping[str, Path]:
+        """Each file by the URI that its object would have."""
+        return {f"s3://{SCENES_BUCKET}/{key}": file for key, file in (*self.scene.assets, self.scene.landing)}
+
+    def head(self, uri: str) -> ObjectHead:
+        """Raises ObjectMissingError."""
+        file = self._file(uri)
+        is_landing = file is self.scene.landing[1]
+        etag = _etag(file, in_parts=not is_landing) if self.digest else ""
+        metadata = {name.lower(): value for name, value in self.scene.metadata.items()} if is_landing else {}
+        return ObjectHead(uri=uri, size=file.stat().st_size, etag=etag, metadata=metadata)
+
+    def get(self, uri: str) -> bytes:
+        """Raises ObjectMissingError."""
+        return self._file(uri).read_bytes()
+
+    def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> NoReturn:
+        """Refuse: a dry run that writes is a mistake of ours."""
+        del body, run, content_type
+        msg = f"{uri} was to be written in a dry run"
+        raise RuntimeError(msg)
+
+    def _file(self, uri: str) -> Path:
+        file = self.files.get(uri)
+        if file is None or not file.is_file():
+            msg = f"there is no object {uri}"
+            raise ObjectMissingError(msg)
+        return file
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedHeaders(GdalHeaders):
+    """GdalHeaders on the files themselves."""
+
+    files: Mapping[str, Path]
+    """By URI."""
+
+    @override
+    def source(self, head: ObjectHead) -> CogSource:
+        return replace(super().source(head), path=str(self.files[head.uri].absolute()))
+
+
+def _etag(file: Path, *, in_parts: bool) -> str:
+    """Give the ETag that S3 gives a file: the MD5 of its bytes, or of its parts' MD5s and their number."""
+    with file.open("rb") as stream:
+        if not in_parts or file.stat().st_size < _PART:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+        parts = []
+        while part := stream.read(_PART):
+            parts.append(hashlib.md5(part, usedforsecurity=False).digest())
+    return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
