@@ -17,6 +17,7 @@ from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
 from clayline.model.manifest import read_manifest
+from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
@@ -37,13 +38,17 @@ def settings() -> PlanSettings:
 @cache
 def planning() -> Planning:
     """Wire the ports, once."""
-    chosen, objects = settings(), S3Objects(boto3.client("s3"))
+    chosen = settings()
+    access = chosen.access()
+    objects = S3Objects(
+        boto3.client("s3"), access=access, elsewhere=lambda region: boto3.client("s3", region_name=region)
+    )
     return Planning(
         objects=objects,
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
-        headers=GdalHeaders(objects=objects, names=chosen.names),
+        headers=GdalHeaders(settings=ReadSettings(access=access), objects=objects, names=chosen.names),
         clock=lambda: datetime.now(UTC),
         manifest=read_manifest(objects.get(chosen.model_manifest), source=chosen.model_manifest),
         options=PlanOptions(
@@ -52,6 +57,7 @@ def planning() -> Planning:
             allowed_buckets=chosen.buckets(),
             any_gsd=chosen.any_gsd,
             boa=chosen.boa,
+            untrained_sensors=chosen.untrained_sensors,
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(

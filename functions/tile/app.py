@@ -15,6 +15,7 @@ from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import TileSettings, load
+from clayline.raster.cog import ReadSettings
 from clayline.raster.pixels import GdalPixels
 from clayline.steps.tiling import TileJob, Tiling
 
@@ -27,8 +28,11 @@ messages = Messages(logger, metrics)
 def tiling() -> Tiling:
     """Wire the ports, once."""
     chosen = load(TileSettings)
+    access = chosen.access()
     return Tiling(
-        objects=S3Objects(boto3.client("s3")),
+        objects=S3Objects(
+            boto3.client("s3"), access=access, elsewhere=lambda region: boto3.client("s3", region_name=region)
+        ),
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         endpoint=AsyncEndpoint(
             boto3.client("sagemaker-runtime"),
@@ -37,7 +41,7 @@ def tiling() -> Tiling:
             timeout_seconds=chosen.invocation_timeout_seconds,
         ),
         result_queue=SqsQueue(boto3.client("sqs"), chosen.result_queue_url),
-        pixels=GdalPixels(),
+        pixels=GdalPixels(settings=ReadSettings(access=access)),
         work_bucket=chosen.work_bucket,
     )
 

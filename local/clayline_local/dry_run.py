@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from clayline.chips.reading import Reading
 from clayline.errors import SceneError
 from clayline.model.manifest import Manifest, ModelEntry
 from clayline.scene.intake import Landing, ObjectCreated, classify
@@ -9,7 +10,7 @@ from clayline.scene.source import LandedScene, SceneSource
 from clayline.steps.drafting import Draft, Drafting
 from clayline.steps.options import PlanOptions
 from clayline_local.errors import LocalCloudError
-from clayline_local.staged_objects import SCENES_BUCKET, StagedHeaders, StagedObjects
+from clayline_local.staged_objects import SCENES_BUCKET, StagedHeaders, StagedObjects, StagedPixels
 from clayline_local.staged_scene import StagedScene
 
 COG_PREFIX = "cog/"
@@ -29,6 +30,8 @@ class DryRun:
     """None if one of its files is not there."""
     draft: Draft | None = None
     """None if it would be refused."""
+    reading: tuple[Reading, ...] | None = None
+    """What each job will read; None if there is no draft, or too many blocks to look each up."""
     refused: SceneError | None = None
     """Why."""
 
@@ -55,7 +58,18 @@ def dry_run(scene: StagedScene, *, manifest: Manifest, options: PlanOptions, dig
         draft = drafting.draft(landed)
     except SceneError as error:
         return DryRun(scene=scene, source=source, entry=entry, landed=landed, refused=error)
-    return DryRun(scene=scene, source=source, entry=entry, landed=landed, draft=draft)
+    return DryRun(scene=scene, source=source, entry=entry, landed=landed, draft=draft, reading=_reading(draft, objects))
+
+
+def _reading(draft: Draft, objects: StagedObjects) -> tuple[Reading, ...] | None:
+    found = StagedPixels(files=objects.files).readings(
+        draft.bands,
+        draft.mask,
+        draft.validity,
+        transform=draft.scene.transform,
+        windows=[job.pixel_window(draft.grid) for job in draft.jobs],
+    )
+    return None if found is None else tuple(found)
 
 
 def _landing(scene: StagedScene, objects: StagedObjects) -> Landing:

@@ -8,6 +8,7 @@ import pytest
 from clayline.aws.settings import CollectSettings, CommonSettings, PlanSettings, SettleSettings, TileSettings, load
 from clayline.errors import SettingsError
 from clayline.place import Place
+from clayline.run.access import Access
 from clayline.run.names import Names
 from clayline.scene.radiometry import BoaOverride
 
@@ -130,3 +131,13 @@ def test_what_the_local_cloud_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variable_of_another_function_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAYLINE_SOMETHING_ELSE", "x")
     assert load(SettleSettings).settled_queue_url == "https://sqs/settled"
+
+
+def test_buckets_of_others_are_asked_as_the_deployment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAYLINE_REQUESTER_PAYS_BUCKETS", "usgs-landsat")
+    monkeypatch.setenv("CLAYLINE_BUCKET_REGIONS", "usgs-landsat=us-west-2")
+    expected = Access(requester_pays=frozenset({"usgs-landsat"}), regions={"usgs-landsat": "us-west-2"})
+    assert load(PlanSettings).access() == load(TileSettings).access() == expected
+    monkeypatch.setenv("CLAYLINE_BUCKET_REGIONS", "usgs-landsat")
+    with pytest.raises(SettingsError, match="is no BUCKET=REGION"):
+        load(PlanSettings)

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -13,7 +14,8 @@ from tests.aws.conftest import REGION, Cloud, moto_examples
 
 from clayline.aws.objects import S3Objects
 from clayline.errors import OutputConflictError, TransientError
-from clayline.ports import ObjectHead, ObjectMissingError
+from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
+from clayline.run.access import Access
 
 RUN, OTHER = "a" * 32, "b" * 32
 URI = "s3://embeddings/x/y.parquet"
@@ -145,6 +147,50 @@ def test_what_else_s3_refuses_comes_again(code: str, status: int) -> None:
         with pytest.raises(TransientError, match=f"s3://b/k.*{code}"):
             objects.put_new("s3://b/k", b"", run=RUN, content_type="x/y")
         stub.assert_no_pending_responses()
+
+
+def test_readers_pay_where_the_owner_has_them_and_nowhere_else() -> None:
+    access = Access.parse(requester_pays="theirs", regions="")
+    client = boto3.client("s3", region_name=REGION)
+    for bucket, payer in (("theirs", {"RequestPayer": "requester"}), ("ours", {})):
+        expected = {"Bucket": bucket, "Key": "k", **payer}
+        with Stubber(client) as stub:
+            stub.add_response("head_object", {"ContentLength": 1, "ETag": '"e"'}, expected)
+            stub.add_client_error("get_object", "NoSuchKey", expected_params=expected)
+            stub.add_client_error(
+                "get_object", "NoSuchKey", expected_params={**expected, "Range": "bytes=0-9", "IfMatch": '"e"'}
+            )
+            objects = S3Objects(client, access=access)
+            objects.head(f"s3://{bucket}/k")
+            with pytest.raises(ObjectMissingError):
+                objects.get(f"s3://{bucket}/k")
+            with pytest.raises(ObjectMissingError):
+                objects.get_range(f"s3://{bucket}/k", start=0, stop=10, etag="e")
+            stub.assert_no_pending_responses()
+
+
+def test_a_bucket_of_another_region_is_asked_there(cloud: Cloud) -> None:
+    made: list[str] = []
+
+    def elsewhere(region: str) -> Any:
+        made.append(region)
+        return cloud.s3
+
+    access = Access.parse(requester_pays="", regions="work=us-west-2")
+    cloud.s3.put_object(Bucket="work", Key="a", Body=b"1")
+    cloud.s3.put_object(Bucket="embeddings", Key="a", Body=b"1")
+    objects = S3Objects(cloud.s3, access=access, elsewhere=elsewhere)
+    for uri in ("s3://embeddings/a", "s3://work/a", "s3://work/a"):
+        assert (objects.head(uri).size, objects.get(uri)) == (1, b"1")
+    assert made == ["us-west-2"]
+
+
+def test_who_may_not_read_is_told_so_and_may_try_again() -> None:
+    client = boto3.client("s3", region_name=REGION)
+    with Stubber(client) as stub:
+        stub.add_client_error("head_object", "403", http_status_code=403)
+        with pytest.raises(ObjectForbiddenError, match="s3://b/k may not be read"):
+            S3Objects(client).head("s3://b/k")
 
 
 def test_put_asks_s3_to_refuse_what_is_there() -> None:

@@ -57,6 +57,8 @@ def test_the_bundled_scene_is_explained(sample: Path, capsys: pytest.CaptureFixt
         "starter-v1.0-l1-rgb takes uint16 [red green blue] at 30 m",
         "starter-v1.0-l1-rgbns takes more bands, of which nir08 swir16 are not there",
         "16 batches of 61 to 62 chips",
+        "12.6 MB of the 17.0 MB in 3 file(s), in 6 requests of S3",
+        "192 blocks, each once",
     ):
         assert part in told.out
     [row] = [line.split() for line in lines if line.strip().startswith("red ")]
@@ -100,6 +102,8 @@ def test_scenes_of_several_kinds_one_after_the_other(
     assert second["model"]["entry"]["token"] == "starter-v1.0-l1-rgb"
     assert (first["plan"]["grid"]["chips"], second["plan"]) == (12, None)
     assert [band["name"] for band in first["plan"]["bands"]] == ["red", "green", "blue"]
+    assert (first["reading"]["in_all"]["files"], len(first["reading"]["jobs"])) == (3, len(first["plan"]["jobs"]))
+    assert second["reading"] is None
     assert first["plan"]["bands"][0]["uri"] == (good.parent / "B4.tif").as_uri()
     assert err.splitlines() == ["1 of 2  item.json", "2 of 2  item.json"]
     assert sorted(tmp_path.rglob("*")) == before, "something was written"

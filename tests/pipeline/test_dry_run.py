@@ -59,7 +59,8 @@ def assert_same(pipeline: Pipeline, found: DryRun, kind: Planned) -> None:
     assert found.landed.run(None) == plan.run
     assert found.landed.options == plan.options
     assert found.entry == plan.model.entry
-    assert (draft.scene, draft.bands, draft.mask) == (plan.scene, plan.bands, plan.mask)
+    assert (draft.scene, draft.bands) == (plan.scene, plan.bands)
+    assert (draft.mask, draft.validity) == (plan.mask, plan.validity)
     assert (draft.grid, draft.jobs, draft.batches) == (plan.grid, plan.jobs, plan.batches)
     assert draft.warnings == plan.warnings
     assert draft.chips.uci == chips.uci
@@ -172,7 +173,7 @@ REFUSED: dict[str, dict[str, bytes]] = {
     "no-acquisition-time": {"LC08_L1TP_001002_x.tif": cog()},
     "truncated": {LANDSAT: SHORT},
     "asset-missing": {name: body for name, body in sentinel().items() if name != "green.tif"},
-    "boa-contradiction": sentinel(**{"s2:boa_add_offset": 7}),
+    "boa-contradiction": sentinel(**{"s2:boa_add_offset": -1000, "earthsearch:boa_offset_applied": True}),
     "boa-unknown": sentinel(datetime="2023-02-19T11:06:00Z"),
 }
 

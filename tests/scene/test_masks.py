@@ -12,7 +12,7 @@ from clayline.errors import SceneError
 from clayline.scene.classification import BINARY, declared
 from clayline.scene.item import ClassMask, Item, read_item
 from clayline.scene.mask import find_band_mask, find_data_masks
-from clayline.scene.recognition import of_collection
+from clayline.scene.recognition import sensors
 
 SCL_NAMES = (
     "no_data", "saturated_or_defective", "dark_area_pixels", "cloud_shadows", "vegetation", "not_vegetated", "water",
@@ -96,10 +96,8 @@ def test_a_mask_by_what_its_classes_are_called() -> None:
 def test_what_publishers_declare_of_landsats_quality_band_is_what_we_know_of_it(shared_data: Path) -> None:
     content = json.loads((shared_data / "items" / "pc-landsat-c2-l2-LC09.json").read_bytes())
     found = declared(content["assets"]["qa_pixel"])
-    product = of_collection("landsat-c2-l2")
     assert found is not None
-    assert product is not None
-    known = next(mask for mask in product.masks if mask.name == "qa_pixel")
+    known = next(mask for mask in sensors()["landsat-c2l2-sr"].masks if mask.name == "qa_pixel")
     assert cloud_values(found) == cloud_values(known.classification) == {(2, 1), (3, 1), (4, 1)}
     assert [(kind.bit, kind.values) for kind in found.unknown] == [(0, (1,))]
     assert [key for key, each in content["assets"].items() if declared(each)] == ["qa_pixel"]
@@ -180,8 +178,7 @@ def test_data_masks_are_those_of_nothing_else() -> None:
 
 
 def test_a_band_among_a_cogs() -> None:
-    product = of_collection("landsat-c2l2-sr")
-    assert product is not None
+    product = sensors()["landsat-c2l2-sr"].products[0]
     for label, name in (("QA_PIXEL", "qa_pixel"), ("Fmask", "fmask"), ("cloud", "cloud"), ("Cloud_Mask", "cloud")):
         found = find_band_mask(("red", None, label), product, scene="s")
         assert found is not None

@@ -40,7 +40,7 @@ def test_a_file_says_everything_of_its_sensor() -> None:
         ("collections: [c]", "collections: [1]", "products.0.collections.0: "),
         ("collections: [c]", "collections: [c], file_names: ['(']", "products.0.file_names.0: "),
         ("collections: [c]", f"collections: [c], file_names: ['{'a' * (MAX_PATTERN + 1)}']", "at most 200 characters"),
-        ("collections: [c]", "collections: [c], names: {blue: [B]}", "names for blue, which is no band"),
+        ("collections: [c]", "collections: [c], names: {blue: [B]}", "names blue, which is no band"),
         ("collections: [c]", "collections: [c], tiling: wrs", "products.0.tiling: "),
         ("collections: [c]", "collections: [c], sensor: other", "products.0.sensor: "),
         ("pattern: ''", "pattern: 'x'", "the last platform's pattern is ''"),

@@ -38,6 +38,7 @@ class SceneOptions:
     tiff_datetime: bool
     boa: str
     any_gsd: bool
+    untrained_sensors: bool
     min_valid_fraction: float
     max_cloud_fraction: float
     creator: str
@@ -70,6 +71,7 @@ class SceneOptions:
         return {
             "AnyGsd": flag(on=self.any_gsd),
             "Boa": self.boa,
+            "UntrainedSensors": flag(on=self.untrained_sensors),
             "TiffDatetime": flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
             "MaxCloudFraction": f"{self.max_cloud_fraction:g}",
@@ -132,6 +134,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--any-gsd",
         action="store_true",
         help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
+    )
+    reading.add_argument(
+        "--untrained-sensors",
+        action="store_true",
+        help="accept scenes of instruments on which the sensor's models were not trained (Landsat's TM and ETM+, HLS),"
+        " and record it",
     )
     reading.add_argument("--min-valid-fraction", type=arguments.fraction, default=0.0, metavar="0..1",
         help="skip chips with fewer valid pixels (default: 0, only those with none)")  # fmt: skip

@@ -13,7 +13,8 @@ A SCENE is
   * a folder: every Item in it, and every .tif that no Item of it refers to; beside Items only if it has several bands
     and its sensor is known, for previews and other bands come with downloads. Folders in it are not searched;
   * an s3:// URI of an Item or a GeoTIFF, read with your own AWS credentials.
-Known are Sentinel-2 L2A (Earth Search, old and new) and Landsat 8/9 (Collection 2, Level 2 and Level 1).
+Known are Sentinel-2 L2A, Landsat 8/9 (Collection 2, Level 2 and Level 1), NAIP, LINZ, Sentinel-1 RTC, MODIS (09A1) and
+PlanetScope SR; Landsat 4 to 7 and HLS with --untrained-sensors.
 """
 
 EPILOG: Final = """\

@@ -1,9 +1,13 @@
 """What is found of a scene without embedding it, as plain values: what --json prints, and what a page is made of."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from typing import Any, Final
 
+from pydantic_core import to_jsonable_python
+
+from clayline.chips.reading import Reading
 from clayline.model.manifest import Manifest, ModelEntry
 from clayline.place import Place
 from clayline.run.names import Names
@@ -15,6 +19,8 @@ from clayline_local.dry_run import DryRun
 WOULD_EMBED: Final = "WouldEmbed"
 WOULD_REFUSE: Final = "WouldRefuse"
 NOT_RUN: Final = "NotRun"
+_OF_A_PLACE: Final = frozenset({"scene", "grid", "bands", "mask", "validity", "jobs", "batches", "chips", "warnings"})
+"""Fields of a draft that are told in a form of their own; one that is added later is told as it is."""
 _UNREAD: Final = frozenset({"etag"})
 """Fields that are empty unless files are read whole."""
 
@@ -61,7 +67,7 @@ class Explanation:
         found = self.found
         source, landed, draft = (found.source, found.landed, found.draft) if found else (None, None, None)
         refused = found.refused if found else None
-        return {
+        values = {
             "scene": self.scene,
             "status": self.status,
             "exit_status": self.exit_status,
@@ -73,8 +79,10 @@ class Explanation:
             "model": self._model(source, found.entry if found else None),
             "run": landed.run(None) if landed and self.with_run else None,
             "plan": _plan(draft, self.names) if draft else None,
+            "reading": _reading(found.reading) if found and found.reading is not None else None,
             "warnings": [warning.model_dump() for warning in draft.warnings] if draft else [],
         }
+        return {name: _sayable(value) for name, value in values.items()}
 
     def _model(self, source: SceneSource | None, entry: ModelEntry | None) -> dict[str, Any] | None:
         if self.manifest is None:
@@ -153,7 +161,22 @@ def _plan(draft: Draft, names: Names) -> dict[str, Any]:
         },
         "jobs": [asdict(job) for job in draft.jobs],
         "batches": len(draft.batches),
+        **{field.name: getattr(draft, field.name) for field in fields(draft) if field.name not in _OF_A_PLACE},
     }
+
+
+def _reading(jobs: Sequence[Reading]) -> dict[str, Any]:
+    """Give what all jobs read together, and each."""
+    return {"in_all": _read(total(jobs)), "jobs": [_read(job) for job in jobs]}
+
+
+def _read(reading: Reading) -> dict[str, int]:
+    return {**asdict(reading), "requests": reading.requests}
+
+
+def total(jobs: Sequence[Reading]) -> Reading:
+    """Give the sum."""
+    return sum(jobs, start=Reading())
 
 
 def band_values(band: PlannedBand, names: Names) -> dict[str, Any]:
@@ -168,6 +191,16 @@ def over_the_edge(draft: Draft) -> int:
     within = sum(0 <= row <= grid.height - grid.size for row in rows)
     across = sum(0 <= col <= grid.width - grid.size for col in cols)
     return len(grid) - within * across
+
+
+def _sayable(value: Any) -> Any:  # noqa: ANN401 - whatever is told
+    """Give what JSON can say: models and tuples unfolded, a float that is no number as its name."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    plain = to_jsonable_python(value)
+    if isinstance(plain, dict):
+        return {name: _sayable(of) for name, of in plain.items()}
+    return [_sayable(of) for of in plain] if isinstance(plain, list) else plain
 
 
 def _without_unread(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,16 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel
 
+from clayline.chips.batch import block_grid, repeated_fraction
+from clayline.chips.reading import Reading
 from clayline.run.plan import PlannedBand, PlannedScene
 from clayline.scene.source import SceneSource
 from clayline.steps.drafting import Draft
-from clayline_cli.explaining.explanation import NOT_RUN, Explanation, over_the_edge, passed_over, recognised_by
+from clayline_cli.explaining.explanation import NOT_RUN, Explanation, over_the_edge, passed_over, recognised_by, total
 
 _LABEL: Final = 10
+_LEAST: Final = 0.005
+"""Share that is told."""
 _WIDE: Final = 120
 _MANY: Final = 12
 """Of a list, so many are told and the others counted."""
@@ -21,6 +25,7 @@ _OF_A_SECTION: Final = frozenset(
     {
         "name", "hash", "uri", "etag", "collection", "sensor", "instrument", "acquired", "tile", "mgrs", "location",
         "crs", "epsg", "transform", "height", "width", "gsd", "lattice", "own_grid", "boa_decided_by",
+        "boa_said",
     }
 )  # fmt: skip
 """Fields of a planned scene that have their place; a field that is added later is told by its name."""
@@ -48,6 +53,7 @@ def page(explanation: Explanation) -> str:
     lines += _laid(_model(explanation))
     if found.draft:
         lines += _laid(_work(found.draft))
+        lines += _laid(_reading(found.draft, found.reading))
     if explanation.with_run and found.landed:
         lines += _laid([("run", found.landed.run(None))])
     if found.draft:
@@ -99,15 +105,15 @@ def _files(source: SceneSource, explanation: Explanation) -> Lines:
 def _bands(draft: Draft, explanation: Explanation) -> list[tuple[str, ...]]:
     """Give a head and a row a band."""
     head = ("band", "file", "no.", "type", "pixels", "ground", "blocks", "nodata", "offset", "")
-    masks = [*draft.validity, *((draft.mask,) if draft.mask else ())]
-    rows = [_band(band, explanation, is_mask=False) for band in draft.bands]
-    return [head, *rows, *(_band(band, explanation, is_mask=True) for band in masks)]
+    classes = (draft.mask,) if draft.mask else ()
+    rows = [_band(band, explanation) for band in draft.bands]
+    rows += [_band(band, explanation, use="classes of pixels") for band in classes]
+    return [head, *rows, *(_band(band, explanation, use="says where values are") for band in draft.validity)]
 
 
-def _band(band: PlannedBand, explanation: Explanation, *, is_mask: bool) -> tuple[str, ...]:
+def _band(band: PlannedBand, explanation: Explanation, *, use: str = "") -> tuple[str, ...]:
     header = band.header
-    more = [f"{name} {_said(value)}" for name, value in _further(band, _OF_A_ROW)]
-    more += ["mask"] if is_mask else []
+    more = [*([use] if use else []), *(f"{name} {_said(value)}" for name, value in _further(band, _OF_A_ROW))]
     return (
         band.name,
         unquote(explanation.names.of(band.uri).rpartition("/")[2]),
@@ -117,7 +123,7 @@ def _band(band: PlannedBand, explanation: Explanation, *, is_mask: bool) -> tupl
         f"{header.pixel_size_m:g} m" if header.pixel_size_m >= 1 else f"{header.pixel_size_m:.3f} m",
         f"{header.block_width} x {header.block_height}",
         " ".join(f"{value:g}" for value in band.nodata) or "none",
-        "" if is_mask else f"{band.offset:+d}" if band.offset else "0",
+        "" if use else f"{band.offset:+d}" if band.offset else "0",
         ", ".join(more),
     )
 
@@ -142,9 +148,8 @@ def _draft(draft: Draft) -> Lines:
     yield "", f"last  {ucis[-1]}"
     if scene.boa_decided_by:
         yield "offset", f"{draft.bands[0].offset}, decided by {scene.boa_decided_by}"
+        yield from (("", f"said: {said}") for said in _few(scene.boa_said))
     yield "mask", _cloud(draft)
-    if kinds := sorted({band.name for band in draft.validity}):
-        yield "", f"{' and '.join(kinds)} say where there are values"
     for name, value in _further(scene, _OF_A_SECTION):
         yield name.replace("_", " "), _said(value)
 
@@ -174,6 +179,27 @@ def _model(explanation: Explanation) -> Lines:
 def _work(draft: Draft) -> Lines:
     sizes = [batch.stop - batch.start for batch in draft.batches]
     yield "work", f"{len(draft.jobs)} job(s), {len(sizes)} batches of {_span(sizes)} chips"
+
+
+def _reading(draft: Draft, jobs: Sequence[Reading] | None) -> Lines:
+    every_band = (*draft.bands, *((draft.mask,) if draft.mask else ()), *draft.validity)
+    files = {band.uri: band.size for band in every_band}
+    every = f"the {_bytes(sum(files.values()))} in {len(files)} file(s)"
+    if jobs is None:
+        yield "reading", f"{every}: too many blocks to look each up"
+        return
+    whole = total(jobs)
+    blocks = [block_grid(band.header, finest=draft.scene.transform) for band in every_band]
+    again = repeated_fraction(draft.jobs, draft.grid, blocks)
+    yield "reading", f"{_bytes(whole.bytes)} of {every}, in {whole.requests} requests of S3"
+    yield "", f"{whole.blocks} blocks, {f'{again:.0%} of them again' if again >= _LEAST else 'each once'}"
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} B"
 
 
 def _further(model: BaseModel, known: frozenset[str]) -> Iterator[tuple[str, Any]]:

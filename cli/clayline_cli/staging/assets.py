@@ -9,7 +9,10 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from clayline.errors import SceneError
-from clayline.scene.item import DECLARED_HREF, located, read_item
+from clayline.place import Place
+from clayline.run.keys import parse_s3_uri
+from clayline.scene.href import MAX_RECORDED, choose, quoted
+from clayline.scene.item import ALTERNATE, DECLARED_HREF, read_item
 from clayline_cli.errors import CommandError
 from clayline_local.scene_keys import absolute, file_key, object_key
 
@@ -32,6 +35,8 @@ class Asset:
     """Bucket and key in S3."""
     by_name: bool = False
     """Whether it was found elsewhere than its href says, by the name alone."""
+    alternate: str | None = None
+    """Name of the alternate href that leads to it."""
 
 
 def of_bands(content: Mapping[str, Any]) -> list[str]:
@@ -63,8 +68,8 @@ def locate(
     """
     found = []
     for name in of_bands(content):
-        href = content["assets"][name]["href"]
-        asset = _locate(name, href, own=own, item=item, folders=folders, allowed_buckets=allowed_buckets)
+        declared = content["assets"][name]
+        asset = _locate(name, declared, own=own, item=item, folders=folders, allowed_buckets=allowed_buckets)
         if asset is not None:
             found.append(asset)
     _check_distinct(found, content)
@@ -83,8 +88,14 @@ def relink(content: dict[str, Any], assets: Sequence[Asset], *, own: str) -> dic
             and not _SCHEME.match(declared["href"])
         ):
             continue
-        changed[asset.name] = {**declared, "href": href, **({DECLARED_HREF: declared["href"]} if asset.by_name else {})}
+        changed[asset.name] = {**declared, "href": href, **_published(asset, declared["href"])}
     return {**content, "assets": {**content["assets"], **changed}} if changed else None
+
+
+def _published(asset: Asset, href: str) -> dict[str, str]:
+    """Give what an asset found elsewhere than at its href keeps of it, for the provenance."""
+    kept = {DECLARED_HREF: quoted(href, MAX_RECORDED)} if asset.by_name or asset.alternate else {}
+    return {**kept, **({ALTERNATE: asset.alternate} if asset.alternate else {})}
 
 
 def relative(own: str, key: str) -> str:
@@ -113,8 +124,15 @@ def is_file(path: Path) -> bool:
 
 
 def _locate(
-    name: str, href: str, *, own: str, item: Path | None, folders: Sequence[Path], allowed_buckets: frozenset[str]
+    name: str,
+    declared: Mapping[str, Any],
+    *,
+    own: str,
+    item: Path | None,
+    folders: Sequence[Path],
+    allowed_buckets: frozenset[str],
 ) -> Asset | None:
+    href = declared["href"]
     homes = [absolute(item).parent, item.resolve().parent] if item else []
     if file := _on_this_machine(href, homes):
         return Asset(name=name, key=file_key(file), file=_readable(file))
@@ -122,10 +140,15 @@ def _locate(
         return Asset(name=name, key=file_key(file), file=_readable(file), by_name=True)
     if item and (should := _should_be(href, homes[0])):
         return Asset(name=name, key=file_key(should), file=None)
-    bucket, key = located(href, "" if item else f"s3://{own.removeprefix('s3/')}")
-    if bucket in allowed_buckets and key and not _DOTS.intersection(key.split("/")):
-        return Asset(name=name, key=object_key(bucket, key), file=None, fetched=(bucket, key))
-    return None  # plan refuses it by name
+    try:
+        base = "" if item else f"s3://{own.removeprefix('s3/')}"
+        chosen = choose(declared, base, scene=name, allowed=allowed_buckets)
+    except SceneError as error:
+        if error.reason == "forbidden-href":
+            return None  # plan refuses it by name
+        raise CommandError(error.at(Place.CLI)) from error
+    bucket, key = parse_s3_uri(chosen.uri)
+    return Asset(name=name, key=object_key(bucket, key), file=None, fetched=(bucket, key), alternate=chosen.alternate)
 
 
 def _on_this_machine(href: str, homes: Sequence[Path]) -> Path | None:

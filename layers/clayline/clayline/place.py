@@ -28,6 +28,7 @@ class Option(Enum):
     MAX_CLOUD_FRACTION = "the stack's parameter MaxCloudFraction", "--max-cloud-fraction"
     MIN_VALID_FRACTION = "the stack's parameter MinValidFraction", "--min-valid-fraction"
     MODEL = "the stack's parameter ModelFolder", "--model"
+    REQUESTER_PAYS = "the stack's parameter RequesterPaysBuckets", "--request-payer"
     SENSOR = "the object's metadata `sensor`", "--sensor"
     TIFF_DATETIME = "the stack's parameter TiffDatetime", "--tiff-datetime"
     FIND_ASSETS = (
@@ -41,6 +42,7 @@ class Option(Enum):
             " --allow-bucket BUCKET."
         ),
     )
+    UNTRAINED_SENSORS = "the stack's parameter UntrainedSensors", "--untrained-sensors"
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
 
     def __init__(self, aws: str, cli: str) -> None:

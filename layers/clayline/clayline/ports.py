@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, TransientError
 
 if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its layers
     from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ class ObjectMissingError(ClaylineError):
     """There is no object under this URI, or not with the ETag asked for."""
 
 
-class ObjectForbiddenError(ClaylineError):
-    """There is an object, or none: we may not read it."""
+class ObjectForbiddenError(TransientError):
+    """There is an object, or none: we may not read it, until somebody lets us."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class Objects(Protocol):
     """An object store with conditional writes."""
 
     def head(self, uri: str) -> ObjectHead:
-        """Raises ObjectMissingError."""
+        """Raises ObjectMissingError, ObjectForbiddenError."""
         ...
 
     def get(self, uri: str) -> bytes:

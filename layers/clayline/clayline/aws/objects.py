@@ -1,16 +1,19 @@
 """S3: reading, and writing only what is not there yet."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
 from clayline.errors import OutputConflictError, TransientError
 from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
+from clayline.run.access import AS_OURS, Access
 from clayline.run.keys import parse_s3_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_s3 import S3Client
 
 RUN_ID = "run-id"
@@ -23,15 +26,21 @@ _FORBIDDEN = {"AccessDenied", "403"}
 class S3Objects:
     """The Objects port over a boto3 S3 client."""
 
-    def __init__(self, client: "S3Client") -> None:
+    def __init__(
+        self, client: "S3Client", *, access: Access = AS_OURS, elsewhere: "Callable[[str], S3Client] | None" = None
+    ) -> None:
+        """Take the client of our own region, and what makes one for another region."""
         self._client = client
+        self._access = access
+        self._elsewhere = elsewhere
+        self._clients: dict[str, S3Client] = {}
 
     def head(self, uri: str) -> ObjectHead:
-        """Raises ObjectMissingError, TransientError."""
+        """Raises ObjectMissingError, ObjectForbiddenError, TransientError."""
         bucket, key = parse_s3_uri(uri)
         with retryable(f"HEAD {uri}"):
             try:
-                answer = self._client.head_object(Bucket=bucket, Key=key)
+                answer = self._for(bucket).head_object(Bucket=bucket, Key=key, **self._payer(bucket))
             except ClientError as error:
                 raise _missing(error, uri) from error
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
@@ -42,7 +51,7 @@ class S3Objects:
         bucket, key = parse_s3_uri(uri)
         with retryable(f"GET {uri}"):
             try:
-                return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+                return self._for(bucket).get_object(Bucket=bucket, Key=key, **self._payer(bucket))["Body"].read()
             except ClientError as error:
                 raise _missing(error, uri) from error
 
@@ -51,17 +60,18 @@ class S3Objects:
         bucket, key = parse_s3_uri(uri)
         with retryable(f"GET {uri}"):
             try:
-                answer = self._client.get_object(
-                    Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", IfMatch=f'"{etag}"'
+                answer = self._for(bucket).get_object(
+                    Bucket=bucket,
+                    Key=key,
+                    Range=f"bytes={start}-{stop - 1}",
+                    IfMatch=f'"{etag}"',
+                    **self._payer(bucket),
                 )
                 return answer["Body"].read(stop - start)
             except ClientError as error:
                 if code_of(error) in _OTHER_ETAG:
                     msg = f"{uri} has no longer the ETag {etag}"
                     raise ObjectMissingError(msg) from error
-                if code_of(error) in _FORBIDDEN:
-                    msg = f"{uri} may not be read"
-                    raise ObjectForbiddenError(msg) from error
                 raise _missing(error, uri) from error
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
@@ -82,6 +92,18 @@ class S3Objects:
                     raise
                 return self._already_ours(uri, run)
         return True
+
+    def _for(self, bucket: str) -> "S3Client":
+        """Give the client of a bucket's region: another one's redirects each request, which costs one more."""
+        region = self._access.regions.get(bucket)
+        if region is None or self._elsewhere is None:
+            return self._client
+        if region not in self._clients:
+            self._clients[region] = self._elsewhere(region)
+        return self._clients[region]
+
+    def _payer(self, bucket: str) -> dict[str, Any]:
+        return {"RequestPayer": "requester"} if bucket in self._access.requester_pays else {}
 
     def _put(self, bucket: str, key: str, body: object, run: str, content_type: str) -> None:
         self._client.put_object(
@@ -106,4 +128,6 @@ class S3Objects:
 def _missing(error: ClientError, uri: str) -> Exception:
     if code_of(error) in _MISSING:
         return ObjectMissingError(f"there is no object {uri}")
+    if code_of(error) in _FORBIDDEN:
+        return ObjectForbiddenError(f"{uri} may not be read: {error}")
     return TransientError(f"{uri}: {error}")

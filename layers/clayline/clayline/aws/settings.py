@@ -1,12 +1,13 @@
 """Each function's settings, read once from its environment (prefix ``CLAYLINE_``), never at import."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field, PlainValidator, ValidationError
+from pydantic import Field, PlainValidator, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clayline.errors import SettingsError
 from clayline.place import Place
+from clayline.run.access import Access
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.scene.radiometry import BoaOverride
@@ -27,7 +28,26 @@ class CommonSettings(BaseSettings):
     work_bucket: str
 
 
-class PlanSettings(CommonSettings):
+class ReadingSettings(CommonSettings):
+    """What a function knows that reads scenes."""
+
+    requester_pays_buckets: str = ""
+    """Buckets whose owner has readers pay, comma separated."""
+    bucket_regions: str = ""
+    """``bucket=region``, comma separated, of buckets in other regions."""
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        """Name what is no list when the function starts. Raises ValueError."""
+        self.access()
+        return self
+
+    def access(self) -> Access:
+        """Give how buckets are asked. Raises ValueError."""
+        return Access.parse(requester_pays=self.requester_pays_buckets, regions=self.bucket_regions)
+
+
+class PlanSettings(ReadingSettings):
     """Settings of plan."""
 
     scenes_bucket: str
@@ -41,6 +61,7 @@ class PlanSettings(CommonSettings):
     cog_prefix: str = "cog/"
     any_gsd: bool = False
     boa: BoaOverride = BoaOverride.AUTO
+    untrained_sensors: bool = False
     tiff_datetime: bool = False
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)
     min_valid_fraction: float = Field(default=0.0, ge=0, le=1)
@@ -64,7 +85,7 @@ class PlanSettings(CommonSettings):
         )
 
 
-class TileSettings(CommonSettings):
+class TileSettings(ReadingSettings):
     """Settings of tile."""
 
     endpoint_name: str

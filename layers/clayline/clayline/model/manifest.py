@@ -185,9 +185,9 @@ class Manifest(_Strict):
         msg = f"model {self.name} has no entry {token}; it has {', '.join(entry.token for entry in self.entries)}"
         raise ModelError(msg)
 
-    def choose(self, *, scene: str, sensor: str, bands: frozenset[str]) -> ModelEntry:
+    def choose(self, *, scene: str, sensor: str, bands: frozenset[str], hint: str = "") -> ModelEntry:
         """Pick the sensor's entry whose bands are the largest subset of the scene's ``bands`` (ties: the first in the
-        manifest).
+        manifest). ``hint`` says more of the bands, without a full stop.
 
         Raises SceneError (``no-model-entry``), saying which entries exist.
         """
@@ -198,8 +198,8 @@ class Manifest(_Strict):
             )
             msg = (
                 f"scene {scene}: model {self.name} has no entry for {sensor} with bands [{' '.join(sorted(bands))}]."
-                f" Entries: {offered}. Deliver the missing bands, or set {Option.MODEL} to a model folder that serves"
-                " these."
+                f"{f' {hint}.' if hint else ''} Entries: {offered}. Deliver the missing bands, or set {Option.MODEL} to"
+                " a model folder that serves these."
             )
             raise SceneError(msg, reason="no-model-entry")
         return max(fitting, key=lambda entry: len(set(entry.bands)))

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "band": band.name,
                     "uri": plan.names.of(band.uri),
                     "declared_href": band.declared,
+                    "alternate": band.alternate,
                     "etag": band.etag,
                     "file_band": band.band,
                     "nodata": list(band.nodata),
@@ -78,6 +80,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
+            "passed_over": [asdict(passed) for passed in scene.passed_over],
             "validity": [
                 {
                     "kind": band.name,
@@ -96,6 +99,8 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "datetime_source": scene.acquired.source,
         },
         "sensor": scene.sensor,
+        "product": scene.product,
+        "trained_on_instrument": scene.trained,
         "instrument": scene.instrument,
         "grid": {
             "crs": scene.crs,

@@ -26,6 +26,7 @@ from rasterio.session import DummySession
 
 from clayline.chips.cog import CogSource
 from clayline.errors import SceneError, TransientError
+from clayline.run.access import AS_OURS, Access
 
 _REMOTE = "/vsis3/"
 _MIB = 2**20
@@ -56,10 +57,17 @@ class ReadSettings:
     """Repetitions of one HTTP request, after 0.5, 1, 2 s and so on."""
     patience_seconds: int = 20
     """How long a connection may take, or stall below 1 kB/s."""
+    access: Access = AS_OURS
+    """Who pays, and where buckets are."""
 
-    def gdal_options(self) -> dict[str, Any]:
-        """Give GDAL's configuration."""
+    def gdal_options(self, source: CogSource) -> dict[str, Any]:
+        """Give GDAL's configuration for reading a file."""
+        bucket = source.path.removeprefix(_REMOTE).partition("/")[0] if is_remote(source) else ""
+        payer = {"AWS_REQUEST_PAYER": "requester"} if bucket in self.access.requester_pays else {}
+        region = self.access.regions.get(bucket)
         return {
+            **payer,
+            **({"AWS_DEFAULT_REGION": region} if region else {}),  # GDAL heeds it before AWS_REGION; Lambda sets both
             "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
             "GDAL_PAM_ENABLED": "NO",
             "GDAL_NUM_THREADS": str(self.threads),
@@ -126,7 +134,7 @@ def open_cog(
     logger.addHandler(watch)
     try:
         # DummySession: GDAL takes credentials from the environment itself; rasterio would import boto3 for them.
-        with Env(DummySession(), **settings.gdal_options()):
+        with Env(DummySession(), **settings.gdal_options(source)):
             try:
                 dataset = _open(source.path, directory, overviews)
             except RasterioIOError as error:

@@ -72,7 +72,7 @@ def read_job(
     around = _Marks(shape=marks.shape)
     blocks = 0
     for positions in _by_file(every):
-        part = _lay_part([every[position] for position in positions], positions, planes, transform, window)
+        part = lay_part([every[position] for position in positions], positions, planes, transform, window)
         blocks += marks.read(part, settings)
         marks.mask_outside(part)
         if joins and positions[-1] == len(every) - 1:
@@ -82,13 +82,13 @@ def read_job(
     classes = planes[-1:] if joins else None
     if mask is not None and not joins:
         classes = np.empty((1, *marks.shape), mask.header.dtype)
-        part = _lay_part([mask], [0], classes, transform, window)
+        part = lay_part([mask], [0], classes, transform, window)
         blocks += marks.read(part, settings)
         around.mask_outside(part)
     for band in validity:
         if band.dataset not in files:
             own = np.empty((1, *marks.shape), band.header.dtype)
-            blocks += marks.read(_lay_part([band], [0], own, transform, window), settings)
+            blocks += marks.read(lay_part([band], [0], own, transform, window), settings)
             marks.mask(own[0] == 0)
     return TilePixels(
         pixels=planes[: len(bands)],
@@ -127,6 +127,17 @@ class _Marks:
             self.mask(outside)
 
 
+def openings(
+    bands: Sequence[BandSource], mask: BandSource | None, validity: Sequence[BandSource]
+) -> list[list[BandSource]]:
+    """Give the bands that ``read_job`` reads of each opening of a file."""
+    files = {band.dataset for band in bands}
+    every = [*bands, *(band for band in validity if band.dataset in files)]
+    together = [[every[position] for position in positions] for positions in _by_file(every)]
+    alone = [*([mask] if mask else []), *(band for band in validity if band.dataset not in files)]
+    return [*together, *([band] for band in alone)]
+
+
 def _by_file(bands: Sequence[BandSource]) -> list[list[int]]:
     """Give places in ``bands``, those of one file together."""
     files: dict[tuple[str, int | None], list[int]] = {}
@@ -135,9 +146,10 @@ def _by_file(bands: Sequence[BandSource]) -> list[list[int]]:
     return list(files.values())
 
 
-def _lay_part(
+def lay_part(
     bands: Sequence[BandSource], positions: Sequence[int], out: NDArray[Any], transform: Affine, window: PixelWindow
 ) -> FilePart:
+    """Give what one file contributes to a window of the finest grid; ``positions`` are its bands' places in ``out``."""
     row0, row1, col0, col1 = window
     header = bands[0].header
     vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])

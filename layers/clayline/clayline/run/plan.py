@@ -24,6 +24,7 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import OutputObjects
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.passed_over import PassedOver
 from clayline.run.receipt import SceneWarning
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")  # a float band's nodata may be NaN
@@ -65,6 +66,8 @@ class PlannedBand(BaseModel):
     """Added to valid digital numbers (BOA)."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
+    alternate: str | None = None
+    """Name of the alternate href by which the file was found."""
     directory: int | None = None
     """Of a mask that a file carries: its directory in the file."""
 
@@ -91,7 +94,13 @@ class PlannedScene(BaseModel):
     etag: str
     collection: str | None
     sensor: str
+    product: str = ""
+    """Name of the product family in the sensor's file."""
     instrument: str
+    trained: bool = True
+    """Whether the sensor's statistics hold for the platform: False is embedded only where that was allowed."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Assets of bands that are read from others."""
     acquired: PlannedTime
     tile: str | None
     """MGRS tile that the product declares; identifiers are windows of it only if the grid really is the tile's

@@ -62,6 +62,7 @@ class OpenedBand:
             nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
+            alternate=self.asset.alternate,
         )
 
 
@@ -113,6 +114,9 @@ def describe(
         etag=source.etag,
         collection=source.collection,
         sensor=source.product.sensor,
+        product=source.product.name,
+        trained=source.trained,
+        passed_over=source.passed_over,
         instrument=source.product.instrument_token(source.platform),
         acquired=PlannedTime(start=source.acquired.start, end=source.acquired.end, source=source.acquired.source),
         tile=source.tile,
@@ -133,13 +137,20 @@ def describe(
 
 def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
     """Say what is to be said of a scene that is embedded all the same."""
-    if not scene.own_grid:
-        return ()
-    message = (
-        f"scene {scene.name}: its chips lie on its own grid and have no cell, so that they cannot be compared with"
-        f" those of other dates: {scene.own_grid}."
-    )
-    return (SceneWarning(reason="own-grid", message=message),)
+    warnings = []
+    if scene.own_grid:
+        message = (
+            f"scene {scene.name}: its chips lie on its own grid and have no cell, so that they cannot be compared with"
+            f" those of other dates: {scene.own_grid}."
+        )
+        warnings.append(SceneWarning(reason="own-grid", message=message))
+    if not scene.trained:
+        message = (
+            f"scene {scene.name}: it is of {scene.instrument} ({scene.product}), on which models of {scene.sensor} were"
+            " not trained: judge its embeddings before you trust them."
+        )
+        warnings.append(SceneWarning(reason="untrained-sensor", message=message))
+    return tuple(warnings)
 
 
 def _fits(tile: str, grid: CogHeader, scene: str) -> bool:

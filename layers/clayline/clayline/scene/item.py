@@ -2,28 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from clayline.chips.classes import Classification
 from clayline.errors import SceneError
-from clayline.place import Option
 from clayline.run.names import AS_THEY_LIE, Names
-from clayline.scene.mask import find_class_mask, find_data_masks
-from clayline.scene.recognition import known, of_collection
-from clayline.scene.sensor import Product
+from clayline.run.passed_over import PassedOver
+from clayline.scene.bands import Candidate, find_bands, known_names, listed
+from clayline.scene.declared import Declared, declared_of
+from clayline.scene.href import MAX_RECORDED, choose, quoted
+from clayline.scene.mask import FoundMask, find_class_mask, find_data_masks
+from clayline.scene.recognition import Evidence, recognise
+from clayline.scene.sensor import MAX_LABEL, Product
 
 MAX_ITEM_BYTES = 5_000_000
-_MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
-_SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
-_SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
-_S3_HOST = re.compile(r"(?P<bucket>[a-z0-9.-]{3,63})\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com\Z")
-_DOTS = {".", ".."}
 DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
-_MAX_DECLARED = 2_048
+ALTERNATE = "clayline:alternate"
+"""Field of an asset that was fetched by one of its alternates: that one's name."""
 _TILE = re.compile(r"(?:\A|[_-])T?((?:0?[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
 
 
@@ -38,7 +36,15 @@ class BandAsset:
     band: int
     """1-based number in the file."""
     declared: str | None = None
-    """What the asset's ``clayline:declared_href`` says."""
+    """The asset's own href as published, where the file was found by another or elsewhere."""
+    alternate: str | None = None
+    """Name of the alternate (alternate-assets extension) by which the file was found."""
+    grid: Declared | None = None
+    """What the Item says of the file's grid."""
+    gsd: float | None = None
+    """Metres, as the Item declares it of this asset."""
+    key: str = ""
+    """The asset's in the Item."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +72,11 @@ class Item:
     product: Product
     bands: tuple[BandAsset, ...]
     """In the Item's order, one for each band name."""
+    rivals: tuple[BandAsset, ...]
+    """More assets of the same bands: which is taken depends on the model's entry (``rivals``)."""
+    passed_over: tuple[PassedOver, ...]
+    unrecognised: tuple[str, ...]
+    """Keys of GeoTIFFs that are no band that is known, and not known to be none."""
     mask: ClassMask | None
     """What says where clouds are, if anything does."""
     data_masks: tuple[BandAsset, ...]
@@ -105,137 +116,111 @@ def read_item(
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
-    Raises SceneError: ``invalid-item``, ``unknown-product``, ``forbidden-href``.
+    Raises SceneError: ``invalid-item``, ``unknown-product``, ``ambiguous-sensor``, ``contradictory-band``,
+    ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
         msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = of_collection(collection if isinstance(collection, str) else None)
-    if product is None:
-        msg = f"scene {identity}: collection {collection!r} is not known. Known are {known()}."
-        raise SceneError(msg, reason="unknown-product")
+    product = recognise(_evidence(identity, collection, properties))
 
-    def band_of(asset: Mapping[str, Any], name: str, number: int) -> BandAsset:
-        target = _resolve(asset["href"], uri, identity, allowed_buckets, names)
-        return BandAsset(name=name, uri=target, band=number, declared=_declared(asset))
+    def band_of(candidate: Candidate) -> BandAsset:
+        asset = candidate.asset
+        chosen = choose(asset, uri, scene=identity, allowed=allowed_buckets, names=names)
+        return BandAsset(
+            name=candidate.band,
+            uri=chosen.uri,
+            band=candidate.number,
+            declared=_text(asset, DECLARED_HREF) or (quoted(asset["href"], MAX_RECORDED) if chosen.alternate else None),
+            alternate=chosen.alternate or _text(asset, ALTERNATE),
+            grid=declared_of(asset, properties),
+            gsd=candidate.gsd,
+            key=candidate.key,
+        )
 
-    found: dict[str, BandAsset] = {}
-    rasters = list(_rasters(content["assets"]))
     masked = find_class_mask(content["assets"], product, scene=identity)
-    named = [(_names(key, asset, product), asset) for key, asset in rasters if not masked or key != masked.key]
-    for bands, asset in sorted(named, key=lambda pair: len(pair[0]) > 1):
-        if any(name in found and len(bands) > 1 for name in bands):
-            continue  # a composite (TCI) repeats bands that have files of their own, wherever it stands
-        for number, name in enumerate(bands, start=1):
-            if name is not None and name not in found:
-                found[name] = band_of(asset, name, number)
-    if not found:
+    found = find_bands(
+        content["assets"], product, masks=frozenset({masked.key.lower()} if masked else ()), scene=identity
+    )
+    if not found.candidates:
         msg = (
-            f"scene {identity}: none of its assets [{' '.join(sorted(content['assets']))}] is a GeoTIFF band of"
-            f" {product.sensor}."
+            f"scene {identity}: none of its assets [{listed(tuple(sorted(content['assets'])))}] is a GeoTIFF band of"
+            f" {product.sensor}. Known are {known_names(product)}, as an asset's key, or as name or common name of its"
+            " bands. Correct the Item."
         )
         raise SceneError(msg, reason="no-bands")
+    bands, rivals, passed_over = list[BandAsset](), list[BandAsset](), list[PassedOver]()
+    for candidates in found.candidates.values():
+        first, *others = _that_may_be_read(candidates, band_of, passed_over)
+        bands.append(first)
+        rivals.extend(others)
     return Item(
         id=identity,
         collection=collection,
         properties=properties,
         product=product,
-        bands=tuple(found.values()),
-        mask=ClassMask(
-            asset=band_of(masked.asset, masked.name, masked.number),
-            classification=masked.classification,
-            chosen_by=masked.chosen_by,
-        )
-        if masked
-        else None,
-        data_masks=tuple(band_of(asset, "data-mask", 1) for _, asset in find_data_masks(content["assets"])),
+        bands=tuple(bands),
+        rivals=tuple(rivals),
+        passed_over=tuple(passed_over),
+        unrecognised=found.unrecognised,
+        mask=_class_mask(masked, band_of) if masked else None,
+        data_masks=tuple(
+            band_of(Candidate(band="data-mask", key=key, asset=asset, number=1, gsd=None))
+            for key, asset in find_data_masks(content["assets"])
+        ),
         tile=declared_tile(identity, properties) if product.mgrs_tiled else None,
     )
 
 
-def _rasters(assets: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Go through the assets that may be bands: GeoTIFFs by media type, or by extension where none is given."""
-    for key, asset in assets.items():
-        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
-            continue
-        media = asset.get("type")
-        tiff = _MEDIA.match(media) if isinstance(media, str) else re.search(r"(?i)\.tiff?\Z", asset["href"])
-        roles = asset.get("roles") or []
-        if (
-            tiff
-            and key.lower() not in _SKIPPED_KEYS
-            and not (isinstance(roles, list) and _SKIPPED_ROLES.intersection(map(str, roles)))
-        ):
-            yield key, asset
+def _class_mask(found: FoundMask, band_of: Callable[[Candidate], BandAsset]) -> ClassMask:
+    candidate = Candidate(band=found.name, key=found.key, asset=found.asset, number=found.number, gsd=None)
+    return ClassMask(asset=band_of(candidate), classification=found.classification, chosen_by=found.chosen_by)
 
 
-def _names(key: str, asset: Mapping[str, Any], product: Product) -> list[str | None]:
-    """Give the band names of an asset's file, in file order: by its key, else by what its bands are called."""
-    if name := product.band(key):
-        return [name]
-    declared = asset.get("bands") or asset.get("eo:bands")
-    if not isinstance(declared, list):
-        return []
-    entries = [entry for entry in declared if isinstance(entry, dict)]
-    labels = [(entry.get("name"), entry.get("eo:common_name") or entry.get("common_name")) for entry in entries]
-    return [
-        next((name for label in pair if isinstance(label, str) and (name := product.band(label))), None)
-        for pair in labels
-    ]
+def _that_may_be_read(
+    candidates: tuple[Candidate, ...], locate: Callable[[Candidate], BandAsset], passed_over: list[PassedOver]
+) -> list[BandAsset]:
+    """Give the assets of one band that may be read, each file once; the others are passed over if one may be.
 
-
-def _declared(asset: Mapping[str, Any]) -> str | None:
-    """Give the published href that an asset keeps; a text of bounded length, since it travels with every output."""
-    href = asset.get(DECLARED_HREF)
-    return href if isinstance(href, str) and len(href) <= _MAX_DECLARED else None
-
-
-def _resolve(href: str, base: str, scene: str, allowed: frozenset[str], names: Names) -> str:
-    """Turn an href into an S3 URI in an allowed bucket. Raises SceneError (``forbidden-href``)."""
-    bucket, key = located(href, base)
-    if (
-        bucket not in allowed or not key or _DOTS.intersection(key.split("/"))
-    ):  # HTTP clients fold dots, into another bucket
-        known_buckets = ", ".join(name for name in sorted(allowed) if not names.hide(name))
-        listed = f" ({known_buckets})" if known_buckets else ""
-        msg = f"scene {scene}: asset {href!r} is not in an allowed bucket{listed}. {Option.ALLOW_BUCKET}"
-        raise SceneError(msg, reason="forbidden-href")
-    return f"s3://{bucket}/{key}"
-
-
-def located(href: str, base: str) -> tuple[str, str]:
-    """Give bucket and key that an href of an Item at ``base`` names; two empty texts if it names no object of S3."""
-    try:
-        parts = urlsplit(href)
-    except ValueError:  # "https://[" and the like: as forbidden as any other place that is no allowed bucket
-        return "", ""
-    if parts.scheme == "s3":
-        bucket, _, key = href.removeprefix("s3://").partition(
-            "/"
-        )  # an S3 URI's key is raw: no query, no percent decoding
-        return bucket, key
-    if parts.scheme == "https" and (host := _S3_HOST.match(parts.netloc)):
-        return host["bucket"], unquote(parts.path.lstrip("/"))
-    if not parts.scheme and not parts.netloc and not href.startswith("/"):
-        bucket, _, own = base.removeprefix("s3://").partition("/")
-        return bucket, _join(own, href)
-    return "", ""
-
-
-def _join(own: str, href: str) -> str:
-    """Give the key that ``href`` names relative to the key ``own``.
-
-    A ``..`` that leads out of the bucket stays in it.
+    Raises SceneError if none may be.
     """
-    segments = own.split("/")[:-1]  # by hand: posixpath would fold the empty segments that a key may have
-    for segment in href.split("/"):
-        if segment == ".." and segments and segments[-1] != "..":
-            segments.pop()
-        elif segment != ".":
-            segments.append(segment)
-    return "/".join(segments)
+    found, refused = list[BandAsset](), None
+    for candidate in candidates:
+        try:
+            band = locate(candidate)
+        except SceneError as error:
+            if error.reason != "forbidden-href":
+                raise
+            refused = refused or error
+            why = "it may not be read from there"
+            passed_over.append(PassedOver(band=candidate.band, asset=candidate.key, why=why))
+            continue
+        if all((band.uri, band.band) != (each.uri, each.band) for each in found):
+            found.append(band)
+    if not found and refused:
+        raise refused
+    return found
+
+
+def _evidence(identity: str, collection: object, properties: Mapping[str, Any]) -> Evidence:
+    said = properties.get("instruments") or properties.get("eo:instrument")
+    instruments = said if isinstance(said, list) else [said]
+    platform = properties.get("platform") or properties.get("eo:platform")
+    return Evidence(
+        scene=identity,
+        collection=collection if isinstance(collection, str) else repr(collection),
+        platform=str(platform)[:MAX_LABEL] if platform else None,
+        instruments=tuple(text[:MAX_LABEL] for text in instruments[:32] if isinstance(text, str)),
+        name=identity,
+    )
+
+
+def _text(asset: Mapping[str, Any], field: str) -> str | None:
+    """Give what an asset keeps of its publisher's words; bounded, since it travels with every output."""
+    kept = asset.get(field)
+    return kept if isinstance(kept, str) and kept and len(kept) <= MAX_RECORDED else None
 
 
 def declared_tile(identity: str, properties: Mapping[str, Any]) -> str | None:

@@ -121,12 +121,20 @@ class Product:
     """Each matches file names of products that come without an Item, and ids."""
     instrument: Token = ""
     """Middle part of the identifier's instrument token."""
+    instruments: Labels = ()
+    """What an Item's ``instruments`` may say; if it says none of them, it is another product. Empty: anything."""
     level: Token = ""
     """Last part of the token."""
     platforms: Annotated[tuple[Platform, ...], Len(1, 32)]
     """The first that matches counts; the last one's pattern is empty and matches anything."""
     names: Mapping[str, Labels] = field(default_factory=dict)
     """By band, what assets and files of this product call it beside the band's own names and aliases."""
+    others: Labels = ()
+    """What assets are called that are no bands of the sensor: nobody need be told that they were not recognised."""
+    assets: re.Pattern[str] | None = None
+    """Matches the keys of the assets that hold the product, where others hold the same bands otherwise processed."""
+    file_order: Annotated[tuple[str, ...], Len(0, 64)] = ()
+    """Bands in a file that names none, where the product defines that."""
     nodata: Annotated[tuple[float, ...], Len(0, 8)] = ()
     """What untagged files use."""
     tiling: Literal["mgrs"] | None = None
@@ -143,7 +151,7 @@ class Product:
 
     def __post_init__(self) -> None:
         """Check tokens, patterns and the last platform. Raises ValueError."""
-        for pattern in self.file_names:
+        for pattern in (*self.file_names, *((self.assets,) if self.assets else ())):
             _checked(pattern)
         for part in filter(None, (self.instrument, self.level)):
             if not re.fullmatch(_WORD, part):
@@ -157,7 +165,8 @@ class Product:
         """Translate an asset key or a band's name; None if it is no band of this sensor."""
         if name.lower() in self.band_names:
             return name.lower()
-        return self.aliases.get(re.sub(r"\.TIFF?\Z", "", name[:MAX_LABEL].upper()))
+        label = re.sub(r"\.TIFF?\Z", "", name[:MAX_LABEL].upper())
+        return self.aliases.get(label) or self.aliases.get(re.sub(r"_[0-9]{1,4}M\Z", "", label))  # CDSE's B02_10m
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -174,6 +183,11 @@ class Product:
     def mgrs_tiled(self) -> bool:
         """Whether it is cut to the MGRS grid."""
         return self.tiling == "mgrs"
+
+    def known_platform(self, text: str) -> Platform | None:
+        """Give the platform that a text names; None if only the last one, which takes anything, would."""
+        found = self.platform(text)
+        return found if found.pattern.pattern else None
 
     def platform(self, text: str) -> Platform:
         """Give the platform that a text names."""
@@ -225,8 +239,8 @@ class Sensor:
 
 def _check_names(product: Product) -> None:
     """Refuse names of no band, and one name for two bands."""
-    if unknown := sorted(product.names.keys() - product.band_names):
-        msg = f"product {product.name} has names for {', '.join(unknown)}, which is no band of the sensor"
+    if unknown := sorted({*product.names, *product.file_order} - product.band_names):
+        msg = f"product {product.name} names {', '.join(unknown)}, which is no band of the sensor"
         raise ValueError(msg)
     claims: dict[str, str] = {band.name.upper(): band.name for band in product.bands}
     own = [(alias, band.name) for band in product.bands for alias in band.aliases]

@@ -10,16 +10,18 @@ from typing import Any
 from clayline.chips.cog import CogHeader
 from clayline.errors import SceneError
 from clayline.model.manifest import ModelEntry
-from clayline.place import Option
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.keys import parse_s3_uri, run_id, scene_hash
 from clayline.run.names import Names
-from clayline.scene import acquisition, item, recognition
+from clayline.run.passed_over import PassedOver
+from clayline.scene import acquisition, item
 from clayline.scene.acquisition import Acquisition
+from clayline.scene.bands import known_names, listed
 from clayline.scene.intake import Landing, Mode
 from clayline.scene.item import BandAsset, ClassMask
 from clayline.scene.lookalike import lookalike
 from clayline.scene.mask import find_band_mask
+from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
@@ -48,6 +50,17 @@ class SceneSource:
     """What else the run's identity depends on: the object metadata that was used, which an ETag does not cover."""
     data_masks: tuple[BandAsset, ...] = ()
     """What says where there are values, beside the bands' own files."""
+    rivals: tuple[BandAsset, ...] = ()
+    """More assets of bands in ``bands``: which is taken depends on the model's entry (``rivals.settle_rivals``)."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Assets of bands that are read from others."""
+    unrecognised: tuple[str, ...] = ()
+    """Keys of an Item's GeoTIFFs, or descriptions of a COG's bands, that are no band that is known."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the sensor's statistics hold for the platform."""
+        return self.product.platform(self.platform).trained
 
     @property
     def is_file(self) -> bool:
@@ -156,6 +169,9 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
         data_masks=found.data_masks,
         tile=found.tile,
         identity={},
+        rivals=found.rivals,
+        passed_over=found.passed_over,
+        unrecognised=found.unrecognised,
     )
 
 
@@ -164,25 +180,15 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
     descriptions.
     """
     file_name = parse_s3_uri(head.uri)[1].rpartition("/")[2]
-    declared = head.metadata.get("sensor")
-    product = recognition.of_sensor(declared) if declared else recognition.of_file_name(file_name)
-    if product is None:
-        given = f" ({declared!r})" if declared else ""
-        msg = (
-            f"scene {name}: neither {Option.SENSOR}{given} nor its file name says which sensor it is from. "
-            f"Set {Option.SENSOR} to one of {', '.join(sorted({known.sensor for known in recognition.products()}))}."
+    product = recognise(
+        Evidence(
+            scene=name,
+            sensor=head.metadata.get("sensor"),
+            platform=head.metadata.get("platform"),
+            name=file_name,
         )
-        raise SceneError(msg, reason="unknown-product")
-    bands: dict[str, BandAsset] = {}
-    for number, description in enumerate(header.descriptions, start=1):
-        if description and (band := product.band(description)) and band not in bands:
-            bands[band] = BandAsset(name=band, uri=head.uri, band=number)
-    if not bands:
-        msg = (
-            f"scene {name}: none of its {header.band_count} bands is named after a band of {product.sensor}. Set band"
-            " descriptions."
-        )
-        raise SceneError(msg, reason="no-bands")
+    )
+    bands, unrecognised = _named_bands(head, header, product, name)
     masked = find_band_mask(header.descriptions, product, scene=name)
     return SceneSource(
         name=name,
@@ -206,4 +212,40 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
         else None,
         tile=item.declared_tile(file_name, {}) if product.mgrs_tiled else None,
         identity={field: value for field in _METADATA_USED if (value := head.metadata.get(field))},
+        unrecognised=tuple(
+            label for label in unrecognised if not masked or label != header.descriptions[masked.number - 1]
+        ),
     )
+
+
+def _named_bands(
+    head: ObjectHead, header: CogHeader, product: Product, scene: str
+) -> tuple[dict[str, BandAsset], tuple[str, ...]]:
+    """Give the bands of a COG by their descriptions, or in the product's own order where none is described; and the
+    descriptions that name none. Raises SceneError (``no-bands``, ``ambiguous-band``).
+    """
+    labels = tuple(text or "" for text in header.descriptions)
+    if not any(labels) and header.band_count == len(product.file_order):
+        labels = product.file_order
+    bands: dict[str, BandAsset] = {}
+    unrecognised = []
+    for number, label in enumerate(labels, start=1):
+        band = product.band(label) if label else None
+        if band is None:
+            unrecognised.extend([label] if label else [])
+        elif band in bands:
+            msg = (
+                f"scene {scene}: its bands {bands[band].band} and {number} are both {band} by their descriptions."
+                " Correct the descriptions."
+            )
+            raise SceneError(msg, reason="ambiguous-band")
+        else:
+            bands[band] = BandAsset(name=band, uri=head.uri, band=number)
+    if not bands:
+        said = f" [{listed(tuple(unrecognised))}]" if unrecognised else ""
+        msg = (
+            f"scene {scene}: none of its {header.band_count} bands{said} is named after a band of {product.sensor}."
+            f" Known are {known_names(product)}. Set band descriptions."
+        )
+        raise SceneError(msg, reason="no-bands")
+    return bands, tuple(unrecognised)

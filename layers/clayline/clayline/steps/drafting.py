@@ -1,6 +1,6 @@
 """Drafting: what plan decides of a landed scene, and writes nothing. The dry run of plan is this."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clayline.chips.batch import Batch, Job, block_grid, lay_batches, lay_jobs
@@ -9,14 +9,17 @@ from clayline.chips.grid import ChipGrid
 from clayline.errors import SceneError
 from clayline.model.manifest import Manifest, ModelEntry
 from clayline.place import Option, words
-from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
+from clayline.ports import Headers, ObjectForbiddenError, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
+from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
+from clayline.scene.rivals import settle_rivals
+from clayline.scene.shortfall import fewer_bands, what_was_found
 from clayline.scene.source import LandedScene, SceneSource, read_source
 from clayline.scene.validity import check_masks, cloud_warnings, validity_of
 from clayline.steps.options import PlanOptions
@@ -74,12 +77,27 @@ class Drafting:
 
     def entry(self, source: SceneSource) -> ModelEntry:
         """Choose the model's entry. Raises SceneError."""
+        if not source.trained and not self.options.untrained_sensors:
+            msg = (
+                f"scene {source.name}: it is of {source.product.instrument_token(source.platform)}"
+                f" ({source.product.name}), on which models of {source.product.sensor} were not trained. Deliver a"
+                f" product that they know, or allow it with {Option.UNTRAINED_SENSORS}."
+            )
+            raise SceneError(msg, reason="untrained-sensor")
         return self.manifest.choose(
-            scene=source.name, sensor=source.product.sensor, bands=frozenset(band.name for band in source.bands)
+            scene=source.name,
+            sensor=source.product.sensor,
+            bands=frozenset(band.name for band in source.bands),
+            hint=what_was_found(source) if source.unrecognised else "",
         )
 
     def land(self, landing: Landing, source: SceneSource, entry: ModelEntry) -> LandedScene:
-        """Look up every file that the entry needs. Raises SceneError, TransientError."""
+        """Look up every file that the entry needs; where several assets hold a band, settle which is read.
+
+        Raises SceneError, TransientError.
+        """
+        if source.rivals:
+            source = settle_rivals(source, entry, self._pixel(source))
         return LandedScene(
             landing=landing,
             landed_uri=self.options.names.of(landing.uri),
@@ -121,7 +139,12 @@ class Drafting:
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
-                for warning in (*warnings_of(scene), *cloud_warnings(source, self.options.thresholds))
+                for warning in (
+                    *warnings_of(scene),
+                    *cloud_warnings(source, self.options.thresholds),
+                    *fewer_bands(source, entry, self.manifest.entries),
+                    *_disagreements(source.name, bands),
+                )
             ),
         )
 
@@ -153,17 +176,28 @@ class Drafting:
     def _heads(self, source: SceneSource, entry: ModelEntry) -> dict[str, ObjectHead]:
         """Ask for the ETag of every file that will be read."""
         used = [*(band for band in source.bands if band.name in entry.bands), *source.masks]
-        heads = {}
-        for asset in used:
-            try:
-                heads[asset.uri] = self.objects.head(asset.uri)
-            except ObjectMissingError as error:
-                msg = (
-                    f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
-                    f" is there. {Option.FIND_ASSETS}"
-                )
-                raise SceneError(msg, reason="asset-missing") from error
-        return heads
+        return {asset.uri: self._head(asset, source) for asset in used}
+
+    def _head(self, asset: BandAsset, source: SceneSource) -> ObjectHead:
+        try:
+            return self.objects.head(asset.uri)
+        except ObjectMissingError as error:
+            msg = (
+                f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
+                f" is there. {Option.FIND_ASSETS}"
+            )
+            raise SceneError(msg, reason="asset-missing") from error
+        except ObjectForbiddenError as error:
+            msg = (
+                f"scene {source.name}: {self.options.names.of(asset.uri)}, band {asset.name}, may not be read (S3"
+                " also says so of a missing key to who may not list). Check the bucket's policy; if its owner has"
+                f" readers pay, name the bucket in {Option.REQUESTER_PAYS}."
+            )
+            raise SceneError(msg, reason="source-forbidden") from error
+
+    def _pixel(self, source: SceneSource) -> Callable[[BandAsset], float]:
+        """Give what reads a file's pixel size, metres."""
+        return lambda asset: self._open(asset, {asset.uri: self._head(asset, source)}).header.pixel_size_m
 
     def _open(self, asset: BandAsset, heads: Mapping[str, ObjectHead]) -> OpenedBand:
         head = heads[asset.uri]
@@ -182,3 +216,9 @@ class Drafting:
             tags=[band.header.tags for band in bands],
         )
         return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
+
+
+def _disagreements(scene: str, bands: tuple[OpenedBand, ...]) -> tuple[SceneWarning, ...]:
+    """Say where the Item is wrong about the files that are read, each once."""
+    files = {band.asset.uri: (band.asset.name, band.asset.grid, band.header) for band in bands}
+    return disagreements(scene, tuple(files.values()))

@@ -31,6 +31,8 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    untrained_sensors: bool = False
+    """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
     names: Names = AS_THEY_LIE
     place: Place = Place.AWS
 
@@ -43,6 +45,7 @@ class PlanOptions:
             "creator": self.creator,
             **self.thresholds.model_dump(),
             "vector_encoding": self.encoding.value,
+            **({"untrained_sensors": True} if self.untrained_sensors else {}),
         }
 
     def identity(self, source: SceneSource) -> dict[str, Any]:

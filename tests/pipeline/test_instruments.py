@@ -1,0 +1,88 @@
+"""Instruments that the model was not trained on, several sizes of a band, and bands that nobody recognised."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from tests.pipeline import scenes
+from tests.pipeline.harness import Pipeline
+
+from clayline.steps.planning import Planned
+
+TM = {"SR_B1.TIF": "blue", "SR_B2.TIF": "green", "SR_B3.TIF": "red", "SR_B4.TIF": "nir08"}
+
+
+def _band(seed: int, *, gsd: float, side: int = 64) -> bytes:
+    pixels = scenes.noise(bands=1, height=side, width=side, seed=seed)
+    return scenes.geotiff(pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=gsd), nodata=0)
+
+
+def _land(pipeline: Pipeline, files: Mapping[str, bytes], assets: Mapping[str, Any], **changes: Any) -> None:
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": "a scene",
+        "properties": {"datetime": "2010-01-09T16:13:46Z"} | changes.pop("properties", {}),
+        "geometry": None,
+        "links": [],
+        "assets": assets,
+        **changes,
+    }
+    for name, body in files.items():
+        pipeline.put(f"scene/{name}", body)
+    pipeline.put("scene/item.json", json.dumps(item).encode())
+
+
+def _landsat_7(pipeline: Pipeline) -> None:
+    files = {name: _band(number, gsd=30) for number, name in enumerate(TM)}
+    assets = {name: {"href": f"./{name}", "type": "image/tiff"} for name in files}
+    said = {"platform": "landsat-7", "instruments": ["etm+"]}
+    _land(pipeline, files, assets, collection="landsat-c2-l1", properties=said)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_landsat_7_is_refused_or_embedded_and_said(make_pipeline: Callable[..., Pipeline], *, allowed: bool) -> None:
+    pipeline = make_pipeline(untrained_sensors=allowed)
+    _landsat_7(pipeline)
+    if not allowed:
+        assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+        [event] = pipeline.announced()
+        assert event["reason"] == "untrained-sensor"
+        assert "landsat7-etm-l1" in event["message"]
+        assert "allow it with the stack's parameter UntrainedSensors" in event["message"]
+        return
+    pipeline.run("scene/item.json")
+    [event] = pipeline.announced()
+    assert event["type"] == "SceneEmbedded", event.get("message")
+    assert "untrained-sensor" in {warning["reason"] for warning in event["warnings"]}
+    [metadata] = [body for key, body in pipeline.outputs().items() if key.endswith("_metadata.json")]
+    provenance = json.loads(metadata)["clayline"]
+    assert (provenance["instrument"], provenance["trained_on_instrument"]) == ("landsat7-etm-l1", False)
+    assert provenance["options"]["untrained_sensors"] is True
+    read = {asset["band"]: asset["uri"].rpartition("/")[2] for asset in provenance["source"]["assets"]}
+    assert read == {"red": "SR_B3.TIF", "green": "SR_B2.TIF", "blue": "SR_B1.TIF"}
+
+
+def test_the_finest_of_several_sizes_is_read_and_the_others_are_recorded(
+    make_pipeline: Callable[..., Pipeline],
+) -> None:
+    """The coarsest first, under two names; sizes are said by the files alone."""
+    pipeline = make_pipeline()
+    names = {"blue": "B2", "green": "B3", "red": "B4"}
+    files, assets = {}, {}
+    for size, side in ((60, 32), (30, 64)):
+        for seed, (name, number) in enumerate(names.items()):
+            files[f"{number}_{size}m.tif"] = _band(seed, gsd=size, side=side)
+            key = number if size == 30 else name
+            assets[key] = {"href": f"./{number}_{size}m.tif", "type": "image/tiff"}
+    _land(pipeline, files, assets, collection="landsat-c2-l1", properties={"platform": "landsat-8"})
+    pipeline.run("scene/item.json")
+    [event] = pipeline.announced()
+    assert event["type"] == "SceneEmbedded", event.get("message")
+    [metadata] = [body for key, body in pipeline.outputs().items() if key.endswith("_metadata.json")]
+    source = json.loads(metadata)["clayline"]["source"]
+    assert {asset["uri"].rpartition("/")[2] for asset in source["assets"]} == {
+        "B2_30m.tif", "B3_30m.tif", "B4_30m.tif",
+    }  # fmt: skip
+    assert {(each["band"], each["asset"]) for each in source["passed_over"]} == {(name, name) for name in names}
