@@ -70,7 +70,7 @@ class FolderObjects:
             raise ObjectMissingError(uri)
         return ObjectHead(uri=uri, size=self.path(uri).stat().st_size, etag="e", metadata={})
 
-    def get(self, uri: str) -> bytes:
+    def get(self, uri: str, *, most: int | None = None) -> bytes:  # noqa: ARG002 - the port's arguments
         """Raises ObjectMissingError."""
         self.head(uri)
         return self.path(uri).read_bytes()

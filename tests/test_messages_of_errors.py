@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded
-from clayline.run.receipt import failed_receipt
+from clayline.run.receipt import BatchSettlement, Receipt, SceneWarning, failed_receipt
 from clayline.scene.item import load_json, read_item
 
 MOST_OF_AN_EVENT = 256 * 1024
 """EventBridge's limit for an entry, in bytes."""
 
 
-@given(st.text(max_size=50), st.integers(0, 5_000))
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=50), st.integers(0, 5_000))
 def test_a_message_is_never_too_long(text: str, times: int) -> None:
     message = text * times
     found = bounded(message)
@@ -35,6 +35,23 @@ def test_what_was_wrong_and_what_to_do_are_kept(kind: type[SceneError] | type[Ba
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
     assert bounded("a\ud800b") == "a?b"
+
+
+def test_what_a_terminal_would_obey_is_replaced() -> None:
+    """An asset may be called so, and messages name it."""
+    assert bounded("asset \x1b[2J\x07\x00\x9b\r of\n\tB04") == "asset ?[2J???? of\n\tB04"
+
+
+def test_what_makes_a_receipt_or_warning_cannot_make_it_too_long() -> None:
+    """Wherever the words come from: they are cut where they are kept, so that they always make an event."""
+    endless = "\U0001f6f0" * 1_000_000
+    warning = SceneWarning(reason="own-grid", message=endless)
+    receipt = failed_receipt(run="0" * 32, scene="x", source_uri="s3://a/b", reason="x-y", message=endless, outputs={})
+    whole = Receipt.model_validate({**receipt.model_dump(), "warnings": (warning,) * 8})
+    assert len(warning.message) == len(whole.message or "") == MAX_MESSAGE
+    assert len(json.dumps(whole.summary(landed_uri=whole.source_uri, repeated=True))) < MOST_OF_AN_EVENT
+    settled = BatchSettlement(batch="b00000", status="failed", output=None, reason="x-y", message=endless)
+    assert len(settled.message or "") == MAX_MESSAGE
 
 
 @pytest.mark.parametrize(

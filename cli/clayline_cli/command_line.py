@@ -5,9 +5,9 @@ from typing import Final
 
 from clayline import __version__
 from clayline_cli.call import Call, Commands, Parser
-from clayline_cli.commands import embed, explain
+from clayline_cli.commands import embed, explain, sensors
 
-COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (embed.add, explain.add)
+COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (embed.add, explain.add, sensors.add)
 """In the order in which help lists them."""
 
 

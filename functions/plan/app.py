@@ -21,6 +21,7 @@ from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.steps.bounds import Bounds
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planned, Planning, PlanOutcome
 
@@ -56,6 +57,7 @@ def planning() -> Planning:
             embeddings_bucket=chosen.embeddings_bucket,
             allowed_buckets=chosen.buckets(),
             any_gsd=chosen.any_gsd,
+            any_pixel_shape=chosen.any_pixel_shape,
             boa=chosen.boa,
             untrained_sensors=chosen.untrained_sensors,
             tiff_datetime=chosen.tiff_datetime,
@@ -68,6 +70,12 @@ def planning() -> Planning:
             lease=timedelta(seconds=chosen.lease_seconds),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,
+            bounds=Bounds(
+                max_chips=chosen.max_chips,
+                scratch_mb=chosen.collect_scratch_mb,
+                collect_memory_mb=chosen.collect_memory_mb,
+                tile_memory_mb=chosen.tile_memory_mb,
+            ),
             names=chosen.names,
             place=chosen.place,
         ),

@@ -9,7 +9,7 @@ from typing import Final, NoReturn, override
 
 from clayline.chips.cog import Affine, CogSource
 from clayline.chips.reading import Reading
-from clayline.ports import ObjectHead, ObjectMissingError
+from clayline.ports import ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
 from clayline.raster.reading import readings
@@ -50,9 +50,13 @@ class StagedObjects:
         metadata = {name.lower(): value for name, value in self.scene.metadata.items()} if is_landing else {}
         return ObjectHead(uri=uri, size=file.stat().st_size, etag=etag, metadata=metadata)
 
-    def get(self, uri: str) -> bytes:
-        """Raises ObjectMissingError."""
-        return self._file(uri).read_bytes()
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        """Raises ObjectMissingError, ObjectTooLargeError."""
+        file = self._file(uri)
+        if most is not None and (size := file.stat().st_size) > most:
+            msg = f"{uri} has {size} bytes; at most {most} are read"
+            raise ObjectTooLargeError(msg)
+        return file.read_bytes()
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> NoReturn:
         """Refuse: a dry run that writes is a mistake of ours."""

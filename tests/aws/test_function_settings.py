@@ -62,6 +62,7 @@ def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         "CLAYLINE_LEASE_SECONDS": "0",
         "CLAYLINE_CHIPS_PER_BATCH": "64.5",
         "CLAYLINE_ANY_GSD": "perhaps",
+        "CLAYLINE_ANY_PIXEL_SHAPE": "round",
         "CLAYLINE_RETRY_FAILED": "once",
         "CLAYLINE_BOA": "maybe",
         "CLAYLINE_VECTOR_ENCODING": "smallest",
@@ -80,6 +81,7 @@ def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatc
     """Parameters come as texts."""
     values = {
         "ANY_GSD": "true",
+        "ANY_PIXEL_SHAPE": "true",
         "TIFF_DATETIME": "false",
         "RETRY_FAILED": "false",
         "BOA": "not-applied",
@@ -92,6 +94,7 @@ def test_what_cloudformation_passes_is_understood(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(f"CLAYLINE_{name}", value)
     found = load(PlanSettings)
     assert not found.retry_failed
+    assert found.any_pixel_shape
     assert (found.any_gsd, found.tiff_datetime, found.boa, found.min_valid_fraction, found.lease_seconds) == (
         True,
         False,

@@ -14,7 +14,7 @@ from tests.aws.conftest import REGION, Cloud, moto_examples
 
 from clayline.aws.objects import S3Objects
 from clayline.errors import OutputConflictError, TransientError
-from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
+from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.run.access import Access
 
 RUN, OTHER = "a" * 32, "b" * 32
@@ -50,6 +50,41 @@ def test_our_own_object_is_left_as_it_is(cloud: Cloud) -> None:
     put(cloud)
     assert put(cloud, body=b"second") is False
     assert cloud.objects.get(URI) == b"first"
+
+
+def test_no_more_is_read_than_was_asked_for(cloud: Cloud) -> None:
+    put(cloud, body=b"12345")
+    assert cloud.objects.get(URI, most=5) == b"12345"
+    with pytest.raises(ObjectTooLargeError, match=f"{URI} has 5 bytes; at most 4 are read"):
+        cloud.objects.get(URI, most=4)
+
+
+def test_a_range_of_the_object_that_was_found(cloud: Cloud) -> None:
+    put(cloud, body=b"0123456789")
+    etag = cloud.objects.head(URI).etag
+    assert cloud.objects.get_range(URI, start=2, stop=5, etag=etag) == b"234"
+    assert cloud.objects.get_range(URI, start=8, stop=50, etag=etag) == b"89"
+    cloud.s3.put_object(Bucket="embeddings", Key="x/y.parquet", Body=b"another body")
+    with pytest.raises(ObjectMissingError, match="no longer the ETag"):
+        cloud.objects.get_range(URI, start=0, stop=5, etag=etag)
+    with pytest.raises(ObjectMissingError):
+        cloud.objects.get_range("s3://embeddings/gone", start=0, stop=5, etag=etag)
+
+
+def test_a_range_that_may_not_be_read() -> None:
+    client = boto3.client("s3", region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
+    stub = Stubber(client)
+    stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    with stub, pytest.raises(ObjectForbiddenError):
+        S3Objects(client).get_range(URI, start=0, stop=5, etag="e")
+
+
+@pytest.mark.parametrize("key", ["x" * 1025, "\u00fc" * 513])
+def test_a_key_that_no_object_can_have_is_missing(key: str) -> None:
+    """S3 answers 400, which looks like what a retry may cure."""
+    client = boto3.client("s3", region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
+    with Stubber(client), pytest.raises(ObjectMissingError, match="at most 1024 bytes"):
+        S3Objects(client).head(f"s3://scenes/{key}")
 
 
 def test_anothers_object_is_a_conflict_and_left_as_it_is(cloud: Cloud) -> None:

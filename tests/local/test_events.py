@@ -158,6 +158,7 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
         "digest": entry["digest"],
         "options": {
             "any_gsd": False,
+            "any_pixel_shape": False,
             "boa": "auto",
             "tiff_datetime": False,
             "creator": "clayline",

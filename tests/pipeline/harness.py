@@ -219,6 +219,7 @@ class Pipeline:
                 "embeddings_bucket": OUT,
                 "allowed_buckets": frozenset({SCENES}),
                 "any_gsd": False,
+                "any_pixel_shape": False,
                 "boa": BoaOverride.AUTO,
                 "tiff_datetime": False,
                 "creator": "the tests",

@@ -64,7 +64,8 @@ class Embedded:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with Session(parameters={"AnyGsd": "true"}, logs=tmp_path_factory.mktemp("logs")) as running:
+    allowed = {"AnyGsd": "true", "AnyPixelShape": "true"}
+    with Session(parameters=allowed, logs=tmp_path_factory.mktemp("logs")) as running:
         yield running
 
 

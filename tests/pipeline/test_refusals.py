@@ -1,11 +1,13 @@
 """Refusals that need the whole chain to be seen: each ends in a receipt with its reason, of the scene or of a chip."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 from tests.pipeline import scenes
@@ -31,8 +33,13 @@ def _cog(*, transform: Any, dtype: str = "uint16") -> bytes:
         ("wrong-dtype", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
         # Four tenths of a millimetre: an identifier counts the GSD in whole ones.
         ("no-identifier", _cog(transform=scenes.utm_grid(gsd=0.0004)), {"any_gsd": True}),
+        ("not-square", _cog(transform=rasterio.Affine(29.6, 0, 399_960, 0, -30, 5_000_040)), {}),
         # 30 m by area, but 64 pixels are 6.4 m wide: two centres in one cell of 10 m.
-        ("duplicate-identifiers", _cog(transform=rasterio.Affine(0.1, 0, 399_960, 0, -9000, 5_000_040)), {}),
+        (
+            "duplicate-identifiers",
+            _cog(transform=rasterio.Affine(0.1, 0, 399_960, 0, -9000, 5_000_040)),
+            {"any_pixel_shape": True},
+        ),
     ],
 )
 def test_a_cog_is_refused(
@@ -54,6 +61,65 @@ def test_bands_in_two_systems_are_refused(make_pipeline: Callable[..., Pipeline]
     _land(pipeline, files)
     assert pipeline.plan("scene/item.json").kind is Planned.FAILED
     assert pipeline.receipt()["reason"] == "mixed-crs"
+
+
+def _shifted(files: dict[str, bytes], name: str, metres: float) -> None:
+    """Move one band so far east."""
+    with rasterio.MemoryFile(files[name]) as memory, memory.open() as band:
+        moved = rasterio.Affine.translation(metres, 0) * band.transform
+        files[name] = scenes.geotiff(band.read(), crs=band.crs, transform=moved, nodata=band.nodata)
+
+
+def test_bands_of_two_places_are_refused_by_name(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    pipeline, files = make_pipeline(), scenes.landsat(sample)
+    _shifted(files, "scene/B3.tif", 200 * 30)
+    _land(pipeline, files)
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    receipt = pipeline.receipt()
+    assert receipt["reason"] == "no-overlap"
+    assert "band green" in receipt["message"]
+    assert "band red" in receipt["message"] or "band blue" in receipt["message"]
+
+
+def test_bands_that_overlap_in_part_are_valid_where_all_of_them_are(
+    make_pipeline: Callable[..., Pipeline], sample: Path
+) -> None:
+    """The first 64 columns have no green, and neither has a chip of them."""
+    pipeline, files = make_pipeline(), scenes.landsat(sample, row=600, col=400, height=128, width=200)
+    _shifted(files, "scene/B3.tif", 199 * 30)
+    _land(pipeline, files)
+    pipeline.run("scene/item.json")
+    receipt = pipeline.receipt()
+    assert receipt["status"] == "SceneEmbedded"
+    counts = receipt["counts"]
+    assert set(counts["skipped"]) == {"nodata"}
+    [parquet] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+    fractions = pq.read_table(io.BytesIO(parquet), columns=["valid_fraction"])["valid_fraction"].to_numpy()
+    # One column of 128 pixels has all three bands: of 64 x 64, a 64th where a chip has it from top to bottom.
+    assert fractions.sum() * 64 * 64 == pytest.approx(128)
+
+
+def test_a_south_up_scene_is_embedded_as_if_it_were_north_up(
+    make_pipeline: Callable[..., Pipeline], sample: Path
+) -> None:
+    outcomes = []
+    for turned in (False, True):
+        pipeline, files = make_pipeline(), scenes.landsat(sample, row=600, col=400, height=150, width=140)
+        for name in [name for name in files if name.endswith(".tif")]:
+            with rasterio.MemoryFile(files[name]) as memory, memory.open() as band:
+                a, b, c, d, e, f = tuple(band.transform)[:6]
+                if turned:
+                    transform = rasterio.Affine(a, b, c, d, -e, f + e * band.height)
+                    files[name] = scenes.geotiff(
+                        band.read()[:, ::-1], crs=band.crs, transform=transform, nodata=band.nodata
+                    )
+        _land(pipeline, files)
+        pipeline.run("scene/item.json")
+        [parquet] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+        table = pq.read_table(io.BytesIO(parquet))
+        outcomes.append(table.select(["uci", "index", "cell", "geometry", "embeddings", "valid_fraction"]))
+    assert outcomes[0].num_rows > 4
+    assert outcomes[0].equals(outcomes[1])
 
 
 def test_a_band_number_that_the_file_does_not_have_is_refused(
@@ -116,6 +182,12 @@ def _spoil(pipeline: Pipeline, keys: list[str]) -> None:
     pipeline.s3.put_object(Bucket=WORK, Key=keys[0], Body=b"no response")
 
 
+def _inflate(pipeline: Pipeline, keys: list[str]) -> None:
+    """Let the first answer be good, and larger than an answer can be."""
+    body = pipeline.s3.get_object(Bucket=WORK, Key=keys[0])["Body"].read()
+    pipeline.s3.put_object(Bucket=WORK, Key=keys[0], Body=body + bytes(200_000))
+
+
 def _mistake(pipeline: Pipeline, keys: list[str]) -> None:
     """Let the first batch's place hold the second's answer."""
     body = pipeline.s3.get_object(Bucket=WORK, Key=keys[1])["Body"].read()
@@ -124,7 +196,12 @@ def _mistake(pipeline: Pipeline, keys: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("reason", "damage"),
-    [("response-missing", _delete), ("response-unreadable", _spoil), ("response-mismatch", _mistake)],
+    [
+        ("response-missing", _delete),
+        ("response-unreadable", _spoil),
+        ("response-mismatch", _mistake),
+        ("response-too-large", _inflate),
+    ],
 )
 def test_a_response_that_cannot_be_used_fails_its_batchs_chips(
     make_pipeline: Callable[..., Pipeline], sample: Path, reason: str, damage: Callable[[Pipeline, list[str]], None]
@@ -143,6 +220,20 @@ def test_a_response_that_cannot_be_used_fails_its_batchs_chips(
     assert set(receipt["counts"]["failed"]) == {reason}
     assert 0 < receipt["counts"]["failed"][reason] <= 5, "more than one batch's chips"
     assert receipt["counts"]["written"]
+
+
+def test_a_response_elsewhere_fails_its_batchs_chips(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    """It would be read by collect, which has no other place to look at."""
+    pipeline = make_pipeline()
+    _land(pipeline, scenes.landsat(sample))
+
+    def change(messages: list[Any]) -> list[Any]:
+        messages[0]["responseParameters"]["outputLocation"] = "https://example.com/response.out"
+        return messages
+
+    pipeline.run("scene/item.json", change=change)
+    assert pipeline.receipt()["status"] == "ScenePartial"
+    assert set(pipeline.receipt()["counts"]["failed"]) == {"response-elsewhere"}
 
 
 def _land(pipeline: Pipeline, files: dict[str, bytes]) -> None:

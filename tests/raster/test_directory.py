@@ -13,7 +13,7 @@ from tests.raster.tiffs import PIXELS, Tag, numbers, text, tiff
 from clayline.chips.cog import CogSource
 from clayline.errors import SceneError, TransientError
 from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
-from clayline.raster import directory
+from clayline.raster import directory, headers
 from clayline.raster.directory import FIRST_BYTES, MAX_DIRECTORIES, MAX_TAG_BYTES, MAX_TEXT_BYTES, check_directories
 from clayline.raster.headers import GdalHeaders
 
@@ -161,6 +161,36 @@ def test_any_bytes_pass_or_are_refused() -> None:
                 except SceneError as error:
                     assert error.reason in {"tags-too-large", "truncated"}  # noqa: PT017 - most of them pass
                 assert len(reads) < 8
+
+
+@pytest.mark.parametrize("name", [b"bl\xffue", b"bl&#xD800;ue"], ids=["bytes", "half a pair"])
+def test_a_band_name_that_is_no_text_is_refused(tmp_path: Path, name: bytes) -> None:
+    assert refused(tmp_path, tiff(extra=[{GDAL_METADATA: named(name)}])).reason == "unreadable-text"
+
+
+def test_a_band_name_without_end_is_none(tmp_path: Path) -> None:
+    """It would stand in the plan, once for each band."""
+    (tmp_path / "scene.tif").write_bytes(tiff(extra=[{GDAL_METADATA: named(b"b" * 257)}]))
+    assert GdalHeaders(settings=SETTINGS).read_header(local(tmp_path / "scene.tif")).descriptions == (None,)
+    (tmp_path / "scene.tif").write_bytes(tiff(extra=[{GDAL_METADATA: named(b"b" * 256)}]))
+    assert GdalHeaders(settings=SETTINGS).read_header(local(tmp_path / "scene.tif")).descriptions == ("b" * 256,)
+
+
+def named(name: bytes) -> Tag:
+    """Give the metadata that names the only band."""
+    item = b'<Item name="DESCRIPTION" sample="0" role="description">%b</Item>' % name
+    return text(b"<GDALMetadata>" + item + b"</GDALMetadata>")
+
+
+def test_a_crs_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand in the plan, once for each band. The limit is lowered: GDAL cuts the names that it writes."""
+    monkeypatch.setattr(headers, "MAX_CRS_CHARACTERS", 300)
+    odd = "+proj=tmerc +lat_0=0 +lon_0=11.5 +k=0.99987 +x_0=500000 +y_0=0 +datum=WGS84 +units=m"
+    write(tmp_path / "scene.tif", texture(1, 64, 64), crs=odd)
+    with pytest.raises(SceneError) as caught:
+        GdalHeaders(settings=SETTINGS).read_header(local(tmp_path / "scene.tif"))
+    assert caught.value.reason == "crs-unusable"
+    assert "characters; the limit is 300" in str(caught.value)
 
 
 class Store:

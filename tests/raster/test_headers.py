@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from pydantic import TypeAdapter
+from rasterio.rpc import RPC
 from rasterio.shutil import copy
 from tests.raster.geotiffs import SETTINGS, TEN_METRES, bands_of, header_of, local, texture, write
 
@@ -236,7 +237,7 @@ def test_blocks_may_be_left_out(tmp_path: Path) -> None:
     [
         ({"crs": None}, "no-crs"),
         ({"transform": None}, "no-transform"),
-        ({"transform": rasterio.Affine(10, 0, 0, 0, 10, 0)}, "rotated"),
+        ({"transform": rasterio.Affine(-10, 0, 0, 0, 10, 0)}, "rotated"),
         ({"transform": rasterio.Affine(10, 1, 0, 0, -10, 0)}, "rotated"),
         ({"transform": rasterio.Affine(10, 0, 0, 2, -10, 0)}, "rotated"),
         ({"transform": rasterio.Affine(-10, 0, 0, 0, -10, 0)}, "rotated"),
@@ -247,6 +248,31 @@ def test_blocks_may_be_left_out(tmp_path: Path) -> None:
 )
 def test_a_file_that_does_not_say_where_it_lies(tmp_path: Path, profile: dict[str, Any], reason: str) -> None:
     assert refused(write(tmp_path / "scene.tif", texture(1, 64, 64), **profile)).reason == reason
+
+
+def test_control_points_are_no_grid(tmp_path: Path) -> None:
+    corners = [(0, 0, 11.0, 47.0), (0, 64, 11.1, 47.0), (64, 0, 11.0, 46.9), (64, 64, 11.1, 46.9)]
+    points = [rasterio.control.GroundControlPoint(row=r, col=c, x=x, y=y, z=0) for r, c, x, y in corners]
+    path = write(tmp_path / "scene.tif", texture(1, 64, 64), transform=None, crs=None)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.gcps = (points, rasterio.CRS.from_epsg(4326))
+    error = refused(path)
+    assert error.reason == "gcp-only"
+    assert "4 ground control points" in error.message
+    assert "gdalwarp" in error.message
+
+
+def test_rational_polynomials_are_no_grid(tmp_path: Path) -> None:
+    one = [1.0, *[0.0] * 19]
+    rpcs = RPC(
+        height_off=100, height_scale=50, lat_off=47, lat_scale=0.1, line_den_coeff=one, line_num_coeff=one,
+        line_off=32, line_scale=32, long_off=11, long_scale=0.1, samp_den_coeff=one, samp_num_coeff=one, samp_off=32,
+        samp_scale=32, err_bias=None, err_rand=None,
+    )  # fmt: skip
+    path = write(tmp_path / "scene.tif", texture(1, 64, 64), transform=None, crs=None, rpcs=rpcs)
+    error = refused(path)
+    assert error.reason == "rpc-only"
+    assert "gdalwarp -of COG -rpc" in error.message
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "int64"])

@@ -196,3 +196,19 @@ def test_a_mask_that_cannot_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SceneError) as caught:
         header_of(path)
     assert caught.value.reason == "unusable-mask"
+
+
+def test_a_south_up_files_mask_is_turned_round_with_it(tmp_path: Path) -> None:
+    """And what lies outside of a file that covers the window in part."""
+    pixels = texture(2, HEIGHT, WIDTH)
+    a, b, c, d, e, f = TEN_METRES
+    up = (a, b, c, d, -e, f + e * HEIGHT)
+    path = masked(tmp_path / "scene.tif", pixels[:, ::-1], holes()[::-1], transform=up)
+    result = read(bands_of(path, 1, 2), [of_mask(path)], (5, HEIGHT, 3, WIDTH))
+    np.testing.assert_array_equal(result.pixels, pixels[:, 5:, 3:])
+    np.testing.assert_array_equal(result.masked, holes()[5:, 3:] == 0)
+    path = write(tmp_path / "part.tif", pixels[:, 50:][:, ::-1], transform=up)
+    result = read(bands_of(path, 1), [], (0, HEIGHT, 0, WIDTH))
+    assert result.masked is not None
+    assert result.masked[:50].all()
+    assert not result.masked[50:].any()

@@ -1,14 +1,11 @@
-"""Coordinates and pixel sizes, against pyproj."""
-
-from pathlib import Path
+"""Coordinates, against pyproj."""
 
 import numpy as np
 import pytest
-from pyproj import Geod, Transformer
-from tests.raster.geotiffs import header_of
+from pyproj import Transformer
 
 from clayline.errors import SceneError
-from clayline.raster.projection import pixel_size_metres, to_lonlat
+from clayline.raster.projection import to_lonlat
 
 
 @pytest.mark.parametrize(
@@ -37,17 +34,10 @@ def test_what_cannot_be_projected_is_the_scenes_fault(crs: str, x: float) -> Non
     assert caught.value.reason == "crs-unusable"
 
 
-def test_the_pixel_of_a_geographic_scene_is_measured_at_its_centre(shared_data: Path) -> None:
-    header = header_of(shared_data / "s2_aquileia_2019" / "S2_L2A_aquileia_20190416.tif")
-    a, _, c, _, e, f = header.transform
-    lon, lat = c + a * header.width / 2, f + e * header.height / 2
-    geod = Geod(ellps="WGS84")
-    east = geod.inv(lon - a / 2, lat, lon + a / 2, lat)[2]
-    north = geod.inv(lon, lat + e / 2, lon, lat - e / 2)[2]
-    assert header.pixel_size_m == pytest.approx((east * north) ** 0.5, rel=1e-8)
-
-
-def test_the_pixel_of_a_projected_scene_is_in_the_crs_unit() -> None:
-    assert pixel_size_metres("EPSG:32629", (10.0, 0.0, 0.0, 0.0, -40.0, 0.0), width=9, height=9) == pytest.approx(20.0)
-    feet = pixel_size_metres("EPSG:2225", (30.0, 0.0, 6e6, 0.0, -30.0, 2e6), width=9, height=9)
-    assert feet == pytest.approx(30 * 1200 / 3937)  # the US survey foot
+def test_longitudes_beyond_180_are_those_of_the_other_side() -> None:
+    """As rasters from 0 to 360 have them, and chips that reach over the antimeridian."""
+    xs = np.array([180.0, -180.0, 180.25, 190.1, 359.5, 360.0, 365.0, -180.25, -185.0, 540.0])
+    lon, lat = to_lonlat("EPSG:4326", xs, np.full(len(xs), 10.0))
+    assert lon == pytest.approx([180, -180, -179.75, -169.9, -0.5, 0, 5, 179.75, 175, -180], abs=1e-12)
+    assert (lat == 10).all()
+    assert (np.abs(lon) <= 180).all()

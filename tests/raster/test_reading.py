@@ -17,6 +17,7 @@ from moto.server import ThreadedMotoServer
 from tests.raster.geotiffs import bands_of, header_of, write
 
 import clayline.raster.reading
+from clayline.chips.cog import CogSource
 from clayline.chips.reading import BEGINNING, NEAR, Reading, reading_of, runs_of
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import read_header, s3_source
@@ -190,7 +191,8 @@ def test_runs_hold_every_block_and_nothing_far_from_one(sizes: list[tuple[int, i
 
 
 def test_an_opening_fetches_so_much() -> None:
-    assert SETTINGS.gdal_options()["GDAL_INGESTED_BYTES_AT_OPEN"] == str(BEGINNING)
+    here = CogSource(path="/here.tif", uri="/here.tif", size=1)
+    assert SETTINGS.gdal_options(here)["GDAL_INGESTED_BYTES_AT_OPEN"] == str(BEGINNING)
 
 
 def test_too_many_blocks_are_not_looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

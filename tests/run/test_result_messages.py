@@ -62,6 +62,37 @@ def test_a_completion_that_does_not_say_where_is_a_failure(changes: dict[str, An
     assert parse_result(raw(content), work_bucket=BUCKET).status == "failed"
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://work.s3.amazonaws.com/responses/x.out",
+        "file:///etc/passwd",
+        "s3://elsewhere/responses/x.out",
+        "s3://work/plans/x.out",
+        "s3://work/responses",
+        "s3://workresponses/x.out",
+        "responses/x.out",
+        "",
+        "s3://work/responses/\ud800.out",
+        "s3://work/responses/" + "x" * 5000,
+    ],
+)
+@both
+def test_a_response_elsewhere_is_a_failure(deliver: Callable[[Any], str], place: str) -> None:
+    """Nobody but the endpoint writes there, and only where its output goes is looked."""
+    content = notification() | {"responseParameters": {"outputLocation": place}}
+    found = parse_result(deliver(content), work_bucket=BUCKET)
+    assert (found.status, found.reason, found.output) == ("failed", "response-elsewhere", None)
+    assert found.message is not None
+    assert len(found.message) <= 500
+    found.message.encode()
+
+
+def test_half_a_surrogate_pair_in_a_reason_can_be_stored() -> None:
+    found = parse_result(raw(notification("Failed", failureReason="a\ud800b")), work_bucket=BUCKET)
+    assert found.message == "a?b"
+
+
 def test_a_reason_without_end_is_cut() -> None:
     message = parse_result(raw(notification("Failed", failureReason="x" * 100_000)), work_bucket=BUCKET).message
     assert message is not None

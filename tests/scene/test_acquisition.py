@@ -71,9 +71,25 @@ def test_a_tag_that_says_nothing_is_none(tags: dict[str, str]) -> None:
     ],
 )
 def test_file_names(name: str, start: datetime, *, is_instant: bool) -> None:
-    found = cog(metadata={}, file_name=name)
+    found = cog(metadata={}, first_date=True, file_name=name)
     assert (found.start, found.start == found.end, found.source) == (start, is_instant, "file-name")
     assert found.end == (start if is_instant else start + LAST_SECOND)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x_20200518_20200601.tif", "x_20200518T100000_20200518T110000.tif", "LC08_mosaic_20191201_20200825.tif"],
+)
+def test_two_dates_in_a_name_are_refused_unless_the_form_says_which(name: str) -> None:
+    with pytest.raises(SceneError, match="has several dates") as caught:
+        cog(metadata={}, file_name=name)
+    assert caught.value.reason == "ambiguous-time"
+    assert cog(metadata={}, file_name=name, first_date=True).source == "file-name"
+    assert cog(file_name=name).source == "object-metadata", "a statement needs no name"
+
+
+def test_one_date_said_twice_is_one() -> None:
+    assert cog(metadata={}, file_name="x_20200518_2020-05-18.tif").start == day(2020, 5, 18)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,18 @@ def test_an_unknown_collection_says_which_are_known(collection: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"id": ""}, {"id": 5}, {"id": None}, {"id": "x" * 513}, {"properties": None}, {"properties": []}]
+    "change",
+    [
+        {"id": ""},
+        {"id": 5},
+        {"id": None},
+        {"id": "x" * 513},
+        {"id": "a\nb"},
+        {"id": "a\x00"},
+        {"id": "a\x1b[2J"},
+        {"properties": None},
+        {"properties": []},
+    ],
 )
 def test_an_item_without_id_or_properties_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SceneError, match=re.escape(BASE)) as caught:

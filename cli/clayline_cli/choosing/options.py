@@ -16,6 +16,11 @@ from clayline_local.repository import STARTER
 
 MOST_CHIPS: Final = 4096
 """That plan's settings allow in a batch."""
+CHIPS_OF_A_SCENE: Final = 400_000
+"""That plan's settings allow unless told otherwise."""
+
+MOST_MB: Final = 10_240
+"""That the stack's parameters of collect allow: this machine's disk and memory are what they are."""
 
 type Group = argparse._ArgumentGroup  # noqa: SLF001 - argparse has no other name for it
 """Of a parser: options under one heading of help."""
@@ -30,6 +35,7 @@ class SceneOptions:
     model: Path
     batch_chips: int | None
     """None: by the model's chip size."""
+    max_chips: int
     assets: Path | None
     allow_bucket: tuple[str, ...]
     request_payer: bool
@@ -38,6 +44,7 @@ class SceneOptions:
     tiff_datetime: bool
     boa: str
     any_gsd: bool
+    any_pixel_shape: bool
     untrained_sensors: bool
     min_valid_fraction: float
     max_cloud_fraction: float
@@ -70,6 +77,7 @@ class SceneOptions:
         """Give the stack's parameters that these options are."""
         return {
             "AnyGsd": flag(on=self.any_gsd),
+            "AnyPixelShape": flag(on=self.any_pixel_shape),
             "Boa": self.boa,
             "UntrainedSensors": flag(on=self.untrained_sensors),
             "TiffDatetime": flag(on=self.tiff_datetime),
@@ -78,6 +86,9 @@ class SceneOptions:
             "SourceCreator": self.creator,
             "VectorEncoding": self.encoding,
             "ChipsPerBatch": str(chips_per_batch),
+            "MaxChips": str(self.max_chips),
+            "CollectScratchMb": str(MOST_MB),
+            "CollectMemory": str(MOST_MB),
         }
 
 
@@ -136,6 +147,11 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
     )
     reading.add_argument(
+        "--any-pixel-shape",
+        action="store_true",
+        help="accept pixels that are not square on the ground within 1 %%, warn of it and record it",
+    )
+    reading.add_argument(
         "--untrained-sensors",
         action="store_true",
         help="accept scenes of instruments on which the sensor's models were not trained (Landsat's TM and ETM+, HLS),"
@@ -160,6 +176,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: 64 of 64 px, 4 of 256 px;"
         " progress is by batch)",
+    )
+    model.add_argument(
+        "--max-chips",
+        type=arguments.number(int, 1, 10_000_000),
+        default=CHIPS_OF_A_SCENE,
+        metavar="N",
+        help=f"refuse a scene of more chips before anything is computed (default: {CHIPS_OF_A_SCENE:,})",
     )
 
 

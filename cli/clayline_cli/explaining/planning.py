@@ -7,8 +7,9 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
 from clayline.scene.radiometry import BoaOverride
+from clayline.steps.bounds import Bounds
 from clayline.steps.options import PlanOptions
-from clayline_cli.choosing.options import SceneOptions
+from clayline_cli.choosing.options import MOST_MB, SceneOptions
 from clayline_local.model_folder import ModelFolder
 from clayline_local.staged_objects import SCENE_NAMES, SCENES_BUCKET
 
@@ -25,6 +26,7 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         embeddings_bucket="embeddings",
         allowed_buckets=frozenset({SCENES_BUCKET}),
         any_gsd=options.any_gsd,
+        any_pixel_shape=options.any_pixel_shape,
         boa=BoaOverride(options.boa),
         tiff_datetime=options.tiff_datetime,
         creator=options.creator,
@@ -37,6 +39,7 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         lease=timedelta(seconds=_DEFAULTS["lease_seconds"].default),
         chips_per_batch=model.chips_per_batch if options.batch_chips is None else options.batch_chips,
         memory_budget=_DEFAULTS["memory_budget_mb"].default * 1_000_000,
+        bounds=Bounds(max_chips=options.max_chips, scratch_mb=MOST_MB, collect_memory_mb=MOST_MB),
         names=SCENE_NAMES,
         place=Place.CLI,
     )

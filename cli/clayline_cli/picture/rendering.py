@@ -91,7 +91,8 @@ def _read(layer: Layer, shape: tuple[int, int]) -> NDArray[Any]:
     source = CogSource(path=str(layer.path), uri=str(layer.path), size=layer.path.stat().st_size)
     size = (shape[0] * _SAMPLES, shape[1] * _SAMPLES)
     with open_cog(source, ReadSettings()) as opened:
-        return np.asarray(opened.dataset.read(layer.number, out_shape=size, resampling=Resampling.nearest))
+        pixels = np.asarray(opened.dataset.read(layer.number, out_shape=size, resampling=Resampling.nearest))
+        return pixels[::-1] if opened.dataset.transform.e > 0 else pixels
 
 
 def _blocks(samples: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -22,9 +22,11 @@ class Option(Enum):
     """What a message may tell the user to set or to do, in the words of each place. An f-string takes it as it is."""
 
     ANY_GSD = "the stack's parameter AnyGsd", "--any-gsd"
+    ANY_PIXEL_SHAPE = "the stack's parameter AnyPixelShape", "--any-pixel-shape"
     BOA = "the stack's parameter Boa", "--boa"
     CHIPS_PER_BATCH = "the stack's parameter ChipsPerBatch", "--batch-chips"
     DATETIME = "the object's metadata `datetime`", "--datetime"
+    MAX_CHIPS = "the stack's parameter MaxChips", "--max-chips"
     MAX_CLOUD_FRACTION = "the stack's parameter MaxCloudFraction", "--max-cloud-fraction"
     MIN_VALID_FRACTION = "the stack's parameter MinValidFraction", "--min-valid-fraction"
     MODEL = "the stack's parameter ModelFolder", "--model"
@@ -41,6 +43,11 @@ class Option(Enum):
             "Put the file beside the Item or name its folder with --assets DIR; allow a bucket of S3 with"
             " --allow-bucket BUCKET."
         ),
+    )
+    MORE_SCRATCH = "Cut the scene into tiles, or raise the stack's parameter CollectScratchMb.", "Cut it into tiles."
+    MORE_COLLECT_MEMORY = (
+        "Cut the scene into tiles, or raise the stack's parameter CollectMemory.",
+        "Cut it into tiles.",
     )
     UNTRAINED_SENSORS = "the stack's parameter UntrainedSensors", "--untrained-sensors"
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."

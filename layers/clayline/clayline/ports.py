@@ -26,6 +26,10 @@ class ObjectMissingError(ClaylineError):
     """There is no object under this URI, or not with the ETag asked for."""
 
 
+class ObjectTooLargeError(ClaylineError):
+    """An object is larger than what was asked for; it was not read."""
+
+
 class ObjectForbiddenError(TransientError):
     """There is an object, or none: we may not read it, until somebody lets us."""
 
@@ -61,8 +65,8 @@ class Objects(Protocol):
         """Raises ObjectMissingError, ObjectForbiddenError."""
         ...
 
-    def get(self, uri: str) -> bytes:
-        """Give a whole object. Raises ObjectMissingError."""
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        """Give a whole object. Raises ObjectMissingError, and ObjectTooLargeError where it has over ``most`` bytes."""
         ...
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:

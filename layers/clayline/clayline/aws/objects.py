@@ -1,5 +1,6 @@
 """S3: reading, and writing only what is not there yet."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
 from clayline.errors import OutputConflictError, TransientError
-from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError
+from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.run.access import AS_OURS, Access
 from clayline.run.keys import parse_s3_uri
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 RUN_ID = "run-id"
+MAX_KEY_BYTES = 1_024
+"""S3's own limit."""
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _EXISTS = {"PreconditionFailed", "412"}
 _OTHER_ETAG = _EXISTS
@@ -38,6 +41,9 @@ class S3Objects:
     def head(self, uri: str) -> ObjectHead:
         """Raises ObjectMissingError, ObjectForbiddenError, TransientError."""
         bucket, key = parse_s3_uri(uri)
+        if len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES:
+            msg = f"there is no object {uri}: a key has at most {MAX_KEY_BYTES} bytes"
+            raise ObjectMissingError(msg)  # S3 answers 400, as it does to what a retry may cure
         with retryable(f"HEAD {uri}"):
             try:
                 answer = self._for(bucket).head_object(Bucket=bucket, Key=key, **self._payer(bucket))
@@ -46,14 +52,19 @@ class S3Objects:
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectHead(uri=uri, size=answer["ContentLength"], etag=answer["ETag"].strip('"'), metadata=metadata)
 
-    def get(self, uri: str) -> bytes:
-        """Raises ObjectMissingError, TransientError."""
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        """Raises ObjectMissingError, ObjectTooLargeError, TransientError."""
         bucket, key = parse_s3_uri(uri)
         with retryable(f"GET {uri}"):
             try:
-                return self._for(bucket).get_object(Bucket=bucket, Key=key, **self._payer(bucket))["Body"].read()
+                answer = self._for(bucket).get_object(Bucket=bucket, Key=key, **self._payer(bucket))
             except ClientError as error:
                 raise _missing(error, uri) from error
+            with closing(answer["Body"]) as body:
+                if most is not None and (size := answer["ContentLength"]) > most:
+                    msg = f"{uri} has {size} bytes; at most {most} are read"
+                    raise ObjectTooLargeError(msg)
+                return body.read()
 
     def get_range(self, uri: str, *, start: int, stop: int, etag: str) -> bytes:
         """Raises ObjectMissingError, also where the object has another ETag, ObjectForbiddenError, TransientError."""

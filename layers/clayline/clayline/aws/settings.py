@@ -60,6 +60,7 @@ class PlanSettings(ReadingSettings):
     item_prefix: str = ""
     cog_prefix: str = "cog/"
     any_gsd: bool = False
+    any_pixel_shape: bool = False
     boa: BoaOverride = BoaOverride.AUTO
     untrained_sensors: bool = False
     tiff_datetime: bool = False
@@ -72,6 +73,10 @@ class PlanSettings(ReadingSettings):
     lease_seconds: int = Field(default=300, ge=1)
     chips_per_batch: int = Field(default=64, ge=1, le=4096)
     memory_budget_mb: int = Field(default=512, ge=16)
+    max_chips: int = Field(default=400_000, ge=1)
+    collect_scratch_mb: int = Field(default=4_096, ge=512)
+    collect_memory_mb: int = Field(default=3_008, ge=128)
+    tile_memory_mb: int = Field(default=3_008, ge=128)
     event_bus: str = "default"
     names: Annotated[Names, NoDecode, PlainValidator(_names)] = AS_THEY_LIE
     """A JSON object: prefixes of S3 URIs, each with what people call it. Set by the local cloud alone."""

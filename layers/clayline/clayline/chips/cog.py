@@ -1,6 +1,7 @@
 """What is known of a Cloud Optimized GeoTIFF from its header alone."""
 
 from dataclasses import dataclass, replace
+from math import inf, radians, sin, sqrt
 
 Affine = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f of x = a*col + b*row + c and y = d*col + e*row + f; (0, 0) is the upper-left corner of the
@@ -39,7 +40,7 @@ class MaskDirectory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CogHeader:
-    """A usable COG: north-up, with a CRS, of a type and block size that can be read within bounds."""
+    """A usable COG: north-up or south-up, with a CRS, of a type and block size that can be read within bounds."""
 
     width: int
     """Pixels."""
@@ -54,7 +55,7 @@ class CogHeader:
     geographic: bool
     """Whether the CRS is of longitude and latitude, in degrees."""
     transform: Affine
-    """North-up: b = d = 0, a > 0 > e. Units of the CRS."""
+    """North-up: b = d = 0, a > 0 > e. Units of the CRS. Where the file is ``flipped``, of its rows turned round."""
     nodata: float | None
     """The file's own declaration, which may be NaN or not representable in ``dtype``."""
     block_height: int
@@ -70,7 +71,17 @@ class CogHeader:
     tags: dict[str, str]
     """The dataset's metadata items of bounded length, e.g. ``TIFFTAG_DATETIME``."""
     pixel_size_m: float
-    """Side of a pixel in metres: geometric mean of its two sides, at the scene's centre where the CRS is geographic."""
+    """The GSD, metres: side of the square that is as large as a pixel at the scene's centre. The map's own where that
+    is within 1 % of the ground's, else the ground's (``georeference.measure_pixel``)."""
+    flipped: bool = False
+    """Whether the file's first row is the southernmost: its rows are turned round as they are read."""
+    pixel_width_m: float = 0.0
+    """From a pixel to the next of its row, on the ground at the scene's centre, metres. 0 in plans from before it was
+    kept."""
+    pixel_height_m: float = 0.0
+    """From a pixel to the next of its column, likewise."""
+    pixel_angle: float = 90.0
+    """Between rows and columns on the ground, degrees."""
     alpha: int | None = None
     """1-based number of the band that says how opaque a pixel is: 0 means that there is no value."""
     mask: MaskDirectory | None = None
@@ -106,3 +117,17 @@ class CogHeader:
         """Left, bottom, right, top in units of the CRS."""
         a, _, c, _, e, f = self.transform
         return c, f + e * self.height, c + a * self.width, f
+
+
+def stretch(width: float, height: float, angle: float) -> float:
+    """Give how far from square a pixel is: the longest over the shortest way that a circle becomes in it.
+
+    ``width`` and ``height`` are its sides in any unit, ``angle`` is between them, degrees. 1 is a square, and a
+    rectangle has the ratio of its sides. The ratio r of the singular values of [[w, h cos], [0, h sin]], whose squares
+    add up to w2 + h2 and whose product is w h sin, so that r + 1/r = (w2 + h2) / (w h sin).
+    """
+    area = width * height * sin(radians(angle))
+    if area <= 0:
+        return inf
+    half = max(1.0, (width**2 + height**2) / area / 2)
+    return half + sqrt(half**2 - 1)

@@ -222,6 +222,12 @@ class Response:
         return cls(header=header, index=index, embeddings=embeddings, status=status, loss=loss, loss_metric=metric)
 
 
+def most_bytes(*, dimensions: int, chips: int) -> int:
+    """Give the most bytes that a response about so many chips may have: the largest header, and every tensor."""
+    index, vector, status, loss = 8, 4 * dimensions, 1, 4
+    return 8 + MAX_HEADER_BYTES + chips * (index + vector + status + loss)
+
+
 def _write(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
     # The library writes a view's memory in the order in which it lies, without an error: wrong pixels.
     return safetensors.numpy.save(

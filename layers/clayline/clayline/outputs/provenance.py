@@ -75,6 +75,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "alternate": band.alternate,
                     "etag": band.etag,
                     "file_band": band.band,
+                    "flipped": band.header.flipped,
                     "nodata": list(band.nodata),
                     "offset": band.offset,
                 }
@@ -108,6 +109,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "height": scene.height,
             "width": scene.width,
             "gsd": scene.gsd,
+            "pixel": {"width_m": scene.pixel_width_m, "height_m": scene.pixel_height_m, "angle": scene.pixel_angle},
             "chip_size": grid.size,
             "stride": grid.size,
             "rows": grid.rows,

@@ -1,5 +1,6 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -7,9 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import CRSError, RasterioError
 
 from clayline.chips.cog import CogHeader, CogSource, MaskDirectory
 from clayline.errors import SceneError
@@ -17,6 +16,7 @@ from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
 from clayline.raster.directory import look
+from clayline.raster.georeference import check_has_grid, measure_pixel, read_crs, read_transform
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -29,6 +29,9 @@ _BLOCKS_LOOKED_AT = 2**18
 _MAX_DIRECTORIES = 32
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
+MAX_CRS_CHARACTERS = 16_384
+"""Of a CRS in words: it stands in the plan once for each band."""
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
 
@@ -67,6 +70,9 @@ def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
             " plain key."
         )
         raise SceneError(msg, reason="unusable-key")
+    if _CONTROL.search(key):  # GDAL would open what stands before a NUL
+        msg = f"{names.of(uri)!r}: its key has a control character. Give it a plain key."
+        raise SceneError(msg, reason="unusable-key")
     return CogSource(path=f"/vsis3/{bucket}/{key}", uri=names.of(uri), size=size)
 
 
@@ -74,9 +80,9 @@ def read_header(source: CogSource, settings: ReadSettings) -> CogHeader:
     """Read and check a COG's header. Who did not make the file looks at its directories first (``GdalHeaders``).
 
     Raises SceneError, with reason ``empty-object``, ``source-missing``, ``source-forbidden``, ``not-a-geotiff``,
-    ``truncated``, ``unusable-mask``, ``no-crs``, ``crs-unusable``, ``no-transform``, ``rotated``, ``too-large``,
-    ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a network, what looks like a bad file is
-    looked at twice: a response cut short leaves no other trace.
+    ``truncated``, ``unusable-mask``, ``gcp-only``, ``rpc-only``, ``no-crs``, ``crs-unusable``, ``no-transform``,
+    ``rotated``, ``too-large``, ``block-too-large`` or ``unsupported-dtype``, and TransientError. Over a network, what
+    looks like a bad file is looked at twice: a response cut short leaves no other trace.
     """
     try:
         return _read_once(source, settings)
@@ -91,6 +97,12 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
         try:
             header = _header(source, opened.dataset, settings)
             masked = _is_masked(opened.dataset)
+        except UnicodeDecodeError as error:
+            msg = (
+                f"{source.uri}: its band descriptions are not UTF-8 ({error.reason}). Write the bands' names anew, e.g."
+                " with rasterio's set_band_description."
+            )
+            raise SceneError(msg, reason="unreadable-text") from error
         except SceneError as error:
             if opened.watch.network:
                 raise network_trouble(source, error) from error
@@ -105,10 +117,17 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
 
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
     _check_size(source, dataset, settings)
-    crs, epsg = _crs(source, dataset)
-    transform = _transform(source, dataset)
+    check_has_grid(source, dataset)
+    crs, epsg = read_crs(source, dataset)
+    if len(crs) > MAX_CRS_CHARACTERS:
+        msg = (
+            f"{source.uri}: its CRS in words has {len(crs)} characters; the limit is {MAX_CRS_CHARACTERS}. Write a CRS"
+            " with an EPSG code."
+        )
+        raise SceneError(msg, reason="crs-unusable")
+    transform, flipped = read_transform(source, dataset)
     try:
-        pixel_size_m = projection.pixel_size_metres(crs, transform, width=dataset.width, height=dataset.height)
+        pixel = measure_pixel(crs, transform, width=dataset.width, height=dataset.height)
     except SceneError as error:
         raise SceneError(f"{source.uri}: {error.message}", reason=error.reason) from error
     (block_height, block_width), *_ = dataset.block_shapes
@@ -126,9 +145,15 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         block_width=block_width,
         pixel_interleaved=_is_pixel_interleaved(dataset),
         sparse=_is_sparse(source, dataset),
-        descriptions=tuple(dataset.descriptions),
+        descriptions=tuple(
+            text if text is None or len(text) <= _MAX_TAG_CHARACTERS else None for text in dataset.descriptions
+        ),
         tags=_tags(dataset),
-        pixel_size_m=pixel_size_m,
+        pixel_size_m=pixel.size,
+        flipped=flipped,
+        pixel_width_m=pixel.width,
+        pixel_height_m=pixel.height,
+        pixel_angle=pixel.angle,
         alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),
     )
 
@@ -202,39 +227,6 @@ def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None
             f" of {settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
         )
         raise SceneError(msg, reason="block-too-large")
-
-
-def _crs(source: CogSource, dataset: Any) -> tuple[str, int | None]:  # noqa: ANN401
-    """Give the CRS as ``EPSG:n`` and n if that code is exactly it, else as WKT2."""
-    crs = dataset.crs
-    if not crs:
-        msg = f"{source.uri} has no CRS. Write the CRS into the GeoTIFF (sidecar files are not read)."
-        raise SceneError(msg, reason="no-crs")
-    try:
-        epsg = crs.to_epsg()
-        if epsg is not None and CRS.from_epsg(epsg) == crs:
-            return f"EPSG:{epsg}", epsg
-        return crs.to_wkt(version="WKT2_2019"), None
-    except (CRSError, RasterioError) as error:
-        msg = f"{source.uri} has a CRS that PROJ does not understand ({error}). Write a CRS with an EPSG code."
-        raise SceneError(msg, reason="crs-unusable") from error
-
-
-def _transform(source: CogSource, dataset: Any) -> tuple[float, float, float, float, float, float]:  # noqa: ANN401
-    a, b, c, d, e, f = tuple(dataset.transform)[:6]
-    if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
-        msg = (
-            f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are"
-            " not read)."
-        )
-        raise SceneError(msg, reason="no-transform")
-    if b or d or a <= 0 or e >= 0 or not np.isfinite([a, c, e, f]).all():
-        msg = (
-            f"{source.uri} is not north-up (transform {(a, b, c, d, e, f)}). Deliver it with rows north to south,"
-            " columns west to east."
-        )
-        raise SceneError(msg, reason="rotated")
-    return a, b, c, d, e, f
 
 
 def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401

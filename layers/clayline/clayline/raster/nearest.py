@@ -43,14 +43,17 @@ class Span:
         return range((self.start + start) // side, (self.start + stop - 1) // side + 1)
 
 
-def find_span(start: int, stop: int, scale: float, offset: float, *, length: int) -> Span:
+def find_span(start: int, stop: int, scale: float, offset: float, *, length: int, upwards: bool = False) -> Span:
     """Find for finest pixels [start, stop) the file's pixel that contains each centre, floor((pixel + 1/2) * scale +
     offset).
 
     ``scale`` is a finest pixel's side in the file's pixels, ``offset`` where the finest grid starts in them, ``length``
-    their number.
+    their number. ``upwards``: all of them are counted from the other end, and a centre on a border still belongs to the
+    same pixel.
     """
-    pixels = np.floor((np.arange(start, stop) + 0.5) * scale + offset + CENTRE_TOLERANCE).astype(np.int64)
+    centres = (np.arange(start, stop) + 0.5) * scale + offset
+    found = np.ceil(centres - CENTRE_TOLERANCE) - 1 if upwards else np.floor(centres + CENTRE_TOLERANCE)
+    pixels = found.astype(np.int64)
     first, last = np.searchsorted(pixels, [0, length]).tolist()
     if first == last:
         return Span(inside=slice(0, 0), start=0, index=pixels[:0])

@@ -65,7 +65,7 @@ class FilePart:
     positions: Sequence[int]
     """Where the bands belong in ``out``."""
     out: NDArray[Any]
-    """[C, h, w]."""
+    """[C, h, w], rows in the file's order: see ``facing``."""
     rows: Span
     cols: Span
 
@@ -198,6 +198,11 @@ class FilePart:
         for border in range((rows.start // side) * side, rows.start + rows.length, height):
             start, stop = max(0, border - rows.start), min(rows.length, border + height - rows.start)
             yield Area(group=group, row_start=start, row_stop=stop, col_start=0, col_stop=self.cols.length)
+
+
+def facing(header: CogHeader, plane: NDArray[Any]) -> NDArray[Any]:
+    """Give a view of [..., h, w], north-up, whose rows go as the file's do. Of what it gives it makes the other."""
+    return plane[..., ::-1, :] if header.flipped else plane
 
 
 def _as_slice(positions: Sequence[int]) -> slice | None:

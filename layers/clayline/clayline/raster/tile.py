@@ -17,7 +17,7 @@ from clayline.chips.cog import Affine
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
 from clayline.raster.nearest import find_span
-from clayline.raster.part import Area, BandSource, Block, FilePart
+from clayline.raster.part import Area, BandSource, Block, FilePart, facing
 from clayline.run.receipt import UNREADABLE
 
 PixelWindow = tuple[int, int, int, int]
@@ -112,7 +112,7 @@ class _Marks:
         """Read a part, mark what is damaged, and give its number of blocks."""
         for area in _read(part, settings):
             self.damaged = np.zeros(self.shape, np.bool_) if self.damaged is None else self.damaged
-            self.damaged[part.covered(area)] = True
+            facing(part.header, self.damaged)[part.covered(area)] = True
         return part.block_count
 
     def mask(self, where: NDArray[np.bool_]) -> None:
@@ -123,7 +123,7 @@ class _Marks:
         """Mark where a file has no pixel."""
         if not part.is_whole:
             outside = np.ones(self.shape, np.bool_)
-            outside[part.rows.inside, part.cols.inside] = False
+            facing(part.header, outside)[part.rows.inside, part.cols.inside] = False
             self.mask(outside)
 
 
@@ -152,13 +152,16 @@ def lay_part(
     """Give what one file contributes to a window of the finest grid; ``positions`` are its bands' places in ``out``."""
     row0, row1, col0, col1 = window
     header = bands[0].header
-    vertical = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
+    down = (transform[4] / header.transform[4], (transform[5] - header.transform[5]) / header.transform[4])
+    rows = find_span(row0, row1, *down, length=header.height)
+    if header.flipped:
+        rows = find_span(-row1, -row0, down[0], header.height - down[1], length=header.height, upwards=True)
     horizontal = (transform[0] / header.transform[0], (transform[2] - header.transform[2]) / header.transform[0])
     return FilePart(
         bands=bands,
         positions=positions,
-        out=out,
-        rows=find_span(row0, row1, *vertical, length=header.height),
+        out=facing(header, out),
+        rows=rows,
         cols=find_span(col0, col1, *horizontal, length=header.width),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ATTEMPT_ONE = 1
+_MAX_URI = 2_048
 JSON = "application/json"
 
 
@@ -107,6 +108,10 @@ class WorkObjects:
         """What tile decided on each chip of a batch: the commit of tiling it."""
         return f"s3://{self.bucket}/outcomes/{self.run}/{batch}.json"
 
+    def is_response(self, uri: str) -> bool:
+        """Say whether a response may lie there: where the endpoint's output goes (template.yaml, S3OutputPath)."""
+        return is_response(uri, bucket=self.bucket)
+
     @property
     def settlement(self) -> str:
         """How each batch ended: the commit of settling."""
@@ -139,6 +144,11 @@ class OutputObjects:
     def receipt(self) -> str:
         """What became of every planned chip: the commit of the run."""
         return f"{self.prefix}_receipt.json"
+
+
+def is_response(uri: str, *, bucket: str) -> bool:
+    """Say whether an object of the work bucket ``bucket`` is one that the endpoint writes, by its URI."""
+    return len(uri) <= _MAX_URI and uri.isascii() and uri.startswith(f"s3://{bucket}/responses/")
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:

@@ -117,6 +117,12 @@ class PlannedScene(BaseModel):
     width: int
     gsd: float
     """Metres, at the scene's centre."""
+    pixel_width_m: float = 0.0
+    """On the ground at the scene's centre, metres. 0 in plans from before it was kept."""
+    pixel_height_m: float = 0.0
+    """Likewise."""
+    pixel_angle: float = 90.0
+    """Between rows and columns on the ground, degrees."""
     lattice: Lattice | None
     """Where the chips of a scene of points lie; None where they lie on the scene's own grid."""
     own_grid: str | None = None

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from clayline.errors import bounded
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=64)]
+Message = Annotated[str, AfterValidator(bounded)]
+"""For people: whatever made it, it fits an event."""
 NODATA = "nodata"
 UNREADABLE = "unreadable-pixels"
 
@@ -56,7 +60,7 @@ class BatchSettlement(BaseModel):
     """Where the response lies, for ``succeeded``."""
     reason: Reason | None
     """For ``failed``."""
-    message: str | None
+    message: Message | None
 
 
 class Settlement(BaseModel):
@@ -83,7 +87,7 @@ class SceneWarning(BaseModel):
 
     model_config = _FROZEN
     reason: Reason
-    message: str
+    message: Message
 
 
 class Counts(BaseModel):
@@ -107,7 +111,7 @@ class Receipt(BaseModel):
     status: Literal["SceneEmbedded", "ScenePartial", "SceneFailed"]
     reason: Reason | None
     """Why the scene failed as a whole."""
-    message: str | None
+    message: Message | None
     scene: str
     source_uri: str
     """Name of the object that landed."""

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clayline.run.keys import inference_id, parse_s3_uri
+from clayline.errors import bounded
+from clayline.run.keys import inference_id, is_response, parse_s3_uri
 
 _RUN = "[0-9a-f]{32}"
 _BATCH = "b(?:[0-9]{5}|[1-9][0-9]{5,8})"  # one spelling a number: b000042 beside b00042 would settle one batch twice
@@ -56,7 +57,7 @@ def parse_result(body: str, *, work_bucket: str) -> BatchResult:
         try:
             own = NothingSent.model_validate(content)
         except ValidationError as error:
-            msg = f"not a message of ours: {error}"
+            msg = bounded(f"not a message of ours: {error}")
             raise UnknownResultError(msg) from error
         return BatchResult(run=own.run, batch=own.batch, attempt=own.attempt, status="nothing-sent")
     return _notification(content, work_bucket)
@@ -68,26 +69,38 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
     try:
         bucket, key = parse_s3_uri(str(request.get("inputLocation")))
     except ValueError as error:
-        msg = f"a notification without an input location: {error}"
+        msg = bounded(f"a notification without an input location: {error}")
         raise UnknownResultError(msg) from error
     found = _REQUEST_KEY.match(key)
     if bucket != work_bucket or not found:
-        msg = f"a notification about s3://{bucket}/{key}, which is no request of ours"
+        msg = bounded(f"a notification about s3://{bucket}/{key}, which is no request of ours")
         raise UnknownResultError(msg)
     run, batch, attempt = found[1], found[2], int(found[3])
     if identity != inference_id(run=run, batch=batch, attempt=attempt):
-        msg = f"a notification about {key} under InferenceId {identity!r}, which is not that attempt's"
+        msg = bounded(f"a notification about {key} under InferenceId {identity!r}, which is not that attempt's")
         raise UnknownResultError(msg)
     if status == "Completed" and isinstance(output := response.get("outputLocation"), str):
-        return BatchResult(run=run, batch=batch, attempt=attempt, status="succeeded", output=output)
+        if is_response(output, bucket=work_bucket):
+            return BatchResult(run=run, batch=batch, attempt=attempt, status="succeeded", output=output)
+        message = _sendable(
+            f"the response is said to lie at {output}, which is not under s3://{work_bucket}/responses/"
+        )
+        return BatchResult(
+            run=run, batch=batch, attempt=attempt, status="failed", reason="response-elsewhere", message=message
+        )
     message = str(content.get("failureReason") or f"invocationStatus {status}")
     reason = "request-expired" if status == "Expired" else "inference-failed"
     if _MODEL_CHANGED.search(message):
         # the folder was replaced between plan and endpoint: that is to be told from a failure to compute
         reason = "model-changed"
     return BatchResult(
-        run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=message[:MAX_MESSAGE]
+        run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=_sendable(message)
     )
+
+
+def _sendable(message: str) -> str:
+    """Cut a message to what a batch's row keeps, half a surrogate pair replaced: no store takes one."""
+    return bounded(message[:MAX_MESSAGE])
 
 
 def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

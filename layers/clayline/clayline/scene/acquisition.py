@@ -16,6 +16,8 @@ from clayline.place import Option
 _COMPACT = re.compile(
     r"(?<![0-9])((?:19|20)[0-9]{2})-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])(?:T([0-2][0-9])([0-5][0-9])([0-5][0-9]))?(?![0-9])"
 )
+_MOST_TOLD = 6
+"""Dates that a message lists."""
 _DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}\Z")
 _TIFF = re.compile(r"([0-9]{4}):([0-9]{2}):([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})\Z")
 
@@ -55,18 +57,25 @@ def from_item(properties: Mapping[str, Any], *, scene: str) -> Acquisition:
 
 
 def from_cog(
-    *, scene: str, metadata: Mapping[str, str], file_name: str, tags: Mapping[str, str], tiff_datetime: bool
+    *,
+    scene: str,
+    metadata: Mapping[str, str],
+    file_name: str,
+    tags: Mapping[str, str],
+    tiff_datetime: bool,
+    first_date: bool = False,
 ) -> Acquisition:
     """Read object metadata ``datetime``, then the file name, then, only when asked, TIFFTAG_DATETIME.
 
-    That tag is often the time of processing, and has no zone: it is taken as UTC.
+    That tag is often the time of processing, and has no zone: it is taken as UTC. ``first_date`` says that the name has
+    a product's form, whose first date is the one.
 
-    Raises SceneError (``no-acquisition-time``).
+    Raises SceneError (``no-acquisition-time``, ``ambiguous-time``).
     """
     try:
         if text := metadata.get("datetime"):
             return _parse(text, "object-metadata")
-        if found := _COMPACT.search(file_name):
+        if found := _named(file_name, scene, first_date=first_date):
             year, month, day, hour, minute, second = found.groups()
             if hour is None:
                 whole_day = date(int(year), int(month), int(day))
@@ -87,6 +96,21 @@ def from_cog(
         ways.append(f"believe its TIFFTAG_DATETIME with {Option.TIFF_DATETIME}")
     msg = f"scene {scene}: no acquisition time in {Option.DATETIME} or the file name. Either {', or '.join(ways)}."
     raise SceneError(msg, reason="no-acquisition-time")
+
+
+def _named(file_name: str, scene: str, *, first_date: bool) -> re.Match[str] | None:
+    """Give the date in a file's name. Raises SceneError (``ambiguous-time``) if it has two and nothing tells which."""
+    found = list(_COMPACT.finditer(file_name))
+    days = {match.groups()[:3] for match in found}
+    instants = {match.groups() for match in found if match[4] is not None}
+    if not first_date and (len(days) > 1 or len(instants) > 1):
+        told = ", ".join(dict.fromkeys(match[0] for match in found[:_MOST_TOLD]))
+        msg = (
+            f"scene {scene}: its name has several dates ({told}), and is of no product of which it is known which of"
+            f" them is the acquisition. Set {Option.DATETIME} to an RFC 3339 time."
+        )
+        raise SceneError(msg, reason="ambiguous-time")
+    return found[0] if found else None
 
 
 def _parse(text: str, source: str) -> Acquisition:

@@ -15,6 +15,7 @@ from clayline.place import Option
 from clayline.ports import Headers, ObjectHead
 from clayline.run.plan import PlannedBand, PlannedScene, PlannedTime
 from clayline.run.receipt import SceneWarning
+from clayline.scene.grids import check_square, is_square, shape
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision
 from clayline.scene.source import SceneSource
@@ -91,12 +92,21 @@ def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: Model
 
 
 def describe(
-    source: SceneSource, grid: CogHeader, entry: ModelEntry, headers: Headers, *, any_gsd: bool, boa: BoaDecision | None
+    source: SceneSource,
+    grid: CogHeader,
+    entry: ModelEntry,
+    headers: Headers,
+    *,
+    any_gsd: bool,
+    any_pixel_shape: bool,
+    boa: BoaDecision | None,
 ) -> PlannedScene:
     """Settle the scene's GSD, place and form of identifier.
 
-    Raises SceneError (``wrong-gsd``, or what projecting raises).
+    Raises SceneError (``wrong-gsd``, ``not-square``, or what projecting raises).
     """
+    if not any_pixel_shape:
+        check_square(source.name, grid)
     gsd = grid.pixel_size_m
     if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
         msg = (
@@ -128,6 +138,9 @@ def describe(
         height=grid.height,
         width=grid.width,
         gsd=gsd,
+        pixel_width_m=grid.pixel_width_m,
+        pixel_height_m=grid.pixel_height_m,
+        pixel_angle=grid.pixel_angle,
         lattice=lattice,
         own_grid=own_grid,
         boa_decided_by=boa.decided_by if boa else None,
@@ -144,6 +157,12 @@ def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
             f" those of other dates: {scene.own_grid}."
         )
         warnings.append(SceneWarning(reason="own-grid", message=message))
+    if not is_square(scene):
+        message = (
+            f"scene {scene.name}: {shape(scene)}. It was embedded all the same ({Option.ANY_PIXEL_SHAPE}): the model"
+            " knows the ground in squares, and its vectors may differ from those of the same place in square pixels."
+        )
+        warnings.append(SceneWarning(reason="not-square", message=message))
     if not scene.trained:
         message = (
             f"scene {scene.name}: it is of {scene.instrument} ({scene.product}), on which models of {scene.sensor} were"

@@ -18,6 +18,9 @@ from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import MAX_LABEL, Product
 
 MAX_ITEM_BYTES = 5_000_000
+MAX_ID = 512
+"""Characters; far over any real id."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
 ALTERNATE = "clayline:alternate"
@@ -120,11 +123,14 @@ def read_item(
     ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
-    if not isinstance(identity, str) or not identity or len(identity) > 512 or not isinstance(properties, dict):  # noqa: PLR2004 - far over any real id
+    if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
         msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
+    if _CONTROL.search(identity):
+        msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
+        raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = recognise(_evidence(identity, collection, properties))
+    product = recognise(evidence_of(content))
 
     def band_of(candidate: Candidate) -> BandAsset:
         asset = candidate.asset
@@ -204,15 +210,18 @@ def _that_may_be_read(
     return found
 
 
-def _evidence(identity: str, collection: object, properties: Mapping[str, Any]) -> Evidence:
-    said = properties.get("instruments") or properties.get("eo:instrument")
-    instruments = said if isinstance(said, list) else [said]
-    platform = properties.get("platform") or properties.get("eo:platform")
+def evidence_of(content: Mapping[str, Any]) -> Evidence:
+    """Give what an Item says of the product that it is of."""
+    identity, collection, properties = str(content.get("id")), content.get("collection"), content.get("properties")
+    said = properties if isinstance(properties, dict) else {}
+    instruments = said.get("instruments") or said.get("eo:instrument")
+    listing = instruments if isinstance(instruments, list) else [instruments]
+    platform = said.get("platform") or said.get("eo:platform")
     return Evidence(
         scene=identity,
         collection=collection if isinstance(collection, str) else repr(collection),
         platform=str(platform)[:MAX_LABEL] if platform else None,
-        instruments=tuple(text[:MAX_LABEL] for text in instruments[:32] if isinstance(text, str)),
+        instruments=tuple(text[:MAX_LABEL] for text in listing[:32] if isinstance(text, str)),
         name=identity,
     )
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from clayline.errors import SceneError
 from clayline.place import Option
-from clayline.scene.sensor import MAX_LABEL, Product, Sensor
+from clayline.scene.sensor import Product, Sensor
 
 _MOST_TOLD = 12
 """Products that a message lists."""
@@ -58,7 +58,7 @@ def products() -> tuple[Product, ...]:
 
 def of_file_name(name: str) -> Product | None:
     """Find the product that a file's name declares; None if it declares none, or several."""
-    found = [product for product in products() if _names_file(product, name)]
+    found = [product for product in products() if product.names_file(name)]
     return found[0] if len(found) == 1 else None
 
 
@@ -88,7 +88,7 @@ def judge(evidence: Evidence, among: tuple[Product, ...]) -> tuple[Verdict, ...]
     what = "platform" if evidence.platform else "name"
     flying = [product for product, _ in led if product.known_platform(told)]
     elsewhere = [product for product in among if evidence.platform and product.known_platform(evidence.platform)]
-    named = [product for product, _ in led if _names_file(product, evidence.name)]
+    named = [product for product, _ in led if product.names_file(evidence.name)]
     verdicts = []
     for product, why in led:
         matched, against = [why], list[str]()
@@ -150,11 +150,7 @@ def _led_to(product: Product, evidence: Evidence) -> str | None:
         return f"sensor {evidence.sensor!r}, named outright" if outright else None
     if evidence.collection is not None:
         return f"collection {evidence.collection!r}" if evidence.collection in product.collections else None
-    return f"file name {evidence.name!r}" if _names_file(product, evidence.name) else None
-
-
-def _names_file(product: Product, name: str) -> bool:
-    return any(pattern.search(name[:MAX_LABEL]) for pattern in product.file_names)
+    return f"file name {evidence.name!r}" if product.names_file(evidence.name) else None
 
 
 def _nothing(evidence: Evidence, among: tuple[Product, ...] | None) -> str:

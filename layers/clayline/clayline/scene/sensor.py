@@ -119,6 +119,8 @@ class Product:
     """STAC collection ids."""
     file_names: Annotated[tuple[re.Pattern[str], ...], Len(0, 16)] = ()
     """Each matches file names of products that come without an Item, and ids."""
+    first_date: bool = False
+    """Of several dates in a name of that form, the first is when it was taken."""
     instrument: Token = ""
     """Middle part of the identifier's instrument token."""
     instruments: Labels = ()
@@ -160,6 +162,10 @@ class Product:
         if self.platforms and self.platforms[-1].pattern.pattern:
             msg = f"product {self.name}: the last platform's pattern is '', for platforms that nobody thought of"
             raise ValueError(msg)
+
+    def names_file(self, name: str) -> bool:
+        """Say whether a file's name, or an id, has the form of this product's."""
+        return any(pattern.search(name[:MAX_LABEL]) for pattern in self.file_names)
 
     def band(self, name: str) -> str | None:
         """Translate an asset key or a band's name; None if it is no band of this sensor."""

@@ -147,7 +147,7 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
             " Item smaller."
         )
         raise SceneError(msg, reason="item-too-large")
-    content = item.load_json(objects.get(head.uri), scene=named)
+    content = item.load_json(objects.get(head.uri, most=item.MAX_ITEM_BYTES), scene=named)
     if not isinstance(content, dict) or not item.is_item(content):
         if not (meant := lookalike(content)):
             return f"{named} is JSON but no STAC Item"
@@ -200,7 +200,12 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
         platform=head.metadata.get("platform") or file_name,
         properties={},
         acquired=acquisition.from_cog(
-            scene=name, metadata=head.metadata, file_name=file_name, tags=header.tags, tiff_datetime=tiff_datetime
+            scene=name,
+            metadata=head.metadata,
+            file_name=file_name,
+            tags=header.tags,
+            tiff_datetime=tiff_datetime,
+            first_date=product.first_date and product.names_file(file_name),
         ),
         bands=tuple(bands.values()),
         mask=ClassMask(

@@ -13,23 +13,12 @@ from clayline.scene.item import BandAsset
 from clayline.scene.source import SceneSource
 
 
-def check_masks(
-    source: SceneSource, bands: Sequence[OpenedBand], mask: OpenedBand | None, data_masks: Sequence[OpenedBand]
-) -> None:
-    """Refuse masks that do not lie on the bands' plane, or whose numbers are no classes.
-
-    Raises SceneError (``mixed-crs``, ``unusable-mask``).
-    """
-    for each in (*((mask,) if mask else ()), *data_masks):
-        if each.header.crs != bands[0].header.crs:
+def check_classes(source: SceneSource, masks: Sequence[OpenedBand]) -> None:
+    """Refuse masks whose numbers are no classes. Raises SceneError (``unusable-mask``)."""
+    for mask in masks:
+        if not np.issubdtype(np.dtype(mask.header.dtype), np.integer):
             msg = (
-                f"scene {source.name}: its mask {each.asset.name} has another CRS than its bands. Deliver all files in"
-                " one CRS, or take the mask out of the Item."
-            )
-            raise SceneError(msg, reason="mixed-crs")
-        if not np.issubdtype(np.dtype(each.header.dtype), np.integer):
-            msg = (
-                f"scene {source.name}: its mask {each.asset.name} is {each.header.dtype}, and classes are whole"
+                f"scene {source.name}: its mask {mask.asset.name} is {mask.header.dtype}, and classes are whole"
                 " numbers. Deliver the product's own mask, or take it out of the Item."
             )
             raise SceneError(msg, reason="unusable-mask")

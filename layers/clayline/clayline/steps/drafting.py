@@ -15,13 +15,15 @@ from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.grids import check_overlap
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.rivals import settle_rivals
 from clayline.scene.shortfall import fewer_bands, what_was_found
 from clayline.scene.source import LandedScene, SceneSource, read_source
-from clayline.scene.validity import check_masks, cloud_warnings, validity_of
+from clayline.scene.validity import check_classes, cloud_warnings, validity_of
+from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
 
@@ -118,14 +120,31 @@ class Drafting:
         check_bands(source, bands, entry)
         mask = self._open(source.mask.asset, heads) if source.mask else None
         data_masks = tuple(self._open(asset, heads) for asset in source.data_masks)
-        check_masks(source, bands, mask, data_masks)
+        masks = (*((mask,) if mask else ()), *data_masks)
+        check_classes(source, masks)
+        files = {f"band {band.asset.name}": band.header for band in bands}
+        files |= {f"its mask {each.asset.name}": each.header for each in masks}
+        check_overlap(source.name, finest(bands), files)
         boa = self._boa(source, bands)
-        scene = describe(source, finest(bands), entry, self.headers, any_gsd=self.options.any_gsd, boa=boa)
+        scene = describe(
+            source,
+            finest(bands),
+            entry,
+            self.headers,
+            any_gsd=self.options.any_gsd,
+            any_pixel_shape=self.options.any_pixel_shape,
+            boa=boa,
+        )
         planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
         validity = validity_of(bands, source.bands, data_masks)
         grid = scene_grid(scene, entry.chip_size)
+        check_chips(source.name, len(grid), entry, self.options.bounds)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
+        batches = self._batches(source.name, jobs)
+        read = _bytes_per_pixel((*planned, *((planned_mask,) if planned_mask else ()), *validity))
+        job_bytes = max(job.chips for job in jobs) * entry.chip_size**2 * read
+        check_batches(source.name, batches, entry, self.options.bounds, job_bytes=job_bytes)
         return Draft(
             scene=scene,
             grid=grid,
@@ -135,7 +154,7 @@ class Drafting:
             mask_chosen_by=source.mask.chosen_by if source.mask else None,
             validity=validity,
             jobs=jobs,
-            batches=self._batches(source.name, jobs),
+            batches=batches,
             chips=place(scene, grid, token=entry.token, headers=self.headers),
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
@@ -163,8 +182,7 @@ class Drafting:
     ) -> tuple[Job, ...]:
         every = (*bands, *validity)
         blocks = {block_grid(band.header, finest=scene.transform) for band in every}
-        itemsize = sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in every)
-        itemsize += 1 if validity else 0  # what all masks together say
+        itemsize = _bytes_per_pixel(every) + (1 if validity else 0)  # what all masks together say
         return lay_jobs(
             grid,
             tuple(sorted(blocks, key=str)),
@@ -216,6 +234,10 @@ class Drafting:
             tags=[band.header.tags for band in bands],
         )
         return decide_boa(scene=source.name, said=said, acquired=source.acquired.start, override=self.options.boa)
+
+
+def _bytes_per_pixel(bands: tuple[PlannedBand, ...]) -> int:
+    return sum({"uint8": 1, "uint16": 2}.get(band.header.dtype, 4) for band in bands)
 
 
 def _disagreements(scene: str, bands: tuple[OpenedBand, ...]) -> tuple[SceneWarning, ...]:

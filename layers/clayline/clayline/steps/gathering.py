@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from clayline.chips.batch import Batch
 from clayline.errors import BatchError, TransientError, WireError
-from clayline.model.wire import STATUS_GOOD, Response
+from clayline.model.wire import STATUS_GOOD, Response, most_bytes
 from clayline.outputs.embedding import EmbeddingRows
 from clayline.outputs.spool import VectorSpool
-from clayline.ports import ObjectMissingError, Objects
+from clayline.ports import ObjectMissingError, Objects, ObjectTooLargeError
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import BatchOutcomes, BatchSettlement, ChipOutcome, Settlement, State
@@ -153,13 +153,21 @@ class Gathering:
             return error.reason
 
     def _response(self, found: BatchOutcomes, uri: str) -> Response:
+        entry = self.plan.model.entry
         try:
-            response = Response.from_bytes(self.objects.get(uri))
+            if not self.work.is_response(uri):
+                msg = f"{uri} is not where the endpoint's output goes"
+                raise BatchError(msg, reason="response-elsewhere")
+            response = Response.from_bytes(
+                self.objects.get(uri, most=most_bytes(dimensions=entry.dimensions, chips=len(found.sent_indexes)))
+            )
+        except ObjectTooLargeError as error:
+            raise BatchError(str(error), reason="response-too-large") from error
         except ObjectMissingError as error:
             raise BatchError(str(error), reason="response-missing") from error
         except WireError as error:
             raise BatchError(str(error), reason="response-unreadable") from error
-        header, entry = response.header, self.plan.model.entry
+        header = response.header
         if (header.run, header.batch, response.index.tolist()) != (self.plan.run, found.batch, found.sent_indexes):
             msg = f"{uri} answers batch {header.batch} of run {header.run}, not {found.batch} of {self.plan.run}"
             raise BatchError(msg, reason="response-mismatch")

@@ -10,6 +10,7 @@ from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.plan import Thresholds
 from clayline.scene.radiometry import BoaOverride
 from clayline.scene.source import SceneSource
+from clayline.steps.bounds import DEFAULT_BOUNDS, Bounds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,7 @@ class PlanOptions:
     embeddings_bucket: str
     allowed_buckets: frozenset[str]
     any_gsd: bool
+    any_pixel_shape: bool
     boa: BoaOverride
     tiff_datetime: bool
     creator: str
@@ -31,6 +33,7 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    bounds: Bounds = DEFAULT_BOUNDS
     untrained_sensors: bool = False
     """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
     names: Names = AS_THEY_LIE
@@ -40,6 +43,7 @@ class PlanOptions:
         """Give the choices that change what comes out."""
         return {
             "any_gsd": self.any_gsd,
+            "any_pixel_shape": self.any_pixel_shape,
             "boa": self.boa.value,
             "tiff_datetime": self.tiff_datetime,
             "creator": self.creator,

@@ -1,0 +1,85 @@
+"""``clayline sensors``: the list, why a scene is taken for a product, and the check of a sensor's file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clayline_cli.program import main
+
+MINE = """\
+sensor: mine
+gsd: 5
+bands:
+  - {name: red, mean: 1, std: 2, wavelength: 0.65}
+products:
+  - name: mine
+    collections: [my-scenes]
+    platforms: [{pattern: '', token: mine}]
+"""
+
+
+def test_it_lists_all_with_their_products(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sensors"]) == 0
+    told = capsys.readouterr().out
+    for name in ("sentinel-2-l2a", "planetscope-sr", "naip", "linz", "sentinel-1-rtc", "modis", "landsat-c2l1"):
+        assert f"\n{name}   " in f"\n{told}"
+    assert "landsat-etm-c2l2   not trained on: --untrained-sensors" in told
+    assert "collections: landsat-c2-l2, landsat-c2l2-sr" in told
+
+
+def _item(folder: Path, **said: object) -> str:
+    asset = {"href": "./a.tif", "type": "image/tiff"}
+    content = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": "x",
+        "collection": "landsat-c2-l2",
+        "properties": said,
+        "assets": {"SR_B3": asset, "B99": asset},
+    }
+    path = folder / "item.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_why_says_what_matched_and_what_did_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sensors", "--why", _item(tmp_path, platform="landsat-7")]) == 0
+    told = capsys.readouterr().out
+    assert "taken for landsat-etm-c2l2" in told
+    assert "for      platform 'landsat-7'" in told
+    assert "against  platform 'landsat-7' is one of landsat-etm-c2l2" in told
+    assert "red            asset 'SR_B3', band 1" in told
+    assert "swir16         not found" in told
+    assert "not recognised: asset 'B99'" in told
+
+
+def test_why_says_what_is_ambiguous(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sensors", "--why", _item(tmp_path)]) == 1
+    assert "refused: ambiguous-sensor" in capsys.readouterr().out
+
+
+def test_why_takes_a_files_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sensors", "--why", "LE07_L2SP_008059_20191201.tif"]) == 0
+    assert "taken for landsat-etm-c2l2" in capsys.readouterr().out
+
+
+def test_files_are_checked_and_counted_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.yaml").write_text(MINE)
+    assert main(["sensors", "--validate", str(tmp_path)]) == 0
+    assert "mine.yaml: mine, 1 bands, 1 products" in capsys.readouterr().out
+    assert main(["sensors", "--sensors", str(tmp_path)]) == 0
+    assert "my-scenes" in capsys.readouterr().out
+    (tmp_path / "other.yaml").write_text(MINE.replace("gsd: 5", "gsd: -5"))
+    assert main(["sensors", "--validate", str(tmp_path)]) == 1
+    assert "other.yaml: gsd: Input should be greater than 0" in capsys.readouterr().err
+    (tmp_path / "other.yaml").write_text(MINE)
+    assert main(["sensors", "--sensors", str(tmp_path)]) == 2
+    assert "has the name of another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "told"), [("{", "not valid JSON"), ("[]", "no STAC Item")])
+def test_what_is_no_item_is_told(text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.json").write_text(text)
+    assert main(["sensors", "--why", str(tmp_path / "x.json")]) == 2
+    assert told in capsys.readouterr().err
