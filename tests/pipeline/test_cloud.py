@@ -190,7 +190,9 @@ def test_colombias_quality_band(make_pipeline: Callable[..., Pipeline], shared_d
         with rasterio.open(file) as dataset:
             planes.append(dataset.read(1))
     files["scene/item.json"] = json.dumps(content).encode()
-    pipeline = run(make_pipeline, files, model={"sensor": "landsat-c2l2-sr", "gsd": 30.0}, any_gsd=True)
+    pipeline = run(
+        make_pipeline, files, model={"sensor": "landsat-c2l2-sr", "gsd": 30.0}, any_gsd=True, any_pixel_shape=True
+    )
     quality_band = planes.pop()
     valid = np.logical_and.reduce([plane != 0 for plane in planes])
     cloudy = (quality_band & 0b11100) > 0

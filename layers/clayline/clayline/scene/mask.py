@@ -162,12 +162,14 @@ def _gsd(key: str, asset: Mapping[str, Any]) -> float | None:
         raster.get("spatial_resolution") or asset.get("raster:spatial_resolution"),
         transform[0] if isinstance(transform, list) and transform else None,
     )
-    for each in said:
-        if isinstance(each, int | float | str) and not isinstance(each, bool):
-            try:
-                number = float(each)
-            except (ValueError, OverflowError):
-                continue
-            if 0 < number < float("inf"):
-                return number
-    return None
+    return next((number for each in said if (number := _size(each))), None)
+
+
+def _size(said: object) -> float | None:
+    if not isinstance(said, int | float | str) or isinstance(said, bool):
+        return None
+    try:
+        number = float(said)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 < number < float("inf") else None
