@@ -76,6 +76,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run cut.py; \
+	run s3_requests.py; \
 	run collect.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \

@@ -9,9 +9,12 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from clayline.scene.recognition import of_sensor, sensor_names
+
+if TYPE_CHECKING:
+    from clayline.scene.sensor import Product
 
 _MANIFEST: Final = "manifest.json"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -25,8 +28,16 @@ def sensors() -> str:
 
 
 def sensor(text: str) -> str:
-    """Take the name of a sensor that is known."""
-    return text if of_sensor(text) else refuse(f"{text!r} is no sensor that is known: {sensors()}")
+    """Take the name of a sensor, or of a product: whether it is known is for who knows all options to say."""
+    return text if re.fullmatch(r"[A-Za-z0-9-]{1,64}", text) else refuse(f"{text!r} is no sensor that is known")
+
+
+def check_sensor(text: str, products: "tuple[Product, ...] | None") -> None:
+    """Refuse a sensor that is not among the products; None: of those that come with the package."""
+    known = of_sensor(text) if products is None else [each for each in products if text in {each.sensor, each.name}]
+    if not known:
+        listed = sensors() if products is None else ", ".join(dict.fromkeys(product.sensor for product in products))
+        refuse(f"argument --sensor: {text!r} is no sensor that is known: {listed}")
 
 
 def moment(text: str) -> str:

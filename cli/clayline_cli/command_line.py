@@ -1,9 +1,11 @@
 """The command line of ``clayline``: every command is registered here."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from clayline import __version__
+from clayline.errors import ClaylineError
 from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import embed, explain, sensors
 
@@ -27,5 +29,8 @@ def parse(arguments: Sequence[str] | None) -> Call:
     for add in COMMANDS:
         add(commands)
     found = parser.parse_args(arguments)
-    call: Call = found.call(found)
+    try:
+        call: Call = found.call(found)
+    except (argparse.ArgumentTypeError, ClaylineError) as error:  # what only all options together can tell
+        parser.error(str(error))
     return call

@@ -21,6 +21,7 @@ from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.scene.sensor_file import known_with
 from clayline.steps.bounds import Bounds
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planned, Planning, PlanOutcome
@@ -59,7 +60,9 @@ def planning() -> Planning:
             any_gsd=chosen.any_gsd,
             any_pixel_shape=chosen.any_pixel_shape,
             boa=chosen.boa,
+            implausible_units=chosen.implausible_units,
             untrained_sensors=chosen.untrained_sensors,
+            sensors=known_with({name: objects.get(uri) for name, uri in chosen.own_sensors().items()}),
             tiff_datetime=chosen.tiff_datetime,
             creator=chosen.source_creator,
             thresholds=Thresholds(

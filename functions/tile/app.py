@@ -53,11 +53,20 @@ def take(record: SQSRecord) -> None:
         tiled = tiling().tile(job)
         logger.info(
             "tiled",
-            extra={"batches": tiled.batches, "sent": tiled.sent, "skipped": tiled.skipped, "failed": tiled.failed},
+            extra={
+                "batches": tiled.batches,
+                "sent": tiled.sent,
+                "skipped": tiled.skipped,
+                "failed": tiled.failed,
+                "blocks": tiled.reading.blocks,
+                "bytes": tiled.reading.bytes,
+                "requests": tiled.reading.requests,
+            },
         )
         metrics.add_metric(name="ChipsSent", unit=MetricUnit.Count, value=tiled.sent)
         metrics.add_metric(name="ChipsSkipped", unit=MetricUnit.Count, value=tiled.skipped)
         metrics.add_metric(name="ChipsFailed", unit=MetricUnit.Count, value=tiled.failed)
+        metrics.add_metric(name="ReadRequests", unit=MetricUnit.Count, value=tiled.reading.requests)
 
 
 @logger.inject_lambda_context(clear_state=True)

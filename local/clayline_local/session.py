@@ -53,6 +53,7 @@ class Session:
         name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
         out: Path | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        sensors: Mapping[str, Path] | None = None,
     ) -> None:
         """Take a model folder, template parameters over the local defaults, and a folder for logs.
 
@@ -60,7 +61,8 @@ class Session:
 
         Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is
         AsyncEndpoint's. ``out`` is the folder that a user sees: with it, the functions name what they read and write as
-        it lies on this machine. ``notice`` is told what takes long.
+        it lies on this machine. ``notice`` is told what takes long. ``sensors`` are files
+        that the parameter SensorFiles names.
         """
         self._model = ModelFolder.read(model)
         self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
@@ -69,6 +71,7 @@ class Session:
         self._name_output = name_output
         self._out = None if out is None else absolute(out)
         self._notice = notice
+        self._sensors = sensors or {}
         self._ended: list[dict[str, Any]] = []
         self._dropped: dict[str, Dropped] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -169,6 +172,8 @@ class Session:
         uri = self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.s3.upload_file(str(self._model.path / MANIFEST_FILE), bucket, key)
+        for name, file in self._sensors.items():
+            self.s3.upload_file(str(file), bucket, f"sensors/{name}")
 
     @property
     def scenes_bucket(self) -> str:

@@ -164,7 +164,7 @@ def _wired_options(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]) 
     app = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "plan_app", app)
     spec.loader.exec_module(app)
-    monkeypatch.setattr(app, "S3Objects", lambda _: Manifests())
+    monkeypatch.setattr(app, "S3Objects", lambda *_, **__: Manifests())
     return _planning(app).options
 
 
@@ -182,6 +182,7 @@ class Manifests:
     [
         [],
         ["--boa", "applied", "--any-gsd", "--tiff-datetime", "--batch-chips", "7", "--creator", "somebody",
+         "--implausible-units", "fail",
          "--min-valid-fraction", "0.25", "--max-cloud-fraction", "0.123456789", "--encoding", "compact"],
     ],
     ids=["defaults", "all"],

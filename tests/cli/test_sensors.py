@@ -75,7 +75,7 @@ def test_files_are_checked_and_counted_in(tmp_path: Path, capsys: pytest.Capture
     assert "other.yaml: gsd: Input should be greater than 0" in capsys.readouterr().err
     (tmp_path / "other.yaml").write_text(MINE)
     assert main(["sensors", "--sensors", str(tmp_path)]) == 2
-    assert "has the name of another" in capsys.readouterr().err
+    assert "is the name of another sensor or product" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "told"), [("{", "not valid JSON"), ("[]", "no STAC Item")])

@@ -27,9 +27,15 @@ def crop(path: Path, *, row: int, col: int, height: int, width: int) -> bytes:
 
 
 def geotiff(
-    pixels: NDArray[Any], *, crs: Any, transform: Any, nodata: float | None, names: tuple[str, ...] = ()
+    pixels: NDArray[Any],
+    *,
+    crs: Any,
+    transform: Any,
+    nodata: float | None,
+    names: tuple[str, ...] = (),
+    **said: Any,
 ) -> bytes:
-    """Write [C, h, w] as a tiled, deflated GeoTIFF."""
+    """Write [C, h, w] as a tiled, deflated GeoTIFF, whose bands say ``scales``, ``offsets`` and ``units``."""
     profile = {
         "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],
         "dtype": pixels.dtype.name,
@@ -41,6 +47,8 @@ def geotiff(
             dataset.write(pixels)
             for number, name in enumerate(names, start=1):
                 dataset.set_band_description(number, name)
+            for name, value in said.items():
+                setattr(dataset, name, (value,) * len(pixels))
         return io.BytesIO(memory.read()).getvalue()
 
 

@@ -1,6 +1,8 @@
 """The numbers that the model gets: what a scene's own say is brought to what the model was trained on, or refused."""
 
+import json
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
 
 from clayline.model.wire import Request
+from clayline.scene.doubt import OnImplausible
 from clayline.steps.planning import Planned
 from clayline.steps.tiling import TileJob
 
@@ -45,3 +48,182 @@ def test_a_scene_of_2019_processed_anew_carries_the_offset_that_its_name_says(
     [chip] = sent(pipeline, f"cog/{name}.tif").values()
     expected = [[[max(int(value) + offset, 1) if value else 0 for value in row] for row in band] for band in pixels]
     assert np.array_equal(chip, expected)
+
+
+def cog(pixels: NDArray[Any], *, gsd: float = 10.0, nodata: float | None = 0, **said: Any) -> bytes:
+    """Write the bands as a file, which says ``scales``, ``offsets`` and ``units``."""
+    # From a multiple of 640 m and of 1920 m.
+    grid = {"crs": GRID["crs"], "transform": scenes.utm_grid(origin=(401_280.0, 4_999_680.0), gsd=gsd)}
+    return scenes.geotiff(pixels, **grid, nodata=nodata, names=NAMES, **said)
+
+
+def land_item(pipeline: Pipeline, body: bytes, *, collection: str, **said: Any) -> None:
+    """Land one file of three bands with an Item that says these of each."""
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": OF_2019,
+        "collection": collection,
+        "geometry": None,
+        "properties": {"datetime": "2019-04-16T10:00:31Z"},
+        "assets": {
+            "all": {
+                "href": "./all.tif",
+                "type": "image/tiff; application=geotiff",
+                "eo:bands": [{"name": name} for name in NAMES],
+                "raster:bands": [said] * 3,
+            }
+        },
+    }
+    pipeline.put("scene/all.tif", body)
+    pipeline.put("scene/item.json", json.dumps(item).encode())
+
+
+def reflectances(pixels: NDArray[Any], scale: str, offset: str) -> list[list[list[Fraction | None]]]:
+    """Say what each pixel means, exactly; None for nodata 0."""
+    return [
+        [[Fraction(value) * Fraction(scale) + Fraction(offset) if value else None for value in row] for row in band]
+        for band in pixels.tolist()
+    ]
+
+
+def as_numbers(meant: list[list[list[Fraction | None]]], scale: str, offset: str) -> list[list[list[int]]]:
+    """Write reflectances as the model's numbers, nodata as 0."""
+    return [
+        [
+            [
+                0 if value is None else min(max(round((value - Fraction(offset)) / Fraction(scale)), 1), 65535)
+                for value in row
+            ]
+            for row in band
+        ]
+        for band in meant
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "offset"),
+    [("uint16", "0.00005", "0"), ("uint8", "0.004", "0"), ("uint8", "0.0039", "0.01"), ("int16", "0.0001", "0")],
+)
+@pytest.mark.parametrize("by", ["file", "item"])
+def test_whole_numbers_of_another_scale_become_the_models_exactly(
+    make_pipeline: Callable[..., Pipeline], by: str, dtype: str, scale: str, offset: str
+) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    pixels = np.random.default_rng(3).integers(0, 250 if dtype == "uint8" else 30_000, (3, 64, 64)).astype(dtype)
+    said = {"scale": float(scale), "offset": float(offset)}
+    key = f"cog/{OF_2019}.tif"
+    if by == "file":
+        pipeline.put(key, cog(pixels, scales=said["scale"], offsets=said["offset"]))
+    else:
+        key = "scene/item.json"
+        land_item(pipeline, cog(pixels), collection="sentinel-2-l2a", **said)
+    [chip] = sent(pipeline, key).values()
+    expected = as_numbers(reflectances(pixels, scale, offset), "0.0001", "0")
+    # A pixel is valid where every band has a value there.
+    lost = (pixels == 0).any(axis=0)
+    assert chip.dtype == np.uint16
+    assert np.array_equal(chip, np.where(lost, 0, expected))
+
+
+def test_reflectances_of_hls_become_the_numbers_of_usgs(make_pipeline: Callable[..., Pipeline]) -> None:
+    """Landed as ``landsat-c2-l2``: int16 at 0.0001, nodata -9999, some below zero."""
+    pipeline = make_pipeline(model={"sensor": "landsat-c2l2-sr", "gsd": 30.0})
+    pixels = np.random.default_rng(4).integers(-300, 9_000, (3, 64, 64)).astype(np.int16)
+    pixels[pixels == 0] = 1
+    pixels[:, 2, 3] = -9999
+    land_item(pipeline, cog(pixels, gsd=30.0, nodata=-9999), collection="landsat-c2-l2", scale=0.0001, offset=0)
+    chips = sent(pipeline, "scene/item.json")
+    meant = reflectances(np.where(pixels == -9999, 0, pixels), "0.0001", "0")
+    expected = as_numbers(meant, "0.0000275", "-0.2")
+    assert any(np.array_equal(chip[:, :64, :64], expected) for chip in chips.values())
+
+
+@pytest.mark.parametrize("by", ["file", "item"])
+def test_floats_are_reflectances_where_that_is_said(make_pipeline: Callable[..., Pipeline], by: str) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    whole = scenes.noise(bands=3, height=64, width=64)
+    pixels = (whole / 10_000).astype(np.float32)
+    pixels[:, 1, 1] = np.nan
+    key = f"cog/{OF_2019}.tif"
+    if by == "file":
+        pipeline.put(key, cog(pixels, nodata=None, units="reflectance"))
+    else:
+        key = "scene/item.json"
+        land_item(pipeline, cog(pixels, nodata=None), collection="sentinel-2-l2a", scale=1, offset=0)
+    [chip] = sent(pipeline, key).values()
+    expected = np.where(np.isnan(pixels), 0, whole)
+    assert np.array_equal(chip, expected)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (cog(np.full((3, 64, 64), 100, np.uint8)), "holds uint8, and its product uint16"),
+        (cog(np.full((3, 64, 64), 0.2, np.float32), nodata=None), "neither the file nor the Item says their scale"),
+    ],
+)
+def test_numbers_of_which_nothing_is_known_are_refused(
+    make_pipeline: Callable[..., Pipeline], body: bytes, named: str
+) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    pipeline.put(f"cog/{OF_2019}.tif", body)
+    assert pipeline.plan(f"cog/{OF_2019}.tif").kind is Planned.FAILED
+    receipt = pipeline.receipt()
+    assert receipt["reason"] == "unknown-units"
+    assert named in receipt["message"]
+
+
+def test_file_and_item_that_contradict_are_refused(make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    body = cog(scenes.noise(bands=3, height=64, width=64), scales=0.00005)
+    land_item(pipeline, body, collection="sentinel-2-l2a", scale=0.0001)
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    assert pipeline.receipt()["reason"] == "unknown-units"
+    assert "exclude each other" in pipeline.receipt()["message"]
+
+
+def test_what_was_done_stands_in_the_provenance(make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    pipeline.put(f"cog/{OF_2019}.tif", cog(scenes.noise(bands=3, height=64, width=64), scales=0.00005))
+    pipeline.run(f"cog/{OF_2019}.tif")
+    [metadata] = [json.loads(body) for key, body in pipeline.outputs().items() if key.endswith("_metadata.json")]
+    assert [asset["conversion"] for asset in metadata["clayline"]["source"]["assets"]] == [
+        {
+            "rule": "1/2 * number + 0, rounded half to even, at least 1, at most 65535",
+            "why": "the file's scale 5e-05; the model takes 0.0001 x number + 0",
+        }
+    ] * 3
+
+
+@pytest.mark.parametrize(("on", "ends"), [(OnImplausible.WARN, "SceneEmbedded"), (OnImplausible.FAIL, "SceneFailed")])
+def test_numbers_that_are_not_the_sensors_are_warned_of_or_refused(
+    make_pipeline: Callable[..., Pipeline], on: OnImplausible, ends: str
+) -> None:
+    """Bytes in uint16, as a stretch to 255 makes them: nothing in the file says so."""
+    pipeline = make_pipeline(model=SENTINEL, implausible_units=on)
+    pixels = np.random.default_rng(3).integers(1, 256, (3, 64, 64)).astype(np.uint16)
+    key = f"cog/{OF_2019}.tif"
+    pipeline.put(key, cog(pixels))
+    pipeline.run(key)
+    receipt, [event] = pipeline.receipt(), pipeline.announced()
+    assert (receipt["status"], event["type"]) == (ends, ends)
+    if on is OnImplausible.FAIL:
+        assert (receipt["reason"], pipeline.endpoint.taken) == ("implausible-units", [])
+        assert "far too small" in receipt["message"]
+    else:
+        assert [warning["reason"] for warning in receipt["warnings"]] == ["implausible-units"]
+        assert event["warnings"] == receipt["warnings"]
+        assert "the sensor's mean 1552" in receipt["warnings"][0]["message"]
+
+
+def test_refusing_implausible_numbers_is_part_of_the_run(make_pipeline: Callable[..., Pipeline]) -> None:
+    runs = set()
+    for on in OnImplausible:
+        pipeline = make_pipeline(model=SENTINEL, implausible_units=on)
+        pipeline.put(f"cog/{OF_2019}.tif", cog(scenes.noise(bands=3, height=64, width=64)))
+        pipeline.run(f"cog/{OF_2019}.tif")
+        receipt = pipeline.receipt()
+        assert receipt["warnings"] == []
+        runs.add(receipt["run"])
+    assert len(runs) == len(OnImplausible)

@@ -166,7 +166,7 @@ def test_a_warning_is_told_before(make_pipeline: Callable[..., Pipeline], tmp_pa
 SHORT = cog()[:3000]
 REFUSED: dict[str, dict[str, bytes]] = {
     "wrong-gsd": {LANDSAT: cog(gsd=20.0)},
-    "wrong-dtype": {LANDSAT: cog(dtype="float32")},
+    "unknown-units": {LANDSAT: cog(dtype="float32")},
     "no-model-entry": {LANDSAT: cog(names=("nir08",))},
     "no-bands": {LANDSAT: cog(names=("a", "b"))},
     "unknown-product": {"field.tif": cog()},

@@ -111,6 +111,12 @@ def scene(request: pytest.FixtureRequest, embedded: dict[str, Embedded]) -> Embe
     return embedded[request.param]
 
 
+def test_no_real_scene_in_its_own_units_is_told_off(scene: Embedded) -> None:
+    """Forest, desert, lagoon, and clouds over half of Ireland and of Colombia."""
+    assert "implausible-units" not in {warning.reason for warning in scene.plan.warnings}
+    assert {band.conversion for band in scene.plan.bands} == {None}
+
+
 def test_the_bundled_scene_is_embedded_whole(embedded: dict[str, Embedded]) -> None:
     itaipu = embedded["itaipu"]
     assert itaipu.detail["status"] == "SceneEmbedded"

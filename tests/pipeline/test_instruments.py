@@ -1,5 +1,6 @@
 """Instruments that the model was not trained on, several sizes of a band, and bands that nobody recognised."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 from tests.pipeline import scenes
 from tests.pipeline.harness import Pipeline
+from tests.server.model_folders import build_chained_folder
 
+from clayline.scene.sensor_file import known_with
 from clayline.steps.planning import Planned
 
 TM = {"SR_B1.TIF": "blue", "SR_B2.TIF": "green", "SR_B3.TIF": "red", "SR_B4.TIF": "nir08"}
@@ -62,6 +65,44 @@ def test_landsat_7_is_refused_or_embedded_and_said(make_pipeline: Callable[..., 
     assert provenance["options"]["untrained_sensors"] is True
     read = {asset["band"]: asset["uri"].rpartition("/")[2] for asset in provenance["source"]["assets"]}
     assert read == {"red": "SR_B3.TIF", "green": "SR_B2.TIF", "blue": "SR_B1.TIF"}
+
+
+MINE = """\
+sensor: mine
+gsd: 30
+bands:
+  - {name: red, mean: 1000, std: 500, wavelength: 0.65}
+  - {name: green, mean: 1000, std: 500, wavelength: 0.56}
+  - {name: blue, mean: 1000, std: 500, wavelength: 0.48}
+products:
+  - name: my-product
+    collections: [my-scenes]
+    level: l1
+    platforms: [{pattern: '', token: kite}]
+    names: {red: [R], green: [G], blue: [B]}
+"""
+
+
+def test_a_sensor_of_ones_own_is_embedded_and_its_file_is_part_of_the_run(
+    make_pipeline: Callable[..., Pipeline],
+) -> None:
+    runs = []
+    pipeline = make_pipeline(build=build_chained_folder, model={"sensors": {"mine": ("red", "green", "blue")}})
+    files = {f"{name}.tif": _band(number, gsd=30) for number, name in enumerate("RGB")}
+    _land(pipeline, files, {name: {"href": f"./{name}.tif"} for name in "RGB"}, collection="my-scenes")
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    assert "give a YAML file of its sensor in the stack's parameter SensorFiles" in pipeline.announced()[0]["message"]
+    for text in (MINE, f"{MINE}# changed"):
+        pipeline.choose(sensors=known_with({"mine.yaml": text.encode()}))
+        pipeline.run("scene/item.json")
+        event = pipeline.announced()[-1]
+        assert event["type"] == "SceneEmbedded", event.get("message")
+        runs.append(event["run"])
+    assert len(set(runs)) == 2
+    metadata = next(body for key, body in pipeline.outputs().items() if key.endswith("_metadata.json"))
+    provenance = json.loads(metadata)["clayline"]
+    assert (provenance["sensor"], provenance["instrument"]) == ("mine", "kite-l1")
+    assert provenance["options"]["sensor_file"] == f"sha256:{hashlib.sha256(MINE.encode()).hexdigest()}"
 
 
 def test_the_finest_of_several_sizes_is_read_and_the_others_are_recorded(

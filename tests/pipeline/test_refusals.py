@@ -30,7 +30,7 @@ def _cog(*, transform: Any, dtype: str = "uint16") -> bytes:
     ("reason", "body", "options"),
     [
         ("wrong-gsd", _cog(transform=scenes.utm_grid(gsd=20.0)), {}),
-        ("wrong-dtype", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
+        ("unknown-units", _cog(transform=scenes.utm_grid(gsd=30.0), dtype="float32"), {}),
         # Four tenths of a millimetre: an identifier counts the GSD in whole ones.
         ("no-identifier", _cog(transform=scenes.utm_grid(gsd=0.0004)), {"any_gsd": True}),
         ("not-square", _cog(transform=rasterio.Affine(29.6, 0, 399_960, 0, -30, 5_000_040)), {}),

@@ -14,7 +14,7 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
-from tests.raster.geotiffs import bands_of, header_of, write
+from tests.raster.geotiffs import bands_of, header_of, spoil, write
 
 import clayline.raster.reading
 from clayline.chips.cog import CogSource
@@ -107,6 +107,7 @@ def test_requests_are_those_that_a_server_sees(
     counted.asked.clear()
     read = read_job(bands, None, transform=transform, window=window, settings=SETTINGS)
     assert foretold.blocks == read.decoded_blocks
+    assert read.reading == foretold, "what is reported when it is done"
     assert foretold.requests == len(counted.asked)
     rounded = 0 if foretold.blocks > 1 else 2 * 16_384
     assert foretold.bytes <= counted.bytes <= foretold.bytes + rounded
@@ -127,6 +128,7 @@ def test_files_of_a_scene_and_jobs_of_it_add_up(
         counted.asked.clear()
         read = read_job([fine, coarse, small], None, transform=fine.header.transform, window=window, settings=SETTINGS)
         assert (foretold.blocks, foretold.requests) == (read.decoded_blocks, len(counted.asked))
+        assert read.reading == foretold
     assert [(reading.files, reading.ranges) for reading in found] == [(3, 2), (2, len(counted.asked) - 2)]
 
 
@@ -188,6 +190,18 @@ def test_runs_hold_every_block_and_nothing_far_from_one(sizes: list[tuple[int, i
     assert reading_of((BEGINNING + offset, size) for offset, size in places) == Reading(
         blocks=len(places), ranges=len(runs), bytes=len(held)
     )
+
+
+def test_second_attempts_are_reported(tmp_path: Path) -> None:
+    """A damaged block among 4 x 3: all at once, then by rows and blocks, then that block again."""
+    path = spoil(write(tmp_path / "noise.tif", noise(1), blockxsize=256, blockysize=256), row=1, col=2)
+    bands, transform = bands_of(path, 1), header_of(path).transform
+    [foretold] = readings([bands], transform=transform, windows=WINDOWS[:1], settings=SETTINGS) or []
+    read = read_job(bands, None, transform=transform, window=WINDOWS[0], settings=SETTINGS)
+    assert read.damaged is not None
+    assert (foretold.files, foretold.blocks) == (1, 12)
+    assert read.reading.files == 3
+    assert read.reading.blocks == 12 + 12 + 12 + 4 + 1
 
 
 def test_an_opening_fetches_so_much() -> None:

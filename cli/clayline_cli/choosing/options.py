@@ -7,12 +7,15 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from clayline import __version__
 from clayline_cli import arguments
 from clayline_cli.staging.stage import Staging
 from clayline_local.repository import STARTER
+
+if TYPE_CHECKING:
+    from clayline.scene.recognition import Known
 
 MOST_CHIPS: Final = 4096
 """That plan's settings allow in a batch."""
@@ -43,9 +46,11 @@ class SceneOptions:
     datetime: str | None
     tiff_datetime: bool
     boa: str
+    implausible_units: str
     any_gsd: bool
     any_pixel_shape: bool
     untrained_sensors: bool
+    sensors: Path | None
     min_valid_fraction: float
     max_cloud_fraction: float
     creator: str
@@ -58,7 +63,10 @@ class SceneOptions:
         """Take what the parser found."""
         values = {option.name: getattr(found, option.name) for option in fields(cls)}
         given: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return cls(**given)
+        options = cls(**given)
+        if options.sensor is not None:
+            arguments.check_sensor(options.sensor, options.known().products if options.sensors else None)
+        return options
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -70,8 +78,21 @@ class SceneOptions:
     def staging(self) -> Staging:
         """Where else than at its hrefs an Item's files may be."""
         return Staging(
-            assets=self.assets, allowed_buckets=frozenset(self.allow_bucket), request_payer=self.request_payer
+            assets=self.assets,
+            products=self.known().products if self.sensors else None,
+            allowed_buckets=frozenset(self.allow_bucket),
+            request_payer=self.request_payer,
         )
+
+    def sensor_files(self) -> dict[str, Path]:
+        """Give the files of the user's own sensors by name."""
+        return {file.name: file for file in sorted(self.sensors.glob("*.yaml"))} if self.sensors else {}
+
+    def known(self) -> "Known":
+        """Give the sensors that are known, the user's own among them. Raises SensorFileError."""
+        from clayline.scene.sensor_file import known_with  # noqa: PLC0415 - what loads slowly is for who has own ones
+
+        return known_with({name: file.read_bytes() for name, file in self.sensor_files().items()})
 
     def parameters(self, *, chips_per_batch: int) -> dict[str, str]:
         """Give the stack's parameters that these options are."""
@@ -79,6 +100,8 @@ class SceneOptions:
             "AnyGsd": flag(on=self.any_gsd),
             "AnyPixelShape": flag(on=self.any_pixel_shape),
             "Boa": self.boa,
+            "SensorFiles": ",".join(self.sensor_files()),
+            "ImplausibleUnits": self.implausible_units,
             "UntrainedSensors": flag(on=self.untrained_sensors),
             "TiffDatetime": flag(on=self.tiff_datetime),
             "MinValidFraction": f"{self.min_valid_fraction:g}",
@@ -141,10 +164,18 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group("how scenes are read")
     reading.add_argument("--boa", choices=("auto", "applied", "not-applied"), default="auto",
         help="whether Sentinel-2's BOA offset is taken off already (default: auto, as the Item says)")  # fmt: skip
+    reading.add_argument("--implausible-units", choices=("warn", "fail"), default="warn",
+        help="what happens to a scene whose numbers do not look like its sensor's (default: warn)")  # fmt: skip
     reading.add_argument(
         "--any-gsd",
         action="store_true",
         help="accept pixels more than 10 %% larger or smaller than the model's, and record it",
+    )
+    reading.add_argument(
+        "--sensors",
+        type=arguments.folder,
+        metavar="DIR",
+        help="recognise sensors of your own as well: a YAML file each (docs/how-to/add-a-sensor.md)",
     )
     reading.add_argument(
         "--any-pixel-shape",

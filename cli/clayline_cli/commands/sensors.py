@@ -62,17 +62,10 @@ def _files(path: Path) -> list[Path]:
 
 def _known(folder: Path | None) -> "dict[str, Sensor]":
     """Give the sensors that come with the package and those of the folder. Raises SensorFileError, CommandError."""
-    from clayline.scene.recognition import sensors  # noqa: PLC0415 - see above
-    from clayline.scene.sensor_file import read_sensor  # noqa: PLC0415 - see above
+    from clayline.scene.sensor_file import known_with  # noqa: PLC0415 - see above
 
-    known = dict(sensors())
-    for file in _files(folder) if folder else []:
-        sensor = read_sensor(file.read_bytes(), source=str(file))
-        names = {product.name for each in known.values() for product in each.products}
-        if sensor.name in known or names.intersection(product.name for product in sensor.products):
-            raise CommandError(f"{file}: the sensor, or a product of it, has the name of another. Give it its own.")
-        known[sensor.name] = sensor
-    return known
+    files = _files(folder) if folder else []
+    return dict(known_with({str(file): file.read_bytes() for file in files}).sensors)
 
 
 def _list(known: "dict[str, Sensor]") -> int:

@@ -44,7 +44,12 @@ def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int
         )
         parameters = options.parameters(chips_per_batch=chips)
         session = Session(
-            model=model.path, parameters=parameters, logs=kept.logs(), out=options.out, notice=console.notice
+            model=model.path,
+            parameters=parameters,
+            logs=kept.logs(),
+            out=options.out,
+            notice=console.notice,
+            sensors=options.sensor_files(),
         )
         with session:
             with stoppable():

@@ -20,7 +20,9 @@ _LEAST: Final = 0.005
 _WIDE: Final = 120
 _MANY: Final = 12
 """Of a list, so many are told and the others counted."""
-_OF_A_ROW: Final = frozenset({"name", "uri", "etag", "size", "band", "header", "nodata", "offset", "declared"})
+_OF_A_ROW: Final = frozenset(
+    {"name", "uri", "etag", "size", "band", "header", "nodata", "offset", "declared", "conversion"}
+)
 _OF_A_SECTION: Final = frozenset(
     {
         "name", "hash", "uri", "etag", "collection", "sensor", "instrument", "acquired", "tile", "mgrs", "location",
@@ -44,10 +46,10 @@ def page(explanation: Explanation) -> str:
         lines += _wrapped(f"{found.refused.reason}: {explanation.message}")
     if found.source:
         lines += _laid(_taken_for(found.source))
-    if found.draft:
+    if found.draft and found.entry:
         lines += ["", *_table(_bands(found.draft, explanation)), ""]
         lines += _laid(_published(found.draft))
-        lines += _laid(_draft(found.draft))
+        lines += _laid(_draft(found.draft, found.entry.dtype))
     elif found.source:
         lines += _laid(_files(found.source, explanation))
     lines += _laid(_model(explanation))
@@ -134,7 +136,7 @@ def _published(draft: Draft) -> Lines:
     return _under("published", _few([f"in {folder}/" for folder in folders]))
 
 
-def _draft(draft: Draft) -> Lines:
+def _draft(draft: Draft, dtype: str) -> Lines:
     scene, grid, ucis = draft.scene, draft.grid, draft.chips.uci
     yield "grid", f"{scene.width} x {scene.height} px of {scene.gsd:.6g} m, {_crs(scene)}"
     side = f"{grid.size} px ({grid.size * scene.gsd:,.6g} m)"
@@ -149,6 +151,10 @@ def _draft(draft: Draft) -> Lines:
     if scene.boa_decided_by:
         yield "offset", f"{draft.bands[0].offset}, decided by {scene.boa_decided_by}"
         yield from (("", f"said: {said}") for said in _few(scene.boa_said))
+    done = [
+        f"{band.name}: {band.conversion.rule(dtype)} ({band.conversion.why})" for band in draft.bands if band.conversion
+    ]
+    yield from _under("numbers", done or ["as they are"])
     yield "mask", _cloud(draft)
     for name, value in _further(scene, _OF_A_SECTION):
         yield name.replace("_", " "), _said(value)

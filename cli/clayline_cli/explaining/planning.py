@@ -6,6 +6,7 @@ from clayline.aws.settings import PlanSettings
 from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps.bounds import Bounds
 from clayline.steps.options import PlanOptions
@@ -26,8 +27,11 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         embeddings_bucket="embeddings",
         allowed_buckets=frozenset({SCENES_BUCKET}),
         any_gsd=options.any_gsd,
+        sensors=options.known() if options.sensors else None,
+        untrained_sensors=options.untrained_sensors,
         any_pixel_shape=options.any_pixel_shape,
         boa=BoaOverride(options.boa),
+        implausible_units=OnImplausible(options.implausible_units),
         tiff_datetime=options.tiff_datetime,
         creator=options.creator,
         thresholds=Thresholds(

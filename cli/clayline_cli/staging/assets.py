@@ -13,6 +13,7 @@ from clayline.place import Place
 from clayline.run.keys import parse_s3_uri
 from clayline.scene.href import MAX_RECORDED, choose, quoted
 from clayline.scene.item import ALTERNATE, DECLARED_HREF, read_item
+from clayline.scene.sensor import Product
 from clayline_cli.errors import CommandError
 from clayline_local.scene_keys import absolute, file_key, object_key
 
@@ -39,7 +40,7 @@ class Asset:
     """Name of the alternate href that leads to it."""
 
 
-def of_bands(content: Mapping[str, Any]) -> list[str]:
+def of_bands(content: Mapping[str, Any], products: tuple[Product, ...] | None = None) -> list[str]:
     """Give the keys of the assets that are bands or mask, as plan will read them; none if plan will refuse the Item."""
     assets = {}
     for number, (name, asset) in enumerate(content["assets"].items()):
@@ -47,19 +48,26 @@ def of_bands(content: Mapping[str, Any]) -> list[str]:
             assets[name] = {**asset, "href": f"{number}{_tiff_suffix(asset['href'])}"}
     try:
         item = read_item(
-            {**content, "assets": assets}, uri=f"s3://{_PROBE}/item.json", allowed_buckets=frozenset({_PROBE})
+            {**content, "assets": assets},
+            uri=f"s3://{_PROBE}/item.json",
+            allowed_buckets=frozenset({_PROBE}),
+            products=products,
         )
     except SceneError:
         return []
-    used = {
-        band.uri.rpartition("/")[2]
-        for band in (*item.bands, *item.data_masks, *((item.mask.asset,) if item.mask else ()))
-    }
+    masks = (*item.data_masks, *((item.mask.asset,) if item.mask else ()))
+    used = {band.uri.rpartition("/")[2] for band in (*item.bands, *item.rivals, *masks)}
     return [name for name, asset in assets.items() if asset["href"] in used]
 
 
 def locate(
-    content: Mapping[str, Any], *, own: str, item: Path | None, folders: Sequence[Path], allowed_buckets: frozenset[str]
+    content: Mapping[str, Any],
+    *,
+    own: str,
+    item: Path | None,
+    folders: Sequence[Path],
+    allowed_buckets: frozenset[str],
+    products: tuple[Product, ...] | None = None,
 ) -> list[Asset]:
     """Find the assets of the bands of an Item with the key ``own``; ``item`` is its file, None for one in S3.
 
@@ -67,7 +75,7 @@ def locate(
     CommandError if a name fits several files, or one file several hrefs.
     """
     found = []
-    for name in of_bands(content):
+    for name in of_bands(content, products):
         declared = content["assets"][name]
         asset = _locate(name, declared, own=own, item=item, folders=folders, allowed_buckets=allowed_buckets)
         if asset is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, override
 from urllib.parse import unquote
 
 from clayline.run.keys import parse_s3_uri
+from clayline.scene.sensor import Product
 from clayline_cli.errors import CommandError
 from clayline_cli.staging.assets import Asset, locate, relink
 from clayline_cli.staging.look import WANTED, is_json, is_tiff, look
@@ -34,6 +35,8 @@ class Staging:
     """Buckets beside the Item's own from which assets are fetched."""
     request_payer: bool = False
     """Whether the user pays for what is fetched."""
+    products: tuple[Product, ...] | None = None
+    """That may be recognised, the user's own among them; None: those that come with the package."""
 
 
 def find_scenes(
@@ -163,6 +166,7 @@ class _Stage:
                 item=item,
                 folders=(*first, *folders),
                 allowed_buckets=buckets | self._staging.allowed_buckets,
+                products=self._staging.products,
             )
         ]
         if relinked := relink(content, assets, own=key):

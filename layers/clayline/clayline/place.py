@@ -26,6 +26,7 @@ class Option(Enum):
     BOA = "the stack's parameter Boa", "--boa"
     CHIPS_PER_BATCH = "the stack's parameter ChipsPerBatch", "--batch-chips"
     DATETIME = "the object's metadata `datetime`", "--datetime"
+    IMPLAUSIBLE_UNITS = "the stack's parameter ImplausibleUnits", "--implausible-units"
     MAX_CHIPS = "the stack's parameter MaxChips", "--max-chips"
     MAX_CLOUD_FRACTION = "the stack's parameter MaxCloudFraction", "--max-cloud-fraction"
     MIN_VALID_FRACTION = "the stack's parameter MinValidFraction", "--min-valid-fraction"
@@ -50,6 +51,10 @@ class Option(Enum):
         "Cut it into tiles.",
     )
     UNTRAINED_SENSORS = "the stack's parameter UntrainedSensors", "--untrained-sensors"
+    SENSORS = (
+        "a YAML file of its sensor in the stack's parameter SensorFiles",
+        "a YAML file of its sensor in --sensors DIR",
+    )
     TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
 
     def __init__(self, aws: str, cli: str) -> None:

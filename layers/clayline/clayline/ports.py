@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from clayline.chips.reading import NOTHING, Reading
 from clayline.errors import ClaylineError, TransientError
 
 if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its layers
@@ -110,7 +111,7 @@ class Clock(Protocol):
 
 
 class Headers(Protocol):
-    """What planning asks of rasters: headers and projections, no pixels."""
+    """What planning asks of rasters: headers, projections, and a look at some pixels."""
 
     def source(self, head: ObjectHead) -> CogSource:
         """Say where the reader finds this object."""
@@ -118,6 +119,10 @@ class Headers(Protocol):
 
     def read_header(self, source: CogSource) -> CogHeader:
         """Raises SceneError or TransientError."""
+        ...
+
+    def sample(self, source: CogSource, header: CogHeader, bands: Sequence[int]) -> NDArray[Any]:
+        """Read some pixels of ``bands`` (1-based), as the file has them: [C, n]. Raises SceneError, TransientError."""
         ...
 
     def to_lonlat(self, crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -143,6 +148,8 @@ class JobPixels:
     None: nowhere."""
     damaged: NDArray[Any] | None = None
     """[h, w] bool, where a band or a mask holds no value because its file is damaged. None: nowhere."""
+    reading: Reading = NOTHING
+    """What reading them took: blocks, bytes, requests."""
 
 
 class Pixels(Protocol):

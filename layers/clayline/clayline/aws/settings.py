@@ -10,6 +10,7 @@ from clayline.place import Place
 from clayline.run.access import Access
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 
 OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
@@ -62,7 +63,10 @@ class PlanSettings(ReadingSettings):
     any_gsd: bool = False
     any_pixel_shape: bool = False
     boa: BoaOverride = BoaOverride.AUTO
+    implausible_units: OnImplausible = OnImplausible.WARN
     untrained_sensors: bool = False
+    sensor_files: str = ""
+    """Names of YAML files under ``sensors/`` in the bucket of ``model_manifest``, comma separated."""
     tiff_datetime: bool = False
     source_creator: str = Field(default="clayline", min_length=1, max_length=200)
     min_valid_fraction: float = Field(default=0.0, ge=0, le=1)
@@ -82,6 +86,12 @@ class PlanSettings(ReadingSettings):
     """A JSON object: prefixes of S3 URIs, each with what people call it. Set by the local cloud alone."""
     place: Place = Place.AWS
     """Whose words messages speak: ``aws`` or ``cli``. Set by the local cloud alone."""
+
+    def own_sensors(self) -> dict[str, str]:
+        """Give the URI of each sensor's file by its name."""
+        bucket = self.model_manifest.removeprefix("s3://").partition("/")[0]
+        names = filter(None, (name.strip() for name in self.sensor_files.split(",")))
+        return {name: f"s3://{bucket}/sensors/{name}" for name in names}
 
     def buckets(self) -> frozenset[str]:
         """Buckets that hrefs may point to."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.cloud import Cloud
+from clayline.chips.conversion import ROWS_AT_A_TIME, Conversion, convert
 from clayline.chips.grid import ChipWindow
 
 KNOWN = 0.5
 """Share of a chip's valid pixels of which the mask must say something, for its cloud fraction to be known."""
-_ROWS_AT_A_TIME = 256
 
 
 def valid_mask(
@@ -36,13 +36,20 @@ def valid_mask(
 
 
 def prepare(
-    pixels: NDArray[Any], valid: NDArray[np.bool_], *, offsets: Sequence[float] | None, fill: float, dtype: str
+    pixels: NDArray[Any],
+    valid: NDArray[np.bool_],
+    *,
+    offsets: Sequence[float] | None,
+    fill: float,
+    dtype: str,
+    conversions: Sequence[Conversion | None] | None = None,
 ) -> NDArray[Any]:
     """Make model input [C, h, w] of ``dtype`` from digital numbers [C, h, w] and their mask [h, w].
 
     ``pixels`` is used up.
 
-    Where valid: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype``
+    Where valid and a band has a conversion: what that gives (``convert``), the offset added. Where valid and it has
+    none: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype``
     holds; an offset of 0 changes nothing. Where not valid: ``fill``. Works in place if the type stays, so ``pixels``
     must not be used again. Raises ValueError if ``fill`` is not a value of ``dtype``, or an offset is not whole for
     whole-numbered pixels.
@@ -59,8 +66,11 @@ def prepare(
     in_place, invalid = pixels.dtype == target, ~valid
     reach = np.iinfo(target).max if np.issubdtype(target, np.integer) else -1
     result = pixels if in_place else np.empty(pixels.shape, target)
-    for band, out, shift in zip(pixels, result, shifts, strict=True):
-        if in_place and abs(shift) <= reach:
+    steps = [None] * len(pixels) if conversions is None else list(conversions)
+    for band, out, shift, conversion in zip(pixels, result, shifts, steps, strict=True):
+        if conversion is not None:
+            convert(band, out, valid, conversion, offset=int(shift))
+        elif in_place and abs(shift) <= reach:
             _shift_in_place(band, int(shift))
         elif not in_place or shift:
             _shift_and_cast(band, out, valid, shift)
@@ -159,8 +169,8 @@ def _shift_and_cast(band: NDArray[Any], out: NDArray[Any], valid: NDArray[np.boo
     """
     whole = np.issubdtype(out.dtype, np.integer)
     limits = np.iinfo(out.dtype) if whole else np.finfo(out.dtype)
-    for top in range(0, len(band), _ROWS_AT_A_TIME):
-        rows = slice(top, top + _ROWS_AT_A_TIME)
+    for top in range(0, len(band), ROWS_AT_A_TIME):
+        rows = slice(top, top + ROWS_AT_A_TIME)
         wide = np.where(valid[rows], band[rows], 0).astype(np.float64)
         if shift:
             np.maximum(wide + shift, 1, out=wide)

@@ -82,6 +82,8 @@ class CogHeader:
     """From a pixel to the next of its column, likewise."""
     pixel_angle: float = 90.0
     """Between rows and columns on the ground, degrees."""
+    scaling: tuple[tuple[float, float, str | None], ...] = ()
+    """Of each band: scale, offset (quantity = scale x number + offset) and unit. Empty where no band says any."""
     alpha: int | None = None
     """1-based number of the band that says how opaque a pixel is: 0 means that there is no value."""
     mask: MaskDirectory | None = None
@@ -103,6 +105,7 @@ class CogHeader:
             nodata=None,
             descriptions=(),
             tags={},
+            scaling=(),
             alpha=None,
             mask=None,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 NEAR = 8
 """Bytes between two blocks that are fetched with them: so much stands between the blocks of a COG, and GDAL 3.12 joins
@@ -38,6 +38,10 @@ class Reading:
             ranges=self.ranges + other.ranges,
             bytes=self.bytes + other.bytes,
         )
+
+
+NOTHING: Final = Reading()
+"""What has not begun takes."""
 
 
 def reading_of(places: Iterable[tuple[int, int]]) -> Reading:

@@ -16,7 +16,7 @@ from clayline.identity.ground import lattice_name
 from clayline.model.manifest import Checkpoint
 from clayline.outputs.embedding import SceneColumns
 from clayline.outputs.outline import outline
-from clayline.run.plan import Plan
+from clayline.run.plan import Plan, PlannedBand
 from clayline.run.receipt import Counts
 
 _EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
@@ -78,6 +78,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "flipped": band.header.flipped,
                     "nodata": list(band.nodata),
                     "offset": band.offset,
+                    "conversion": _conversion(band, entry.dtype),
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],
@@ -285,6 +286,11 @@ def _columns_text(plan: Plan) -> dict[str, Any]:
         "loss_metric": shared.loss_metric,
         "source_creator": shared.source_creator,
     }
+
+
+def _conversion(band: PlannedBand, dtype: str) -> dict[str, str] | None:
+    """Say what was done to a band's numbers, and why; None where nothing was."""
+    return {"rule": band.conversion.rule(dtype), "why": band.conversion.why} if band.conversion else None
 
 
 def _text(moment: dt.datetime) -> str:

@@ -1,7 +1,7 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
@@ -17,6 +17,7 @@ from clayline.raster import projection
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
 from clayline.raster.directory import look
 from clayline.raster.georeference import check_has_grid, measure_pixel, read_crs, read_transform
+from clayline.raster.sample import read_sample
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
@@ -29,6 +30,7 @@ _BLOCKS_LOOKED_AT = 2**18
 _MAX_DIRECTORIES = 32
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
+_MAX_UNIT_CHARACTERS = 32
 MAX_CRS_CHARACTERS = 16_384
 """Of a CRS in words: it stands in the plan once for each band."""
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -53,6 +55,10 @@ class GdalHeaders:
         """Look at the file's directories, then read the header: see ``read_header``, whose errors it raises."""
         look(source, self.objects)
         return read_header(source, self.settings)
+
+    def sample(self, source: CogSource, header: CogHeader, bands: Sequence[int]) -> NDArray[Any]:
+        """Read some pixels: see ``read_sample``."""
+        return read_sample(source, header, bands, self.settings)
 
     def to_lonlat(
         self, crs: str, xs: NDArray[Any], ys: NDArray[Any]
@@ -154,6 +160,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         pixel_width_m=pixel.width,
         pixel_height_m=pixel.height,
         pixel_angle=pixel.angle,
+        scaling=_scaling(dataset),
         alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),
     )
 
@@ -279,3 +286,10 @@ def _tags(dataset: Any) -> dict[str, str]:  # noqa: ANN401
     """
     items = sorted((str(name), str(value)) for name, value in dataset.tags().items())
     return dict([item for item in items if sum(map(len, item)) <= _MAX_TAG_CHARACTERS][:_MAX_TAGS])
+
+
+def _scaling(dataset: Any) -> tuple[tuple[float, float, str | None], ...]:  # noqa: ANN401
+    """Give scale, offset and unit of each band, if any says one; a unit of bounded length."""
+    units = [(unit or "")[:_MAX_UNIT_CHARACTERS] or None for unit in dataset.units]
+    found = tuple(zip(map(float, dataset.scales), map(float, dataset.offsets), units, strict=True))
+    return () if set(found) <= {(1.0, 0.0, None)} else found

@@ -1,7 +1,7 @@
 """Part: what one file gives to a window of the finest grid, read by stripes of whole block rows, or block by block."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from clayline.chips.cog import CogHeader, CogSource
+from clayline.chips.reading import NOTHING, Reading
 from clayline.raster.nearest import Span
 
 _STRIPE_BYTES = 64 * 2**20
@@ -57,6 +58,17 @@ class Area:
     col_stop: int
 
 
+@dataclass(kw_only=True, slots=True)
+class Taken:
+    """What reading has taken so far, each attempt of it."""
+
+    reading: Reading = NOTHING
+
+    def add(self, reading: Reading) -> None:
+        """Count it in."""
+        self.reading += reading
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilePart:
     """What one file contributes to a window."""
@@ -68,6 +80,7 @@ class FilePart:
     """[C, h, w], rows in the file's order: see ``facing``."""
     rows: Span
     cols: Span
+    taken: Taken = field(default_factory=Taken)
 
     @property
     def source(self) -> CogSource:
@@ -127,6 +140,16 @@ class FilePart:
         for row in rows.blocks_of(area.row_start, area.row_stop, header.block_height):
             for col in cols.blocks_of(area.col_start, area.col_stop, header.block_width):
                 yield Block(area.group, row, col)
+
+    def places(self, dataset: Any, area: Area) -> Iterator[tuple[int, int]]:  # noqa: ANN401 - rasterio publishes no types
+        """Give offset and size in bytes of the blocks of an area; those that the index leaves out are not there."""
+        for group, row, col in self.blocks(area):
+            band = self.index_band(group)
+            offset, size = (
+                dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE")
+            )
+            if offset is not None and size is not None:
+                yield int(offset), int(size)
 
     def block_area(self, block: Block) -> Area:
         """Give what is needed of a block."""

@@ -37,6 +37,7 @@ class GdalPixels:
             unclassified=read.unclassified,
             masked=read.masked,
             damaged=read.damaged,
+            reading=read.reading,
         )
 
     def locate(self, uri: str, size: int) -> CogSource:

@@ -1,6 +1,6 @@
 """What reading windows of a scene will take, by the files' own block indexes. No pixel is decoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from clayline.chips.cog import Affine
 from clayline.chips.reading import Reading, reading_of
 from clayline.raster.cog import ReadSettings, open_cog
-from clayline.raster.part import Area, BandSource, FilePart
+from clayline.raster.part import BandSource, FilePart
 from clayline.raster.tile import PixelWindow, lay_part
 
 MOST_LOOKED_UP = 2**20
@@ -38,17 +38,6 @@ def readings(
     return found
 
 
-def places_of(part: FilePart, dataset: Any, area: Area) -> Iterator[tuple[int, int]]:  # noqa: ANN401 - rasterio publishes no types
-    """Give offset and size in bytes of the blocks of an area; those that the index leaves out are not there."""
-    for group, row, col in part.blocks(area):
-        band = part.index_band(group)
-        offset, size = (
-            dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE")
-        )
-        if offset is not None and size is not None:
-            yield int(offset), int(size)
-
-
 def _part(bands: Sequence[BandSource], transform: Affine, window: PixelWindow) -> FilePart:
     """Lay a part that nothing is read into."""
     nowhere = np.empty((len(bands), 0, 0), np.uint8)
@@ -61,5 +50,5 @@ def _of_part(part: FilePart, dataset: Any) -> Reading:  # noqa: ANN401
         return Reading()
     total = Reading(files=1)
     for stripe in part.stripes():
-        total += reading_of(places_of(part, dataset, stripe))
+        total += reading_of(part.places(dataset, stripe))
     return total

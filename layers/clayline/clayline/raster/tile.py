@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 
 from clayline.chips.cog import Affine
+from clayline.chips.reading import NOTHING, Reading, reading_of
 from clayline.errors import BatchError, SceneError, TransientError
 from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
 from clayline.raster.nearest import find_span
@@ -40,6 +41,8 @@ class TilePixels:
     """[h, w], where a band's or the mask's block cannot be decoded: nodata stands there. None: nowhere."""
     decoded_blocks: int
     """Blocks that the window touches in all files together: each was decoded once, if none is damaged."""
+    reading: Reading
+    """What reading them took, second attempts included; what GDAL repeats by itself over a network is not counted."""
 
 
 def read_job(
@@ -97,6 +100,7 @@ def read_job(
         masked=marks.masked,
         damaged=marks.damaged,
         decoded_blocks=blocks,
+        reading=marks.reading,
     )
 
 
@@ -107,12 +111,14 @@ class _Marks:
     shape: tuple[int, int]
     masked: NDArray[np.bool_] | None = None
     damaged: NDArray[np.bool_] | None = None
+    reading: Reading = NOTHING
 
     def read(self, part: FilePart, settings: ReadSettings) -> int:
         """Read a part, mark what is damaged, and give its number of blocks."""
         for area in _read(part, settings):
             self.damaged = np.zeros(self.shape, np.bool_) if self.damaged is None else self.damaged
             facing(part.header, self.damaged)[part.covered(area)] = True
+        self.reading += part.taken.reading
         return part.block_count
 
     def mask(self, where: NDArray[np.bool_]) -> None:
@@ -230,6 +236,7 @@ def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
     """Open the file. Raises BatchError and TransientError."""
     try:
         with open_cog(part.source, settings, directory=part.directory) as opened:
+            part.taken.add(Reading(files=1))
             _check_unchanged(part, opened.dataset)
             yield opened
     except SceneError as error:
@@ -238,6 +245,7 @@ def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
 
 def _is_read(part: FilePart, opened: OpenCog, area: Area) -> bool:
     """Read an area and say whether it could be decoded. Raises TransientError where the network is to blame."""
+    part.taken.add(reading_of(part.places(opened.dataset, area)))
     try:
         part.read(opened.dataset, area)
     except RasterioIOError as error:
@@ -250,15 +258,7 @@ def _is_read(part: FilePart, opened: OpenCog, area: Area) -> bool:
 
 def _ends_outside(part: FilePart, dataset: Any, area: Area) -> bool:  # noqa: ANN401 - rasterio publishes no types
     """Say whether the index places one of the blocks beyond the file's end."""
-    for group, row, col in part.blocks(area):
-        band = part.index_band(group)
-        end = sum(
-            int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) or 0)
-            for what in ("OFFSET", "SIZE")
-        )
-        if end > part.source.size:
-            return True
-    return False
+    return any(offset + size > part.source.size for offset, size in part.places(dataset, area))
 
 
 def _check_unchanged(part: FilePart, dataset: Any) -> None:  # noqa: ANN401

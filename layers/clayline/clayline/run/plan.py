@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from clayline.chips.batch import Batch, Job
 from clayline.chips.classes import Classification
 from clayline.chips.cog import CogHeader
+from clayline.chips.conversion import Conversion
 from clayline.chips.grid import ChipGrid, ChipWindow
 from clayline.chips.lattice import Lattice
 from clayline.errors import WireError
@@ -63,9 +64,11 @@ class PlannedBand(BaseModel):
     nodata: Annotated[tuple[float, ...], BeforeValidator(_several)]
     """The file's own and the product's: each says that there is no value."""
     offset: int
-    """Added to valid digital numbers (BOA)."""
+    """Added to valid digital numbers (BOA), after the conversion."""
     declared: str | None = None
     """The href that the Item's publisher gave, where the file was found elsewhere."""
+    conversion: Conversion | None = None
+    """What brings valid digital numbers to the model's; None where they are these already."""
     alternate: str | None = None
     """Name of the alternate href by which the file was found."""
     directory: int | None = None

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clayline.chips.cog import CogHeader
-from clayline.run.receipt import SceneWarning
+
+if TYPE_CHECKING:
+    from clayline.run.receipt import SceneWarning
 
 FIELDS: Final = ("proj:code", "proj:epsg", "proj:transform", "proj:shape")
 _MOST: Final = 4
@@ -40,7 +42,7 @@ class _Disagreement:
     found: str
 
 
-def disagreements(scene: str, files: Sequence[tuple[str, Declared | None, CogHeader]]) -> tuple[SceneWarning, ...]:
+def disagreements(scene: str, files: Sequence[tuple[str, Declared | None, CogHeader]]) -> "tuple[SceneWarning, ...]":
     """Give the warning ``item-disagrees`` if an Item's declarations are not its files'; nothing that is missing warns.
 
     ``files`` has band, declaration and header of each file that is read. A CRS is compared by EPSG code: one that the
@@ -52,6 +54,8 @@ def disagreements(scene: str, files: Sequence[tuple[str, Declared | None, CogHea
     told = "; ".join(f"{one.field} of {one.band} is {one.declared}, the file has {one.found}" for one in found[:_MOST])
     more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
     message = f"scene {scene}: the Item disagrees with its files, which were followed: {told}{more}. Correct the Item."
+    from clayline.run.receipt import SceneWarning  # noqa: PLC0415 - the command reads Items without pydantic
+
     return (SceneWarning(reason="item-disagrees", message=message),)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clayline.chips.cog import CogHeader
+from clayline.chips.conversion import Conversion
 from clayline.chips.grid import ChipGrid
 from clayline.chips.lattice import GEOGRAPHIC, METRIC, MOST_DRIFT, Lattice, lay_lattice
 from clayline.errors import InvalidIdentifierError, SceneError
@@ -44,7 +45,7 @@ class OpenedBand:
     called: str
     """The file's name in messages."""
 
-    def planned(self, *, nodata: tuple[float, ...], offset: int) -> PlannedBand:
+    def planned(self, *, nodata: tuple[float, ...], offset: int, conversion: Conversion | None = None) -> PlannedBand:
         """Give the band as the plan keeps it; the file's own nodata and the product's both count."""
         if not 1 <= self.asset.band <= self.header.band_count:
             msg = (
@@ -63,6 +64,7 @@ class OpenedBand:
             nodata=tuple(dict.fromkeys((*own, *nodata))),
             offset=offset,
             declared=self.asset.declared,
+            conversion=conversion,
             alternate=self.asset.alternate,
         )
 
@@ -72,19 +74,12 @@ def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
     return min((band.header for band in bands), key=lambda header: header.pixel_area)
 
 
-def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...], entry: ModelEntry) -> None:
-    """Refuse bands that do not lie on one plane, or whose numbers the graph does not take. Raises SceneError."""
+def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...]) -> None:
+    """Refuse bands that do not lie on one plane. Raises SceneError."""
     systems = {band.header.crs for band in bands}
     if len(systems) > 1:
         msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."
         raise SceneError(msg, reason="mixed-crs")
-    for band in bands:
-        if not np.can_cast(np.dtype(band.header.dtype), np.dtype(entry.dtype), casting="safe"):
-            msg = (
-                f"scene {source.name}: band {band.asset.name} is {band.header.dtype}, model entry {entry.token} takes"
-                f" {entry.dtype}. Deliver the product's own digital numbers."
-            )
-            raise SceneError(msg, reason="wrong-dtype")
     grid = finest(bands)
     if max(grid.width, grid.height) > MAX_SIDE:
         msg = f"scene {source.name}: {grid.width} x {grid.height} px is over {MAX_SIDE} px a side. Cut it into tiles."

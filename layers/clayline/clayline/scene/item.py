@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clayline.chips.classes import Classification
@@ -12,6 +12,7 @@ from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.passed_over import PassedOver
 from clayline.scene.bands import Candidate, find_bands, known_names, listed
 from clayline.scene.declared import Declared, declared_of
+from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.href import MAX_RECORDED, choose, quoted
 from clayline.scene.mask import FoundMask, find_class_mask, find_data_masks
 from clayline.scene.recognition import Evidence, recognise
@@ -48,6 +49,8 @@ class BandAsset:
     """Metres, as the Item declares it of this asset."""
     key: str = ""
     """The asset's in the Item."""
+    numbers: DeclaredNumbers = field(default_factory=DeclaredNumbers)
+    """What the Item says of the band's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +118,12 @@ def load_json(body: bytes, *, scene: str) -> object:
 
 
 def read_item(
-    content: Mapping[str, Any], *, uri: str, allowed_buckets: frozenset[str], names: Names = AS_THEY_LIE
+    content: Mapping[str, Any],
+    *,
+    uri: str,
+    allowed_buckets: frozenset[str],
+    names: Names = AS_THEY_LIE,
+    products: tuple[Product, ...] | None = None,
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
 
@@ -130,7 +138,7 @@ def read_item(
         msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
-    product = recognise(evidence_of(content))
+    product = recognise(evidence_of(content), products)
 
     def band_of(candidate: Candidate) -> BandAsset:
         asset = candidate.asset
@@ -144,6 +152,7 @@ def read_item(
             grid=declared_of(asset, properties),
             gsd=candidate.gsd,
             key=candidate.key,
+            numbers=of_asset(asset, candidate.number),
         )
 
     masked = find_class_mask(content["assets"], product, scene=identity)

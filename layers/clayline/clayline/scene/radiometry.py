@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from fractions import Fraction
 
 from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.scene.boa_statements import BOA_ADD_OFFSET, OFFSET_BASELINE, About, Statement
+from clayline.scene.declared_numbers import BOA_OFFSET, Scaling, near
 
+BY_OPTION = "option"
 _FIRST_OFFSET_DAY = datetime(2022, 1, 25, tzinfo=UTC)
 
 
@@ -36,6 +39,9 @@ class BoaDecision:
     decided_by: str
     """``option``; the statement's place, e.g. ``s2:boa_add_offset``, ``id`` or ``the file's name``; or
     ``acquisition-date``."""
+    explicit: bool = True
+    """Whether it was said of these files: by the option, by an archive, or as an offset. Else it follows from a
+    baseline or a date."""
     said: tuple[str, ...] = ()
     """Every statement, the one that decided among them."""
 
@@ -47,28 +53,52 @@ def decide_boa(*, scene: str, said: Sequence[Statement], acquired: datetime, ove
     Raises SceneError: ``boa-contradiction`` where statements exclude each other; ``boa-unknown`` where one cannot be
     read, or what is said does not suffice.
     """
-    offset, decided_by = _decide(scene, said, acquired, override)
-    return BoaDecision(offset=offset, decided_by=decided_by, said=tuple(map(str, said)))
+    offset, decided_by, explicit = _decide(scene, said, acquired, override)
+    return BoaDecision(offset=offset, decided_by=decided_by, explicit=explicit, said=tuple(map(str, said)))
 
 
-def _decide(scene: str, said: Sequence[Statement], acquired: datetime, override: BoaOverride) -> tuple[int, str]:
+def boa_of_band(decision: BoaDecision, said: Scaling, *, scene: str, band: str, own_scale: Fraction) -> int:
+    """Give the offset that is due for a band, 0 or -1000, checked against what is declared with its scale.
+
+    Beside the product's own scale, a declared offset never decides; it contradicts what follows from a baseline or a
+    date alone. Numbers of another scale were made from the product's, and it must be said whether the offset went with
+    them. Raises SceneError (``boa-contradiction``, ``boa-unknown``).
+    """
+    if said.scale is None or decision.decided_by == BY_OPTION:
+        return decision.offset
+    is_due = said.offset is not None and near(said.offset, BOA_OFFSET)
+    rescaled = not near(said.scale, own_scale)
+    speaks = rescaled or (not decision.explicit and said.offset is not None and (is_due or said.offset == 0))
+    if not speaks or is_due == bool(decision.offset):
+        return decision.offset
+    if rescaled and not is_due:
+        raise _unknown(
+            scene,
+            f"band {band} is rescaled ({said.where}), the product had the BOA offset ({decision.decided_by}), and"
+            " nothing says whether it was taken off",
+        )
+    decided = "-1000 is due" if decision.offset else "none is due"
+    raise _contradiction(scene, [f"band {band}: {said.where}, but by {decision.decided_by} {decided}"])
+
+
+def _decide(scene: str, said: Sequence[Statement], acquired: datetime, override: BoaOverride) -> tuple[int, str, bool]:
     if override is not BoaOverride.AUTO:
-        return 0 if override is BoaOverride.APPLIED else BOA_ADD_OFFSET, "option"
+        return 0 if override is BoaOverride.APPLIED else BOA_ADD_OFFSET, BY_OPTION, True
     if unreadable := [one for one in said if one.value is None and not one.weak]:
         raise _unknown(scene, f"{_listed(unreadable)}, which is no {unreadable[0].about} of Sentinel-2's")
     _refuse_contradiction(scene, said)
     baseline, flag, declared = (_first(said, about) for about in (About.BASELINE, About.APPLIED, About.OFFSET))
     due = baseline is not None and _carries(baseline)
     if flag is not None and (flag.value or baseline is not None):
-        return BOA_ADD_OFFSET if due and not flag.value else 0, flag.where
+        return BOA_ADD_OFFSET if due and not flag.value else 0, flag.where, True
     if declared is not None and isinstance(declared.value, int):
-        return declared.value, declared.where
+        return declared.value, declared.where, True
     if baseline is not None:
-        return BOA_ADD_OFFSET if due else 0, baseline.where
+        return BOA_ADD_OFFSET if due else 0, baseline.where, False
     if said:
         raise _unknown(scene, f"{_listed(said)}, and nothing says which processing baseline made it")
     if acquired < _FIRST_OFFSET_DAY:
-        return 0, "acquisition-date"
+        return 0, "acquisition-date", False
     raise _unknown(
         scene,
         "taken after 2022-01-25 and nothing says whether its digital numbers carry the BOA offset",
@@ -102,11 +132,15 @@ def _refuse_contradiction(scene: str, said: Sequence[Statement]) -> None:
     )
     against = [" but ".join(str(side[0]) for side in sides) for sides in excluded if all(sides)]
     if against:
-        msg = (
-            f"scene {scene}: {'; '.join(against)}: both cannot be true of its BOA offset. Correct the Item, or set"
-            f" {Option.BOA} to applied or not-applied."
-        )
-        raise SceneError(msg, reason="boa-contradiction")
+        raise _contradiction(scene, against)
+
+
+def _contradiction(scene: str, against: Sequence[str]) -> SceneError:
+    msg = (
+        f"scene {scene}: {'; '.join(against)}: both cannot be true of its BOA offset. Correct the Item, or set"
+        f" {Option.BOA} to applied or not-applied."
+    )
+    return SceneError(msg, reason="boa-contradiction")
 
 
 def _unknown(scene: str, why: str) -> SceneError:

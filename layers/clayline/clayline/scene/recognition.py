@@ -37,6 +37,21 @@ class Verdict:
     against: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """The sensors that come with the package, and a user's own."""
+
+    sensors: Mapping[str, Sensor]
+    """By name."""
+    digests: Mapping[str, str]
+    """Of the files of the user's own, ``sha256:...``, by the sensor's name."""
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """All products."""
+        return tuple(product for sensor in self.sensors.values() for product in sensor.products)
+
+
 def sensor_names() -> tuple[str, ...]:
     """Give the names of the sensors that come with the package: without reading their files."""
     folder = files("clayline") / "data" / "sensors"
@@ -157,11 +172,11 @@ def _nothing(evidence: Evidence, among: tuple[Product, ...] | None) -> str:
     if evidence.collection is not None:
         return (
             f"scene {evidence.scene}: collection {evidence.collection!r} is not known. Known are {known(among)}."
-            " Correct the Item."
+            f" Correct the Item, or give {Option.SENSORS}."
         )
     given = f" ({evidence.sensor!r})" if evidence.sensor else ""
     listed = ", ".join(dict.fromkeys(product.sensor for product in (products() if among is None else among)))
     return (
         f"scene {evidence.scene}: neither {Option.SENSOR}{given} nor its file name says which sensor it is from. "
-        f"Set {Option.SENSOR} to one of {listed}."
+        f"Set {Option.SENSOR} to one of {listed}, or give {Option.SENSORS}."
     )

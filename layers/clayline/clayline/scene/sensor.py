@@ -8,6 +8,7 @@ to load.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Len, Lt
@@ -103,9 +104,32 @@ class Mask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """What the product's digital numbers are, and what the model was trained on."""
+    """A product's numbers: quantity = scale x number + offset."""
 
     __pydantic_config__: ClassVar = _NOTHING_ELSE
+    types: Annotated[tuple[Literal["uint8", "uint16", "int16", "float32"], ...], Len(1, 4)]
+    """numpy's names of what the product's files hold."""
+    quantity: Literal["reflectance", "power", "digital"]
+    """``power``: linear; ``digital``: without a physical meaning that a scale could lead to."""
+    scale: Annotated[float, Gt(0)] = 1.0
+    offset: float = 0.0
+    model_scale: Annotated[float, Gt(0)] | None = None
+    """Of what the sensor's statistics, and so the model, are in; None: the product's own."""
+    model_offset: float | None = None
+
+    @property
+    def own(self) -> tuple[Fraction, Fraction]:
+        """Scale and offset of the product's numbers, as their decimals say."""
+        return Fraction(repr(float(self.scale))), Fraction(repr(float(self.offset)))
+
+    @property
+    def model(self) -> tuple[Fraction, Fraction]:
+        """Scale and offset of the model's."""
+        scale, offset = self.own
+        return (
+            scale if self.model_scale is None else Fraction(repr(float(self.model_scale))),
+            offset if self.model_offset is None else Fraction(repr(float(self.model_offset))),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +170,7 @@ class Product:
     masks: Annotated[tuple[Mask, ...], Len(0, 8)] = ()
     """Masks that say where clouds are, the best first; the sensor's, if it has none of its own."""
     numbers: Numbers | None = None
+    """None: its files are believed, if the model takes their type."""
     sensor: str = field(init=False, default="")
     """Of which this is a product; set by it."""
     bands: tuple[Band, ...] = field(init=False, default=())

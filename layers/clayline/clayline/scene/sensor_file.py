@@ -1,5 +1,7 @@
 """Sensors as YAML files: one file a sensor, checked against ``sensor``'s classes, a problem named by file and field."""
 
+import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -8,6 +10,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from clayline.errors import SensorFileError
+from clayline.scene.recognition import Known
 from clayline.scene.sensor import Sensor
 
 MAX_BYTES = 200_000
@@ -59,6 +62,23 @@ def read_sensor(text: bytes, *, source: str) -> Sensor:
         told = "; ".join(problems[:_MOST_PROBLEMS]) + more
         msg = f"sensor file {source}: {told}. docs/how-to/add-a-sensor.md has every field."
         raise SensorFileError(msg) from error
+
+
+def known_with(files: Mapping[str, bytes]) -> Known:
+    """Give the sensors that come with the package and those of a user's files, by name of file.
+
+    Raises SensorFileError, also for a name that another sensor or product has.
+    """
+    known, digests = dict(built_in()), dict[str, str]()
+    for source, text in files.items():
+        sensor = read_sensor(text, source=source)
+        taken = {*known, *(product.name for each in known.values() for product in each.products)}
+        if twice := sorted(taken & {sensor.name, *(product.name for product in sensor.products)}):
+            msg = f"sensor file {source}: {', '.join(twice)} is the name of another sensor or product. Give it its own."
+            raise SensorFileError(msg)
+        known[sensor.name] = sensor
+        digests[sensor.name] = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    return Known(sensors=known, digests=digests)
 
 
 @cache

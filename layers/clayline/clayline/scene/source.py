@@ -120,8 +120,11 @@ def read_source(
     allowed_buckets: frozenset[str],
     tiff_datetime: bool,
     names: Names,
+    products: tuple[Product, ...] | None = None,
 ) -> SceneSource | str:
     """Read the Item or the COG's header. Gives the sentence that says why other JSON starts nothing.
+
+    ``products`` are those that may be recognised, by default those that come with the package.
 
     Raises SceneError, TransientError.
     """
@@ -132,14 +135,21 @@ def read_source(
             msg = f"scene {named}: it is empty (0 bytes). Deliver the whole file again."
             raise SceneError(msg, reason="empty-object")
         if landing.mode is Mode.COG:
-            return _from_cog(head, headers.read_header(headers.source(head)), name=named, tiff_datetime=tiff_datetime)
-        return _from_item(head, objects, allowed_buckets, names)
+            header = headers.read_header(headers.source(head))
+            return _from_cog(head, header, name=named, tiff_datetime=tiff_datetime, products=products)
+        return _from_item(head, objects, allowed_buckets, names, products)
     except ObjectMissingError as error:
         msg = f"scene {named}: it was deleted before its turn. Deliver it again if it is still wanted."
         raise SceneError(msg, reason="source-missing") from error
 
 
-def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[str], names: Names) -> SceneSource | str:
+def _from_item(
+    head: ObjectHead,
+    objects: Objects,
+    allowed_buckets: frozenset[str],
+    names: Names,
+    products: tuple[Product, ...] | None,
+) -> SceneSource | str:
     named = names.of(head.uri)
     if head.size > item.MAX_ITEM_BYTES:
         msg = (
@@ -153,7 +163,7 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
             return f"{named} is JSON but no STAC Item"
         msg = f"scene {named}: this is no STAC Item but {meant}"
         raise SceneError(msg, reason="not-an-item")
-    found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets, names=names)
+    found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets, names=names, products=products)
     return SceneSource(
         name=found.id,
         hash=scene_hash(collection=found.collection, item=found.id, uri=named),
@@ -175,7 +185,14 @@ def _from_item(head: ObjectHead, objects: Objects, allowed_buckets: frozenset[st
     )
 
 
-def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: bool) -> SceneSource:
+def _from_cog(
+    head: ObjectHead,
+    header: CogHeader,
+    *,
+    name: str,
+    tiff_datetime: bool,
+    products: tuple[Product, ...] | None,
+) -> SceneSource:
     """Take sensor, platform and time from the object's metadata, then from the file's name; bands from their
     descriptions.
     """
@@ -186,7 +203,8 @@ def _from_cog(head: ObjectHead, header: CogHeader, *, name: str, tiff_datetime: 
             sensor=head.metadata.get("sensor"),
             platform=head.metadata.get("platform"),
             name=file_name,
-        )
+        ),
+        products,
     )
     bands, unrecognised = _named_bands(head, header, product, name)
     masked = find_band_mask(header.descriptions, product, scene=name)

@@ -15,9 +15,12 @@ from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.grids import check_overlap
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
+from clayline.scene.numbers import brought
+from clayline.scene.plausible import told
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.rivals import settle_rivals
 from clayline.scene.shortfall import fewer_bands, what_was_found
@@ -26,6 +29,7 @@ from clayline.scene.validity import check_classes, cloud_warnings, validity_of
 from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
+from clayline.steps.sampling import look
 
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
@@ -75,6 +79,7 @@ class Drafting:
             allowed_buckets=self.options.allowed_buckets,
             tiff_datetime=self.options.tiff_datetime,
             names=self.options.names,
+            products=self.options.sensors.products if self.options.sensors else None,
         )
 
     def entry(self, source: SceneSource) -> ModelEntry:
@@ -117,7 +122,7 @@ class Drafting:
         source, entry, heads = landed.source, landed.entry, landed.heads
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
-        check_bands(source, bands, entry)
+        check_bands(source, bands)
         mask = self._open(source.mask.asset, heads) if source.mask else None
         data_masks = tuple(self._open(asset, heads) for asset in source.data_masks)
         masks = (*((mask,) if mask else ()), *data_masks)
@@ -135,7 +140,11 @@ class Drafting:
             any_pixel_shape=self.options.any_pixel_shape,
             boa=boa,
         )
-        planned = tuple(band.planned(nodata=source.product.nodata, offset=boa.offset if boa else 0) for band in bands)
+        numbers = [brought(source.name, band, source.product.numbers, target=entry.dtype, boa=boa) for band in bands]
+        planned = tuple(
+            band.planned(nodata=source.product.nodata, offset=offset, conversion=conversion)
+            for band, (offset, conversion) in zip(bands, numbers, strict=True)
+        )
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
         validity = validity_of(bands, source.bands, data_masks)
         grid = scene_grid(scene, entry.chip_size)
@@ -145,6 +154,7 @@ class Drafting:
         read = _bytes_per_pixel((*planned, *((planned_mask,) if planned_mask else ()), *validity))
         job_bytes = max(job.chips for job in jobs) * entry.chip_size**2 * read
         check_batches(source.name, batches, entry, self.options.bounds, job_bytes=job_bytes)
+        doubts = self._doubts(source, planned, entry)
         return Draft(
             scene=scene,
             grid=grid,
@@ -163,9 +173,22 @@ class Drafting:
                     *cloud_warnings(source, self.options.thresholds),
                     *fewer_bands(source, entry, self.manifest.entries),
                     *_disagreements(source.name, bands),
+                    *doubts,
                 )
             ),
         )
+
+    def _doubts(
+        self, source: SceneSource, bands: tuple[PlannedBand, ...], entry: ModelEntry
+    ) -> tuple[SceneWarning, ...]:
+        """Look at some pixels. Raises SceneError (``implausible-units``, if the options want that)."""
+        found = look(source, bands, entry, self.headers)
+        if found is None:
+            return ()
+        message = told(source.name, source.product.sensor, found)
+        if self.options.implausible_units is OnImplausible.FAIL:
+            raise SceneError(message, reason="implausible-units")
+        return (SceneWarning(reason="implausible-units", message=message),)
 
     def _batches(self, scene: str, jobs: tuple[Job, ...]) -> tuple[Batch, ...]:
         batches = lay_batches(jobs, self.options.chips_per_batch)

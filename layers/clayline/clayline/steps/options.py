@@ -8,7 +8,9 @@ from clayline.place import Place
 from clayline.run.encoding import VectorEncoding
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.plan import Thresholds
+from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
+from clayline.scene.recognition import Known
 from clayline.scene.source import SceneSource
 from clayline.steps.bounds import DEFAULT_BOUNDS, Bounds
 
@@ -33,9 +35,12 @@ class PlanOptions:
     chips_per_batch: int
     memory_budget: int
     """Bytes of a tile job's pixels."""
+    implausible_units: OnImplausible = OnImplausible.WARN
     bounds: Bounds = DEFAULT_BOUNDS
     untrained_sensors: bool = False
     """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
+    sensors: Known | None = None
+    """With a user's own; None: those that come with the package."""
     names: Names = AS_THEY_LIE
     place: Place = Place.AWS
 
@@ -49,9 +54,19 @@ class PlanOptions:
             "creator": self.creator,
             **self.thresholds.model_dump(),
             "vector_encoding": self.encoding.value,
+            # Warning changes nothing of what comes out; and so its run is the one that it was.
+            **({"implausible_units": "fail"} if self.implausible_units is OnImplausible.FAIL else {}),
             **({"untrained_sensors": True} if self.untrained_sensors else {}),
         }
 
     def identity(self, source: SceneSource) -> dict[str, Any]:
-        """Give the choices, and the object metadata that was used: part of the run's identity."""
-        return {**self.choices(), **({"object_metadata": dict(source.identity)} if source.identity else {})}
+        """Give the choices, the object metadata that was used, and the digest of a user's own sensor.
+
+        All of it is part of the run's identity.
+        """
+        own = self.sensors.digests.get(source.product.sensor) if self.sensors else None
+        return {
+            **self.choices(),
+            **({"object_metadata": dict(source.identity)} if source.identity else {}),
+            **({"sensor_file": own} if own else {}),
+        }

@@ -12,9 +12,10 @@ from clayline.chips.batch import Batch, Job
 from clayline.chips.chip import cut, fractions, prepare, touched, valid_mask
 from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.grid import ChipWindow
+from clayline.chips.reading import NOTHING, Reading
 from clayline.errors import BatchError, TransientError
 from clayline.model.wire import CONTENT_TYPE, BatchHeader, Request
-from clayline.ports import Endpoint, ObjectMissingError, Objects, Pixels, Queue
+from clayline.ports import Endpoint, JobPixels, ObjectMissingError, Objects, Pixels, Queue
 from clayline.run.keys import ATTEMPT_ONE, JSON, WorkObjects, inference_id
 from clayline.run.ledger import Ledger
 from clayline.run.plan import Plan, PlannedChips, Thresholds
@@ -40,6 +41,8 @@ class Tiled:
     sent: int
     skipped: int
     failed: int
+    reading: Reading = NOTHING
+    """What reading the job took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +72,16 @@ class Tiling:
         todo = [batch for batch in plan.job_batches(message.job) if not self._is_under_way(plan.run, batch)]
         stored = {batch.name: self._stored(work, batch) for batch in todo}
         unread = [batch for batch in todo if stored[batch.name] is None]
-        done = []
+        done, reading = [], NOTHING
         for batch in todo:
             if found := stored[batch.name]:
                 self._send(work, found)
                 done.append(found)
         if unread:
             job = next(job for job in plan.jobs if job.number == message.job)
-            for outcomes in self._read(work, plan, job, unread):
+            read = self._pixels(plan, job)
+            reading = NOTHING if isinstance(read, BatchError) else read.reading
+            for outcomes in self._cut(work, plan, job, unread, read):
                 self._send(work, outcomes)
                 done.append(outcomes)
         states = [state for outcomes in done for state in outcomes.state]
@@ -85,6 +90,7 @@ class Tiling:
             sent=states.count(None),
             skipped=states.count(State.SKIPPED),
             failed=states.count(State.FAILED),
+            reading=reading,
         )
 
     def _is_under_way(self, run: str, batch: Batch) -> bool:
@@ -108,25 +114,38 @@ class Tiling:
         else:
             self.result_queue.send([NothingSent(run=run, batch=batch, attempt=attempt).model_dump()])
 
-    def _read(self, work: WorkObjects, plan: Plan, job: Job, batches: Sequence[Batch]) -> Iterator[BatchOutcomes]:
-        """Read the job's pixels, write request and outcomes of each batch; what can never be read gives failed chips.
-
-        Damaged pixels fail the chips that hold one, also where only the class mask is damaged: their cloud fraction
-        would be a guess.
-        """
+    def _pixels(self, plan: Plan, job: Job) -> JobPixels | BatchError:
+        """Read the job's pixels, or give why they can never be read. Raises TransientError."""
         try:
             self._pinned(plan)
             read = self.pixels.read_job(plan, job)
             self._pinned(plan)  # before anything is written or invoked: these are the plan's pixels, or none
         except BatchError as error:
+            return error
+        return read
+
+    def _cut(
+        self, work: WorkObjects, plan: Plan, job: Job, batches: Sequence[Batch], read: JobPixels | BatchError
+    ) -> Iterator[BatchOutcomes]:
+        """Write request and outcomes of each batch; what can never be read gives failed chips.
+
+        Damaged pixels fail the chips that hold one, also where only the class mask is damaged: their cloud fraction
+        would be a guess.
+        """
+        if isinstance(read, BatchError):
             for batch in batches:
-                yield self._store(work, _all_failed(plan, batch, error.reason))
+                yield self._store(work, _all_failed(plan, batch, read.reason))
             return
         windows = list(job.windows(plan.grid))
         entry = plan.model.entry
         valid = valid_mask(read.pixels, [band.nodata for band in plan.bands], read.masked)
         pixels = prepare(
-            read.pixels, valid, offsets=[band.offset for band in plan.bands], fill=entry.nodata_fill, dtype=entry.dtype
+            read.pixels,
+            valid,
+            offsets=[band.offset for band in plan.bands],
+            fill=entry.nodata_fill,
+            dtype=entry.dtype,
+            conversions=[band.conversion for band in plan.bands],
         )
         classification = plan.classification or SCL
         cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
