@@ -63,6 +63,19 @@ def test_bands_in_two_systems_are_refused(make_pipeline: Callable[..., Pipeline]
     assert pipeline.receipt()["reason"] == "mixed-crs"
 
 
+@pytest.mark.parametrize("photometric", ["MINISWHITE", "PALETTE"])
+def test_bands_of_colours_are_refused(make_pipeline: Callable[..., Pipeline], sample: Path, photometric: str) -> None:
+    pipeline, files = make_pipeline(), scenes.landsat(sample)
+    with rasterio.MemoryFile(files["scene/B4.tif"]) as memory, memory.open() as band, rasterio.MemoryFile() as made:
+        profile = {**band.profile, "dtype": "uint8", "nodata": None, "photometric": photometric}
+        with made.open(**profile) as dataset:
+            dataset.write((band.read() >> 8).astype(np.uint8))
+        files["scene/B4.tif"] = bytes(made.read())
+    _land(pipeline, files)
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    assert pipeline.receipt()["reason"] == "not-numbers"
+
+
 def _shifted(files: dict[str, bytes], name: str, metres: float) -> None:
     """Move one band so far east."""
     with rasterio.MemoryFile(files[name]) as memory, memory.open() as band:

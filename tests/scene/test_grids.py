@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clayline.chips.cog import CogHeader
 from clayline.errors import SceneError
-from clayline.scene.grids import check_overlap
+from clayline.scene.grids import check_overlap, strips
 
 
 def at(col: float, row: float, *, pixel: float = 10.0, side: int = 20) -> CogHeader:
@@ -76,6 +76,20 @@ def test_files_overlap_exactly_where_some_pixel_is_in_all(places: list[tuple[int
         cells &= {(row + down, col + right) for down in range(side) for right in range(side)}
     met = [overlap(files[0], *order) is None for order in permutations(files[1:])]
     assert set(met) == {bool(cells)}
+
+
+@pytest.mark.parametrize(
+    ("width", "block_width", "warned"),
+    [(2000, 2000, True), (2000, 512, False), (1000, 1000, False), (1024, 1024, True)],
+)
+def test_strips_across_a_scene_are_warned_of(width: int, block_width: int, warned: bool) -> None:  # noqa: FBT001
+    files = {
+        "band red": replace(at(0, 0), width=width, block_width=block_width, block_height=1),
+        "band blue": at(0, 0),
+    }
+    found = strips("field", files)
+    assert [warning.reason for warning in found] == (["strips"] if warned else [])
+    assert all("band red" in warning.message and "blue" not in warning.message for warning in found)
 
 
 def test_scene_classes_in_another_system_are_refused() -> None:

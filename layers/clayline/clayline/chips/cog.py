@@ -73,6 +73,8 @@ class CogHeader:
     pixel_size_m: float
     """The GSD, metres: side of the square that is as large as a pixel at the scene's centre. The map's own where that
     is within 1 % of the ground's, else the ground's (``georeference.measure_pixel``)."""
+    colours: bool = False
+    """Whether the file says that its numbers are places in a palette, or grey levels of which 0 is white."""
     flipped: bool = False
     """Whether the file's first row is the southernmost: its rows are turned round as they are read."""
     pixel_width_m: float = 0.0

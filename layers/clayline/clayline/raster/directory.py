@@ -44,6 +44,11 @@ _INDEX: Final = frozenset({273, 279, 324, 325})
 """StripOffsets, StripByteCounts, TileOffsets, TileByteCounts."""
 _NAMES: Final = {270: "ImageDescription", 305: "Software", 315: "Artist", 33_432: "Copyright", 42_112: "GDAL_METADATA"}
 _SEPARATE: Final = 2
+_COMPRESSION: Final = 259
+_JPEG2000: Final = frozenset({33_003, 33_004, 33_005, 34_712})
+"""Compressions: Aperio's and Leica's three, and libtiff's COMPRESSION_JP2000."""
+_JPEG2000_FILES: Final = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+"""How a JP2 file and a bare codestream begin (ISO/IEC 15444-1, I.5.1 and A.4.1)."""
 
 ReadRange = Callable[[int, int], bytes]
 """Gives the bytes from ``start`` up to ``stop`` of a file; fewer where it ends before."""
@@ -130,10 +135,14 @@ def _look_here(source: CogSource) -> None:
 def check_directories(read: ReadRange, *, size: int, uri: str) -> None:
     """Look at the directories of a TIFF of ``size`` bytes; ``uri`` names it in messages.
 
-    What is no TIFF, or ends inside its directory, passes: GDAL says so itself. Raises SceneError (``tags-too-large``,
-    ``too-many-directories``, ``truncated``), and what ``read`` raises.
+    What is no TIFF, or ends inside its directory, passes: GDAL says so itself. Only JPEG 2000 is told, with or without
+    a TIFF around it: no driver that we let GDAL use reads it. Raises SceneError (``tags-too-large``,
+    ``too-many-directories``, ``truncated``, ``jpeg2000``), and what ``read`` raises.
     """
+    number = -1
     for number, entries in enumerate(directories(read, size=size)):
+        if number == 0 and any(entry.tag == _COMPRESSION and entry.value in _JPEG2000 for entry in entries):
+            raise _jpeg2000(uri)
         if number >= MAX_DIRECTORIES:
             msg = (
                 f"{uri} has more than {MAX_DIRECTORIES} directories (images, overviews, masks). Deliver one image a"
@@ -149,6 +158,16 @@ def check_directories(read: ReadRange, *, size: int, uri: str) -> None:
                 )
                 raise SceneError(msg, reason="truncated")
         _check_index(entries, uri)
+    if number < 0 and size > 0 and read(0, min(size, 12)).startswith(_JPEG2000_FILES):
+        raise _jpeg2000(uri)
+
+
+def _jpeg2000(uri: str) -> SceneError:
+    msg = (
+        f"{uri} is JPEG 2000, which is not read here. Convert it without loss:"
+        " `gdal_translate -of COG -co COMPRESS=DEFLATE IN OUT.tif`."
+    )
+    return SceneError(msg, reason="jpeg2000")
 
 
 def directories(read: ReadRange, *, size: int) -> Iterator[list[Entry]]:

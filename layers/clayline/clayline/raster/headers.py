@@ -156,6 +156,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         ),
         tags=_tags(dataset),
         pixel_size_m=pixel.size,
+        colours=_are_colours(dataset),
         flipped=flipped,
         pixel_width_m=pixel.width,
         pixel_height_m=pixel.height,
@@ -163,6 +164,12 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         scaling=_scaling(dataset),
         alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),
     )
+
+
+def _are_colours(dataset: Any) -> bool:  # noqa: ANN401
+    """Say whether numbers stand for colours, or for grey levels the wrong way round."""
+    inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+    return inverted or ColorInterp.palette in dataset.colorinterp
 
 
 def _is_masked(dataset: Any) -> bool:  # noqa: ANN401
@@ -214,7 +221,8 @@ def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None
     width, height, bands, dtype = dataset.width, dataset.height, dataset.count, dataset.dtypes[0]
     if dtype not in _DTYPES:
         msg = (
-            f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Convert it to integers or floats."
+            f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Deliver the product's own"
+            " numbers, or convert these: `gdal_translate -of COG -ot Float32 IN OUT` (of complex ones, the real part)."
         )
         raise SceneError(msg, reason="unsupported-dtype")
     (block_height, block_width), *_ = dataset.block_shapes

@@ -80,6 +80,14 @@ def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...]) -> None:
     if len(systems) > 1:
         msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."
         raise SceneError(msg, reason="mixed-crs")
+    for band in bands:
+        if band.header.colours:
+            msg = (
+                f"scene {source.name}: the numbers of band {band.asset.name} are colours by what its file says (a"
+                " palette, or grey levels of which 0 is white), no measurements. Deliver the product's own numbers, in"
+                " a file that calls them so (photometric interpretation MINISBLACK)."
+            )
+            raise SceneError(msg, reason="not-numbers")
     grid = finest(bands)
     if max(grid.width, grid.height) > MAX_SIDE:
         msg = f"scene {source.name}: {grid.width} x {grid.height} px is over {MAX_SIDE} px a side. Cut it into tiles."

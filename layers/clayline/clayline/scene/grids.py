@@ -8,9 +8,14 @@ from typing import Protocol
 from clayline.chips.cog import CogHeader, stretch
 from clayline.errors import SceneError
 from clayline.place import Option
+from clayline.run.receipt import SceneWarning
 
 SQUARE_TOLERANCE = 0.01
 """Share by which a pixel may be longer than wide on the ground, as the longest of its ways over the shortest."""
+
+
+LONG_STRIP = 1_024
+"""Pixels from which a strip costs more than a tile: narrower scenes are read whole, however they are stored."""
 
 
 class Measured(Protocol):
@@ -52,6 +57,18 @@ def check_square(scene: str, grid: CogHeader) -> None:
         f" or allow it with {Option.ANY_PIXEL_SHAPE}."
     )
     raise SceneError(msg, reason="not-square")
+
+
+def strips(scene: str, files: Mapping[str, CogHeader]) -> tuple[SceneWarning, ...]:
+    """Warn of files whose blocks are rows across the whole scene: jobs beside each other decode each of them again."""
+    found = [name for name, header in files.items() if header.block_width == header.width >= LONG_STRIP]
+    if not found:
+        return ()
+    message = (
+        f"scene {scene}: {', '.join(found)[:200]}: stored in strips across the whole scene, not in tiles, and read more"
+        " slowly. Deliver Cloud Optimized GeoTIFFs to read less: `gdal_translate -of COG IN OUT`."
+    )
+    return (SceneWarning(reason="strips", message=message),)
 
 
 def check_overlap(scene: str, grid: CogHeader, files: Mapping[str, CogHeader]) -> None:

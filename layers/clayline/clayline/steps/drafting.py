@@ -16,7 +16,7 @@ from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
 from clayline.scene.doubt import OnImplausible
-from clayline.scene.grids import check_overlap
+from clayline.scene.grids import check_overlap, strips
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
 from clayline.scene.numbers import brought
@@ -171,6 +171,7 @@ class Drafting:
                 for warning in (
                     *warnings_of(scene),
                     *cloud_warnings(source, self.options.thresholds),
+                    *strips(source.name, files),
                     *fewer_bands(source, entry, self.manifest.entries),
                     *_disagreements(source.name, bands),
                     *doubts,
