@@ -347,3 +347,11 @@ def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
     (alarm,) = stack.of_type("AWS::CloudWatch::Alarm")
     assert alarm.properties["MetricName"] == "HasBacklogWithoutCapacity"
     assert alarm.properties["AlarmActions"] == [policies["StepScaling"].physical.ref]
+
+
+def test_plan_may_read_sensors_only_where_they_are_named(stack: Stack) -> None:
+    named = expand(TEMPLATE, {**LOCAL_PARAMETERS, "SensorFiles": "kite.yaml,balloon.yaml"})
+    assert named.functions()["PlanFunction"].environment["CLAYLINE_SENSOR_FILES"] == "kite.yaml,balloon.yaml"
+    assert stack.functions()["PlanFunction"].environment["CLAYLINE_SENSOR_FILES"] == ""
+    assert "ReadSensors" in str([role.properties for role in named.of_type("AWS::IAM::Role")])
+    assert "ReadSensors" not in str([role.properties for role in stack.of_type("AWS::IAM::Role")])

@@ -18,8 +18,9 @@ from clayline.scene import acquisition, item
 from clayline.scene.acquisition import Acquisition
 from clayline.scene.bands import known_names, listed
 from clayline.scene.intake import Landing, Mode
-from clayline.scene.item import BandAsset
+from clayline.scene.item import BandAsset, ClassMask
 from clayline.scene.lookalike import lookalike
+from clayline.scene.mask import find_band_mask
 from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import Product
 
@@ -43,10 +44,12 @@ class SceneSource:
     properties: Mapping[str, Any]
     acquired: Acquisition
     bands: tuple[BandAsset, ...]
-    mask: BandAsset | None
+    mask: ClassMask | None
     tile: str | None
     identity: Mapping[str, str]
     """What else the run's identity depends on: the object metadata that was used, which an ETag does not cover."""
+    data_masks: tuple[BandAsset, ...] = ()
+    """What says where there are values, beside the bands' own files."""
     rivals: tuple[BandAsset, ...] = ()
     """More assets of bands in ``bands``: which is taken depends on the model's entry (``rivals.settle_rivals``)."""
     passed_over: tuple[PassedOver, ...] = ()
@@ -65,6 +68,11 @@ class SceneSource:
         return any(band.uri == self.uri for band in self.bands)
 
     @property
+    def masks(self) -> tuple[BandAsset, ...]:
+        """Give what is read beside the bands."""
+        return (*self.data_masks, *((self.mask.asset,) if self.mask else ()))
+
+    @property
     def read(self) -> dict[str, str]:
         """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
         return {
@@ -73,6 +81,7 @@ class SceneSource:
             "start": self.acquired.start.isoformat(),
             "end": self.acquired.end.isoformat(),
             "time_from": self.acquired.source,
+            **({"cloud": self.mask.said} if self.mask else {}),
         }
 
 
@@ -167,6 +176,7 @@ def _from_item(
         acquired=acquisition.from_item(found.properties, scene=found.id),
         bands=found.bands,
         mask=found.mask,
+        data_masks=found.data_masks,
         tile=found.tile,
         identity={},
         rivals=found.rivals,
@@ -197,6 +207,7 @@ def _from_cog(
         products,
     )
     bands, unrecognised = _named_bands(head, header, product, name)
+    masked = find_band_mask(header.descriptions, product, scene=name)
     return SceneSource(
         name=name,
         hash=scene_hash(collection=None, item=None, uri=name),
@@ -215,10 +226,18 @@ def _from_cog(
             first_date=product.first_date and product.names_file(file_name),
         ),
         bands=tuple(bands.values()),
-        mask=None,
+        mask=ClassMask(
+            asset=BandAsset(name=masked.name, uri=head.uri, band=masked.number),
+            classification=masked.classification,
+            chosen_by=masked.chosen_by,
+        )
+        if masked
+        else None,
         tile=item.declared_tile(file_name, {}) if product.mgrs_tiled else None,
         identity={field: value for field in _METADATA_USED if (value := head.metadata.get(field))},
-        unrecognised=unrecognised,
+        unrecognised=tuple(
+            label for label in unrecognised if not masked or label != header.descriptions[masked.number - 1]
+        ),
     )
 
 
