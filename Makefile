@@ -9,7 +9,7 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model \
-  setup-stacchip bench lock build image local-cloud local-invoke starter clay python311 publish-model smoke-test \
+  setup-stacchip bench fuzz lock build image local-cloud local-invoke starter clay python311 publish-model smoke-test \
   clean
 .DEFAULT_GOAL := demo
 
@@ -70,6 +70,9 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 	.venv-model/bin/python -m zipfile -e .venv-model/claymodel/claymodel-*.whl .venv-model/claymodel/src
 	touch $@
 
+fuzz: setup ## 20,000 mutated inputs (SEED=, CASES=): no crash, no hang, no allocation over the limit
+	$(BIN)/python -m tests.fuzz.run --seed $(or $(SEED),9) --cases $(or $(CASES),20000)
+
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
 bench: setup setup-model setup-stacchip ## ratios against the alternative in the same run; over half an hour, idle
@@ -77,6 +80,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run tile.py; \
 	run cut.py; \
 	run s3_requests.py; \
+	run drivers.py; \
 	run collect.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \

@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from clayline.chips.batch import Job, block_grid, lay_batches, lay_jobs, repeated_fraction
-from clayline.chips.chip import cut, fractions, is_cloud, prepare, valid_mask
+from clayline.chips.chip import cut, fractions, prepare, valid_mask
+from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.cog import CogSource
 from clayline.chips.grid import ChipGrid
 from clayline.model.wire import BatchHeader, Request
@@ -210,7 +211,7 @@ def run_jobs(bands: Sequence[BandSource], mask: BandSource | None, work: Work) -
         if work.whole:
             valid = valid_mask(pixels, [[0]] * work.bands)
             pixels = prepare(pixels, valid, offsets=[-1000] * work.bands, fill=0, dtype="uint16")
-            cloud = None if read.mask is None else is_cloud(read.mask)
+            cloud = None if read.mask is None else find_cloud(read.mask, SCL)
             for part in parts:
                 fractions(valid, cloud, part, origin=origin)
                 sent += len(request(cut(pixels, part, origin=origin, fill=0)))

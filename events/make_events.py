@@ -39,6 +39,7 @@ COLLECTION_KEY = "odd/search.json"
 SEQUENCER = 0x656DC5C1A9B1D2E3
 BANDS = ("B4", "B3", "B2")
 NOBODY = "0" * 32
+STAC_TOPIC = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
 TIME = "2026-11-22T09:00:00Z"
 MILLISECONDS = "1795338000000"
 
@@ -187,7 +188,7 @@ def _envelope(topic: str, message: dict[str, Any]) -> str:
     return json.dumps(
         {
             "Type": "Notification",
-            "MessageId": str(uuid.uuid5(uuid.NAMESPACE_URL, message["inferenceId"])),
+            "MessageId": str(uuid.uuid5(uuid.NAMESPACE_URL, message.get("inferenceId") or message["id"])),
             "TopicArn": topic,
             "Message": json.dumps(message),
             "Timestamp": TIME,
@@ -199,6 +200,13 @@ def _envelope(topic: str, message: dict[str, Any]) -> str:
     )
 
 
+def _published() -> str:
+    """Give what an archive's topic brings: a STAC Item in SNS's envelope, as Earth Search publishes them."""
+    item = json.loads((OBJECTS / ODD_KEY).read_text(encoding="utf-8"))
+    item["id"] = item["id"].replace("_odd_key", "_published")
+    return _envelope(STAC_TOPIC, item)
+
+
 def make(maker: Maker) -> None:
     """Run the chain, event by event."""
     session = maker.session
@@ -207,6 +215,7 @@ def make(maker: Maker) -> None:
     maker.event("plan-duplicate", "PlanFunction", [scene])
     maker.event("plan-band-cog", "PlanFunction", [landed(session, f"{SCENE.stem}/B4.tif")])
     maker.event("plan-odd-key", "PlanFunction", [landed(session, ODD_KEY)])
+    maker.event("plan-published-item", "PlanFunction", [_published()])
     maker.event("plan-feature-collection", "PlanFunction", [landed(session, COLLECTION_KEY)])
     maker.event("tile-without-plan", "TileFunction", [json.dumps({"job": 0, "run": NOBODY})])
     told = _notifications(maker.run("tile-scene", "TileFunction", jobs).messages["ResultQueue"])

@@ -21,8 +21,10 @@ from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.scene.notification import Document, read_message
 from clayline.scene.sensor_file import known_with
 from clayline.steps.bounds import Bounds
+from clayline.steps.keeping import Keeping
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planned, Planning, PlanOutcome
 
@@ -86,9 +88,12 @@ def planning() -> Planning:
 
 
 def take(record: SQSRecord) -> None:
-    """Plan one landed object."""
-    event = ObjectCreated.model_validate_json(record.body)
-    landing = classify(event, item_prefix=settings().item_prefix, cog_prefix=settings().cog_prefix)
+    """Plan one landed object, or one published Item."""
+    landing = read_message(record.body, message=record.message_id)
+    if isinstance(landing, ObjectCreated):
+        landing = classify(landing, item_prefix=settings().item_prefix, cog_prefix=settings().cog_prefix)
+    if isinstance(landing, Document):
+        landing = Keeping(objects=planning().objects, work_bucket=settings().work_bucket).keep(landing)
     if isinstance(landing, str):
         logger.info("ignored", extra={"why": landing})
         return

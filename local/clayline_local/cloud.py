@@ -165,7 +165,19 @@ def _topic(resource: Resource, clients: Clients) -> str:
 
 
 def _subscription(resource: Resource, clients: Clients) -> str:
-    content = _only(resource, "TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "RedrivePolicy")
+    content = _only(
+        resource,
+        "TopicArn",
+        "Protocol",
+        "Endpoint",
+        "RawMessageDelivery",
+        "RedrivePolicy",
+        "Region",
+        "FilterPolicy",
+        "FilterPolicyScope",
+    )
+    if "Region" in content:  # an archive's topic, which is not here: send its messages to the queue
+        return resource.physical.ref
     clients.client("sns").subscribe(
         TopicArn=content["TopicArn"],
         Protocol=content["Protocol"],

@@ -144,3 +144,14 @@ def test_buckets_of_others_are_asked_as_the_deployment_says(monkeypatch: pytest.
     monkeypatch.setenv("CLAYLINE_BUCKET_REGIONS", "usgs-landsat")
     with pytest.raises(SettingsError, match="is no BUCKET=REGION"):
         load(PlanSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("", []), ("a.yaml", ["a.yaml"]), (" a.yaml, b.yaml ,", ["a.yaml", "b.yaml"])]
+)
+def test_sensors_of_ones_own_lie_in_the_bucket_of_models(
+    monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]
+) -> None:
+    monkeypatch.setenv("CLAYLINE_SENSOR_FILES", text)
+    monkeypatch.setenv("CLAYLINE_MODEL_MANIFEST", "s3://models/models/starter/manifest.json")
+    assert load(PlanSettings).own_sensors() == {name: f"s3://models/sensors/{name}" for name in names}

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from clayline.chips.batch import Job
-from clayline.chips.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
+from clayline.chips.chip import cut, fractions, prepare, touched, valid_mask
+from clayline.chips.cloud import SCL, Cloud, find_cloud
 from clayline.chips.grid import ChipGrid
 
 INTEGERS = ("uint8", "int16", "uint16", "int32")
@@ -132,8 +133,10 @@ def test_a_jobs_pixels_give_the_same_chips_as_the_scenes(grid: ChipGrid, data: s
     whole = cut(scene, windows, origin=(0, 0), fill=-1)
     assert (cut(scene[:, row0:row1, col0:col1], windows, origin=origin, fill=-1) == whole).all()
     part = valid[row0:row1, col0:col1]
-    expected = fractions(valid, valid, windows, origin=(0, 0))
-    for one, other in zip(fractions(part, part, windows, origin=origin), expected, strict=True):
+    known = np.ones(valid.shape, np.bool_)
+    expected = fractions(valid, Cloud(cloudy=valid, known=known), windows, origin=(0, 0))
+    again = fractions(part, Cloud(cloudy=part, known=np.ones(part.shape, np.bool_)), windows, origin=origin)
+    for one, other in zip(again, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     assert touched(part, windows, origin=origin) == touched(valid, windows, origin=(0, 0))
 
@@ -152,7 +155,7 @@ def test_fractions_are_what_counting_gives(grid: ChipGrid, data: st.DataObject) 
     valid = data.draw(hnp.arrays(np.bool_, (height, width)))
     classes = data.draw(hnp.arrays(np.uint8, (height, width), elements=st.integers(0, 11)))
     windows = list(grid)
-    valid_fraction, cloud_fraction = fractions(valid, is_cloud(classes), windows, origin=(0, 0))
+    valid_fraction, cloud_fraction = fractions(valid, find_cloud(classes, SCL), windows, origin=(0, 0))
     for number, window in enumerate(windows):
         inside = [
             (row, col)

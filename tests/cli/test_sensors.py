@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from clayline.scene.sensor_file import known_with
+from clayline_cli.arguments import check_sensor
 from clayline_cli.program import main
+from clayline_cli.staging.assets import of_bands
 
 MINE = """\
 sensor: mine
@@ -83,3 +86,25 @@ def test_what_is_no_item_is_told(text: str, told: str, tmp_path: Path, capsys: p
     (tmp_path / "x.json").write_text(text)
     assert main(["sensors", "--why", str(tmp_path / "x.json")]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_every_size_of_a_band_is_made_ready(tmp_path: Path) -> None:
+    """Which is read depends on the model's entry, which the command does not ask for."""
+    keys = ("B04_60m", "B04_10m", "AOT_10m")
+    assets = {key: {"href": f"./{key}.tif", "type": "image/tiff"} for key in keys}
+    content = {**json.loads(Path(_item(tmp_path)).read_text()), "collection": "sentinel-2-l2a", "assets": assets}
+    assert of_bands(content) == ["B04_60m", "B04_10m"]
+
+
+def test_a_sensor_named_on_the_command_line_may_be_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.yaml").write_text(MINE)
+    check_sensor("mine", known_with({"mine.yaml": MINE.encode()}).products)
+    with pytest.raises(SystemExit):
+        main(["explain", "x.tif", "--sensor", "yours", "--sensors", str(tmp_path)])
+    told = capsys.readouterr().err
+    assert "argument --sensor: 'yours' is no sensor that is known" in told
+    assert "mine" in told
+    (tmp_path / "mine.yaml").write_text("sensor: 5")
+    with pytest.raises(SystemExit):
+        main(["explain", "x.tif", "--sensor", "mine", "--sensors", str(tmp_path)])
+    assert "mine.yaml: sensor: " in capsys.readouterr().err

@@ -285,7 +285,6 @@ def test_cloud_fraction_is_that_of_the_scene_classification(embedded: dict[str, 
         blue = dataset.read(1)
     size = ireland.plan.grid.size
     table = ireland.table
-    assert table["cloud_fraction"].null_count == 0
     others = [rasterio.open(ireland.band(band.name)[0]) for band in ireland.plan.bands]
     for row in range(0, len(table), 29):
         window = ireland.plan.grid.window(table["index"][row].as_py())
@@ -293,9 +292,11 @@ def test_cloud_fraction_is_that_of_the_scene_classification(embedded: dict[str, 
         valid = np.logical_and.reduce([dataset.read(1, window=area) != 0 for dataset in others])
         part = classes[window.row : window.row + size, window.col : window.col + size]
         assert blue[window.row, window.col] >= 0
-        assert table["cloud_fraction"][row].as_py() == pytest.approx(
-            (np.isin(part, (1, 3, 8, 9, 10)) & valid).sum() / valid.sum()
+        known = valid & (part != 0)
+        share = (
+            (np.isin(part, (1, 3, 8, 9, 10)) & valid).sum() / known.sum() if 2 * known.sum() >= valid.sum() else None
         )
+        assert table["cloud_fraction"][row].as_py() == pytest.approx(share)
     for dataset in others:
         dataset.close()
 

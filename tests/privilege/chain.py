@@ -32,7 +32,13 @@ ARCHIVE: Final = "clayline-archive"
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
 ENDPOINT: Final = "Endpoint"
 """SageMaker, which acts with EndpointRole; its emulator's calls are those of its documentation."""
-PARAMETERS: Final = {"ChipsPerBatch": "4", "AllowedBuckets": ARCHIVE, "MinValidFraction": "0.2"}
+PUBLISHED: Final = "published"
+PARAMETERS: Final = {
+    "ChipsPerBatch": "4",
+    "AllowedBuckets": ARCHIVE,
+    "MinValidFraction": "0.2",
+    "StacTopicArn": f"arn:aws:sns:{REGION}:123456789012:clayline-archives-topic",
+}
 PLACE: Final = 260
 """Row of the sample where scenes are cut unless another is asked for. Of three rows of four chips, a batch each, the
 first is below the threshold, the graph raises on the second, the third is embedded."""
@@ -72,6 +78,15 @@ class Chain:
             Bucket=self.session.scenes_bucket, Key=f"{folder}/item.json", Body=json.dumps(item).encode()
         )
 
+    def publish(self) -> None:
+        """Send what an archive's topic would: Items of assets that are not there, which plan keeps and refuses."""
+        item = json.loads(scenes.landsat(self.sample, folder=PUBLISHED, row=PLACE)[f"{PUBLISHED}/item.json"])
+        for asset in item["assets"].values():
+            asset["href"] = f"s3://{ARCHIVE}/{PUBLISHED}/{asset['href'].removeprefix('./')}"
+        queue = self.session.stack.resources["SceneQueue"].physical.ref
+        for identity in (PUBLISHED, f"{PUBLISHED}-too"):
+            self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
+
     def land_cog(self, key: str) -> None:
         """Land a COG that needs no Item."""
         pixels = scenes.noise(bands=3, height=64, width=128)
@@ -101,7 +116,9 @@ class Chain:
             if entry["Key"].endswith("_receipt.json"):
                 receipt = json.loads(self.session.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
                 key = receipt["source_uri"].removeprefix(f"s3://{self.session.scenes_bucket}/")
-                found[key.removesuffix("/item.json")] = receipt
+                found[PUBLISHED if key.startswith(f"s3://{self.work}/items/") else key.removesuffix("/item.json")] = (
+                    receipt
+                )
         return found
 
     def forget(self, run: str) -> None:
@@ -209,6 +226,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     chain.land("missing", without="B4")
     chain.land("archived", elsewhere=ARCHIVE)
     chain.land("lost", elsewhere=ARCHIVE, without="B4")
+    chain.publish()
     chain.land_cog(COG)
     chain.until_quiet()
     _what_was_there_is_gone(chain)
@@ -268,6 +286,7 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
         key = f"{folder}/item.json"
         body = chain.session.s3.get_object(Bucket=chain.session.scenes_bucket, Key=key)["Body"].read()
         chain.session.s3.put_object(Bucket=chain.session.scenes_bucket, Key=key, Body=body)
+    chain.publish()
     chain.land_cog(COG)
     chain.until_quiet()
     chain.delete(chain.session.embeddings_bucket, receipts[COG]["outputs"]["receipt"].split("/", 3)[3])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.conftest import SAMPLE
 from tests.privilege.calls import Need, UnknownCallError, needs, operation
-from tests.privilege.chain import COG, ENDPOINT, play, recorded, running
+from tests.privilege.chain import COG, ENDPOINT, PUBLISHED, play, recorded, running
 from tests.privilege.iam import Grant, allowing, read_policy
 from tests.privilege.recorder import Request
 from tests.privilege.roles import grants_of, judge, role_of
@@ -111,6 +111,7 @@ def test_every_situation_was_met(played: Played) -> None:
         "missing": ("SceneFailed", "asset-missing", []),
         "archived": ("ScenePartial", None, ["inference-failed"]),
         "lost": ("SceneFailed", "asset-missing", []),
+        PUBLISHED: ("SceneFailed", "asset-missing", []),
         COG: ("SceneEmbedded", None, []),
         "withdrawn": ("SceneFailed", "source-missing", ["source-missing"]),
         "withdrawn-archived": ("SceneFailed", "source-missing", ["source-missing"]),
@@ -133,7 +134,11 @@ def test_what_landed_again_changed_nothing_or_is_the_next_revision(played: Playe
 def test_every_refused_write_was_looked_into(played: Played) -> None:
     """An object that was there already: whoever writes met it, and asked whose it is."""
     for function, prefixes in {
-        "PlanFunction": ("/clayline-workbucket/plans/", "/clayline-embeddingsbucket/failed/"),
+        "PlanFunction": (
+            "/clayline-workbucket/plans/",
+            "/clayline-workbucket/items/",
+            "/clayline-embeddingsbucket/failed/",
+        ),
         "TileFunction": ("/clayline-workbucket/requests/",),
         "SettleFunction": ("/clayline-workbucket/settlements/",),
         "CollectFunction": ("/clayline-embeddingsbucket/tiny-v1.0-test/",),

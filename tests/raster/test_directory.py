@@ -246,3 +246,9 @@ def test_an_object_that_cannot_be_looked_at_is_not_opened(
 def test_nothing_remote_is_opened_unseen() -> None:
     with pytest.raises(RuntimeError, match="cannot be looked at"):
         GdalHeaders().read_header(source(1000))
+
+
+def test_a_tag_that_gdal_refuses_when_it_is_asked_for_it(tmp_path: Path) -> None:
+    """Found by `make fuzz`: sizes of blocks as text. rasterio lets GDAL's own error through, no RasterioError."""
+    tags = {322: numbers("<", 3, 64), 323: numbers("<", 3, 64), 324: numbers("<", 4, 8), 325: text(b"123")}
+    assert refused(tmp_path, tiff(extra=[tags])).reason == "truncated"

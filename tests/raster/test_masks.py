@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from numpy.typing import NDArray
 from tests.raster.geotiffs import SETTINGS, TEN_METRES, bands_of, header_of, local, texture, write
 

@@ -255,3 +255,9 @@ def test_a_baseline_reads_alike_however_it_is_written(major: int, minor: int) ->
     written = [f"{major:02}.{minor:02}", f"{major:02}{minor:02}", f"N{major:02}{minor:02}", f"N{major:02}.{minor:02}"]
     assert [read_baseline(text) for text in written] == [(major, minor)] * 4
     assert read_baseline(major + minor / 100) == (major, minor)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), float("inf"), 1e300])
+def test_a_number_that_no_baseline_has_is_none(value: float) -> None:
+    """Found by `make fuzz`: JSON has numbers of any length."""
+    assert read_baseline(value) is None

@@ -18,7 +18,7 @@ def test_a_file_says_everything_of_its_sensor() -> None:
     sensor = read_sensor(SENSOR.encode(), source="mine.yaml")
     [product] = sensor.products
     assert (sensor.name, sensor.gsd, product.sensor, product.bands) == ("mine", 5.0, "mine", sensor.bands)
-    assert (product.nodata, product.mask, product.mgrs_tiled, product.boa) == ((), None, False, False)
+    assert (product.nodata, product.masks, product.mgrs_tiled, product.boa) == ((), (), False, False)
     assert product.instrument_token("whatever") == "p"
 
 

@@ -32,7 +32,7 @@ def test_earth_search_names(*, old: bool) -> None:
     found = read(item({**assets, "SCL" if old else "scl": asset("./SCL.tif")}))
     assert files(found) == {name: (f"{number}.tif", 1) for name, number in NEW_NAMES.items()}
     assert found.mask is not None
-    assert found.mask.uri == "s3://scenes/s2/2024/SCL.tif"
+    assert found.mask.asset.uri == "s3://scenes/s2/2024/SCL.tif"
 
 
 def test_bands_that_clay_does_not_know_are_left_alone() -> None:
@@ -217,13 +217,15 @@ def test_a_garbled_zone_is_read_and_left_to_the_grid_to_refuse(zone: object) -> 
     assert read(item({"red": asset("./B04.tif")}, **properties)).tile not in {"29RKH", None}
 
 
-def test_landsat_has_no_tile_and_no_mask() -> None:
+def test_landsat_has_no_tile_and_no_scene_classes() -> None:
     assets = {name: asset(f"./{name}.TIF") for name in LANDSAT.values()} | {
         "scl": asset("./SCL.tif"),
         "qa_pixel": asset("./QA.TIF"),
     }
     found = read(item(assets, collection="landsat-c2-l2", identity="LC09_L2SP_32UQD", **{"grid:code": "MGRS-32UQD"}))
-    assert (found.tile, found.mask, found.product.sensor) == (None, None, "landsat-c2l2-sr")
+    assert (found.tile, found.product.sensor) == (None, "landsat-c2l2-sr")
+    assert found.mask is not None
+    assert found.mask.asset.name == "qa_pixel"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_the_irish_item(ireland: dict[str, Any]) -> None:
     found = read(ireland)
     assert files(found) == {name: (f"{number}.tif", 1) for name, number in NEW_NAMES.items() if name != "nir"}
     assert found.mask is not None
-    assert found.mask.uri == "s3://scenes/s2/2024/SCL_60m.tif"
+    assert found.mask.asset.uri == "s3://scenes/s2/2024/SCL_60m.tif"
     assert (found.tile, found.platform) == ("29UNU", "sentinel-2a")
 
 
@@ -253,7 +255,7 @@ def test_the_saharan_item_is_earth_searchs_own(sahara: dict[str, Any]) -> None:
     folder = "s3://sentinel-cogs/sentinel-s2-l2a-cogs/29/R/KH/2020/2/S2A_29RKH_20200219_0_L2A/"
     assert all(band.uri.startswith(folder) for band in found.bands)
     assert found.mask is not None
-    assert found.mask.uri == f"{folder}SCL.tif"
+    assert found.mask.asset.uri == f"{folder}SCL.tif"
     assert found.tile == "29RKH"
 
 
@@ -274,7 +276,9 @@ def test_usgss_item_counts_its_bands_in_numbers_and_is_read_by_its_keys(colombia
         "landsat-c2l2-sr",
         "landsat8-oli-c2l2",
     )
-    assert (found.tile, found.mask) == (None, None)
+    assert found.tile is None
+    assert found.mask is not None
+    assert (found.mask.asset.name, found.mask.asset.uri.rpartition("/")[2]) == ("qa_pixel", f"{prefix}QA_PIXEL.TIF")
 
 
 def test_usgss_own_hrefs_need_a_login_and_are_refused(colombia: dict[str, Any]) -> None:

@@ -314,13 +314,37 @@ def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
 def test_work_outlives_every_message_and_requests_outlive_their_time(stack: Stack) -> None:
     rules = stack.resources["WorkBucket"].properties["LifecycleConfiguration"]["Rules"]
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
-    assert set(days) == {"requests/", "plans/", "outcomes/", "settlements/", "responses/", "failures/"}
+    assert set(days) == {"items/", "requests/", "plans/", "outcomes/", "settlements/", "responses/", "failures/"}
     assert all(kept > LONGEST_MESSAGE_DAYS for prefix, kept in days.items() if prefix != "requests/")
     assert days["requests/"] * 86_400 > 21_600
     assert (
         max(queue.properties["MessageRetentionPeriod"] for queue in stack.of_type("AWS::SQS::Queue"))
         <= LONGEST_MESSAGE_DAYS * 86_400
     )
+
+
+def test_an_archives_topic_is_subscribed_in_its_own_region_and_may_send_to_the_scene_queue_alone() -> None:
+    topic = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
+    chosen = {**LOCAL_PARAMETERS, "StacTopicArn": topic, "StacCollections": "sentinel-2-c1-l2a,landsat-c2-l2"}
+    stack = expand(TEMPLATE, chosen)
+    queue = stack.resources["SceneQueue"].physical.attributes["Arn"]
+    assert stack.resources["StacSubscription"].properties == {
+        "TopicArn": topic,
+        "Region": "us-west-2",
+        "Protocol": "sqs",
+        "Endpoint": queue,
+        "FilterPolicyScope": "MessageAttributes",
+        "FilterPolicy": {"collection": ["sentinel-2-c1-l2a", "landsat-c2-l2"]},
+    }
+    statements = stack.resources["SceneQueuePolicy"].properties["PolicyDocument"]["Statement"]
+    [admitted] = [one for one in statements if one["Principal"] == {"Service": "sns.amazonaws.com"}]
+    assert (admitted["Action"], admitted["Resource"]) == ("sqs:SendMessage", queue)
+    assert admitted["Condition"] == {"ArnEquals": {"aws:SourceArn": topic}}
+    every = expand(TEMPLATE, {**LOCAL_PARAMETERS, "StacTopicArn": topic}).resources["StacSubscription"].properties
+    assert "FilterPolicy" not in every
+    without = expand(TEMPLATE, LOCAL_PARAMETERS)
+    assert "StacSubscription" not in without.resources
+    assert "sns.amazonaws.com" not in str(without.resources["SceneQueuePolicy"].properties)
 
 
 def test_buckets_are_private_and_outlive_the_stack() -> None:
@@ -347,3 +371,11 @@ def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
     (alarm,) = stack.of_type("AWS::CloudWatch::Alarm")
     assert alarm.properties["MetricName"] == "HasBacklogWithoutCapacity"
     assert alarm.properties["AlarmActions"] == [policies["StepScaling"].physical.ref]
+
+
+def test_plan_may_read_sensors_only_where_they_are_named(stack: Stack) -> None:
+    named = expand(TEMPLATE, {**LOCAL_PARAMETERS, "SensorFiles": "kite.yaml,balloon.yaml"})
+    assert named.functions()["PlanFunction"].environment["CLAYLINE_SENSOR_FILES"] == "kite.yaml,balloon.yaml"
+    assert stack.functions()["PlanFunction"].environment["CLAYLINE_SENSOR_FILES"] == ""
+    assert "ReadSensors" in str([role.properties for role in named.of_type("AWS::IAM::Role")])
+    assert "ReadSensors" not in str([role.properties for role in stack.of_type("AWS::IAM::Role")])

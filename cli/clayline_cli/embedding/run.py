@@ -18,7 +18,7 @@ from clayline_cli.console import Console
 from clayline_cli.embedding.embed_options import EmbedOptions
 from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
 from clayline_cli.kept.folder import Kept
-from clayline_cli.picture.picture import draw
+from clayline_cli.picture.picture import draw, mask_of
 from clayline_local.errors import LocalCloudError
 from clayline_local.model_folder import ModelFolder
 from clayline_local.session import Session
@@ -161,7 +161,7 @@ class _Embedding:
             return None
         bands = [found[name] for name in ("red", "green", "blue")]
         try:
-            draw(files["parquet"], provenance, bands, target, mask=found.get("scl"))
+            draw(files["parquet"], provenance, bands, target, mask=found.get(mask_of(provenance)))
         except (OSError, ClaylineError) as error:
             self.console.warn(f"no picture of {scene.name} ({error}). Everything else is there.")
             return None

@@ -107,7 +107,7 @@ def passed_over(manifest: Manifest, source: SceneSource, entry: ModelEntry | Non
 
 
 def _assets(source: SceneSource | None) -> list[Any]:
-    return [*source.bands, *((source.mask,) if source.mask else ())] if source else []
+    return [*source.bands, *source.masks] if source else []
 
 
 def _file(asset: Any, names: Names) -> dict[str, Any]:  # noqa: ANN401 - a band's asset, whatever fields it has
@@ -146,6 +146,8 @@ def _plan(draft: Draft, names: Names) -> dict[str, Any]:
         "scene": _without_unread(draft.scene.model_dump(mode="json")),
         "bands": [band_values(band, names) for band in draft.bands],
         "mask": band_values(draft.mask, names) if draft.mask else None,
+        "classification": asdict(draft.classification) if draft.classification else None,
+        "mask_chosen_by": draft.mask_chosen_by,
         "validity": [band_values(band, names) for band in draft.validity],
         "grid": {
             "rows": grid.rows,

@@ -102,7 +102,7 @@ def _files(source: SceneSource, explanation: Explanation) -> Lines:
     """What is known of the bands of a scene that would be refused."""
     told = [
         f"{band.name}: band {band.band} of {unquote(explanation.names.of(band.uri))}"
-        for band in (*source.bands, *((source.mask,) if source.mask else ()))
+        for band in (*source.bands, *source.masks)
     ]
     return _under("found", _few(told))
 
@@ -162,12 +162,20 @@ def _draft(draft: Draft, dtype: str) -> Lines:
         f"{band.name}: {band.conversion.rule(dtype)} ({band.conversion.why})" for band in draft.bands if band.conversion
     ]
     yield from _under("numbers", done or ["as they are"])
-    yield "mask", draft.mask.name if draft.mask else "none: cloud fraction is unknown"
+    yield "mask", _cloud(draft)
     yield from _under("passed over", _few([f"{one.band} in {one.asset}: {one.why}" for one in scene.passed_over]))
     if not scene.trained:
         yield "trained", "no: the model was not made for this platform, and the record says so"
     for name, value in _further(scene, _OF_A_SECTION):
         yield name.replace("_", " "), _said(value)
+
+
+def _cloud(draft: Draft) -> str:
+    """Say which mask says where clouds are, and which of its classes are counted."""
+    if draft.mask is None or draft.classification is None:
+        return "none: cloud fraction is unknown"
+    counted = ", ".join(kind.meaning for kind in draft.classification.cloud)
+    return f"{draft.mask.name}, by its {draft.mask_chosen_by}; cloud is: {counted}"
 
 
 def _model(explanation: Explanation) -> Lines:

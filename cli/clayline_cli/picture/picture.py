@@ -22,6 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from clayline.chips.classes import Classes, Classification
+from clayline.chips.cloud import SCL
 from clayline.chips.grid import ChipGrid
 from clayline_cli.picture.ground import Graticule, Ground, length_text
 from clayline_cli.picture.rendering import Layer, picture_shape, see, stretch, zero_of
@@ -82,9 +84,9 @@ def draw(
 
     Nothing that exists there is overwritten.
 
-    ``bands`` are file and band number of red, green and blue, ``mask`` those of the scene's classes (SCL), if it has
-    any. Gives whether the picture was drawn: False if something is at ``target`` already. Raises SceneError,
-    TransientError (unreadable bands) and OSError.
+    ``bands`` are file and band number of red, green and blue, ``mask`` those of the mask that says where clouds
+    are, if there is one. Gives whether the picture was drawn: False if something is at ``target`` already. Raises
+    SceneError, TransientError (unreadable bands) and OSError.
     """
     if target.exists():
         return False
@@ -171,13 +173,29 @@ def _scene(
         layers.append(Layer(path=path, number=number, nodata=tuple(asset.get("nodata") or ()), zero=zero))
     grid = place.grid
     shape = picture_shape(grid.height, grid.width)
-    seen, valid, cloudy = see(layers, Layer(path=mask[0], number=mask[1]) if mask else None, shape)
+    seen, valid, cloudy = see(
+        layers, Layer(path=mask[0], number=mask[1]) if mask else None, shape, _classification(provenance)
+    )
     if not mask:
         cloudy = _cloudy_chips(table, grid, shape)
     image = np.dstack([stretch(seen, valid, cloudy, [layer.zero for layer in layers]), valid])
     axes.imshow(image, extent=(0, grid.width, grid.height, 0), aspect=place.aspect, interpolation="antialiased")
     _finish(axes, place, "The scene, red-green-blue", degrees_left=True)
     _scale_bar(axes, place.ground)
+
+
+def mask_of(provenance: dict[str, Any]) -> str:
+    """Give the name of the mask that says where clouds are: the empty one without any."""
+    return str((provenance.get("cloud") or {}).get("mask", ""))
+
+
+def _classification(provenance: dict[str, Any]) -> Classification:
+    """Give what the numbers of the scene's mask mean."""
+    said = provenance.get("cloud")
+    if not said:
+        return SCL
+    kinds = {kind: tuple(Classes(**each) for each in said[kind]) for kind in ("cloud", "clear", "unknown")}
+    return Classification(**kinds)
 
 
 def _cloudy_chips(table: pa.Table, grid: ChipGrid, shape: tuple[int, int]) -> NDArray[np.bool_]:

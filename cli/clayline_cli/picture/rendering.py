@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from clayline.chips.chip import is_cloud, valid_mask
+from clayline.chips.chip import valid_mask
+from clayline.chips.classes import Classification
+from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.cog import CogSource
 from clayline.raster.cog import ReadSettings, open_cog
 
@@ -63,7 +65,7 @@ def picture_shape(height: int, width: int) -> tuple[int, int]:
 
 
 def see(
-    layers: Sequence[Layer], mask: Layer | None, shape: tuple[int, int]
+    layers: Sequence[Layer], mask: Layer | None, shape: tuple[int, int], classification: Classification = SCL
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Read red, green and blue, [h, w, 3] in the bands' own numbers.
 
@@ -79,7 +81,9 @@ def see(
         _blocks(np.where(valid, band, 0), shape).sum(axis=(1, 3), dtype=np.float64) / np.maximum(weights, 1)
         for band in pixels
     ]
-    cloudy = _blocks(is_cloud(_read(mask, shape)), shape).any(axis=(1, 3)) if mask else np.zeros(shape, np.bool_)
+    cloudy = np.zeros(shape, np.bool_)
+    if mask:
+        cloudy = _blocks(find_cloud(_read(mask, shape), classification).cloudy, shape).any(axis=(1, 3))
     return np.stack(means, axis=-1).astype(np.float32), weights > 0, cloudy
 
 

@@ -55,7 +55,8 @@ def of_bands(content: Mapping[str, Any], products: tuple[Product, ...] | None = 
         )
     except SceneError:
         return []
-    used = {band.uri.rpartition("/")[2] for band in (*item.bands, *item.rivals, *((item.mask,) if item.mask else ()))}
+    masks = (*item.data_masks, *((item.mask.asset,) if item.mask else ()))
+    used = {band.uri.rpartition("/")[2] for band in (*item.bands, *item.rivals, *masks)}
     return [name for name, asset in assets.items() if asset["href"] in used]
 
 

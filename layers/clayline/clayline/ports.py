@@ -141,6 +141,8 @@ class JobPixels:
     """[C, h, w] digital numbers as the files have them, in the order of the plan's bands."""
     mask: NDArray[Any] | None
     """[h, w] classes of the mask asset (SCL), if there is one."""
+    unclassified: NDArray[Any] | None = None
+    """[h, w] bool, where the mask asset has no pixel. None: nowhere."""
     masked: NDArray[Any] | None = None
     """[h, w] bool, where a mask or an alpha band of the files says that there is no value, or a file has no pixel.
     None: nowhere."""

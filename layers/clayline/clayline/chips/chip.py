@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.chips.cloud import Cloud
 from clayline.chips.conversion import ROWS_AT_A_TIME, Conversion, convert
 from clayline.chips.grid import ChipWindow
 
-CLOUD_CLASSES = (1, 3, 8, 9, 10)
-"""Classes of Sentinel-2's scene classification (SCL) that hide the ground: saturated or defective, cloud shadow, cloud
-of medium and of high probability, thin cirrus."""
+KNOWN = 0.5
+"""Share of a chip's valid pixels of which the mask must say something, for its cloud fraction to be known."""
 
 
 def valid_mask(
@@ -96,22 +96,15 @@ def cut(pixels: NDArray[Any], windows: Sequence[ChipWindow], *, origin: tuple[in
     return chips
 
 
-def is_cloud(classes: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say where SCL classes [h, w] are one of CLOUD_CLASSES."""
-    cloud = np.zeros(classes.shape, np.bool_)
-    for cloud_class in CLOUD_CLASSES:
-        cloud |= classes == cloud_class
-    return cloud
-
-
 def fractions(
-    valid: NDArray[np.bool_], cloud: NDArray[np.bool_] | None, windows: Sequence[ChipWindow], *, origin: tuple[int, int]
+    valid: NDArray[np.bool_], cloud: Cloud | None, windows: Sequence[ChipWindow], *, origin: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give each window's valid fraction and cloud fraction, both float32 [N].
 
     ``valid`` and ``cloud`` [h, w] start at pixel ``origin`` (row, col) of the scene. The valid fraction is of all size
-    x size pixels: padding is not valid. The cloud fraction is the cloudy share of the valid pixels; NaN where ``cloud``
-    is None, and for a chip without a valid pixel.
+    x size pixels: padding is not valid. The cloud fraction is the cloudy share of the valid pixels whose class is
+    known; NaN where ``cloud`` is None, where that is less than half of the valid pixels, and for a chip without a valid
+    pixel.
     """
     valid_fraction = np.zeros(len(windows), np.float32)
     cloud_fraction = np.full(len(windows), np.nan, np.float32)
@@ -120,7 +113,9 @@ def fractions(
         count = np.count_nonzero(valid[part])
         valid_fraction[number] = count / window.size**2
         if cloud is not None and count:
-            cloud_fraction[number] = np.count_nonzero(cloud[part] & valid[part]) / count
+            known = np.count_nonzero(cloud.known[part] & valid[part])
+            if known >= KNOWN * count:
+                cloud_fraction[number] = np.count_nonzero(cloud.cloudy[part] & valid[part]) / known
     return valid_fraction, cloud_fraction
 
 

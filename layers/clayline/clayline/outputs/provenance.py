@@ -1,5 +1,6 @@
 """What a file says of its making: the provenance in its header, the metadata JSON beside it, and the STAC Item."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline import __version__
+from clayline.chips.cloud import SCL
 from clayline.identity.ground import lattice_name
 from clayline.model.manifest import Checkpoint
 from clayline.outputs.embedding import SceneColumns
@@ -92,6 +94,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                 for band in plan.validity
             ],
         },
+        "cloud": _cloud(plan),
         "acquired": {
             "start": _text(scene.acquired.start),
             "end": _text(scene.acquired.end),
@@ -238,6 +241,21 @@ def _lattice(plan: Plan) -> dict[str, Any] | None:
         "pixel": [lattice.pixel_x, lattice.pixel_y],
         "first_cell": [lattice.north, lattice.east],
         "phase": [lattice.phase_north, lattice.phase_east],
+    }
+
+
+def _cloud(plan: Plan) -> dict[str, Any] | None:
+    """Say which mask says where clouds are, by what it was chosen, and what of it counts as cloud; None without one."""
+    if plan.mask is None:
+        return None
+    meaning = plan.classification or SCL
+    return {
+        "mask": plan.mask.name,
+        "chosen_by": plan.mask_chosen_by,
+        **{
+            kind: [dataclasses.asdict(classes) for classes in found]
+            for kind, found in (("cloud", meaning.cloud), ("clear", meaning.clear), ("unknown", meaning.unknown))
+        },
     }
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio._err import CPLE_BaseError  # what is wrapped in nothing public
 from rasterio.env import Env
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.session import DummySession
@@ -140,7 +141,13 @@ def open_cog(
             except RasterioIOError as error:
                 raise _explained(source, error, watch) from error
             with dataset:
-                yield OpenCog(dataset=dataset, watch=watch)
+                try:
+                    yield OpenCog(dataset=dataset, watch=watch)
+                except CPLE_BaseError as error:  # what GDAL finds wrong with a tag when it is first asked for it
+                    if watch.network:
+                        raise network_trouble(source, error) from error
+                    msg = f"{source.uri}: its directory cannot be read ({error}). Deliver the whole file again."
+                    raise SceneError(msg, reason="truncated") from error
     finally:
         logger.removeHandler(watch)
 

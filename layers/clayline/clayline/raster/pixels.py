@@ -34,6 +34,7 @@ class GdalPixels:
             col=window[2],
             pixels=read.pixels,
             mask=read.mask,
+            unclassified=read.unclassified,
             masked=read.masked,
             damaged=read.damaged,
             reading=read.reading,

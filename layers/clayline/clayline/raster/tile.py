@@ -33,6 +33,8 @@ class TilePixels:
     """[C, h, w] digital numbers, in the type that holds all bands' types."""
     mask: NDArray[Any] | None
     """[h, w] in the mask file's type."""
+    unclassified: NDArray[np.bool_] | None
+    """[h, w], where the mask's file has no pixel. None: nowhere."""
     masked: NDArray[np.bool_] | None
     """[h, w], where ``validity`` is 0, or a file of a band has no pixel. None: nowhere."""
     damaged: NDArray[np.bool_] | None
@@ -66,19 +68,26 @@ def read_job(
     marks = _Marks(shape=(row1 - row0, col1 - col0))
     files = {band.dataset for band in bands}
     beside = [band for band in validity if band.dataset in files]  # alpha: its blocks are those of the bands
-    planes = np.empty((len(bands) + len(beside), *marks.shape), np.result_type(*(band.header.dtype for band in bands)))
+    dtype = np.result_type(*(band.header.dtype for band in bands))
+    joins = mask is not None and mask.dataset in files and np.issubdtype(dtype, np.integer)  # so are such a mask's
+    every = [*bands, *beside, *([mask] if mask is not None and joins else [])]
+    planes = np.empty((len(every), *marks.shape), dtype)
+    around = _Marks(shape=marks.shape)
     blocks = 0
-    every = [*bands, *beside]
     for positions in _by_file(every):
         part = lay_part([every[position] for position in positions], positions, planes, transform, window)
         blocks += marks.read(part, settings)
         marks.mask_outside(part)
-    for plane in planes[len(bands) :]:
+        if joins and positions[-1] == len(every) - 1:
+            around.mask_outside(part)
+    for plane in planes[len(bands) : len(bands) + len(beside)]:
         marks.mask(plane == 0)
-    classes = None
-    if mask is not None:
+    classes = planes[-1:] if joins else None
+    if mask is not None and not joins:
         classes = np.empty((1, *marks.shape), mask.header.dtype)
-        blocks += marks.read(lay_part([mask], [0], classes, transform, window), settings)
+        part = lay_part([mask], [0], classes, transform, window)
+        blocks += marks.read(part, settings)
+        around.mask_outside(part)
     for band in validity:
         if band.dataset not in files:
             own = np.empty((1, *marks.shape), band.header.dtype)
@@ -87,6 +96,7 @@ def read_job(
     return TilePixels(
         pixels=planes[: len(bands)],
         mask=None if classes is None else classes[0],
+        unclassified=around.masked,
         masked=marks.masked,
         damaged=marks.damaged,
         decoded_blocks=blocks,

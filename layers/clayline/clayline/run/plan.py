@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from clayline.chips.batch import Batch, Job
+from clayline.chips.classes import Classification
 from clayline.chips.cog import CogHeader
 from clayline.chips.conversion import Conversion
 from clayline.chips.grid import ChipGrid, ChipWindow
@@ -178,7 +179,11 @@ class Plan(BaseModel):
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
-    """Classes of the pixels, cloud among them."""
+    """What says where clouds are."""
+    classification: Classification | None = None
+    """What its numbers mean; None without a mask, and in plans from before this was kept, whose mask is SCL."""
+    mask_chosen_by: str | None = None
+    """What says that it is the mask: its name, its description, its classification or its role."""
     validity: tuple[PlannedBand, ...] = ()
     """Alpha bands and masks, in which 0 says that there is no value."""
     model: PlannedModel

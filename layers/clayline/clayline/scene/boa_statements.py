@@ -3,7 +3,6 @@
 A statement that cannot be read is kept as such: it is not the same as none.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ def read_baseline(value: object) -> Baseline | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        if not math.isfinite(value) or value < 0:
+        if not 0 <= value < _OWN_PROCESSING * 100:  # NaN is neither, and a number of any length is compared
             return None
         hundredths = round(value) if isinstance(value, int) and value >= 100 else round(value * 100)  # noqa: PLR2004 - 500 is 0500 without its zero
         baseline = divmod(hundredths, 100)

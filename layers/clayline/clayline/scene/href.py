@@ -158,7 +158,7 @@ def _relative(href: str, base: str) -> S3Object | str:
         return "is a path of a machine, not relative to the Item"
     bucket, _, own = base.removeprefix("s3://").partition("/")
     if not bucket:
-        return "is relative, and the Item lies nowhere in S3"
+        return "is relative, and the Item has no place in S3 (a published one: no self link there)"
     segments = own.split("/")[:-1]  # by hand: posixpath would fold the empty segments that a key may have
     for segment in href.split("/"):
         if segment == "..":

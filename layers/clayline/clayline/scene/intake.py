@@ -52,6 +52,17 @@ class Mode(StrEnum):
     COG = "cog"
 
 
+class Entrance(StrEnum):
+    """How a scene comes to us."""
+
+    BUCKET = "bucket"
+    """An object landed in the scenes bucket."""
+    DOCUMENT = "document"
+    """An Item was published as a message, and is kept in the work bucket under its digest."""
+    LINK = "link"
+    """A message says where an Item lies."""
+
+
 class Landing(BaseModel):
     """An object that starts a scene."""
 
@@ -61,8 +72,10 @@ class Landing(BaseModel):
     key: str
     size: int
     etag: str
+    """The digest, for a published document."""
     landing: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
     """Which PUT of the object this is: a delivery that comes twice has the same, an object put again has another."""
+    entrance: Entrance = Entrance.BUCKET
 
     @property
     def uri(self) -> str:

@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from clayline.chips.classes import Classification
 from clayline.errors import SceneError
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.passed_over import PassedOver
-from clayline.scene.bands import Candidate, find_bands, known_names, listed, rasters_of
+from clayline.scene.bands import Candidate, find_bands, known_names, listed
 from clayline.scene.declared import Declared, declared_of
 from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.href import MAX_RECORDED, choose, quoted
+from clayline.scene.mask import FoundMask, find_class_mask, find_data_masks
 from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import MAX_LABEL, Product
 
@@ -52,6 +54,21 @@ class BandAsset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClassMask:
+    """The mask that says where clouds are, how it was chosen and what its numbers mean."""
+
+    asset: BandAsset
+    classification: Classification
+    chosen_by: str
+    """name, description, classification or role."""
+
+    @property
+    def said(self) -> str:
+        """Say it all in a line: part of the run's identity."""
+        return f"{self.asset.name} by {self.chosen_by}: {json.dumps(asdict(self.classification), sort_keys=True)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """A STAC Item as far as a scene needs it."""
 
@@ -66,8 +83,10 @@ class Item:
     passed_over: tuple[PassedOver, ...]
     unrecognised: tuple[str, ...]
     """Keys of GeoTIFFs that are no band that is known, and not known to be none."""
-    mask: BandAsset | None
-    """The asset that classifies pixels (SCL), if there is one."""
+    mask: ClassMask | None
+    """What says where clouds are, if anything does."""
+    data_masks: tuple[BandAsset, ...]
+    """What else says where there are values."""
     tile: str | None
     """MGRS tile that the Item declares."""
 
@@ -104,19 +123,25 @@ def read_item(
     uri: str,
     allowed_buckets: frozenset[str],
     names: Names = AS_THEY_LIE,
+    called: str | None = None,
     products: tuple[Product, ...] | None = None,
 ) -> Item:
     """Read an Item that landed at ``uri``. Only bands and mask are looked at: other assets may point anywhere.
+
+    Of a published Item ``uri`` is its ``self`` link, or empty, and ``called`` says what the document is called.
 
     Raises SceneError: ``invalid-item``, ``unknown-product``, ``ambiguous-sensor``, ``contradictory-band``,
     ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
-        msg = f"scene {names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
+        msg = f"scene {called or names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
         raise SceneError(msg, reason="invalid-item")
     if _CONTROL.search(identity):
-        msg = f"scene {names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the Item."
+        msg = (
+            f"scene {called or names.of(uri)}: the STAC Item's id {identity!r} has a control character. Correct the"
+            " Item."
+        )
         raise SceneError(msg, reason="invalid-item")
     collection = content.get("collection")
     product = recognise(evidence_of(content), products)
@@ -136,14 +161,9 @@ def read_item(
             numbers=of_asset(asset, candidate.number),
         )
 
-    rasters = list(rasters_of(content["assets"], product))
-    masks = [
-        Candidate(band=product.mask, key=key, asset=asset, number=1, gsd=None)
-        for key, asset in rasters
-        if product.mask and key.lower() == product.mask
-    ]
+    masked = find_class_mask(content["assets"], product, scene=identity)
     found = find_bands(
-        content["assets"], product, masks=frozenset({product.mask} if product.mask else ()), scene=identity
+        content["assets"], product, masks=frozenset({masked.key.lower()} if masked else ()), scene=identity
     )
     if not found.candidates:
         msg = (
@@ -166,9 +186,18 @@ def read_item(
         rivals=tuple(rivals),
         passed_over=tuple(passed_over),
         unrecognised=found.unrecognised,
-        mask=band_of(masks[0]) if masks else None,
+        mask=_class_mask(masked, band_of) if masked else None,
+        data_masks=tuple(
+            band_of(Candidate(band="data-mask", key=key, asset=asset, number=1, gsd=None))
+            for key, asset in find_data_masks(content["assets"])
+        ),
         tile=declared_tile(identity, properties) if product.mgrs_tiled else None,
     )
+
+
+def _class_mask(found: FoundMask, band_of: Callable[[Candidate], BandAsset]) -> ClassMask:
+    candidate = Candidate(band=found.name, key=found.key, asset=found.asset, number=found.number, gsd=None)
+    return ClassMask(asset=band_of(candidate), classification=found.classification, chosen_by=found.chosen_by)
 
 
 def _that_may_be_read(

@@ -13,6 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Len, Lt
 
+from clayline.chips.classes import Classes, Classification
+
 MAX_PATTERN = 200
 """Characters of a regular expression in a sensor's file."""
 MAX_LABEL = 256
@@ -80,11 +82,24 @@ class Platform:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mask:
-    """An asset that says of each pixel what it is."""
+    """A mask of the product: what it is called, and which of its classes hide the ground."""
 
     __pydantic_config__: ClassVar = _NOTHING_ELSE
     name: Annotated[str, Len(1, 32)]
-    """The asset's key, in lower case."""
+    """What outputs call it."""
+    names: Annotated[tuple[Label, ...], Len(1, 16)]
+    """What assets and bands call it, without extension and pixel size; whatever their capitals."""
+    cloud: Annotated[tuple[Classes, ...], Len(1, 64)]
+    """Cloud, its shadow, and what else hides the ground; not what is only near a cloud."""
+    clear: Annotated[tuple[Classes, ...], Len(0, 64)] = ()
+    """If any are given, a number that is neither cloud nor clear says nothing."""
+    unknown: Annotated[tuple[Classes, ...], Len(0, 64)] = ()
+    """Numbers that say nothing, whatever else they say: fill."""
+
+    @property
+    def classification(self) -> Classification:
+        """What its numbers mean."""
+        return Classification(cloud=self.cloud, clear=self.clear, unknown=self.unknown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +168,7 @@ class Product:
     boa: bool = False
     """Has the BOA offset question (radiometry)."""
     masks: Annotated[tuple[Mask, ...], Len(0, 8)] = ()
-    """Assets that classify pixels, the best first."""
+    """Masks that say where clouds are, the best first; the sensor's, if it has none of its own."""
     numbers: Numbers | None = None
     """None: its files are believed, if the model takes their type."""
     sensor: str = field(init=False, default="")
@@ -196,11 +211,6 @@ class Product:
         return frozenset(band.name for band in self.bands)
 
     @property
-    def mask(self) -> str | None:
-        """Asset that classifies pixels (SCL), if the product has one."""
-        return self.masks[0].name if self.masks else None
-
-    @property
     def mgrs_tiled(self) -> bool:
         """Whether it is cut to the MGRS grid."""
         return self.tiling == "mgrs"
@@ -234,6 +244,8 @@ class Sensor:
     bands: Annotated[tuple[Band, ...], Len(1, 64)]
     """In the model's order."""
     products: Annotated[tuple[Product, ...], Len(0, 16)] = ()
+    masks: Annotated[tuple[Mask, ...], Len(0, 8)] = ()
+    """Of all products that have none of their own."""
 
     def __post_init__(self) -> None:
         """Give the products their bands, and check that every name leads to one band. Raises ValueError."""
@@ -247,6 +259,7 @@ class Sensor:
         for product in self.products:
             object.__setattr__(product, "sensor", self.sensor)  # as it is made: nobody has seen it yet
             object.__setattr__(product, "bands", self.bands)
+            object.__setattr__(product, "masks", product.masks or self.masks)
             _check_names(product)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 from clayline.chips.cog import CogHeader
 from clayline.errors import SceneError
 from clayline.model.manifest import ModelEntry
+from clayline.place import Option
 from clayline.ports import Headers, ObjectHead, ObjectMissingError, Objects
 from clayline.run.keys import parse_s3_uri, run_id, scene_hash
 from clayline.run.names import Names
@@ -17,9 +18,11 @@ from clayline.run.passed_over import PassedOver
 from clayline.scene import acquisition, item
 from clayline.scene.acquisition import Acquisition
 from clayline.scene.bands import known_names, listed
-from clayline.scene.intake import Landing, Mode
-from clayline.scene.item import BandAsset
+from clayline.scene.intake import Entrance, Landing, Mode
+from clayline.scene.item import BandAsset, ClassMask
 from clayline.scene.lookalike import lookalike
+from clayline.scene.mask import find_band_mask
+from clayline.scene.notification import self_link
 from clayline.scene.recognition import Evidence, recognise
 from clayline.scene.sensor import Product
 
@@ -43,10 +46,12 @@ class SceneSource:
     properties: Mapping[str, Any]
     acquired: Acquisition
     bands: tuple[BandAsset, ...]
-    mask: BandAsset | None
+    mask: ClassMask | None
     tile: str | None
     identity: Mapping[str, str]
     """What else the run's identity depends on: the object metadata that was used, which an ETag does not cover."""
+    data_masks: tuple[BandAsset, ...] = ()
+    """What says where there are values, beside the bands' own files."""
     rivals: tuple[BandAsset, ...] = ()
     """More assets of bands in ``bands``: which is taken depends on the model's entry (``rivals.settle_rivals``)."""
     passed_over: tuple[PassedOver, ...] = ()
@@ -65,6 +70,11 @@ class SceneSource:
         return any(band.uri == self.uri for band in self.bands)
 
     @property
+    def masks(self) -> tuple[BandAsset, ...]:
+        """Give what is read beside the bands."""
+        return (*self.data_masks, *((self.mask.asset,) if self.mask else ()))
+
+    @property
     def read(self) -> dict[str, str]:
         """Give what the file's name or the Item said: a COG under a corrected name has the same ETag."""
         return {
@@ -73,6 +83,7 @@ class SceneSource:
             "start": self.acquired.start.isoformat(),
             "end": self.acquired.end.isoformat(),
             "time_from": self.acquired.source,
+            **({"cloud": self.mask.said} if self.mask else {}),
         }
 
 
@@ -120,6 +131,9 @@ def read_source(
     Raises SceneError, TransientError.
     """
     named = names.of(landing.uri)
+    if landing.entrance is Entrance.LINK and landing.bucket not in allowed_buckets:
+        msg = f"scene {named}: the message names an Item that is not in an allowed bucket. {Option.ALLOW_BUCKET}"
+        raise SceneError(msg, reason="forbidden-href")
     try:
         head = objects.head(landing.uri)
         if head.size == 0:
@@ -128,7 +142,7 @@ def read_source(
         if landing.mode is Mode.COG:
             header = headers.read_header(headers.source(head))
             return _from_cog(head, header, name=named, tiff_datetime=tiff_datetime, products=products)
-        return _from_item(head, objects, allowed_buckets, names, products)
+        return _from_item(head, landing, objects, allowed_buckets, names, products)
     except ObjectMissingError as error:
         msg = f"scene {named}: it was deleted before its turn. Deliver it again if it is still wanted."
         raise SceneError(msg, reason="source-missing") from error
@@ -136,6 +150,7 @@ def read_source(
 
 def _from_item(
     head: ObjectHead,
+    landing: Landing,
     objects: Objects,
     allowed_buckets: frozenset[str],
     names: Names,
@@ -154,12 +169,20 @@ def _from_item(
             return f"{named} is JSON but no STAC Item"
         msg = f"scene {named}: this is no STAC Item but {meant}"
         raise SceneError(msg, reason="not-an-item")
-    found = item.read_item(content, uri=head.uri, allowed_buckets=allowed_buckets, names=names, products=products)
+    is_document = landing.entrance is Entrance.DOCUMENT
+    found = item.read_item(
+        content,
+        uri=self_link(content) if is_document else head.uri,
+        called=named,
+        allowed_buckets=allowed_buckets,
+        names=names,
+        products=products,
+    )
     return SceneSource(
         name=found.id,
         hash=scene_hash(collection=found.collection, item=found.id, uri=named),
         uri=head.uri,
-        etag=head.etag,
+        etag=landing.etag if is_document else head.etag,
         collection=found.collection,
         product=found.product,
         platform=found.platform,
@@ -167,6 +190,7 @@ def _from_item(
         acquired=acquisition.from_item(found.properties, scene=found.id),
         bands=found.bands,
         mask=found.mask,
+        data_masks=found.data_masks,
         tile=found.tile,
         identity={},
         rivals=found.rivals,
@@ -197,6 +221,7 @@ def _from_cog(
         products,
     )
     bands, unrecognised = _named_bands(head, header, product, name)
+    masked = find_band_mask(header.descriptions, product, scene=name)
     return SceneSource(
         name=name,
         hash=scene_hash(collection=None, item=None, uri=name),
@@ -215,10 +240,18 @@ def _from_cog(
             first_date=product.first_date and product.names_file(file_name),
         ),
         bands=tuple(bands.values()),
-        mask=None,
+        mask=ClassMask(
+            asset=BandAsset(name=masked.name, uri=head.uri, band=masked.number),
+            classification=masked.classification,
+            chosen_by=masked.chosen_by,
+        )
+        if masked
+        else None,
         tile=item.declared_tile(file_name, {}) if product.mgrs_tiled else None,
         identity={field: value for field in _METADATA_USED if (value := head.metadata.get(field))},
-        unrecognised=unrecognised,
+        unrecognised=tuple(
+            label for label in unrecognised if not masked or label != header.descriptions[masked.number - 1]
+        ),
     )
 
 

@@ -1,14 +1,48 @@
-"""Which pixels of a scene hold a value, as far as its files say so beside their numbers: alpha bands, and masks."""
+"""Masks of a scene whose files are open: what says which pixels hold a value, and whether each can be used."""
 
 from collections.abc import Sequence
 
-from clayline.run.plan import PlannedBand
+import numpy as np
+
+from clayline.errors import SceneError
+from clayline.place import Option
+from clayline.run.plan import PlannedBand, Thresholds
+from clayline.run.receipt import SceneWarning
 from clayline.scene.describe import OpenedBand
 from clayline.scene.item import BandAsset
+from clayline.scene.source import SceneSource
 
 
-def validity_of(bands: Sequence[OpenedBand], named: Sequence[BandAsset]) -> tuple[PlannedBand, ...]:
-    """Give what says where the files of ``bands`` have values: of each file its alpha band and its own mask.
+def check_classes(source: SceneSource, masks: Sequence[OpenedBand]) -> None:
+    """Refuse masks whose numbers are no classes. Raises SceneError (``unusable-mask``)."""
+    for mask in masks:
+        if not np.issubdtype(np.dtype(mask.header.dtype), np.integer):
+            msg = (
+                f"scene {source.name}: its mask {mask.asset.name} is {mask.header.dtype}, and classes are whole"
+                " numbers. Deliver the product's own mask, or take it out of the Item."
+            )
+            raise SceneError(msg, reason="unusable-mask")
+
+
+def cloud_warnings(source: SceneSource, thresholds: Thresholds) -> tuple[SceneWarning, ...]:
+    """Say that a threshold of cloud was set and nothing says where clouds are."""
+    if source.mask or thresholds.max_cloud_fraction >= 1:
+        return ()
+    known = ", ".join(mask.name for mask in source.product.masks)
+    looked = f"neither a mask of its product ({known}) nor" if known else "no"
+    message = (
+        f"scene {source.name}: {looked} another one says where its clouds are, so that {Option.MAX_CLOUD_FRACTION}"
+        " could not be applied: no chip was left out for cloud. Deliver the mask with the scene, as an asset of the"
+        " Item or a band that is described so."
+    )
+    return (SceneWarning(reason="cloud-unknown", message=message),)
+
+
+def validity_of(
+    bands: Sequence[OpenedBand], named: Sequence[BandAsset], data_masks: Sequence[OpenedBand]
+) -> tuple[PlannedBand, ...]:
+    """Give what says where there are values: of each file of ``bands`` its alpha band and its own mask, and the
+    Item's data masks.
 
     A band that the scene names (``named``) is what its name says, though GDAL marks the fourth of a file of bytes as
     alpha unless told otherwise: the near infrared of an aerial image.
@@ -22,7 +56,7 @@ def validity_of(bands: Sequence[OpenedBand], named: Sequence[BandAsset]) -> tupl
         if header.mask is not None:
             number = 1 if header.mask.band_count == 1 else band.asset.band
             found.setdefault((uri, number, header.mask.directory), _planned(band, "mask", number=number))
-    return tuple(found.values())
+    return (*found.values(), *(mask.planned(nodata=(), offset=0) for mask in data_masks))
 
 
 def _planned(band: OpenedBand, kind: str, *, number: int) -> PlannedBand:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clayline.chips.batch import Batch, Job, block_grid, lay_batches, lay_jobs
+from clayline.chips.classes import Classification
 from clayline.chips.grid import ChipGrid
 from clayline.errors import SceneError
 from clayline.model.manifest import Manifest, ModelEntry
@@ -24,7 +25,7 @@ from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.rivals import settle_rivals
 from clayline.scene.shortfall import fewer_bands, what_was_found
 from clayline.scene.source import LandedScene, SceneSource, read_source
-from clayline.scene.validity import validity_of
+from clayline.scene.validity import check_classes, cloud_warnings, validity_of
 from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
 from clayline.steps.placement import place
@@ -43,6 +44,8 @@ class Draft:
     bands: tuple[PlannedBand, ...]
     """In the order of the model entry's bands."""
     mask: PlannedBand | None
+    classification: Classification | None
+    mask_chosen_by: str | None
     validity: tuple[PlannedBand, ...]
     jobs: tuple[Job, ...]
     batches: tuple[Batch, ...]
@@ -120,9 +123,13 @@ class Drafting:
         opened = {band.name: self._open(band, heads) for band in source.bands if band.name in entry.bands}
         bands = tuple(opened[name] for name in entry.bands)
         check_bands(source, bands)
-        mask = self._open(source.mask, heads) if source.mask else None
+        mask = self._open(source.mask.asset, heads) if source.mask else None
+        data_masks = tuple(self._open(asset, heads) for asset in source.data_masks)
+        masks = (*((mask,) if mask else ()), *data_masks)
+        check_classes(source, masks)
         files = {f"band {band.asset.name}": band.header for band in bands}
-        check_overlap(source.name, finest(bands), files | ({"its scene classes": mask.header} if mask else {}))
+        files |= {f"its mask {each.asset.name}": each.header for each in masks}
+        check_overlap(source.name, finest(bands), files)
         boa = self._boa(source, bands)
         scene = describe(
             source,
@@ -139,7 +146,7 @@ class Drafting:
             for band, (offset, conversion) in zip(bands, numbers, strict=True)
         )
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
-        validity = validity_of(bands, source.bands)
+        validity = validity_of(bands, source.bands, data_masks)
         grid = scene_grid(scene, entry.chip_size)
         check_chips(source.name, len(grid), entry, self.options.bounds)
         jobs = self._jobs(scene, grid, (*planned, *((planned_mask,) if planned_mask else ())), validity)
@@ -153,6 +160,8 @@ class Drafting:
             grid=grid,
             bands=planned,
             mask=planned_mask,
+            classification=source.mask.classification if source.mask else None,
+            mask_chosen_by=source.mask.chosen_by if source.mask else None,
             validity=validity,
             jobs=jobs,
             batches=batches,
@@ -161,6 +170,7 @@ class Drafting:
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
                 for warning in (
                     *warnings_of(scene),
+                    *cloud_warnings(source, self.options.thresholds),
                     *strips(source.name, files),
                     *fewer_bands(source, entry, self.manifest.entries),
                     *_disagreements(source.name, bands),
@@ -207,7 +217,7 @@ class Drafting:
 
     def _heads(self, source: SceneSource, entry: ModelEntry) -> dict[str, ObjectHead]:
         """Ask for the ETag of every file that will be read."""
-        used = [band for band in source.bands if band.name in entry.bands] + ([source.mask] if source.mask else [])
+        used = [*(band for band in source.bands if band.name in entry.bands), *source.masks]
         return {asset.uri: self._head(asset, source) for asset in used}
 
     def _head(self, asset: BandAsset, source: SceneSource) -> ObjectHead:

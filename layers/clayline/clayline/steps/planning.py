@@ -148,6 +148,8 @@ class Planning:
             scene=scene,
             bands=draft.bands,
             mask=draft.mask,
+            classification=draft.classification,
+            mask_chosen_by=draft.mask_chosen_by,
             validity=draft.validity,
             model=PlannedModel(
                 folder=self.manifest.folder,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.chips.batch import Batch, Job
-from clayline.chips.chip import cut, fractions, is_cloud, prepare, touched, valid_mask
+from clayline.chips.chip import cut, fractions, prepare, touched, valid_mask
+from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.grid import ChipWindow
 from clayline.chips.reading import NOTHING, Reading
 from clayline.errors import BatchError, TransientError
@@ -146,7 +147,8 @@ class Tiling:
             dtype=entry.dtype,
             conversions=[band.conversion for band in plan.bands],
         )
-        cloud = None if read.mask is None else is_cloud(read.mask)
+        classification = plan.classification or SCL
+        cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
         origin = (read.row, read.col)
         for batch in batches:
             part = windows[batch.start : batch.stop]
