@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded
+from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded, shown
 from clayline.run.receipt import BatchSettlement, Receipt, SceneWarning, failed_receipt
 from clayline.scene.item import load_json, read_item
 
@@ -87,3 +87,7 @@ def test_json_that_no_utf8_can_hold_is_refused(body: bytes) -> None:
 
 def test_a_whole_surrogate_pair_is_a_character() -> None:
     assert load_json(rb'"\ud83d\udef0"', scene="s3://scenes/a.json") == "\U0001f6f0"
+
+
+def test_what_a_terminal_would_obey_is_not_shown() -> None:
+    assert shown("platform \x1b[31msentinel\u202e-2a\ud800\n\tnext") == "platform ?[31msentinel?-2a?\n\tnext"

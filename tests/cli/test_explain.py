@@ -245,3 +245,15 @@ def test_help_tells_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("  0 ", "  1 ", "  2 ", "dry run", "--any-gsd", "--identity"):
         assert part in told
     assert "--out" not in told
+
+
+def test_an_item_does_not_command_the_terminal(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = _write(tmp_path / "scene", landsat(sample, row=600, col=400, height=640, width=640))
+    said = json.loads(item.read_text())
+    said["properties"]["platform"] = "landsat-8 \x1b[31m\u202e"
+    item.write_text(json.dumps(said))
+    main(["explain", str(item)])
+    main(["sensors", "--why", str(item)])
+    assert not {"\x1b", "\u202e"} & set(capsys.readouterr().out)

@@ -144,3 +144,24 @@ def test_one_band_of_a_file_is_not_two_of_the_scene(make_pipeline: Callable[...,
     [event] = pipeline.announced()
     assert event["reason"] == "contradictory-band"
     assert "red and blue are both band 1 of s3://scenes/scene/all.tif" in event["message"]
+
+
+def test_a_band_that_its_file_calls_another_is_refused(make_pipeline: Callable[..., Pipeline]) -> None:
+    names = {"red": "B4", "green": "B3", "blue": "B3"}
+    files = {
+        f"{band}.tif": scenes.geotiff(
+            scenes.noise(bands=1, height=64, width=64),
+            crs="EPSG:32621",
+            transform=scenes.utm_grid(gsd=30),
+            nodata=0,
+            names=(called,),
+        )
+        for band, called in names.items()
+    }
+    assets = {band: {"href": f"./{band}.tif", "type": "image/tiff"} for band in names}
+    pipeline = make_pipeline()
+    _land(pipeline, files, assets, collection="landsat-c2-l1", properties={"platform": "landsat-8"})
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    [event] = pipeline.announced()
+    assert event["reason"] == "contradictory-band"
+    assert "is blue by the Item, and the file calls it 'B3', which is green" in event["message"]

@@ -231,8 +231,8 @@ def test_landsat_has_no_tile_and_no_scene_classes() -> None:
 @pytest.mark.parametrize(
     ("properties", "platform"),
     [
-        ({"platform": "sentinel-2b"}, "sentinel-2b"),
-        ({"eo:platform": "Sentinel-2B"}, "Sentinel-2B"),
+        ({"platform": "sentinel-2a"}, "sentinel-2a"),
+        ({"eo:platform": "Sentinel-2A"}, "Sentinel-2A"),
         ({}, "S2A_32UQD_20240601_0_L2A"),
         ({"platform": None}, "S2A_32UQD_20240601_0_L2A"),
     ],

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from clayline.errors import shown
 from clayline_cli import arguments
 from clayline_cli.call import Call, Commands
 from clayline_cli.console import Console
@@ -70,13 +71,13 @@ def _known(folder: Path | None) -> "dict[str, Sensor]":
 
 def _list(known: "dict[str, Sensor]") -> int:
     for sensor in known.values():
-        print(f"{sensor.name}   {sensor.gsd:g} m   {' '.join(band.name for band in sensor.bands)}")
+        _say(f"{sensor.name}   {sensor.gsd:g} m   {' '.join(band.name for band in sensor.bands)}")
         for product in sensor.products:
             trained = all(platform.trained for platform in product.platforms)
-            print(f"  {product.name}{'' if trained else '   not trained on: --untrained-sensors'}")
-            print(f"    collections: {', '.join(product.collections) or 'none'}")
+            _say(f"  {product.name}{'' if trained else '   not trained on: --untrained-sensors'}")
+            _say(f"    collections: {', '.join(product.collections) or 'none'}")
             for pattern in product.file_names:
-                print(f"    file names: {pattern.pattern}")
+                _say(f"    file names: {pattern.pattern}")
     return 0
 
 
@@ -88,7 +89,7 @@ def _validate(path: Path, console: Console) -> int:
     for file in _files(path):
         try:
             sensor = read_sensor(file.read_bytes(), source=str(file))
-            print(f"{file}: {sensor.name}, {len(sensor.bands)} bands, {len(sensor.products)} products")
+            _say(f"{file}: {sensor.name}, {len(sensor.bands)} bands, {len(sensor.products)} products")
         except SensorFileError as error:
             wrong += 1
             console.error(str(error))
@@ -104,18 +105,18 @@ def _why(scene: str, known: "dict[str, Sensor]") -> int:
     content = _item(Path(scene)) if scene.lower().endswith((".json", ".geojson")) else None
     said = evidence_of(content) if content else Evidence(scene=scene, name=Path(scene).name)
     for verdict in judge(said, products):
-        print(f"{verdict.product.name} ({verdict.product.sensor})")
+        _say(f"{verdict.product.name} ({verdict.product.sensor})")
         for words in verdict.matched:
-            print(f"  for      {words}")
+            _say(f"  for      {words}")
         for words in verdict.against:
-            print(f"  against  {words}")
+            _say(f"  against  {words}")
     try:
         product = recognise(said, products)
-        print(f"taken for {product.name}")
+        _say(f"taken for {product.name}")
         if content:
             _bands(content, product)
     except SceneError as error:
-        print(f"refused: {error.reason}\n  {error}")
+        _say(f"refused: {error.reason}\n  {error}")
         return 1
     return 0
 
@@ -138,9 +139,14 @@ def _bands(content: dict[str, Any], product: "Product") -> None:
     for band in product.bands:
         for each in found.candidates.get(band.name, ()):
             size = f", {each.gsd:g} m" if each.gsd else ""
-            print(f"  {band.name:<14} asset {each.key!r}, band {each.number}{size}")
+            _say(f"  {band.name:<14} asset {each.key!r}, band {each.number}{size}")
         if band.name not in found.candidates:
-            print(f"  {band.name:<14} not found")
+            _say(f"  {band.name:<14} not found")
     for key in found.unrecognised:
-        print(f"  not recognised: asset {key!r}")
-    print(f"  known names: {known_names(product)}")
+        _say(f"  not recognised: asset {key!r}")
+    _say(f"  known names: {known_names(product)}")
+
+
+def _say(text: str) -> None:
+    """Print what an Item or a file may have said."""
+    print(shown(text))

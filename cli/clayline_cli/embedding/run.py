@@ -11,7 +11,7 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, shown
 from clayline.outputs.provenance import untrained_note
 from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
@@ -58,9 +58,9 @@ def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int
             outcomes = []
             for outcome in _Embedding(options=options, console=console, kept=kept, session=session).run(scenes):
                 outcomes.append(outcome)
-                print(as_json(outcome) if options.json else paragraph(outcome), flush=True)
+                print(as_json(outcome) if options.json else shown(paragraph(outcome)), flush=True)
     if len(outcomes) > 1 and not options.json:
-        print(f"\n{table(outcomes)}", flush=True)
+        print(shown(f"\n{table(outcomes)}"), flush=True)
     if note:
         console.warn(note)
     check()  # a signal that came as everything ended

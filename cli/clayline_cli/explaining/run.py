@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, shown
 from clayline.outputs.provenance import untrained_note
 from clayline.steps.options import PlanOptions
 from clayline_cli.choosing.scenes import stage_scene
@@ -32,9 +32,9 @@ def explain(options: ExplainOptions, scenes: Sequence[str], console: Console) ->
             console.notice(f"{number} of {len(scenes)}  {Path(scene).name}")
         explanation = _one(scene, options, chosen, model)
         told.append(explanation)
-        print(json.dumps(explanation.values()) if options.json else page(explanation), flush=True)
+        print(json.dumps(explanation.values()) if options.json else shown(page(explanation)), flush=True)
     if len(told) > 1 and not options.json:
-        print(table(told), flush=True)
+        print(shown(table(told)), flush=True)
     return max((explanation.exit_status for explanation in told), default=2)
 
 

@@ -7,17 +7,24 @@ from clayline.place import Place, words
 
 MAX_MESSAGE = 2_000
 """Characters of a message about input, which may quote megabytes of it: an event of EventBridge takes 256 KB."""
-_SHOWN = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "?")
-"""Control characters but tab and newline."""
+_SHOWN = dict.fromkeys(
+    (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "?"
+)
+"""Control characters but tab and newline, and those that turn the direction of writing."""
 _TAIL = 600
 """Of them at the end, where the remedy stands."""
 
 
-def bounded(message: str) -> str:
-    """Give a message that can be sent and shown: without halves of surrogate pairs and control characters (which
-    terminals obey), its middle cut out if it is too long.
+def shown(text: str) -> str:
+    """Give a text that can be sent and shown: without halves of surrogate pairs and control characters, which
+    terminals obey.
     """
-    text = message.encode(errors="replace").decode().translate(_SHOWN)
+    return text.encode(errors="replace").decode().translate(_SHOWN)
+
+
+def bounded(message: str) -> str:
+    """Give a message that can be sent and shown, its middle cut out if it is too long."""
+    text = shown(message)
     if len(text) <= MAX_MESSAGE:
         return text
     cut = " [...] "

@@ -75,10 +75,17 @@ def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
 
 
 def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...]) -> None:
-    """Refuse bands that do not lie on one plane, or are two names of one. Raises SceneError."""
+    """Refuse bands that do not lie on one plane, are two names of one, or another by their file. Raises SceneError."""
     names: dict[tuple[str, int], str] = {}
     for band in bands:
         place, name = (band.asset.uri, band.asset.band), band.asset.name
+        described = next(iter(band.header.descriptions[band.asset.band - 1 : band.asset.band]), None)
+        if described and (called := source.product.band(described)) and called != name:
+            msg = (
+                f"scene {source.name}: band {band.asset.band} of {band.called} is {name} by the Item, and the file"
+                f" calls it {described!r}, which is {called}. Correct the Item, or the file's description of the band."
+            )
+            raise SceneError(msg, reason="contradictory-band")
         if (other := names.setdefault(place, name)) != name:
             msg = (
                 f"scene {source.name}: {other} and {name} are both band {band.asset.band} of {band.called} by what the"

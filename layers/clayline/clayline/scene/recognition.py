@@ -122,6 +122,7 @@ def judge(evidence: Evidence, among: tuple[Product, ...]) -> tuple[Verdict, ...]
             else:
                 against.append(f"instruments {listed} are not {', '.join(product.instruments)}")
         if product in named:
+            against += _other_platform(product, evidence)
             matched.append(f"the form of the name {evidence.name!r}")
         elif named:
             against.append(f"the name {evidence.name!r} has the form of {' '.join(sorted(p.name for p in named))}")
@@ -158,6 +159,15 @@ def recognise(evidence: Evidence, among: tuple[Product, ...] | None = None) -> P
             f" platform, instruments or id of the Item, or {Option.SENSOR} or name of the GeoTIFF."
         )
     raise SceneError(msg, reason="ambiguous-sensor")
+
+
+def _other_platform(product: Product, evidence: Evidence) -> list[str]:
+    """Say that platform and name speak of two platforms of a product, if they do."""
+    own = product.known_platform(evidence.platform) if evidence.platform else None
+    named = product.known_platform(evidence.name)
+    if own is None or named is None or own.token == named.token:
+        return []
+    return [f"platform {evidence.platform!r} is {own.token}, and by the name it is {named.token}"]
 
 
 def _led_to(product: Product, evidence: Evidence) -> str | None:
