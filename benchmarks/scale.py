@@ -151,6 +151,7 @@ def prepare(root: Path) -> None:
                 embeddings_bucket="out",
                 allowed_buckets=frozenset({"scenes"}),
                 any_gsd=False,
+                any_pixel_shape=False,
                 boa=BoaOverride.AUTO,
                 tiff_datetime=False,
                 creator="benchmark",

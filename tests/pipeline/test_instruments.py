@@ -127,3 +127,20 @@ def test_the_finest_of_several_sizes_is_read_and_the_others_are_recorded(
         "B2_30m.tif", "B3_30m.tif", "B4_30m.tif",
     }  # fmt: skip
     assert {(each["band"], each["asset"]) for each in source["passed_over"]} == {(name, name) for name in names}
+
+
+def test_one_band_of_a_file_is_not_two_of_the_scene(make_pipeline: Callable[..., Pipeline]) -> None:
+    """A file of three bands of which the Item lists two, beside an asset that names its first otherwise."""
+    pixels = scenes.noise(bands=3, height=64, width=64)
+    files = {"all.tif": scenes.geotiff(pixels, crs="EPSG:32621", transform=scenes.utm_grid(gsd=30), nodata=0)}
+    listed = [{"name": "red"}, {"name": "green"}]
+    assets = {
+        "data": {"href": "./all.tif", "type": "image/tiff", "bands": listed},
+        "B2": {"href": "./all.tif", "type": "image/tiff"},
+    }
+    pipeline = make_pipeline()
+    _land(pipeline, files, assets, collection="landsat-c2-l1", properties={"platform": "landsat-8"})
+    assert pipeline.plan("scene/item.json").kind is Planned.FAILED
+    [event] = pipeline.announced()
+    assert event["reason"] == "contradictory-band"
+    assert "red and blue are both band 1 of s3://scenes/scene/all.tif" in event["message"]

@@ -102,6 +102,7 @@ def test_the_order_of_words(properties: dict[str, Any], acquired: datetime, offs
     [
         ({"item": NEW}, "id"),
         ({"item": NEW.replace("_N0500_", "_N0510_")}, "id"),
+        ({"item": NEW.replace("_N0500_", "_0500_")}, "id"),
         ({"collection": "sentinel-2-c1-l2a"}, "collection"),
         ({"files": (f"s3://b/{NEW}.SAFE/GRANULE/L2A_T33TUL/IMG_DATA/R10m/T33TUL_B02_10m.tif",)}, "the file's name"),
         ({"item": None, "collection": None, "files": (f"s3://b/cog/{NEW}.tif",)}, "the file's name"),
@@ -112,6 +113,11 @@ def test_the_order_of_words(properties: dict[str, Any], acquired: datetime, offs
 )
 def test_a_statement_anywhere_comes_before_the_date(how: dict[str, Any], decided_by: str) -> None:
     assert outcome({}, acquired=IN_2019, **how) == (-1000, decided_by)
+
+
+def test_a_products_name_counts_in_any_case() -> None:
+    name = {"s2:product_uri": f"{NEW}.SAFE".lower()}
+    assert outcome(name, acquired=IN_2019) == (-1000, "s2:product_uri")
 
 
 @pytest.mark.parametrize(

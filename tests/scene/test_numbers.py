@@ -107,7 +107,7 @@ def test_what_cannot_be_known_is_refused(numbers: Numbers, dtype: str, said: dic
 
 
 @pytest.mark.parametrize(
-    "value", ["abc", "", "nan", 0, True, [], {}, float("inf"), float("nan"), "1e400", "1e999999999", 10**500]
+    "value", ["abc", "", "nan", 0, True, [], {}, float("inf"), float("nan"), "1e400", "1e999999999", 10**500, -0.0001]
 )
 def test_a_scale_that_is_no_number_is_not_taken_for_none(value: object) -> None:
     declared = of_asset({"raster:bands": [{"scale": value}]}, 1)

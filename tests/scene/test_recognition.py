@@ -62,6 +62,7 @@ def test_landsats_numbers_are_those_of_the_instrument(
         (landsat(platform="landsat-5", instruments=["mss"]), "instruments mss are not tm"),
         (landsat(identity="LE07_L2SP_021030_20100109", platform="landsat-8"), "has the form of landsat-etm-c2l2"),
         (landsat(platform="sentinel-2a"), "platform 'sentinel-2a' is one of"),
+        (landsat(identity="LE07_L2SP_021030_20100109_02_T1", collection="landsat-8-l2"), "form of landsat-etm-c2l2"),
         (item({"red": asset("./B04.tif")}, platform="landsat-8"), "platform 'landsat-8' is one of"),
         (item({"red": asset("./B04.tif")}, instruments=["oli"]), "instruments oli are not msi"),
     ],

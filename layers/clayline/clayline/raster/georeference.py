@@ -63,13 +63,13 @@ def read_transform(source: CogSource, dataset: Any) -> tuple[Affine, bool]:  # n
     Raises SceneError (``no-transform``, ``rotated``).
     """
     a, b, c, d, e, f = tuple(dataset.transform)[:6]
-    if (a, b, c, d, e, f) == _NO_TRANSFORM:
+    if (a, b, c, d, e, f) == _NO_TRANSFORM or not np.isfinite([a, b, c, d, e, f]).all():
         msg = (
             f"{source.uri} does not say where its pixels lie. Write the geotransform into the GeoTIFF (world files are"
             " not read)."
         )
         raise SceneError(msg, reason="no-transform")
-    if b or d or a <= 0 or e == 0 or not np.isfinite([a, c, e, f]).all():
+    if b or d or a <= 0 or e == 0:
         msg = (
             f"{source.uri} is rotated, sheared or mirrored (transform {(a, b, c, d, e, f)}). Deliver it with columns"
             " west to east and rows north to south or south to north: `gdalwarp -of COG IN OUT` makes that of it."

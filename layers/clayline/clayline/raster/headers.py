@@ -224,9 +224,10 @@ def _mask(source: CogSource, header: CogHeader, settings: ReadSettings) -> MaskD
 def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None:  # noqa: ANN401
     width, height, bands, dtype = dataset.width, dataset.height, dataset.count, dataset.dtypes[0]
     if dtype not in _DTYPES:
+        target = "Int32" if np.issubdtype(np.dtype(dtype), np.integer) else "Float32"
         msg = (
             f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Deliver the product's own"
-            " numbers, or convert these: `gdal_translate -of COG -ot Float32 IN OUT` (of complex ones, the real part)."
+            f" numbers, or convert these: `gdal_translate -of COG -ot {target} IN OUT` (complex ones: the real part)."
         )
         raise SceneError(msg, reason="unsupported-dtype")
     (block_height, block_width), *_ = dataset.block_shapes

@@ -18,7 +18,9 @@ _OWN_PROCESSING = 99
 _NAMED = re.compile(r"(?<![A-Za-z0-9])N(\d{2})\.?(\d{2})(?![A-Za-z0-9])")
 _PLAIN = re.compile(r"\s*[Nn]?(?:(\d{1,2})[._](\d{1,2})|(\d{2})(\d{2})|(\d{1,2}))\s*\Z")
 _EXACT = re.compile(r"\d{2}\.\d{2}\Z")
-_PRODUCT = re.compile(r"S2[A-D]?_")
+_PRODUCT = re.compile(r"S2[A-D]?_", re.IGNORECASE)
+_IN_PRODUCT = re.compile(r"(?<=_)(?:N\d{2}\.?\d{2}(?![A-Za-z0-9])|\d{4}(?=_R\d{3}_))", re.IGNORECASE)
+"""In a product's own name, in any case: there the relative orbit follows, also where the N is left out."""
 _COLLECTION_1 = "sentinel-2-c1-l2a"
 _BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline")
 _FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
@@ -114,7 +116,7 @@ def _of_name(where: str, text: str) -> Iterator[Statement]:
     for part in parts:
         if part is not parts[-1] and not _PRODUCT.match(part):
             continue
-        for match in _NAMED.finditer(part):
+        for match in (_IN_PRODUCT if _PRODUCT.match(part) else _NAMED).finditer(part):
             if match[0] not in seen:
                 seen.add(match[0])
                 yield _baseline(where, match[0], match[0], quoted=False)

@@ -112,7 +112,7 @@ def agreed(declared: DeclaredNumbers, *, scene: str, band: str, dtype: str) -> S
     Raises SceneError (``unknown-units``).
     """
     scale = _number(declared.scale, scene, band)
-    if scale == 0:
+    if scale is not None and scale <= 0:
         raise _unreadable(declared.scale[0], scene, band)
     offset = _number(declared.offset, scene, band)
     units = {_unit(one.value) for one in declared.unit} - {""}

@@ -76,7 +76,16 @@ def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
 
 
 def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...]) -> None:
-    """Refuse bands that do not lie on one plane. Raises SceneError."""
+    """Refuse bands that do not lie on one plane, or are two names of one. Raises SceneError."""
+    names: dict[tuple[str, int], str] = {}
+    for band in bands:
+        place, name = (band.asset.uri, band.asset.band), band.asset.name
+        if (other := names.setdefault(place, name)) != name:
+            msg = (
+                f"scene {source.name}: {other} and {name} are both band {band.asset.band} of {band.called} by what the"
+                " Item says. Correct the Item."
+            )
+            raise SceneError(msg, reason="contradictory-band")
     systems = {band.header.crs for band in bands}
     if len(systems) > 1:
         msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."

@@ -104,6 +104,8 @@ def judge(evidence: Evidence, among: tuple[Product, ...]) -> tuple[Verdict, ...]
     flying = [product for product, _ in led if product.known_platform(told)]
     elsewhere = [product for product in among if evidence.platform and product.known_platform(evidence.platform)]
     named = [product for product, _ in led if product.names_file(evidence.name)]
+    if not (named or evidence.sensor or evidence.platform):  # as LE07_L2SP_... in a collection of Landsat 8
+        named = [p for p in among if p.names_file(evidence.name) and p.known_platform(evidence.name)]
     verdicts = []
     for product, why in led:
         matched, against = [why], list[str]()
