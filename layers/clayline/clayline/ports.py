@@ -129,6 +129,10 @@ class Headers(Protocol):
         """Project to longitude and latitude, degrees WGS84."""
         ...
 
+    def is_same_crs(self, one: str, other: str) -> bool:
+        """Say whether two CRSs place numbers alike, whatever they are called. Raises SceneError (``crs-unusable``)."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPixels:

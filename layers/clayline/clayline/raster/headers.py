@@ -66,6 +66,10 @@ class GdalHeaders:
         """Project to longitude and latitude: see ``projection.to_lonlat``."""
         return projection.to_lonlat(crs, xs, ys)
 
+    def is_same_crs(self, one: str, other: str) -> bool:
+        """Compare two CRSs: see ``projection.is_same``."""
+        return projection.is_same(one, other)
+
 
 def s3_source(uri: str, size: int, names: Names = AS_THEY_LIE) -> CogSource:
     """Say where GDAL finds the object ``s3://bucket/key`` of ``size`` bytes. Raises SceneError (``unusable-key``)."""

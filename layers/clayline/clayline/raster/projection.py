@@ -13,6 +13,8 @@ from clayline.errors import SceneError
 
 _WGS84 = CRS.from_epsg(4326)
 _HALF_TURN = 180.0
+_SAY_NOTHING = {("no_defs", True), ("wktext", True), ("nadgrids", "@null")}
+"""Parameters in PROJ's words that move nothing."""
 FURTHEST = 540.0
 """Degrees: a longitude further from Greenwich is no longitude."""
 
@@ -41,6 +43,14 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
 def is_geographic(crs: str) -> bool:
     """Say whether a CRS is of longitude and latitude. Raises SceneError (``crs-unusable``)."""
     return bool(parse_crs(crs).is_geographic)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Say whether two CRSs have the same parameters in PROJ's words: names do not count, since every tool calls MODIS's
+    sphere otherwise. Raises SceneError (``crs-unusable``).
+    """
+    here, there = (parse_crs(crs).to_dict().items() - _SAY_NOTHING for crs in (one, other))
+    return bool(here == there)
 
 
 def parse_crs(crs: str) -> CRS:

@@ -9,6 +9,8 @@ from clayline.errors import SceneError
 from clayline.scene.sensor import MAX_LABEL, Band, Product
 
 _MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
+_JPEG_2000 = re.compile(r"(?i)image/jp[2xm]")
+_JPEG_2000_NAME = re.compile(r"(?i)\.(jp2|j2k|jpx)\Z")
 _SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
 _SKIPPED_KEYS = {"visual", "overview", "preview", "thumbnail"}
 _SUFFIX = re.compile(r"(?i)_([0-9]{1,4})m(?:\.tiff?)?\Z")
@@ -81,6 +83,26 @@ def find_bands(assets: Mapping[str, Any], product: Product, *, masks: frozenset[
     return Found(
         candidates={name: tuple(each) for name, each in found.items()}, unrecognised=tuple(sorted(unrecognised))
     )
+
+
+def in_jpeg_2000(assets: Mapping[str, Any], product: Product, *, scene: str) -> Mapping[str, tuple[Candidate, ...]]:
+    """Give the bands, by name, that would be found if JPEG 2000 were read; none where what is said contradicts itself:
+    such files are not read, and harm nobody.
+    """
+    said = {
+        key: {**asset, "type": "image/tiff"}
+        for key, asset in assets.items()
+        if isinstance(asset, dict) and isinstance(asset.get("href"), str) and _is_jpeg_2000(asset)
+    }
+    try:
+        return find_bands(said, product, masks=frozenset(), scene=scene).candidates
+    except SceneError:
+        return {}
+
+
+def _is_jpeg_2000(asset: Mapping[str, Any]) -> bool:
+    media = asset.get("type")
+    return bool(_JPEG_2000.match(media) if isinstance(media, str) else _JPEG_2000_NAME.search(asset["href"]))
 
 
 def rasters_of(assets: Mapping[str, Any], product: Product) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -19,6 +19,7 @@ from clayline.run.receipt import SceneWarning
 from clayline.scene.grids import check_square, is_square, shape
 from clayline.scene.item import BandAsset
 from clayline.scene.radiometry import BoaDecision
+from clayline.scene.sensor import Product
 from clayline.scene.source import SceneSource
 
 GSD_TOLERANCE = 0.1
@@ -122,9 +123,12 @@ def describe(
 ) -> PlannedScene:
     """Settle the scene's GSD, place and form of identifier.
 
+    Pixels need not be square on the ground if ``any_pixel_shape`` allows that, or if the grid is in the product's own
+    projection.
+
     Raises SceneError (``wrong-gsd``, ``not-square``, or what projecting raises).
     """
-    if not any_pixel_shape:
+    if not (any_pixel_shape or in_own_projection(source.product, grid.crs, headers)):
         check_square(source.name, grid)
     gsd = grid.pixel_size_m
     if not any_gsd and abs(gsd - entry.gsd) > GSD_TOLERANCE * entry.gsd:
@@ -167,8 +171,15 @@ def describe(
     )
 
 
-def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
-    """Say what is to be said of a scene that is embedded all the same."""
+def in_own_projection(product: Product, crs: str, headers: Headers) -> bool:
+    """Say whether a scene lies in the projection that its product defines. Raises SceneError (``crs-unusable``)."""
+    return product.projection is not None and headers.is_same_crs(crs, product.projection)
+
+
+def warnings_of(scene: PlannedScene, *, any_shape_is_right: bool = False) -> tuple[SceneWarning, ...]:
+    """Say what is to be said of a scene that is embedded all the same; ``any_shape_is_right`` in the product's own
+    projection.
+    """
     warnings = []
     if scene.own_grid:
         message = (
@@ -176,7 +187,7 @@ def warnings_of(scene: PlannedScene) -> tuple[SceneWarning, ...]:
             f" those of other dates: {scene.own_grid}."
         )
         warnings.append(SceneWarning(reason="own-grid", message=message))
-    if not is_square(scene):
+    if not (any_shape_is_right or is_square(scene)):
         message = (
             f"scene {scene.name}: {shape(scene)}. It was embedded all the same ({Option.ANY_PIXEL_SHAPE}): the model"
             " knows the ground in squares, and its vectors may differ from those of the same place in square pixels."

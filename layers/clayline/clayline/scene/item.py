@@ -10,7 +10,7 @@ from clayline.chips.classes import Classification
 from clayline.errors import SceneError
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.passed_over import PassedOver
-from clayline.scene.bands import Candidate, find_bands, known_names, listed
+from clayline.scene.bands import Candidate, find_bands, in_jpeg_2000, known_names, listed
 from clayline.scene.declared import Declared, declared_of
 from clayline.scene.declared_numbers import DeclaredNumbers, of_asset
 from clayline.scene.href import MAX_RECORDED, choose, quoted
@@ -26,7 +26,7 @@ DECLARED_HREF = "clayline:declared_href"
 """Field of an asset whose file was found elsewhere than its publisher said: the href as published."""
 ALTERNATE = "clayline:alternate"
 """Field of an asset that was fetched by one of its alternates: that one's name."""
-_TILE = re.compile(r"(?:\A|[_-])T?((?:0?[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[_-]|\Z)")
+_TILE = re.compile(r"(?:\A|[._-])T?((?:0?[1-9]|[1-5][0-9]|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:[._-]|\Z)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ class Item:
     """More assets of the same bands: which is taken depends on the model's entry (``rivals``)."""
     passed_over: tuple[PassedOver, ...]
     unrecognised: tuple[str, ...]
-    """Keys of GeoTIFFs that are no band that is known, and not known to be none."""
+    """Keys of GeoTIFFs that are no band that is known, and not known to be none; of bands that are JPEG 2000 alone."""
     mask: ClassMask | None
     """What says where clouds are, if anything does."""
     data_masks: tuple[BandAsset, ...]
@@ -131,7 +131,7 @@ def read_item(
     Of a published Item ``uri`` is its ``self`` link, or empty, and ``called`` says what the document is called.
 
     Raises SceneError: ``invalid-item``, ``unknown-product``, ``ambiguous-sensor``, ``contradictory-band``,
-    ``no-bands``, ``forbidden-href``, ``ambiguous-href``.
+    ``no-bands``, ``jpeg2000``, ``forbidden-href``, ``ambiguous-href``.
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
@@ -165,6 +165,15 @@ def read_item(
     found = find_bands(
         content["assets"], product, masks=frozenset({masked.key.lower()} if masked else ()), scene=identity
     )
+    unread = in_jpeg_2000(content["assets"], product, scene=identity)
+    lacking = sorted({each.key for band in unread.keys() - found.candidates.keys() for each in unread[band]})
+    if not found.candidates and lacking:
+        msg = (
+            f"scene {identity}: its bands [{listed(tuple(lacking))}] are JPEG 2000, which is not read here. Convert"
+            " each without loss, `gdal_translate -of COG -co COMPRESS=DEFLATE IN.jp2 OUT.tif`, and let the Item's"
+            " assets lead to the GeoTIFFs (href and type)."
+        )
+        raise SceneError(msg, reason="jpeg2000")
     if not found.candidates:
         msg = (
             f"scene {identity}: none of its assets [{listed(tuple(sorted(content['assets'])))}] is a GeoTIFF band of"
@@ -185,7 +194,7 @@ def read_item(
         bands=tuple(bands),
         rivals=tuple(rivals),
         passed_over=tuple(passed_over),
-        unrecognised=found.unrecognised,
+        unrecognised=(*found.unrecognised, *(f"{key[:MAX_LABEL]}, JPEG 2000" for key in lacking)),
         mask=_class_mask(masked, band_of) if masked else None,
         data_masks=tuple(
             band_of(Candidate(band="data-mask", key=key, asset=asset, number=1, gsd=None))

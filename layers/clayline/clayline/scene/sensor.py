@@ -163,6 +163,9 @@ class Product:
     """Bands in a file that names none, where the product defines that."""
     nodata: Annotated[tuple[float, ...], Len(0, 8)] = ()
     """What untagged files use."""
+    projection: Annotated[str, Len(1, 256)] | None = None
+    """The projection that the product itself defines, as PROJ writes it: in it, pixels are right in whatever shape they
+    have on the ground. None: pixels must be square there."""
     tiling: Literal["mgrs"] | None = None
     """``mgrs``: cut to the MGRS grid, so that its chips may get ``window`` identifiers."""
     boa: bool = False

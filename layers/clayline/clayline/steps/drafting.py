@@ -14,7 +14,14 @@ from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_gri
 from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
-from clayline.scene.describe import OpenedBand, check_bands, describe, finest, warnings_of
+from clayline.scene.describe import (
+    OpenedBand,
+    check_bands,
+    describe,
+    finest,
+    in_own_projection,
+    warnings_of,
+)
 from clayline.scene.doubt import OnImplausible
 from clayline.scene.grids import check_overlap, strips
 from clayline.scene.intake import Landing
@@ -169,7 +176,7 @@ class Drafting:
             warnings=tuple(
                 warning.model_copy(update={"message": words(warning.message, self.options.place)})
                 for warning in (
-                    *warnings_of(scene),
+                    *warnings_of(scene, any_shape_is_right=in_own_projection(source.product, scene.crs, self.headers)),
                     *cloud_warnings(source, self.options.thresholds),
                     *strips(source.name, files),
                     *fewer_bands(source, entry, self.manifest.entries),
