@@ -141,6 +141,25 @@ def test_the_files_nodata_and_the_products_both_count(make_pipeline: Callable[..
     assert [asset["nodata"] for asset in provenance_of(pipeline)["source"]["assets"]] == [[65535, 0]] * 3
 
 
+def test_what_the_item_calls_nodata_counts_too(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
+    pipeline, files, pixels = make_pipeline(), scenes.landsat(sample), []
+    for name in ("B4", "B3", "B2"):
+        with MemoryFile(files[f"scene/{name}.tif"]) as memory, memory.open() as dataset:
+            plane, grid = dataset.read(1), {"crs": dataset.crs, "transform": dataset.transform}
+        plane[:40] = 65535
+        pixels.append(plane)
+        files[f"scene/{name}.tif"] = cog(plane[None], (), **grid)
+    item = json.loads(files["scene/item.json"])
+    for asset in item["assets"].values():
+        asset["raster:bands"] = [{"nodata": 65535}]
+    files["scene/item.json"] = json.dumps(item).encode()
+    for key, body in files.items():
+        pipeline.put(key, body)
+    pipeline.run("scene/item.json")
+    stack = np.stack(pixels)
+    check(pipeline, stack, ((stack != 0) & (stack != 65535)).all(axis=0))
+
+
 def test_masks_of_an_items_files_join(make_pipeline: Callable[..., Pipeline], sample: Path) -> None:
     """One file with a mask, one with an alpha band, one with neither."""
     pipeline = make_pipeline()

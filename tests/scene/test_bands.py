@@ -212,3 +212,10 @@ def test_a_band_that_nobody_recognised_is_told(assets: dict[str, Any], lacking: 
     assert f"Found were the bands [blue green], not recognised [{unknown}]; known names are" in warning.message
     assert "red (B04)" in warning.message
     assert fewer_bands(scene, better, (entry, better)) == (), "nothing better was there"
+
+
+def test_a_mask_of_where_there_is_data_is_no_band_that_was_missed() -> None:
+    content = item({"red": asset("./B04.tif"), "dm": {**asset("./dm.tif"), "roles": ["data-mask"]}})
+    found = read_item(content, uri=BASE, allowed_buckets=ALLOWED)
+    assert found.unrecognised == ()
+    assert [mask.key for mask in found.data_masks] == ["dm"]

@@ -9,7 +9,7 @@ from clayline.chips.cog import CogHeader
 from clayline.chips.conversion import Conversion
 from clayline.errors import SceneError
 from clayline.ports import ObjectHead
-from clayline.scene.declared_numbers import DeclaredNumbers, Said, agreed, of_asset
+from clayline.scene.declared_numbers import DeclaredNumbers, Said, agreed, nodata_of, of_asset
 from clayline.scene.describe import OpenedBand
 from clayline.scene.item import BandAsset
 from clayline.scene.numbers import Band, brought, conversion_of
@@ -86,6 +86,7 @@ def test_decibels_are_known_by_their_unit() -> None:
 @pytest.mark.parametrize(
     ("numbers", "dtype", "said", "named"),
     [
+        (USGS, "uint16", {"scale": 2.75e-05}, "comes without the product's offset"),
         (S2, "uint8", {}, "holds uint8, and its product uint16 (reflectance = 0.0001 x number)"),
         (S2, "int8", {}, "holds int8"),
         (S2, "float32", {}, "neither the file nor the Item says their scale"),
@@ -214,3 +215,23 @@ def test_a_declared_offset_beside_what_was_decided(
     except SceneError as error:
         outcome = error.reason
     assert outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("asset", "expected"),
+    [
+        ({"raster:bands": [{"nodata": 65535}]}, (65535,)),
+        ({"bands": [{"nodata": "0"}]}, (0,)),
+        ({"nodata": -9999.5}, (-9999.5,)),
+        ({"raster:bands": [{"nodata": "nan"}], "nodata": "-inf"}, ()),
+        ({"raster:bands": [{"nodata": None}]}, ()),
+    ],
+)
+def test_what_an_item_calls_nodata(asset: dict[str, Any], expected: tuple[float, ...]) -> None:
+    assert nodata_of(of_asset(asset, 1), "S", "red") == expected
+
+
+def test_a_nodata_that_is_no_number_is_not_taken_for_none() -> None:
+    with pytest.raises(SceneError, match="nodata none is no number") as caught:
+        nodata_of(of_asset({"nodata": "none"}, 1), "S", "red")
+    assert caught.value.reason == "invalid-item"

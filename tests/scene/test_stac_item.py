@@ -129,8 +129,6 @@ def test_bands_declared_in_another_way_are_none(declared: object) -> None:
         ({"roles": None}, True),
         ({"roles": "data"}, True),
         ({"roles": [1, None, {}]}, True),
-        ({"href": None}, False),
-        ({"href": 5}, False),
     ],
 )
 def test_what_may_be_a_band(changes: dict[str, Any], *, is_band: bool) -> None:
@@ -333,3 +331,11 @@ def test_any_item_is_read_or_a_scene_error(
     known = {"invalid-item", "unknown-product", "ambiguous-sensor", "contradictory-band", "no-bands", "forbidden-href"}
     assert reason in {"", *known}
     assert all(uri.split("/")[2] in ALLOWED for uri in bands)
+
+
+@pytest.mark.parametrize("asset_of_red", [{}, {"href": None}, {"href": 5}, None, "red.tif"])
+def test_a_band_without_an_href_is_named(asset_of_red: object) -> None:
+    content = item({"red": asset_of_red, "green": asset("./B03.tif")})
+    with pytest.raises(SceneError, match="asset 'red' has no href") as caught:
+        read(content)
+    assert caught.value.reason == "invalid-item"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clayline.errors import shown
+from clayline.place import Place
 from clayline_cli import arguments
 from clayline_cli.call import Call, Commands
 from clayline_cli.console import Console
@@ -116,7 +117,7 @@ def _why(scene: str, known: "dict[str, Sensor]") -> int:
         if content:
             _bands(content, product)
     except SceneError as error:
-        _say(f"refused: {error.reason}\n  {error}")
+        _say(f"refused: {error.reason}\n  {error.at(Place.CLI)}")
         return 1
     return 0
 

@@ -14,6 +14,8 @@ _MAX_TEXT = 64
 _NEAR = Fraction(1, 10**6)
 _LARGEST = 1e12
 _DECIBELS = frozenset({"db", "decibel", "decibels"})
+_NEVER_VALID = frozenset({"nan", "inf", "-inf"})
+"""As the raster extension writes them."""
 _REFLECTANCES = frozenset({"1", "reflectance"})
 
 
@@ -33,6 +35,7 @@ class DeclaredNumbers:
     offset: tuple[Said, ...] = ()
     unit: tuple[Said, ...] = ()
     dtype: tuple[Said, ...] = ()
+    nodata: tuple[Said, ...] = ()
 
     def with_(self, other: "DeclaredNumbers") -> "DeclaredNumbers":
         """Give both."""
@@ -41,6 +44,7 @@ class DeclaredNumbers:
             offset=self.offset + other.offset,
             unit=self.unit + other.unit,
             dtype=self.dtype + other.dtype,
+            nodata=self.nodata + other.nodata,
         )
 
 
@@ -76,6 +80,7 @@ def of_asset(asset: Mapping[str, Any], number: int) -> DeclaredNumbers:
         offset=said("offset", "raster:offset"),
         unit=said("unit"),
         dtype=said("data_type"),
+        nodata=said("nodata"),
     )
 
 
@@ -84,7 +89,7 @@ def _sources(asset: Mapping[str, Any], number: int) -> Iterator[tuple[str, Mappi
         entries = asset.get(field)
         if isinstance(entries, list) and number <= len(entries) and isinstance(entry := entries[number - 1], dict):
             yield f"the Item's {field}", entry
-    own = {name: asset.get(name) for name in ("raster:scale", "raster:offset", "unit", "data_type")}
+    own = {name: asset.get(name) for name in ("raster:scale", "raster:offset", "unit", "data_type", "nodata")}
     yield "the Item's asset", own
 
 
@@ -101,6 +106,23 @@ def of_header(header: CogHeader, number: int) -> DeclaredNumbers:
         offset=(Said(where="the file's offset", value=offset),) if offset else (),
         unit=(Said(where="the file's unit", value=unit),) if unit else (),
     )
+
+
+def nodata_of(declared: DeclaredNumbers, scene: str, band: str) -> tuple[float, ...]:
+    """Give the values that the Item calls nodata. NaN and infinite numbers are none in any case.
+
+    Raises SceneError (``invalid-item``).
+    """
+    values = []
+    for one in declared.nodata:
+        if str(one.value).lower() in _NEVER_VALID:
+            continue
+        value = _read(one.value)
+        if value is None:
+            msg = f"scene {scene}: band {band}: {quoted([one])} is no number. Correct the Item."
+            raise SceneError(msg, reason="invalid-item")
+        values.append(float(value))
+    return tuple(values)
 
 
 def agreed(declared: DeclaredNumbers, *, scene: str, band: str, dtype: str) -> Scaling:

@@ -135,7 +135,10 @@ def read_item(
     """
     identity, properties = content.get("id"), content.get("properties")
     if not isinstance(identity, str) or not identity or len(identity) > MAX_ID or not isinstance(properties, dict):
-        msg = f"scene {called or names.of(uri)}: the STAC Item has no usable id or properties. Correct the Item."
+        msg = (
+            f"scene {called or names.of(uri)}: the STAC Item has no usable id (a text of 1 to {MAX_ID} characters) or"
+            " properties (an object). Correct the Item."
+        )
         raise SceneError(msg, reason="invalid-item")
     if _CONTROL.search(identity):
         msg = (
@@ -161,9 +164,13 @@ def read_item(
             numbers=of_asset(asset, candidate.number),
         )
 
+    data_masks = find_data_masks(content["assets"])
     masked = find_class_mask(content["assets"], product, scene=identity)
     found = find_bands(
-        content["assets"], product, masks=frozenset({masked.key.lower()} if masked else ()), scene=identity
+        content["assets"],
+        product,
+        masks=frozenset({*([masked.key.lower()] if masked else []), *(key.lower() for key, _ in data_masks)}),
+        scene=identity,
     )
     unread = in_jpeg_2000(content["assets"], product, scene=identity)
     lacking = sorted({each.key for band in unread.keys() - found.candidates.keys() for each in unread[band]})
@@ -181,6 +188,9 @@ def read_item(
             " bands. Correct the Item."
         )
         raise SceneError(msg, reason="no-bands")
+    if nowhere := [key for key, asset in content["assets"].items() if product.band(key) and not _has_href(asset)]:
+        msg = f"scene {identity}: asset {nowhere[0][:MAX_LABEL]!r} has no href, a text, for its file. Correct the Item."
+        raise SceneError(msg, reason="invalid-item")
     bands, rivals, passed_over = list[BandAsset](), list[BandAsset](), list[PassedOver]()
     for candidates in found.candidates.values():
         first, *others = _that_may_be_read(candidates, band_of, passed_over)
@@ -197,11 +207,14 @@ def read_item(
         unrecognised=(*found.unrecognised, *(f"{key[:MAX_LABEL]}, JPEG 2000" for key in lacking)),
         mask=_class_mask(masked, band_of) if masked else None,
         data_masks=tuple(
-            band_of(Candidate(band="data-mask", key=key, asset=asset, number=1, gsd=None))
-            for key, asset in find_data_masks(content["assets"])
+            band_of(Candidate(band="data-mask", key=key, asset=asset, number=1, gsd=None)) for key, asset in data_masks
         ),
         tile=declared_tile(identity, properties) if product.mgrs_tiled else None,
     )
+
+
+def _has_href(asset: object) -> bool:
+    return isinstance(asset, dict) and isinstance(asset.get("href"), str)
 
 
 def _class_mask(found: FoundMask, band_of: Callable[[Candidate], BandAsset]) -> ClassMask:

@@ -66,6 +66,7 @@ def conversion_of(band: Band, numbers: Numbers, *, target: str, boa: bool) -> Co
         if band.dtype not in numbers.types:
             raise _unknown(band, numbers, "its numbers have no scale that could lead there")
         return None
+    _check_whole(band, numbers)
     own, model = numbers.own, numbers.model
     scale, offset, where = said.scale, said.offset, said.where
     is_whole = np.issubdtype(dtype, np.integer)
@@ -90,6 +91,13 @@ def conversion_of(band: Band, numbers: Numbers, *, target: str, boa: bool) -> Co
         constant=str(constant),
         why=f"{where}; the model takes {_decimal(model[0])} x number + {_decimal(model[1])}",
     )
+
+
+def _check_whole(band: Band, numbers: Numbers) -> None:
+    """Refuse the product's scale without the offset that belongs to it: it may be 0, or left out."""
+    scale, offset = numbers.own
+    if offset and band.said.offset is None and band.said.scale is not None and near(band.said.scale, scale):
+        raise _unknown(band, numbers, f"{band.said.where} comes without the product's offset")
 
 
 def _of_power(band: Band, numbers: Numbers) -> Conversion | None:

@@ -14,6 +14,7 @@ from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_gri
 from clayline.run.receipt import SceneWarning
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
+from clayline.scene.declared_numbers import nodata_of
 from clayline.scene.describe import (
     OpenedBand,
     check_bands,
@@ -149,7 +150,11 @@ class Drafting:
         )
         numbers = [brought(source.name, band, source.product.numbers, target=entry.dtype, boa=boa) for band in bands]
         planned = tuple(
-            band.planned(nodata=source.product.nodata, offset=offset, conversion=conversion)
+            band.planned(
+                nodata=(*source.product.nodata, *nodata_of(band.asset.numbers, source.name, band.asset.name)),
+                offset=offset,
+                conversion=conversion,
+            )
             for band, (offset, conversion) in zip(bands, numbers, strict=True)
         )
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
