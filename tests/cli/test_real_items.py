@@ -220,6 +220,15 @@ def test_an_item_as_it_comes_is_read_where_its_bucket_is_allowed(
     )
 
 
+def test_naip_of_0_3_m_is_not_what_the_starter_knows(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, item = _item("pc-naip", shared_data)
+    _fill(tmp_path, item, CASES["pc-naip"])
+    [told] = explained(capsys, path, "--assets", tmp_path)
+    assert (told["reason"], "its GSD is 0.300 m" in told["message"]) == ("wrong-gsd", True)
+
+
 @pytest.mark.parametrize("has_files", [False, True])
 def test_planets_old_item_is_refused_and_said_why(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, has_files: bool

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from pyproj import Transformer
+from tests.cli.explained import MODIS_WKT
 
 from clayline.errors import SceneError
-from clayline.raster.projection import to_lonlat
+from clayline.raster.projection import is_same, to_lonlat
+from clayline.scene.sensor_file import built_in
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,16 @@ def test_longitudes_beyond_180_are_those_of_the_other_side() -> None:
     assert lon == pytest.approx([180, -180, -179.75, -169.9, -0.5, 0, 5, 179.75, 175, -180], abs=1e-12)
     assert (lat == 10).all()
     assert (np.abs(lon) <= 180).all()
+
+
+def test_the_same_crs_under_other_names_is_the_same() -> None:
+    """MODIS's, as its documents, GDAL, and PROJ.4's old habits write it; not that on another sphere or ellipsoid."""
+    own = built_in()["modis"].products[0].projection
+    assert own
+    for same in (MODIS_WKT, f"{own} +nadgrids=@null +wktext", "+proj=sinu +a=6371007.181 +b=6371007.181 +units=m"):
+        assert is_same(same, own)
+    for other in ("+proj=sinu +R=6371000", "ESRI:54008", "EPSG:32629", MODIS_WKT.replace('easting",0', 'easting",5')):
+        assert not is_same(other, own)
+    assert is_same("EPSG:32629", "+proj=utm +zone=29 +datum=WGS84")
+    with pytest.raises(SceneError):
+        is_same("nonsense", own)

@@ -37,6 +37,7 @@ def test_a_file_says_everything_of_its_sensor() -> None:
         (BAND, "", "bands: "),
         ("name: red", "name: Red", "bands.0: a band is named with a-z"),
         ("collections: [c]", "collections: c", "products.0.collections: "),
+        ("collections: [c]", "collections: [c], projection: EPSG:3857", "a projection is written as PROJ does"),
         ("collections: [c]", "collections: [1]", "products.0.collections.0: "),
         ("collections: [c]", "collections: [c], file_names: ['(']", "products.0.file_names.0: "),
         ("collections: [c]", f"collections: [c], file_names: ['{'a' * (MAX_PATTERN + 1)}']", "at most 200 characters"),

@@ -56,7 +56,25 @@ def test_jp2_twins_are_no_bands() -> None:
         "red": asset("./B04.tif"),
         "B03": asset("./B03.jp2", type="image/jp2"),
     }
-    assert files(read(item(assets))) == {"red": ("B04.tif", 1)}
+    found = read(item(assets))
+    assert files(found) == {"red": ("B04.tif", 1)}
+    assert found.unrecognised == ("B03, JPEG 2000",), "a twin is not missed, a band that is JPEG 2000 alone is"
+
+
+@pytest.mark.parametrize("changes", [{"type": "image/jp2"}, {"type": "image/jpx; x=y"}, {"type": None}])
+def test_an_item_of_jpeg_2000_alone_says_so(changes: dict[str, Any]) -> None:
+    assets = {"B04": asset("s3://eodata/B04.jp2", **changes), "SCL": asset("./SCL.jp2", type="image/jp2")}
+    with pytest.raises(SceneError, match=r"its bands \[B04\] are JPEG 2000.*gdal_translate") as caught:
+        read(item(assets))
+    assert caught.value.reason == "jpeg2000"
+    with pytest.raises(SceneError, match="none of its assets") as caught:
+        read(item({"SCL": assets["SCL"]}))
+    assert caught.value.reason == "no-bands"
+
+
+def test_what_jpeg_2000_says_of_itself_harms_no_geotiff() -> None:
+    wrong = asset("./B03.jp2", type="image/jp2", **{"eo:bands": [{"name": "B04", "common_name": "blue"}]})
+    assert files(read(item({"red": asset("./B04.tif"), "B03": wrong}))) == {"red": ("B04.tif", 1)}
 
 
 COMPOSITE = [

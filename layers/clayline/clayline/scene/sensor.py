@@ -22,6 +22,7 @@ MAX_LABEL = 256
 _NANOMETRES = 100
 """No imager sees beyond 100 micrometres; nanometres begin there."""
 _WORD = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+_PROJ = r"\+proj=[a-z0-9_]+(?: +\+[A-Za-z0-9_]+(?:=[-+.\w]+)?)*"
 _NOTHING_ELSE: dict[str, Any] = {"extra": "forbid", "allow_inf_nan": False}
 """For pydantic, which checks the YAML against these classes."""
 
@@ -187,6 +188,9 @@ class Product:
             if not re.fullmatch(_WORD, part):
                 msg = f"instrument and level are of a-z and 0-9, with - between, not {part!r}"
                 raise ValueError(msg)
+        if self.projection and not re.fullmatch(_PROJ, self.projection):
+            msg = f"a projection is written as PROJ does, +proj=... +..., not {self.projection!r}"
+            raise ValueError(msg)
         if self.platforms and self.platforms[-1].pattern.pattern:
             msg = f"product {self.name}: the last platform's pattern is '', for platforms that nobody thought of"
             raise ValueError(msg)
