@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clayline.errors import SceneError
+from clayline.scene.asset import is_geotiff, positive, roles_of
 from clayline.scene.sensor import MAX_LABEL, Band, Product
 
-_MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
 _JPEG_2000 = re.compile(r"(?i)image/jp[2xm]")
 _JPEG_2000_NAME = re.compile(r"(?i)\.(jp2|j2k|jpx)\Z")
 _SKIPPED_ROLES = {"overview", "visual", "thumbnail", "metadata"}
@@ -108,16 +108,10 @@ def _is_jpeg_2000(asset: Mapping[str, Any]) -> bool:
 def rasters_of(assets: Mapping[str, Any], product: Product) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Go through the assets that may be bands: GeoTIFFs by media type, or by extension where none is given."""
     for key, asset in assets.items():
-        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+        if not is_geotiff(asset):
             continue
-        media = asset.get("type")
-        tiff = _MEDIA.match(media) if isinstance(media, str) else re.search(r"(?i)\.tiff?\Z", asset["href"])
-        roles = asset.get("roles") or []
-        shown = key.lower() in _SKIPPED_KEYS or (
-            isinstance(roles, list) and bool(_SKIPPED_ROLES.intersection(map(str, roles)))
-        )
-        wanted = bool(product.assets.search(key[:MAX_LABEL])) if product.assets else not shown
-        if tiff and wanted:
+        shown = key.lower() in _SKIPPED_KEYS or bool(_SKIPPED_ROLES & roles_of(asset))
+        if product.assets.search(key[:MAX_LABEL]) if product.assets else not shown:
             yield key, asset
 
 
@@ -225,13 +219,13 @@ def _common(entry: Mapping[str, Any]) -> str | None:
 
 def _wavelength(entry: Mapping[str, Any]) -> float | None:
     """Give the centre in micrometres; some say nanometres."""
-    said = _number(entry.get("eo:center_wavelength") or entry.get("center_wavelength"))
+    said = positive(entry.get("eo:center_wavelength") or entry.get("center_wavelength"))
     return said / 1000 if said and said > _NANOMETRES else said
 
 
 def _is_narrow(entry: Mapping[str, Any]) -> bool:
     """Say whether it may be one of a sensor's bands by its wavelength alone: a panchromatic one is not."""
-    width = _number(entry.get("eo:full_width_half_max") or entry.get("full_width_half_max"))
+    width = positive(entry.get("eo:full_width_half_max") or entry.get("full_width_half_max"))
     return width is None or width <= 0.3  # noqa: PLR2004 - micrometres, wider than any band of Clay's sensors
 
 
@@ -254,15 +248,5 @@ def _gsds(key: str, asset: Mapping[str, Any], count: int) -> list[float | None]:
             raster.get("spatial_resolution") or asset.get("raster:spatial_resolution"),
             grid,
         )
-        found.append(next((number for each in said if (number := _number(each))), None))
+        found.append(next((number for each in said if (number := positive(each))), None))
     return found
-
-
-def _number(said: object) -> float | None:
-    if isinstance(said, bool) or not isinstance(said, int | float | str):
-        return None
-    try:
-        number = float(said)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < float("inf") else None

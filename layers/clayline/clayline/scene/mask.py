@@ -7,10 +7,10 @@ from typing import Any
 
 from clayline.chips.classes import Classification
 from clayline.errors import SceneError
+from clayline.scene.asset import is_geotiff, positive, roles_of
 from clayline.scene.classification import BINARY, declared, is_declared
 from clayline.scene.sensor import MAX_LABEL, Mask, Product
 
-_MEDIA = re.compile(r"(?i)image/(tiff|vnd\.stac\.geotiff)")
 _SUFFIX = re.compile(r"(?i)_([0-9]{1,4})m\Z")
 _CLOUD_ROLES = {"cloud", "cloud-shadow", "cloud_shadow"}
 _VALIDITY_ROLE = "data-mask"
@@ -86,20 +86,13 @@ def find_data_masks(assets: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
 
     A quality layer that is of more (water, aerosol) has it too, and its 0 means something else.
     """
-    return [(key, asset) for key, asset in _rasters(assets) if _roles(asset) & _MASK_ROLES == {_VALIDITY_ROLE}]
+    return [(key, asset) for key, asset in _rasters(assets) if roles_of(asset) & _MASK_ROLES == {_VALIDITY_ROLE}]
 
 
 def _rasters(assets: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for key, asset in assets.items():
-        if isinstance(asset, dict) and isinstance(asset.get("href"), str) and not _roles(asset) & _SHOWN_ROLES:
-            media = asset.get("type")
-            if _MEDIA.match(media) if isinstance(media, str) else re.search(r"(?i)\.tiff?\Z", asset["href"]):
-                yield key, asset
-
-
-def _roles(asset: Mapping[str, Any]) -> set[str]:
-    roles = asset.get("roles")
-    return {role for role in roles if isinstance(role, str)} if isinstance(roles, list) else set()
+        if is_geotiff(asset) and not roles_of(asset) & _SHOWN_ROLES:
+            yield key, asset
 
 
 def _is_called(key: str, asset: Mapping[str, Any], mask: Mask) -> bool:
@@ -124,7 +117,7 @@ def _meaning(mask: Mask, asset: Mapping[str, Any]) -> tuple[Classification, str]
 
 
 def _is_of_cloud_alone(key: str, asset: Mapping[str, Any]) -> bool:
-    roles = _roles(asset) & _MASK_ROLES
+    roles = roles_of(asset) & _MASK_ROLES
     rasters = asset.get("raster:bands")
     units = [asset.get("unit"), *(band.get("unit") for band in rasters or [] if isinstance(band, dict))]
     return (roles == {"cloud"} or (not roles and _label(key) in _CLOUD_NAMES - {"CLOUD", "CLOUDS"})) and not any(units)
@@ -162,14 +155,4 @@ def _gsd(key: str, asset: Mapping[str, Any]) -> float | None:
         raster.get("spatial_resolution") or asset.get("raster:spatial_resolution"),
         transform[0] if isinstance(transform, list) and transform else None,
     )
-    return next((number for each in said if (number := _size(each))), None)
-
-
-def _size(said: object) -> float | None:
-    if not isinstance(said, int | float | str) or isinstance(said, bool):
-        return None
-    try:
-        number = float(said)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < float("inf") else None
+    return next((number for each in said if (number := positive(each))), None)
