@@ -20,6 +20,20 @@ type Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse ha
 """Of the program's parser. A command adds its own, whose default ``call`` takes the arguments and gives a Call."""
 
 
+def command_parser(
+    commands: Commands, name: str, *, summary: str, description: str, epilog: str | None = None
+) -> Parser:
+    """Put a command on the program's parser: its texts are told as they are written, its options in full alone."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
     """A command line that holds: what it does, and what is said around that."""

@@ -2,7 +2,7 @@
 
 import argparse
 
-from clayline_cli.call import Call, Commands
+from clayline_cli.call import Call, Commands, command_parser
 from clayline_cli.choosing.scenes import find
 from clayline_cli.console import Console
 from clayline_cli.embedding.embed_options import EmbedOptions, add_options
@@ -12,13 +12,8 @@ from clayline_local.stopping import stoppable
 
 def add(commands: Commands) -> None:
     """Put the command on the program's parser."""
-    parser = commands.add_parser(
-        "embed",
-        help="embed scenes on this machine",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = command_parser(
+        commands, "embed", summary="embed scenes on this machine", description=DESCRIPTION, epilog=EPILOG
     )
     add_options(parser)
     parser.set_defaults(call=_call)

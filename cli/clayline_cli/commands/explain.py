@@ -2,7 +2,7 @@
 
 import argparse
 
-from clayline_cli.call import Call, Commands
+from clayline_cli.call import Call, Commands, command_parser
 from clayline_cli.choosing.scenes import find
 from clayline_cli.console import Console
 from clayline_cli.explaining.explain_options import ExplainOptions, add_options
@@ -12,13 +12,12 @@ from clayline_local.stopping import stoppable
 
 def add(commands: Commands) -> None:
     """Put the command on the program's parser."""
-    parser = commands.add_parser(
+    parser = command_parser(
+        commands,
         "explain",
-        help="tell what embedding scenes would do, and why",
+        summary="tell what embedding scenes would do, and why",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add_options(parser)
     parser.set_defaults(call=_call)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clayline.errors import shown
 from clayline.place import Place
 from clayline_cli import arguments
-from clayline_cli.call import Call, Commands
+from clayline_cli.call import Call, Commands, command_parser
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 
@@ -23,13 +23,7 @@ for no other; check the files of sensors (docs/how-to/add-a-sensor.md). Nothing 
 
 def add(commands: Commands) -> None:
     """Put the command on the program's parser."""
-    parser = commands.add_parser(
-        "sensors",
-        help="list, explain and check sensors",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser(commands, "sensors", summary="list, explain and check sensors", description=DESCRIPTION)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--why",
