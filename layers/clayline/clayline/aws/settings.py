@@ -62,7 +62,7 @@ class AdmittingSettings(PatientSettings):
     max_batches_in_flight: int = Field(default=2_000, ge=1)
 
 
-class InvokingSettings(BaseSettings):
+class InvokingSettings(CommonSettings):
     """How long the endpoint keeps a request, and computes one."""
 
     request_ttl_seconds: int = Field(default=21_600, ge=60, le=21_600)
