@@ -78,10 +78,10 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
         raise UnknownResultError(msg)
     run, batch = found[1], found[2]
     named = _ATTEMPT.match(identity) if isinstance(identity, str) else None
-    attempt = int(named[1]) if named else 0
-    if identity != inference_id(run=run, batch=batch, attempt=attempt):
+    if named is None or identity != inference_id(run=run, batch=batch, attempt=int(named[1])):
         msg = bounded(f"a notification about {key} under InferenceId {identity!r}, which is no attempt of that")
         raise UnknownResultError(msg)
+    attempt = int(named[1])
     if status == "Completed" and isinstance(output := response.get("outputLocation"), str):
         if is_response(output, bucket=work_bucket):
             return BatchResult(run=run, batch=batch, attempt=attempt, status="succeeded", output=output)
