@@ -40,6 +40,7 @@ def collecting() -> Collecting:
         work_bucket=chosen.work_bucket,
         scratch=Path(tempfile.gettempdir()),
         patience=timedelta(seconds=chosen.patience_seconds),
+        grace=timedelta(seconds=chosen.answer_grace_seconds),
     )
 
 

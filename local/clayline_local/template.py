@@ -31,6 +31,7 @@ LOCAL_PARAMETERS: Final[Mapping[str, str]] = {
     "EndpointMode": "create",
     "ImageDigest": f"sha256:{'0' * 64}",
     "PatienceSeconds": "30",  # nobody waits here for what is not on its way
+    "AnswerGraceSeconds": "4",  # what a worker's retries can wait for
 }
 _RATE: Final = re.compile(r"rate\((\d+) minutes?\)")
 _CODE: Final = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}

@@ -23,7 +23,7 @@ from clayline_local.cloud import dead_letters
 from clayline_local.template import Stack
 
 pytestmark = pytest.mark.pipeline
-FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
+FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "ReconcileFunction")
 PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.
 WORKERS_OWN = {
@@ -39,7 +39,7 @@ _MODEL = "SageMaker copies the model folder when an instance starts; here the pr
 _INSTANCE = "the instance's agent writes the container's log; here it goes to a file"
 # Role, Sid, action: why no request here needs it.
 REASONS: dict[tuple[str, str, str], str] = {
-    **{(role, "WriteLogs", f"logs:{verb}"): _LAMBDA for role in ("PlanRole", "TileRole", "SettleRole", "CollectRole")
+    **{(role, "WriteLogs", f"logs:{verb}"): _LAMBDA for role in ("PlanRole", "TileRole", "SettleRole", "CollectRole", "ReconcileRole")
        for verb in ("CreateLogStream", "PutLogEvents")},
     ("PlanRole", "ReceiveScenes", "sqs:GetQueueAttributes"): _MAPPING,
     ("TileRole", "ReceiveJobs", "sqs:GetQueueAttributes"): _MAPPING,

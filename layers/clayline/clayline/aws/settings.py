@@ -146,6 +146,8 @@ class CollectSettings(PatientSettings):
 
     embeddings_bucket: str
     event_bus: str = "default"
+    answer_grace_seconds: int = Field(default=600, ge=0)
+    """How long after settling an answer that is not there is waited for."""
 
 
 def load[T: CommonSettings](kind: type[T]) -> T:

@@ -70,7 +70,7 @@ class Settling:
         row = self.ledger.batch(result.run, result.batch)
         if row is None or row.lost is None or row.attempt != result.attempt:
             return False
-        delay = min(_FIRST_DELAY * 4 ** (row.attempt - 1), _LONGEST_DELAY)
+        delay = min(_FIRST_DELAY * 4 ** (row.attempt - 1), _LONGEST_DELAY, int(self.patience.total_seconds()))
         self.tile_queue.send([{"run": result.run, "job": row.job}], delay=delay)
         return True
 
