@@ -331,10 +331,13 @@ def _left_standing(chain: Chain, run: str) -> None:
     table.put_item(Item={**sent, "attempt": 1, "invocation": there})  # tile is asked for another attempt
     table.put_item(Item=running)
     chain.until_state(run, "announced")
-    table.put_item(Item={**row, "state": "claimed", "due": 0, "lease_until": 0})
-    chain.until_state(run, "announced")
-    table.put_item(Item={**row, "state": "waiting", "due": 0, "handed": 0, "out": 0, "open": 0})
-    chain.until_state(run, "announced")
+    for early in (
+        {"state": "claimed", "lease_until": 0},
+        {"state": "waiting", "handed": 0, "out": 0, "open": row["batches"]},
+    ):
+        chain.forget(run)
+        table.put_item(Item={**row, **early, "due": 0})
+        chain.until_state(run, "announced")
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

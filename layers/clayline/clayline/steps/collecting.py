@@ -142,7 +142,10 @@ class Collecting:
         if self.objects.put_new(uri, verdict.model_dump_json().encode(), run=verdict.run, content_type=JSON):
             return gathered
         frozen = Verdict.model_validate_json(self.objects.get(uri))
-        return gathered if frozen == verdict else gathering.fill(outcomes, spool, position, frozen)[0]
+        if frozen == verdict:
+            return gathered
+        spool.clear()
+        return gathering.fill(outcomes, spool, position, frozen)[0]
 
     def _write(self, gathering: Gathering) -> Receipt:
         plan, outputs = gathering.plan, gathering.plan.outputs
