@@ -61,7 +61,8 @@ def read_message(body: str, *, message: str) -> ObjectCreated | Landing | Docume
     """Tell what a message of the scene queue is about; a sentence for what starts nothing.
 
     ``message`` is the queue's id of it, the same however often it is delivered. SNS's own id, where the envelope has
-    one, goes before. Raises pydantic's ValidationError for an event of EventBridge that is none of S3's.
+    one, goes before. Raises pydantic's ValidationError for an event of EventBridge that is none of S3's, and for a
+    message of the reconciler's kind that it did not write.
     """
     content = _parsed(body)
     if isinstance(content, dict) and "detail-type" in content:
