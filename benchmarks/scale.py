@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "layers" / "clayline")]
 
 from tests.server.model_folders import build_model_folder  # noqa: E402
 
-from clayline.aws.ledger import DynamoLedger  # noqa: E402 - run as a script: the path comes first
+from clayline.aws.ledger import BY_STATE, DynamoLedger  # noqa: E402 - run as a script: the path comes first
 from clayline.chips.cog import CogSource  # noqa: E402
 from clayline.model.manifest import read_manifest  # noqa: E402
 from clayline.model.wire import BatchHeader, Response  # noqa: E402
@@ -38,9 +38,11 @@ from clayline.run.keys import WorkObjects  # noqa: E402
 from clayline.run.plan import Plan, Thresholds  # noqa: E402
 from clayline.run.receipt import BatchOutcomes  # noqa: E402
 from clayline.run.result import BatchResult  # noqa: E402
+from clayline.run.state import RunState  # noqa: E402
 from clayline.run.stored_plan import load_plan  # noqa: E402
 from clayline.scene.intake import Landing, Mode  # noqa: E402
 from clayline.scene.radiometry import BoaOverride  # noqa: E402
+from clayline.steps.admission import Admission  # noqa: E402
 from clayline.steps.collecting import Collecting  # noqa: E402
 from clayline.steps.options import PlanOptions  # noqa: E402
 from clayline.steps.planning import Planning  # noqa: E402
@@ -105,7 +107,7 @@ class Told:
         """Begin with nothing."""
         self.messages: list[Any] = []
 
-    def send(self, bodies: Any) -> None:  # noqa: ANN401 - the port's type
+    def send(self, bodies: Any, *, delay: int = 0) -> None:  # noqa: ANN401, ARG002 - the port's type
         """Keep messages."""
         self.messages += list(bodies)
 
@@ -141,10 +143,10 @@ def prepare(root: Path) -> None:
         planning = Planning(
             objects=objects,
             ledger=ledger,
-            tile_queue=queue,
+            admission=Admission(ledger=ledger, tile_queue=queue, clock=now, most_in_flight=10_000),
             announcer=queue,
             headers=FolderHeaders(),
-            clock=lambda: datetime.now(UTC),
+            clock=now,
             manifest=read_manifest((model / "manifest.json").read_bytes(), source="scale"),
             options=PlanOptions(
                 work_bucket="work",
@@ -177,7 +179,16 @@ def prepare(root: Path) -> None:
         work = WorkObjects(bucket="work", run=str(outcome.run))
         plan = load_plan(objects, work)
         answers(objects, plan, work)
-        settling = Settling(ledger=ledger, objects=objects, settled_queue=Told(), work_bucket="work")
+        settling = Settling(
+            ledger=ledger,
+            objects=objects,
+            tile_queue=Told(),
+            settled_queue=Told(),
+            clock=now,
+            work_bucket="work",
+        )
+        for batch in plan.batches:
+            ledger.begin(plan.run, batch.name, job=batch.job, attempt=1, now=now())
         begun = time.perf_counter()
         for batch in plan.batches:
             output = f"s3://work/responses/{batch.name}"
@@ -227,9 +238,26 @@ def table() -> Any:  # noqa: ANN401 - boto3's resources are generated
         AttributeDefinitions=[
             {"AttributeName": "pk", "AttributeType": "S"},
             {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": "state", "AttributeType": "S"},
+            {"AttributeName": "due", "AttributeType": "N"},
         ],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": BY_STATE,
+                "KeySchema": [
+                    {"AttributeName": "state", "KeyType": "HASH"},
+                    {"AttributeName": "due", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
     )
+
+
+def now() -> datetime:
+    """Give the moment."""
+    return datetime.now(UTC)
 
 
 def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
@@ -241,7 +269,6 @@ def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
         outcomes = BatchOutcomes(
             run=plan.run,
             batch=batch.name,
-            attempt=1,
             index=tuple(index),
             sent=(True,) * count,
             state=(None,) * count,
@@ -251,7 +278,7 @@ def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
         )
         objects.put_new(work.outcomes(batch.name), outcomes.model_dump_json().encode(), run=plan.run, content_type="")
         header = BatchHeader(
-            run=plan.run, batch=batch.name, attempt=1, folder=plan.model.folder, token=entry.token, digest=entry.digest
+            run=plan.run, batch=batch.name, folder=plan.model.folder, token=entry.token, digest=entry.digest
         )
         response = Response(
             header=header,
@@ -268,10 +295,16 @@ def collect(root: Path) -> None:
     """Collect the prepared run."""
     objects, run, told = FolderObjects(root), (root / "run").read_text(), Told()
     with mock_aws():
+        ledger = DynamoLedger(table())
+        ledger.claim(run, scene="scale", origin="", now=now(), lease_until=now(), due=now())
+        ledger.planned(run, jobs=1, batches=0, due=now())
+        ledger.hand_out(run, start=0, stop=1, out=0, due=now())
+        ledger.enter(run, RunState.SETTLED, due=now())
         collecting = Collecting(
             objects=objects,
-            ledger=DynamoLedger(table()),
+            ledger=ledger,
             announcer=told,
+            clock=now,
             write_table=write_geoparquet,
             read_header=read_header,
             work_bucket="work",

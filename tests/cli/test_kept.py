@@ -233,7 +233,7 @@ def test_a_folder_that_was_renamed_is_still_known(out: Path, tmp_path: Path) -> 
     moved = tmp_path / "renamed"
     cloud, kept = Cloud(moved), Kept(moved)
     kept.restore(cloud)
-    assert cloud.ledger.claim("run-a", scene="LC08", now=NOW, lease_until=NOW) is Claim.DONE
+    assert claim(cloud.ledger, "run-a") is Claim.DONE
     detail = json.loads((moved / files["receipt"].relative_to(out)).read_bytes())
     assert kept.fetch(cloud, detail) == {kind: moved / path.relative_to(out) for kind, path in files.items()}
     kept.save(cloud)

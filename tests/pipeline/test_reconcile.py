@@ -37,8 +37,12 @@ def purge(pipeline: Pipeline, queue: str) -> int:
     return lost
 
 
+def rows(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return list(pipeline.table.scan()["Items"])
+
+
 def run_of(pipeline: Pipeline) -> str:
-    [run] = {row["pk"].removeprefix("run#") for row in pipeline.table.scan()["Items"] if row["sk"] == "scene"}
+    [run] = {row["pk"].removeprefix("run#") for row in rows(pipeline) if row["sk"] == "scene"}
     return str(run)
 
 
@@ -98,7 +102,7 @@ def test_a_failure_that_nobody_tells_of_is_found_and_tried_again(pipeline: Pipel
     pipeline.plan(KEY)
     pipeline.drain(change=fail_first)
     assert ended(pipeline)["counts"]["failed"] == {}
-    assert {row["attempt"] for row in pipeline.table.scan()["Items"] if row["sk"].startswith("batch#")} >= {2}
+    assert {row["attempt"] for row in rows(pipeline) if row["sk"].startswith("batch#")} >= {2}
 
 
 def test_requests_that_expire_in_silence_are_tried_again_and_then_fail(pipeline: Pipeline) -> None:
@@ -114,7 +118,7 @@ def test_requests_that_expire_in_silence_are_tried_again_and_then_fail(pipeline:
     pipeline.drain(change=swallow)
     receipt = ended(pipeline, "SceneFailed")
     assert set(receipt["counts"]["failed"]) == {"request-expired"}
-    assert {row["attempt"] for row in pipeline.table.scan()["Items"] if "since" in row} >= {3}
+    assert {row["attempt"] for row in rows(pipeline) if "since" in row} >= {3}
 
 
 def test_a_claim_whose_planner_is_gone_is_planned_from_its_landing(pipeline: Pipeline) -> None:

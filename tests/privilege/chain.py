@@ -31,6 +31,8 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
+COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
+"""Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
 """SageMaker, which acts with EndpointRole; its emulator's calls are those of its documentation."""
 PUBLISHED: Final = "published"
@@ -89,10 +91,10 @@ class Chain:
         for identity in (PUBLISHED, f"{PUBLISHED}-too"):
             self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
 
-    def land_cog(self, key: str) -> None:
+    def land_cog(self, key: str, gsd: float = 30.0) -> None:
         """Land a COG that needs no Item."""
         pixels = scenes.noise(bands=3, height=64, width=128)
-        transform = scenes.utm_grid(gsd=30.0)
+        transform = scenes.utm_grid(gsd=gsd)
         body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
         self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
 
@@ -242,11 +244,12 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     chain.land("lost", elsewhere=ARCHIVE, without="B4")
     chain.publish()
     chain.land_cog(COG)
+    chain.land_cog(COARSE, gsd=60.0)
     chain.until_quiet()
     _what_was_there_is_gone(chain)
     receipts = chain.receipts()
     _again(chain, receipts)
-    _left_standing(chain, receipts["unanswered"]["run"])
+    _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     return receipts
 
 
@@ -309,9 +312,12 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
     chain.until_quiet()
 
 
-def _left_standing(chain: Chain, run: str) -> None:
+def _left_standing(chain: Chain, run: str, other: str) -> None:
     """Runs as lost messages and kills leave them, each overdue: the reconciler takes them on to their end."""
     table = chain.ledger
+    row = table.get_item(Key={"pk": f"run#{other}", "sk": "scene"})["Item"]
+    table.put_item(Item={**row, "state": "running", "due": 0})  # every batch has ended
+    chain.until_state(other, "announced")
     row = table.get_item(Key={"pk": f"run#{run}", "sk": "scene"})["Item"]
     (batch, *_) = table.query(
         KeyConditionExpression="pk = :run AND begins_with(sk, :batch)",
