@@ -116,14 +116,11 @@ def take(record: SQSRecord) -> None:
 
 
 def _tell(landing: Landing, outcome: PlanOutcome) -> None:
-    logger.info(outcome.kind.value, extra=_told(landing, outcome))
+    told = {"scene": landing.uri, "landing": landing.landing, "run": outcome.run, "detail": outcome.message}
+    logger.info(outcome.kind.value, extra=told)
     metrics.add_metric(name=f"Scene{outcome.kind.name.title()}", unit=MetricUnit.Count, value=1)
     if outcome.kind is Planned.ENQUEUED:
         metrics.add_metric(name="ChipsPlanned", unit=MetricUnit.Count, value=outcome.chips)
-
-
-def _told(landing: Landing, outcome: PlanOutcome) -> dict[str, str | None]:
-    return {"scene": landing.uri, "landing": landing.landing, "run": outcome.run, "detail": outcome.message}
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -323,10 +323,10 @@ def _left_standing(chain: Chain, run: str, other: str) -> None:
         KeyConditionExpression="pk = :run AND begins_with(sk, :batch)",
         ExpressionAttributeValues={":run": f"run#{run}", ":batch": "batch#"},
     )["Items"]
-    there = {"output": f"s3://{chain.work}/responses/late.out", "failure": f"s3://{chain.work}/failures/late.out"}
     sent = {name: value for name, value in batch.items() if name != "result"} | {"since": 0}
     running = {**row, "state": "running", "due": 0, "open": 1, "jobs": 1, "handed": 1}
-    for ready in ("responses/late.out", "failures/late.out", None):
+    for name, ready in (("one", "responses/one"), ("two", "failures/two"), ("three", None)):
+        there = {"output": f"s3://{chain.work}/responses/{name}", "failure": f"s3://{chain.work}/failures/{name}"}
         table.put_item(Item={**sent, "attempt": 3, "invocation": there})
         if ready:
             chain.session.s3.put_object(Bucket=chain.work, Key=ready, Body=b"late")
