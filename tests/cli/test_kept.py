@@ -327,17 +327,17 @@ def test_an_output_that_leads_out_of_the_folder_is_refused(out: Path) -> None:
         (b"{", "is damaged .* Move it away"),
         (b"", "is damaged"),
         (b"[]", "is damaged"),
-        (b'{"format": "clayline-kept/1", "runs": []}', "is damaged"),
-        (b'{"format": "clayline-kept/1", "runs": {"a": {"row": {}, "outputs": {}}}, "scenes": {}}', "is damaged"),
-        (b'{"format": "clayline-kept/1", "runs": {}, "scenes": {"scene#a#b": "text"}}', "is damaged"),
+        (b'{"format": "clayline-kept/2", "runs": []}', "is damaged"),
+        (b'{"format": "clayline-kept/2", "runs": {"a": {"row": {}, "outputs": {}}}, "scenes": {}}', "is damaged"),
+        (b'{"format": "clayline-kept/2", "runs": {}, "scenes": {"scene#a#b": "text"}}', "is damaged"),
         (
             (
-                b'{"format": "clayline-kept/1", "scenes": {}, "runs": {"a": {"outputs": {"receipt": "../../x"},'
+                b'{"format": "clayline-kept/2", "scenes": {}, "runs": {"a": {"outputs": {"receipt": "../../x"},'
                 b' "row": {"pk": {"S": "run#a"}, "sk": {"S": "scene"}}}}}'
             ),
             "is damaged",
         ),
-        (b'{"format": "clayline-kept/2"}', "of another version of Clayline"),
+        (b'{"format": "clayline-kept/3"}', "of another version of Clayline"),
     ],
 )
 def test_a_ledger_that_cannot_be_read_is_one_sentence_and_stays(out: Path, body: bytes, said: str) -> None:

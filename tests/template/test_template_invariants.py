@@ -12,6 +12,7 @@ from clayline.aws.settings import (
     CollectSettings,
     CommonSettings,
     PlanSettings,
+    ReconcileSettings,
     SettleSettings,
     TileSettings,
     load,
@@ -24,6 +25,7 @@ SETTINGS: dict[str, type[CommonSettings]] = {
     "TileFunction": TileSettings,
     "SettleFunction": SettleSettings,
     "CollectFunction": CollectSettings,
+    "ReconcileFunction": ReconcileSettings,
 }
 # Sid: why its resource cannot be named. Everything else names what it reaches.
 WITHOUT_RESOURCE = {
@@ -63,7 +65,7 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def test_the_four_functions_are_there(stack: Stack) -> None:
+def test_the_five_functions_are_there(stack: Stack) -> None:
     assert set(stack.functions()) == set(SETTINGS)
     for spec in stack.functions().values():
         assert (spec.code / "app.py").is_file(), f"{spec.name} has no app.py in {spec.code}"
@@ -164,7 +166,7 @@ def test_existing_buckets_take_the_place_of_our_own() -> None:
     assert {bucket.logical_id for bucket in found.of_type("AWS::S3::Bucket")} == {"ModelBucket", "WorkBucket"}
     plan = found.functions()["PlanFunction"].environment
     assert (plan["CLAYLINE_SCENES_BUCKET"], plan["CLAYLINE_EMBEDDINGS_BUCKET"]) == ("archive", "results")
-    (rule,) = found.of_type("AWS::Events::Rule")
+    (rule,) = [rule for rule in found.of_type("AWS::Events::Rule") if "EventPattern" in rule.properties]
     assert rule.properties["EventPattern"]["detail"]["bucket"]["name"] == ["archive"]
     reached = {
         resource
@@ -233,7 +235,9 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("TileRole", "clayline-workbucket/requests/*"),
         ("TileRole", "clayline-workbucket/outcomes/*"),
         ("SettleRole", "clayline-workbucket/settlements/*"),
+        ("CollectRole", "clayline-workbucket/verdicts/*"),
         ("CollectRole", "clayline-embeddingsbucket/*"),
+        ("ReconcileRole", "clayline-workbucket/settlements/*"),
         ("EndpointRole", "clayline-workbucket/responses/*"),
         ("EndpointRole", "clayline-workbucket/failures/*"),
     }
@@ -247,6 +251,10 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("PlanRole", "clayline-TileQueue"),
         ("TileRole", "clayline-ResultQueue"),
         ("SettleRole", "clayline-SettledQueue"),
+        ("SettleRole", "clayline-TileQueue"),
+        ("ReconcileRole", "clayline-SceneQueue"),
+        ("ReconcileRole", "clayline-TileQueue"),
+        ("ReconcileRole", "clayline-SettledQueue"),
     }
 
 
@@ -288,8 +296,10 @@ def test_environment_is_what_the_settings_read(
     assert load(settings).ledger_table == stack.resources["Ledger"].physical.ref
 
 
-def test_defaults_agree_between_template_and_settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_agree_between_template_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A default in settings.py that template.yaml contradicts would show only where the template is not used."""
+    local = {name: LOCAL_PARAMETERS[name] for name in ("EndpointMode", "ImageDigest")}
+    stack = expand(TEMPLATE, local)
     for function, settings in SETTINGS.items():
         for name, value in stack.functions()[function].environment.items():
             monkeypatch.setenv(name, value)
@@ -316,7 +326,16 @@ def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
 def test_work_outlives_every_message_and_requests_outlive_their_time(stack: Stack) -> None:
     rules = stack.resources["WorkBucket"].properties["LifecycleConfiguration"]["Rules"]
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
-    assert set(days) == {"items/", "requests/", "plans/", "outcomes/", "settlements/", "responses/", "failures/"}
+    assert set(days) == {
+        "items/",
+        "requests/",
+        "plans/",
+        "outcomes/",
+        "settlements/",
+        "verdicts/",
+        "responses/",
+        "failures/",
+    }
     assert all(kept > LONGEST_MESSAGE_DAYS for prefix, kept in days.items() if prefix != "requests/")
     assert days["requests/"] * 86_400 > 21_600
     assert (
