@@ -27,6 +27,8 @@ SETTINGS: dict[str, type[CommonSettings]] = {
     "CollectFunction": CollectSettings,
     "ReconcileFunction": ReconcileSettings,
 }
+POLLING = tuple(function for function in SETTINGS if function != "ReconcileFunction")
+"""Those that a queue calls; the other one is called by the clock."""
 # Sid: why its resource cannot be named. Everything else names what it reaches.
 WITHOUT_RESOURCE = {
     "SignInToRegistry": "ecr:GetAuthorizationToken knows no resource",
@@ -88,13 +90,13 @@ def test_every_queue_is_encrypted(stack: Stack) -> None:
     assert all(queue.properties["SqsManagedSseEnabled"] is True for queue in stack.of_type("AWS::SQS::Queue"))
 
 
-@pytest.mark.parametrize("function", SETTINGS)
+@pytest.mark.parametrize("function", POLLING)
 def test_visibility_is_at_least_six_timeouts(stack: Stack, function: str) -> None:
     queue = queue_by_arn(stack, mapping_of(stack, function).properties["EventSourceArn"])
     assert queue.properties["VisibilityTimeout"] >= 6 * stack.functions()[function].timeout
 
 
-@pytest.mark.parametrize("function", SETTINGS)
+@pytest.mark.parametrize("function", POLLING)
 def test_partial_failures_and_bounded_concurrency(stack: Stack, function: str) -> None:
     mapping = mapping_of(stack, function).properties
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
