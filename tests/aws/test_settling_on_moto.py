@@ -104,7 +104,7 @@ class Scene:
         [body] = self.settlements()
         content = json.loads(body)
         at = {"at": "2026-11-22T12:00:00Z"}
-        assert content == {"format": "clayline-settlement/1", "run": self.run, **at, "batches": self.expected}
+        assert content == {"format": "clayline-settlement/2", "run": self.run, **at, "batches": self.expected}
         assert Settlement.model_validate_json(body).run == self.run
         told = self.told()
         assert told, "the collector was never told"

@@ -164,7 +164,7 @@ def test_sent_chips_keep_the_requests_order() -> None:
 @pytest.mark.parametrize(
     ("kind", "known", "content"),
     [
-        (Settlement, "clayline-settlement/1", {"run": "f" * 32, "at": "2026-05-18T09:00:00Z", "batches": []}),
+        (Settlement, "clayline-settlement/2", {"run": "f" * 32, "at": "2026-05-18T09:00:00Z", "batches": []}),
         (BatchOutcomes, "clayline-outcomes/2", NO_CHIPS),
     ],
 )

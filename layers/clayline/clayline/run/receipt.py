@@ -71,7 +71,7 @@ class Settlement(BaseModel):
     """How every batch of a run ended, written once."""
 
     model_config = _FROZEN
-    format: Literal["clayline-settlement/1"] = "clayline-settlement/1"
+    format: Literal["clayline-settlement/2"] = "clayline-settlement/2"
     run: str
     at: datetime
     """When the last batch had ended."""

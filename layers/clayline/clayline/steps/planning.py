@@ -9,7 +9,6 @@ from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, Object
 from clayline.run.keys import JSON, WorkObjects, scene_hash
 from clayline.run.ledger import Claim, Ledger, RunRow
 from clayline.run.plan import Plan, PlannedModel
-from clayline.run.state import RunState
 from clayline.run.stored_plan import load_plan
 from clayline.scene.intake import Landing
 from clayline.scene.source import LandedScene
@@ -74,13 +73,14 @@ class Planning:
             return self._refuse(landing, error, name=scene.source.name, hash_=scene.source.hash)
 
     def again(self, run: str, landing: Landing) -> PlanOutcome:
-        """Plan a run from its landing whose claim ran out. It ends where what landed leads to another run by now.
+        """Plan a run whose claim ran out, from its landing; forget it, where what landed leads to another run by now.
 
         Raises TransientError.
         """
         outcome = self.plan(landing)
-        if outcome.run != run:
-            self.ledger.enter(run, RunState.ABORTED, due=self.clock())
+        row = self.ledger.run(run)
+        if outcome.run != run and row:
+            self.ledger.refuse(run, lease_until=row.lease_until)
         return outcome
 
     def _take(self, scene: LandedScene) -> PlanOutcome:
