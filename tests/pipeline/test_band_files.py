@@ -51,16 +51,16 @@ def read(pipeline: Pipeline, key: str = "scene/item.json") -> NDArray[Any]:
     while pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body))):
         pass
     [(uri, _)] = pipeline.endpoint.taken
-    chips = np.asarray(Request.from_bytes(pipeline.objects.get(uri)).inputs["pixels"])
-    assert len(chips) == 1
-    return chips[0]
+    [chip] = np.asarray(Request.from_bytes(pipeline.objects.get(uri)).inputs["pixels"])
+    pixels: NDArray[Any] = chip
+    return pixels
 
 
 def refused(pipeline: Pipeline, key: str = "scene/item.json") -> tuple[str, str]:
     """Plan; give reason and message of the refusal."""
     assert pipeline.plan(key).kind is Planned.FAILED
     [event] = pipeline.announced()
-    return event["reason"], event["message"]
+    return str(event["reason"]), str(event["message"])
 
 
 # One of several bands of a file.

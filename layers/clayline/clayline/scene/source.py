@@ -20,10 +20,12 @@ from clayline.scene.acquisition import Acquisition
 from clayline.scene.bands import known_names, listed
 from clayline.scene.intake import Entrance, Landing, Mode
 from clayline.scene.item import BandAsset, ClassMask
+from clayline.scene.lifetime import check_lifetime
 from clayline.scene.lookalike import lookalike
 from clayline.scene.mask import find_band_mask
 from clayline.scene.notification import self_link
 from clayline.scene.recognition import Evidence, recognise
+from clayline.scene.recognition import products as known_products
 from clayline.scene.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
@@ -142,11 +144,18 @@ def read_source(
             raise SceneError(msg, reason="empty-object")
         if landing.mode is Mode.COG:
             header = headers.read_header(headers.source(head))
-            return _from_cog(head, header, name=named, tiff_datetime=tiff_datetime, products=products)
-        return _from_item(head, landing, objects, allowed_buckets, names, products)
+            found: SceneSource | str = _from_cog(
+                head, header, name=named, tiff_datetime=tiff_datetime, products=products
+            )
+        else:
+            found = _from_item(head, landing, objects, allowed_buckets, names, products)
     except ObjectMissingError as error:
         msg = f"scene {named}: it was deleted before its turn. Deliver it again if it is still wanted."
         raise SceneError(msg, reason="source-missing") from error
+    if isinstance(found, SceneSource):
+        among = known_products() if products is None else products
+        check_lifetime(found.name, found.product, found.platform, found.acquired, among)
+    return found
 
 
 def _from_item(
