@@ -8,14 +8,25 @@ from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.plan import PlannedBand, Thresholds
 from clayline.run.receipt import SceneWarning
+from clayline.scene.band_files import described, is_one_of_several
 from clayline.scene.describe import OpenedBand
 from clayline.scene.item import BandAsset
 from clayline.scene.source import SceneSource
 
 
 def check_classes(source: SceneSource, masks: Sequence[OpenedBand]) -> None:
-    """Refuse masks whose numbers are no classes. Raises SceneError (``unusable-mask``)."""
+    """Refuse masks whose numbers are no classes, or that are one of a file's bands and nobody says which.
+
+    Raises SceneError (``unusable-mask``, ``ambiguous-mask``).
+    """
     for mask in masks:
+        if is_one_of_several(mask) and described(mask) is None:
+            msg = (
+                f"scene {source.name}: its mask {mask.asset.name} is in {mask.called}, which has"
+                f" {mask.header.band_count} bands, and the file does not say which of them it is. Deliver it as a file"
+                " of one band."
+            )
+            raise SceneError(msg, reason="ambiguous-mask")
         if not np.issubdtype(np.dtype(mask.header.dtype), np.integer):
             msg = (
                 f"scene {source.name}: its mask {mask.asset.name} is {mask.header.dtype}, and classes are whole"
