@@ -66,11 +66,14 @@ def refused(pipeline: Pipeline, key: str = "scene/item.json") -> tuple[str, str]
 # One of several bands of a file.
 
 
-def test_a_key_that_names_one_of_a_files_bands_is_refused(make_pipeline: Callable[..., Pipeline]) -> None:
+@pytest.mark.parametrize("names", [(), ("one", "two", "three"), ("", "red", "")])
+def test_a_key_that_names_one_of_a_files_bands_is_refused(
+    make_pipeline: Callable[..., Pipeline], names: tuple[str, ...]
+) -> None:
     """Its first was read without a word."""
     pipeline = make_pipeline()
     assets, files = singles()
-    land(pipeline, {**assets, "red": asset("./red.tif")}, **files, red=tif(numbers(3)))
+    land(pipeline, {**assets, "red": asset("./red.tif")}, **files, red=tif(numbers(3), names=names))
     reason, message = refused(pipeline)
     assert reason == "ambiguous-band"
     assert "scene/red.tif has 3 bands, and neither Item nor file says which of them is red" in message
@@ -107,14 +110,25 @@ def test_a_key_that_is_none_of_the_bands_that_it_lists_is_refused(make_pipeline:
     assert "asset 'red' is red by its key, but lists 2 bands, none of which is" in message
 
 
-def test_a_mask_that_is_one_of_a_files_bands_is_refused(make_pipeline: Callable[..., Pipeline]) -> None:
+@pytest.mark.parametrize("names", [(), ("B1", "QA_PIXEL")])
+def test_a_mask_that_is_one_of_a_files_bands_is_refused(
+    make_pipeline: Callable[..., Pipeline], names: tuple[str, ...]
+) -> None:
     pipeline = make_pipeline()
     assets, files = singles(COLOURS)
-    qa = tif(np.zeros((2, 64, 64), np.uint16), nodata=None)
+    qa = tif(np.zeros((2, 64, 64), np.uint16), nodata=None, names=names)
     land(pipeline, {**assets, "QA_PIXEL": asset("./qa.tif")}, **files, qa=qa)
     reason, message = refused(pipeline)
     assert reason == "ambiguous-mask"
     assert "its mask qa_pixel is in s3://scenes/scene/qa.tif, which has 2 bands" in message
+
+
+def test_a_mask_that_its_file_describes_is_read(make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline()
+    assets, files = singles(COLOURS)
+    qa = tif(np.zeros((2, 64, 64), np.uint16), nodata=None, names=("QA_PIXEL", "B1"))
+    land(pipeline, {**assets, "QA_PIXEL": asset("./qa.tif")}, **files, qa=qa)
+    assert pipeline.plan("scene/item.json").kind is Planned.ENQUEUED
 
 
 # Sizes.

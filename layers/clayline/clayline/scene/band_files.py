@@ -20,7 +20,7 @@ def check_bands(source: SceneSource, bands: Sequence[OpenedBand]) -> None:
     _check_colours(source, bands)
     _check_sizes(source, bands)
     for band in bands:
-        if is_one_of_several(band) and described(band) is None:
+        if is_one_of_several(band) and source.product.band(_described(band) or "") is None:
             msg = (
                 f"scene {source.name}: {band.called} has {band.header.band_count} bands, and neither Item nor file says"
                 f" which of them is {band.asset.name}. List the file's bands in the Item (bands, or eo:bands), or"
@@ -36,7 +36,7 @@ def is_one_of_several(band: OpenedBand) -> bool:
     return bool(band.asset.key) and band.asset.listed == 1 and header.band_count - (header.alpha is not None) > 1
 
 
-def described(band: OpenedBand) -> str | None:
+def _described(band: OpenedBand) -> str | None:
     """Give what the file calls a band."""
     number = band.asset.band
     return next(iter(band.header.descriptions[number - 1 : number]), None) or None
@@ -46,7 +46,7 @@ def _check_descriptions(source: SceneSource, bands: Sequence[OpenedBand]) -> Non
     names: dict[tuple[str, int], str] = {}
     for band in bands:
         place, name = (band.asset.uri, band.asset.band), band.asset.name
-        label = described(band)
+        label = _described(band)
         if label and (called := source.product.band(label)) and called != name:
             msg = (
                 f"scene {source.name}: band {band.asset.band} of {band.called} is {name} by the Item, and the file"
