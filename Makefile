@@ -18,8 +18,7 @@ demo: setup ## embed the bundled scene on this machine
 
 test: setup ## everything, the built functions and layers among it
 	$(MAKE) -j3 setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model check build
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m pipeline
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder # in the order of tests/conftest.py, LONGEST
 
 check: setup
 	$(BIN)/ruff check .
