@@ -204,7 +204,8 @@ class Pipeline:
         ]
         self.events.put_rule(Name="watch", EventPattern=json.dumps({"source": ["clayline"]}))
         self.events.put_targets(Rule="watch", Targets=[{"Id": "watch", "Arn": arn}])
-        self.table = aws().resource("dynamodb").create_table(
+        dynamodb = aws().resource("dynamodb")
+        self.table = dynamodb.create_table(
             TableName="ledger",
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[
