@@ -367,7 +367,7 @@ def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
     assert set(policies) == {"TargetTrackingScaling", "StepScaling"}
     tracking = policies["TargetTrackingScaling"].properties["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["CustomizedMetricSpecification"]["MetricName"] == "ApproximateBacklogSizePerInstance"
-    (alarm,) = stack.of_type("AWS::CloudWatch::Alarm")
+    alarm = stack.resources["WakeAlarm"]
     assert alarm.properties["MetricName"] == "HasBacklogWithoutCapacity"
     assert alarm.properties["AlarmActions"] == [policies["StepScaling"].physical.ref]
 
