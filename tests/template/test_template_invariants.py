@@ -349,7 +349,7 @@ def test_an_archives_topic_is_subscribed_in_its_own_region_and_may_send_to_the_s
     assert "sns.amazonaws.com" not in str(without.resources["SceneQueuePolicy"].properties)
 
 
-def test_buckets_are_private_and_outlive_the_stack(stack: Stack) -> None:
+def test_buckets_are_private(stack: Stack) -> None:
     buckets = stack.of_type("AWS::S3::Bucket")
     assert len(buckets) == 4
     for bucket in buckets:
