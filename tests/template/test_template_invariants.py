@@ -372,6 +372,15 @@ def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
     assert alarm.properties["AlarmActions"] == [policies["StepScaling"].physical.ref]
 
 
+@pytest.mark.parametrize(("copied", "place"), [("required", "models/clay-v1.5/"), ("all", "models/")])
+def test_an_instance_copies_the_required_model_alone(copied: str, place: str) -> None:
+    found = expand(TEMPLATE, {**LOCAL_PARAMETERS, "ModelFolder": "clay-v1.5", "CopiedModels": copied})
+    container = found.resources["Model"].properties["PrimaryContainer"]
+    bucket = found.resources["ModelBucket"].physical.ref
+    assert container["ModelDataSource"]["S3DataSource"]["S3Uri"] == f"s3://{bucket}/{place}"
+    assert container["Environment"]["CLAYLINE_MODEL_FOLDER"] == "clay-v1.5"
+
+
 def test_plan_may_read_sensors_only_where_they_are_named(stack: Stack) -> None:
     named = expand(TEMPLATE, {**LOCAL_PARAMETERS, "SensorFiles": "kite.yaml,balloon.yaml"})
     assert named.functions()["PlanFunction"].environment["CLAYLINE_SENSOR_FILES"] == "kite.yaml,balloon.yaml"
