@@ -95,7 +95,8 @@ local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-
 	$(BIN)/python -m clayline_local.local_cloud
 
 local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against its expected outcome
-	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)")
+	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)") \
+	  $(if $(filter-out 0,$(SKIP_PULL_IMAGE)),--skip-pull-image)
 
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
