@@ -26,10 +26,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.session import DummySession
 
 from clayline.chips.cog import CogSource
+from clayline.chips.workers import WORKERS
 from clayline.errors import SceneError, TransientError
 from clayline.run.access import AS_OURS, Access
 
 _REMOTE = "/vsis3/"
+_SILENCE = threading.Lock()
 _MIB = 2**20
 _NETWORK_SIGNS = ("HTTP error code", "CURL error", "HTTP response code", "Retrying again")
 _GAP_SIGNS = ("IO error during reading", "Cannot read offset/size for strile")
@@ -47,8 +49,8 @@ _NETWORK = frozenset(
 class ReadSettings:
     """How GDAL reads."""
 
-    threads: int = 2
-    """Threads that decode blocks of one read."""
+    threads: int = WORKERS
+    """Threads that decode blocks, and files that are read at once."""
     cache_bytes: int = 64 * _MIB
     """GDAL's block cache. A read of whole blocks hardly uses it."""
     max_block_bytes: int = 128 * _MIB
@@ -155,10 +157,16 @@ def open_cog(
 def _open(path: str, directory: int | None, options: Mapping[str, str]) -> Any:  # noqa: ANN401 - rasterio publishes no types
     """Open the image, or the one in another directory, which lies as the image lies and does not say so itself."""
     name = path if directory is None else f"GTIFF_DIR:{directory}:{path}"
-    with nullcontext() if directory is None else warnings.catch_warnings():
-        if directory is not None:
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with nullcontext() if directory is None else _without_warnings():
         return rasterio.open(name, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **options)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Let rasterio be silent about a missing place. One thread at a time: which warnings are heard is the process's."""
+    with _SILENCE, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def is_remote(source: CogSource) -> bool:
