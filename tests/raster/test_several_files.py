@@ -2,10 +2,6 @@
 
 import logging
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +99,18 @@ def test_a_warning_of_one_file_is_not_heard_at_another(tmp_path: Path, monkeypat
 
 
 def test_an_error_of_one_file_is_raised_and_no_thread_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second file is being read while the first fails. As many as can be begun by then, and none after."""
-    bands, before, failed, through = scene(tmp_path, files=12), threading.active_count(), threading.Event(), open_cog
+    """The first fails while the second is being read, which goes on when that has happened."""
+    bands, before, through = scene(tmp_path, files=4), threading.active_count(), open_cog
+    beside, failed = threading.Event(), threading.Event()
     Path(bands[0].source.path).write_bytes(b"no TIFF any more")
     opened: list[str] = []
 
     def gated(source: Any, *args: Any, **kwargs: Any) -> Any:
         opened.append(source.path)
+        if source.path == bands[0].source.path:
+            assert beside.wait(SECONDS)
         if source.path == bands[1].source.path:
+            beside.set()
             assert failed.wait(SECONDS)
         if opened.count(bands[0].source.path) == 2:
             failed.set()
@@ -120,42 +120,21 @@ def test_an_error_of_one_file_is_raised_and_no_thread_is_left(tmp_path: Path, mo
     with pytest.raises(BatchError) as caught:
         read(bands)
     assert caught.value.reason == "not-a-geotiff"
-    assert bands[1].source.path in opened, "it was read at the same time"
     assert threading.active_count() == before
 
 
-def test_one_thread_at_a_time_is_silent_about_a_missing_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is heard of warnings is the process's: two threads that each put it back would mix it up."""
-    masks = []
-    for number in range(4):
-        path = tmp_path / f"{number}.tif"
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-            write(path, texture(1, HEIGHT, WIDTH))
-            with rasterio.open(path, "r+") as dataset:
-                dataset.write_mask(np.full((HEIGHT, WIDTH), 255, np.uint8))
-        [band] = bands_of(path, 1)
-        assert band.header.mask is not None
-        masks.append(replace(band, header=band.header.of_mask(), directory=band.header.mask.directory))
-    inside: list[int] = []
-    most: list[int] = []
-    time_for_others, catching = threading.Event(), warnings.catch_warnings
+def test_a_file_whose_place_is_known_is_opened_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new thread would open PROJ's database to find a CRS that nobody asks for."""
+    bands, opening, found = scene(tmp_path, files=3), rasterio.open, []
 
-    @contextmanager
-    def watched() -> Iterator[None]:
-        inside.append(threading.get_ident())
-        most.append(len(inside))
-        time_for_others.wait(0.1)
-        with catching():
-            yield
-        inside.remove(threading.get_ident())
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        dataset = opening(*args, **kwargs)
+        found.append(dataset.crs)
+        return dataset
 
-    monkeypatch.setattr("clayline.raster.cog.warnings.catch_warnings", watched)
-    window = (0, HEIGHT, 0, WIDTH)
-    fine = bands_of(write(tmp_path / "scene.tif", texture(1, HEIGHT, WIDTH)), 1)
-    result = read_job(fine, None, validity=masks, transform=TEN_METRES, window=window, settings=SETTINGS)
-    assert result.masked is not None
-    assert not result.masked.any()
-    assert most == [1] * len(masks)
+    monkeypatch.setattr("clayline.raster.cog.rasterio.open", noted)
+    read(bands)
+    assert found == [None] * len(bands)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])

@@ -80,7 +80,7 @@ def _read_again(part: FilePart, suspects: Sequence[Block], settings: ReadSetting
 def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
     """Open the file. Raises BatchError and TransientError."""
     try:
-        with open_cog(part.source, settings, directory=part.directory) as opened:
+        with open_cog(part.source, settings, directory=part.directory, placed=False) as opened:
             part.taken.add(Reading(files=1))
             _check_unchanged(part, opened.dataset)
             yield opened
