@@ -110,7 +110,8 @@ class StagedPixels(GdalPixels):
             self._band(mask) if mask else None,
             [self._band(band) for band in validity],
         )
-        return readings(opened, transform=transform, windows=windows, settings=self.settings)
+        files = [[wanted.band for wanted in opening.wanted] for opening in opened]
+        return readings(files, transform=transform, windows=windows, settings=self.settings)
 
 
 def _etag(file: Path, *, in_parts: bool) -> str:

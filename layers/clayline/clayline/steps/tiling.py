@@ -160,6 +160,8 @@ class Tiling:
         classification = plan.classification or SCL
         cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
         origin = (read.row, read.col)
+        most, size = max(batch.stop - batch.start for batch in batches), windows[0].size
+        room = np.empty((most, len(pixels), size, size), pixels.dtype)
         for batch in batches:
             part = windows[batch.start : batch.stop]
             shares = fractions(valid, cloud, part, origin=origin)
@@ -174,7 +176,7 @@ class Tiling:
             )
             sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
             if sent:
-                chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill)
+                chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill, room=room)
                 inputs = {"pixels": chips, **self._position(work, plan, sent)}
                 request = Request(
                     header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs
