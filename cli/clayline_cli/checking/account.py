@@ -14,6 +14,7 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from clayline_cli.checking.check import Check
 
@@ -48,7 +49,7 @@ def sign_in(*, profile: str | None, region: str | None) -> tuple[Check, Account 
     try:
         session = boto3.Session(profile_name=profile, region_name=region)
         answer = session.client("sts", config=_PATIENCE).get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         return Check.failed(NAME, *_refused(error)), None
     if session.region_name is None:  # STS has an endpoint without one
         return Check.failed(NAME, *_refused(NoRegionError())), None
@@ -56,7 +57,7 @@ def sign_in(*, profile: str | None, region: str | None) -> tuple[Check, Account 
     return Check.ok(NAME, f"{account.arn}, account {account.number}, region {account.region}"), account
 
 
-def _refused(error: BotoCoreError | ClientError) -> tuple[str, str]:
+def _refused(error: BotoCoreError | ClientError | ResponseParserError) -> tuple[str, str]:
     """Say why nobody is signed in, and what to do."""
     if isinstance(error, ClientError):
         return f"AWS refuses them: {told(error)}", _SIGN_IN
@@ -65,7 +66,7 @@ def _refused(error: BotoCoreError | ClientError) -> tuple[str, str]:
         return "no region is chosen", "Give --region, or set AWS_REGION."
     if isinstance(error, ProfileNotFound):
         return said, "Give --profile one of `aws configure list-profiles`."
-    if isinstance(error, ConnectionError | HTTPClientError):
+    if isinstance(error, ConnectionError | HTTPClientError | ResponseParserError):
         return f"AWS cannot be reached: {said}", "Check the network, and the region's name."
     return said, _SIGN_IN
 
@@ -78,7 +79,7 @@ def asked(name: str, permission: str, look: Callable[[], Check]) -> Check:
         if code_of(error) in _DENIED:
             return Check.unknown(name, f"these credentials may not ask ({permission})", f"Allow them {permission}.")
         return Check.unknown(name, f"AWS does not tell: {told(error)}", "Try again, or look it up in the console.")
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:  # the latter where something else than AWS answers
         return Check.unknown(name, f"AWS cannot be asked: {str(error).rstrip('.')}", "Check the network and --region.")
 
 

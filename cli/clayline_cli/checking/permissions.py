@@ -74,7 +74,8 @@ def _judged(
     names: dict[str, str],
 ) -> tuple[list[str], list[str]]:
     """Give the actions that are denied, and those on which the simulation lacks a condition's value."""
-    denied, open_ = [], []
+    denied: list[str] = []
+    open_: list[str] = []
     pages = iam.get_paginator("simulate_principal_policy")
     for each in wanted:
         resource = each.resource.format(**names)

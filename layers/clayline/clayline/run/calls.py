@@ -13,8 +13,8 @@ from clayline.model.manifest import ModelEntry
 
 MESSAGES_A_SEND: Final = 10
 """That SQS takes in one request."""
-PLAN_READS_A_FILE: Final = 6
-"""HEAD, what it takes to read a header, and blocks of a look at its pixels, which may be as many as nine."""
+PLAN_READS_A_FILE: Final = 7
+"""At most, of a file whose blocks hold different numbers: HEAD, its header, and a look at three blocks."""
 _ROWS_A_READ: Final = 6
 """Batches' rows that a read unit holds, when settle reads all of them."""
 _FILES_OF_A_RUN: Final = 4
