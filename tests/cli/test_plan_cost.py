@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from benchmarks.chain_calls import counting
 from tests.cli.explained import explained
 from tests.pipeline.scenes import landsat
 
 from clayline.run.prices import built_in
 from clayline_cli.costing.deployed import Deployed
 from clayline_cli.program import main
+from clayline_cli.staging.remote import Remote
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 pytestmark = pytest.mark.usefixtures("nothing_starts")
@@ -88,6 +91,39 @@ def test_a_model_of_which_no_speed_is_known_costs_an_unknown_sum(
 def test_an_instance_without_a_price_is_refused(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan-cost", str(sample), "--instance", "ml.none.xlarge"]) == 2
     assert "the price of ml.none.xlarge is not known. Give --instance one of ml.g4dn.xlarge" in capsys.readouterr().err
+
+
+def test_scenes_under_a_prefix_of_s3_are_planned_where_they_lie(
+    tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Remote, "fetch", lambda *_: pytest.fail("a file was fetched whole"))
+    folder = _write(tmp_path / "one", sample)
+    _, [local, _], _ = _told(capsys, folder, "--batch-chips", "4", "--chips-per-second", "50")
+    with counting():
+        s3 = boto3.client("s3", region_name="eu-central-1")
+        s3.create_bucket(Bucket="ours", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        for name in ("a", "b"):
+            for file in folder.iterdir():
+                s3.put_object(Bucket="ours", Key=f"2026/{name}/{file.name}", Body=file.read_bytes())
+        s3.put_object(Bucket="ours", Key="2026/a/other.json", Body=b"{}")
+        s3.put_object(Bucket="ours", Key="2025/readme.txt", Body=b"none")
+        status, [one, two, total], err = _told(
+            capsys, "s3://ours/2026/", "--batch-chips", "4", "--chips-per-second", "50"
+        )
+        assert (status, err, total["scenes"]) == (0, "", 2)
+        assert [one["scene"], two["scene"]] == ["s3://ours/2026/a/item.json", "s3://ours/2026/b/item.json"]
+        assert one["work"] == two["work"] == local["work"]
+        assert one["dollars"] == local["dollars"]
+        status, [single, _], _ = _told(capsys, "s3://ours/2026/a/item.json", "--batch-chips", "4")
+        assert (status, single["work"]) == (0, local["work"])
+        for wrong, why in (
+            ("s3://ours/2026/a/other.json", "Give the scene's STAC Item"),
+            ("s3://ours/2026/none.json", "there is no such object"),
+            ("s3://ours/2025/", "holds no STAC Item"),
+            ("s3://theirs/", "there is no such bucket"),
+        ):
+            assert main(["plan-cost", wrong, "--quiet"]) == 2
+            assert why in capsys.readouterr().err
 
 
 def test_what_is_deployed_is_read_from_the_template() -> None:

@@ -1,6 +1,7 @@
 """``clayline plan-cost SCENE...``: what embedding scenes on AWS would cost, before anything runs."""
 
 import argparse
+from dataclasses import replace
 
 from clayline_cli.call import Call, Commands, command_parser
 from clayline_cli.choosing.scenes import find
@@ -32,6 +33,6 @@ def _call(found: argparse.Namespace) -> Call:
 
 def _run(options: CostOptions, console: Console) -> int:
     with stoppable():
-        scenes = find(options, console)
+        here = find(replace(options, scenes=options.here), console) if options.here else []
         from clayline_cli.costing.run import plan_cost  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
-    return plan_cost(options, scenes, console)
+    return plan_cost(options, here, console)

@@ -23,6 +23,16 @@ class CostOptions(SceneOptions):
     chips_per_second: float | None
     """None: as far as is known of the model."""
 
+    @property
+    def here(self) -> tuple[str, ...]:
+        """Targets on this machine."""
+        return tuple(target for target in self.scenes if target not in self.in_s3)
+
+    @property
+    def in_s3(self) -> tuple[str, ...]:
+        """Targets in S3."""
+        return tuple(target for target in self.scenes if target.startswith("s3://"))
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all of them, in the groups and order in which help tells them."""

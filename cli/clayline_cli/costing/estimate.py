@@ -41,7 +41,7 @@ class Estimator:
         if found.draft is None or found.entry is None:
             return None
         if found.reading is None:
-            msg = f"{found.scene.name} has too many blocks to look each up, so that its requests cannot be foretold."
+            msg = f"{found.name} has too many blocks to look each up, so that its requests cannot be foretold."
             raise CommandError(f"{msg} Cut it into tiles.")
         draft = found.draft
         opened = {band.uri for band in (*draft.bands, *draft.validity, *((draft.mask,) if draft.mask else ()))}

@@ -11,13 +11,15 @@ requests follow from those, as they were counted on a running chain; dollars fro
 How many chips an instance does in a second is known of Clay alone, and of GPUs only as a projection, which is what it
 is called. For other models give --chips-per-second; without it the endpoint's share is told as unknown.
 
-A SCENE is what `clayline embed --help` says. What lies in S3 is fetched whole, and thrown away.
+A SCENE is what `clayline embed --help` says, or a prefix of S3 that ends in a slash: every STAC Item under it, or
+where there is none every GeoTIFF. What lies in S3 is read there as plan does: Items, headers, a look at some blocks.
 """
 
 EPILOG: Final = """\
 examples:
   clayline plan-cost ~/Downloads/S2B_29RKH_20200219_0_L2A/ --model models/clay-v1.5
   clayline plan-cost scenes/ --model models/clay-v1.5 --instance ml.g6.xlarge
+  clayline plan-cost s3://my-scenes/2026/11/ --model models/clay-v1.5
   clayline plan-cost scenes/ --chips-per-second 700 --json --quiet | jq -c 'select(.total) | .dollars'
 
 exit status:

@@ -12,15 +12,20 @@ from clayline_cli.console import Console
 from clayline_cli.costing.cost_options import CostOptions
 from clayline_cli.costing.deployed import Deployed
 from clayline_cli.costing.estimate import Estimate, Estimator, cost_values
+from clayline_cli.costing.in_s3 import InS3
 from clayline_cli.costing.table import summary, table
 from clayline_cli.errors import CommandError
 from clayline_local.dry_run import dry_run
+from clayline_local.errors import NoSceneError
 from clayline_local.model_folder import ModelFolder
 from clayline_local.stopping import stoppable
 
 
-def plan_cost(options: CostOptions, scenes: Sequence[str], console: Console) -> int:
-    """Tell what every scene costs; gives the exit status. Raises ClaylineError, Stopped."""
+def plan_cost(options: CostOptions, here: Sequence[str], console: Console) -> int:
+    """Tell what every scene costs, those that are ``here`` and those of S3; gives the exit status.
+
+    Raises ClaylineError, Stopped.
+    """
     prices, deployed = built_in(), Deployed.read()
     instance = _instance(options.instance or deployed.instance, prices)
     estimator = Estimator(
@@ -30,11 +35,19 @@ def plan_cost(options: CostOptions, scenes: Sequence[str], console: Console) -> 
         model=ModelFolder.read(options.model),
         chips_per_second=options.chips_per_second,
     )
+    there = InS3.sign_in(options) if options.in_s3 else None
+    scenes = [*here, *(scene for target in options.in_s3 if there for scene in there.scenes(target))]
     told = []
     for number, scene in enumerate(scenes, start=1):
         if len(scenes) > 1:
             console.notice(f"{number} of {len(scenes)}  {Path(scene).name}")
-        told.append(_one(scene, options, estimator))
+        try:
+            told.append(_one(scene, options, estimator, there))
+        except NoSceneError as error:
+            if scene in options.scenes:
+                raise
+            console.notice(f"left out: {error}")
+            continue
         if told[-1].message:
             console.warn(shown(told[-1].message))
         if options.json:
@@ -60,12 +73,17 @@ def _instance(name: str, prices: Prices) -> Instance:
     return found
 
 
-def _one(scene: str, options: CostOptions, estimator: Estimator) -> Estimate:
+def _one(scene: str, options: CostOptions, estimator: Estimator, there: InS3 | None) -> Estimate:
     try:
-        with stage_scene(scene, options) as staged, stoppable():
-            found = dry_run(
-                staged, manifest=estimator.model.manifest, options=deployed_options(options, estimator.model)
-            )
+        if there and scene.startswith("s3://"):
+            with stoppable():
+                found = there.dry_run(scene, estimator.model)
             return Estimate(scene=scene, found=found, cost=estimator.scene(found))
+        with stage_scene(scene, options) as staged, stoppable():
+            chosen = deployed_options(options, estimator.model)
+            found = dry_run(staged, manifest=estimator.model.manifest, options=chosen)
+            return Estimate(scene=scene, found=found, cost=estimator.scene(found))
+    except NoSceneError:
+        raise
     except ClaylineError as error:
         return Estimate(scene=scene, error=str(error))
