@@ -38,6 +38,7 @@ FILE_BYTES = 1.78 * (4 * SIDE**2 + 6 * (SIDE // 2) ** 2)
 """Of the bands' files: 1.78 bytes a pixel, as ../shared/data/s2_aquileia_2019 has them (deflate)."""
 DELETED_AFTER_DAYS = 1 / 24
 """Of a request object that is deleted once the receipt stands; assumed."""
+SCENES_AT_A_TIME = (1, 20, 200, 1000)
 TARGET = 0.006
 """Dollars of a scene beside the endpoint, at most."""
 
@@ -125,6 +126,11 @@ def row(instance: Instance, precision: str, speed: Speed, chips: int) -> Row:
     )
 
 
+def cheapest(scenes: int) -> Row:
+    """Give the row that embeds so many scenes after one wake-up for the fewest dollars."""
+    return min(rows(), key=lambda row: row.dollars_per_wake_up + scenes * row.dollars_per_scene)
+
+
 def scene_cost(*, request_days: float = REQUEST_DAYS) -> Cost:
     """Give what a Sentinel-2 scene costs, on the template's instance."""
     prices, deployed = built_in(), Deployed.read()
@@ -153,6 +159,11 @@ def markdown() -> str:
         f" {_digits(each.scene_minutes)} | {each.dollars_per_wake_up:.2f} |"
         for each in rows()
     ]
+    lines += ["", "| scenes after one wake-up | cheapest | $/scene, the wake-up with it |", "|---|---|---|"]
+    for scenes in SCENES_AT_A_TIME:
+        found = cheapest(scenes)
+        dollars = found.dollars_per_wake_up / scenes + found.dollars_per_scene
+        lines += [f"| {scenes} | {found.instance} | {_digits(dollars)} |"]
     kept, deleted = scene_cost(), scene_cost(request_days=DELETED_AFTER_DAYS)
     lines += ["", *_beside(kept, deleted), "", *_calls(kept)]
     lines += ["", "| instance | public lists with this price | peak, dense fp16 |", "|---|---|---|"]

@@ -13,6 +13,7 @@ from clay.architecture import ARCHITECTURES
 from clayline.run import speed
 from clayline.run.prices import Instance, built_in
 from clayline.run.speed import Speed
+from clayline_cli.costing.deployed import Deployed
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +57,13 @@ def test_a_gpu_that_was_not_measured_is_called_projected(monkeypatch: pytest.Mon
     assert rows["ml.p5.4xlarge"].basis == "projected"
     # 989 TFLOP/s, of which 0.807 in a product, of which 0.55, for 0.6979 TFLOP a chip.
     assert rows["ml.p5.4xlarge"].chips_per_second == pytest.approx(629, abs=1)
+
+
+def test_the_default_instance_is_the_cheapest_for_a_scene_that_wakes_it() -> None:
+    default = Deployed.read().instance
+    assert cost.cheapest(1).instance == default
+    # 0.7364 against 1.127 dollars an hour for 25 minutes, and 4.95 against 4.07 a million chips: 100 scenes are even.
+    assert {cost.cheapest(scenes).instance for scenes in (99, 101)} == {default, "ml.g6.xlarge"}
 
 
 @pytest.mark.parametrize("size", list(ARCHITECTURES))

@@ -214,7 +214,7 @@ def test_the_endpoints_quota_is_that_of_its_instance(
     quotas.add_response("list_service_quotas", first, {"ServiceCode": "sagemaker"})
     second = {"Quotas": [_quota("ml.g5.xlarge for endpoint usage", value)]}
     quotas.add_response("list_service_quotas", second, {"ServiceCode": "sagemaker", "NextToken": "more"})
-    check = endpoint_quota(account, deploy(EndpointMode=mode, **given))
+    check = endpoint_quota(account, deploy(EndpointMode=mode, InstanceType="ml.g5.xlarge", **given))
     assert check.status is status
     assert check.said.startswith(f"{value:.0f} of ml.g5.xlarge, and MaxInstances is 2")
     if status in {Status.FAILED, Status.WARNING}:
@@ -226,12 +226,12 @@ def test_a_quota_that_has_only_a_default_is_found_and_none_is_unknown(stubbed: A
     quotas.add_response("list_service_quotas", {"Quotas": []}, {"ServiceCode": "sagemaker"})
     default = {"Quotas": [_quota("ml.g5.xlarge for endpoint usage", 4.0)]}
     quotas.add_response("list_aws_default_service_quotas", default, {"ServiceCode": "sagemaker"})
-    assert endpoint_quota(account, deploy()).status is Status.OK
+    assert endpoint_quota(account, deploy(InstanceType="ml.g5.xlarge")).status is Status.OK
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
         quotas.add_response(operation, {"Quotas": []}, {"ServiceCode": "sagemaker"})
-    assert endpoint_quota(account, deploy()).status is Status.UNKNOWN
+    assert endpoint_quota(account, deploy(InstanceType="ml.g5.xlarge")).status is Status.UNKNOWN
     quotas.add_client_error("list_service_quotas", "AccessDeniedException", "no", 400)
-    check = endpoint_quota(account, deploy())
+    check = endpoint_quota(account, deploy(InstanceType="ml.g5.xlarge"))
     assert (check.status, "may not ask" in check.said) == (Status.UNKNOWN, True)
 
 
