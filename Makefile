@@ -18,8 +18,7 @@ demo: setup ## embed the bundled scene on this machine
 
 test: setup ## everything, the built functions and layers among it
 	$(MAKE) -j3 setup-sam setup-checkov setup-gpio setup-readers setup-spark setup-publish setup-model check build
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m pipeline
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder # in the order of tests/conftest.py, LONGEST
 
 check: setup
 	$(BIN)/ruff check .
@@ -63,9 +62,10 @@ setup-stacchip: $(if $(PYTHON311),.venv-stacchip/.ready)
 
 setup-model: $(if $(PYTHON311),.venv-model/.ready)
 	@$(if $(PYTHON311),,echo "no Python 3.11: the parity tests against torch will skip")
+# Not compiled: most of torch's modules are never imported, and those that are, Python compiles then.
 .venv-model/.ready: requirements/model.txt requirements/claymodel.txt
 	$(PYTHON311) -m venv --clear .venv-model
-	.venv-model/bin/python -m pip install -q --disable-pip-version-check -r requirements/model.txt
+	.venv-model/bin/python -m pip install -q --disable-pip-version-check --no-compile -r requirements/model.txt
 	.venv-model/bin/python -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
 	  -r requirements/claymodel.txt -d .venv-model/claymodel
 	.venv-model/bin/python -m zipfile -e .venv-model/claymodel/claymodel-*.whl .venv-model/claymodel/src
