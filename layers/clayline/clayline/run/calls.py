@@ -76,7 +76,7 @@ class Calls:
     sns_publishes: int
     events: int
     dynamodb_writes: int
-    """Units."""
+    """Units, without those of the index, of which a write to a run's row may take one more."""
     dynamodb_reads: int
     """Units."""
     lambda_calls: int
@@ -94,14 +94,14 @@ def chain_calls(work: Work) -> Calls:
     tile_reads = work.jobs + 2 * work.job_files + work.places + work.batches + work.read_requests
     collect_reads = 3 * work.scenes + 2 * work.batches
     return Calls(
-        # Of a batch request, outcomes and response; of a scene plan, chips, settlement, and what comes out.
-        s3_writes=3 * work.batches + (3 + _FILES_OF_A_RUN) * work.scenes,
+        # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, and what comes out.
+        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes,
         s3_reads=plan_reads + tile_reads + work.batches + collect_reads,
         sqs_requests=sends + 2 * messages,  # each message is received and deleted
         sns_publishes=work.batches,
         events=work.scenes,
-        dynamodb_writes=8 * work.scenes + 4 * work.batches,
-        dynamodb_reads=4 * work.scenes + 2 * work.batches + ceil(work.batches / _ROWS_A_READ),
+        dynamodb_writes=10 * work.scenes + 6 * work.batches,
+        dynamodb_reads=7 * work.scenes + work.jobs + 2 * work.batches + ceil(work.batches / _ROWS_A_READ),
         lambda_calls=messages,
         invocations=work.batches,
     )
