@@ -139,18 +139,42 @@ def test_the_last_of_40_000_batches_ends_at_the_cost_of_the_first(cloud: Cloud) 
     assert seen[0][1] < 1_024
 
 
-@pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_a_transaction_that_met_another_comes_again(code: str) -> None:
+def cancel(stub: Stubber, *codes: str) -> None:
+    reasons = [{"Code": code} for code in codes]
+    error = "TransactionCanceledException"
+    stub.add_client_error("transact_write_items", error, modeled_fields={"CancellationReasons": reasons})
+
+
+@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_transaction_that_was_throttled_comes_again(code: str) -> None:
     """It says nothing of the batch: taken for a batch that has ended, it would never be counted."""
     table = boto3.resource("dynamodb", region_name=REGION).Table("ledger")
     with Stubber(table.meta.client) as stub:
-        stub.add_client_error(
-            "transact_write_items",
-            "TransactionCanceledException",
-            modeled_fields={"CancellationReasons": [{"Code": "ConditionalCheckFailed"}, {"Code": code}]},
-        )
+        cancel(stub, "ConditionalCheckFailed", code)
         with pytest.raises(TransientError, match=RUN):
             DynamoLedger(table).close(result("succeeded"))
+
+
+def test_a_transaction_that_met_another_is_tried_again_at_once() -> None:
+    """Batches of one run end at the same moment, and meet at its row: a message given back would wait for minutes."""
+    table, waited = boto3.resource("dynamodb", region_name=REGION).Table("ledger"), list[float]()
+    with Stubber(table.meta.client) as stub:
+        cancel(stub, "None", "TransactionConflict")
+        cancel(stub, "ConditionalCheckFailed", "TransactionConflict")
+        stub.add_response("transact_write_items", {})
+        assert DynamoLedger(table, sleep=waited.append).close(result("succeeded")) is Closing.CLOSED
+        stub.assert_no_pending_responses()
+    assert len(waited) == 2
+
+
+def test_a_transaction_that_meets_others_for_ever_comes_again_later() -> None:
+    table, waited = boto3.resource("dynamodb", region_name=REGION).Table("ledger"), list[float]()
+    with Stubber(table.meta.client) as stub:
+        for _ in range(6):
+            cancel(stub, "None", "TransactionConflict")
+        with pytest.raises(TransientError, match=RUN):
+            DynamoLedger(table, sleep=waited.append).close(result("succeeded"))
+    assert (len(waited), sum(waited) < 2) == (5, True)
 
 
 def test_a_batchs_row_stays_small_whatever_it_was_told(cloud: Cloud) -> None:

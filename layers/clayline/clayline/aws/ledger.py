@@ -1,6 +1,7 @@
 """DynamoDB: the Ledger port on one table (docs/architecture.md, Ledger)."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -32,13 +33,16 @@ BY_STATE: Final = "by-state"
 """The index over runs: state, then ``due``."""
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _CANCELLED = "TransactionCanceledException"
+_CONFLICT_WAITS: Final = (0.01, 0.03, 0.09, 0.27, 0.81)
+"""Seconds. A transaction takes some ten milliseconds."""
 
 
 class DynamoLedger:
     """The ledger over a boto3 Table resource."""
 
-    def __init__(self, table: "Table") -> None:
+    def __init__(self, table: "Table", *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._table = table
+        self._sleep = sleep
 
     def claim(self, run: str, *, scene: str, origin: str, now: datetime, lease_until: datetime, due: datetime) -> Claim:
         """Take the lease if there is no row, or if it ran out and the plan is not stored."""
@@ -238,14 +242,27 @@ class DynamoLedger:
             {":one": 1, **among},
         )
         with retryable(f"ending batch {result.batch} of run {result.run}"):
+            return Closing.CLOSED if self._transact(end, count) else self._late(result)
+
+    def _transact(self, *changes: dict[str, Any]) -> bool:
+        """Make all changes or none; False if a condition did not hold.
+
+        Batches of one run that end at the same moment meet at its row: who comes second tries again at once.
+        """
+        items: Any = [{"Update": {"TableName": self._table.name, **change}} for change in changes]
+        for wait in (*_CONFLICT_WAITS, None):
             try:
-                changes: Any = [{"Update": {"TableName": self._table.name, **change}} for change in (end, count)]
-                self._table.meta.client.transact_write_items(TransactItems=changes)
+                self._table.meta.client.transact_write_items(TransactItems=items)
             except ClientError as error:
-                if not _is_refused(error):
+                reasons = _cancelled(error)
+                if reasons and reasons <= {"None", "ConditionalCheckFailed"}:
+                    return False
+                if wait is None or "TransactionConflict" not in reasons:
                     raise
-                return self._late(result)
-        return Closing.CLOSED
+                self._sleep(wait)
+            else:
+                return True
+        raise AssertionError  # the last try returns or raises
 
     def _late(self, result: BatchResult) -> Closing:
         """Say what a result is about that ended nothing; let a success replace a failure."""
@@ -287,9 +304,9 @@ class DynamoLedger:
                 raise
 
 
-def _is_refused(error: ClientError) -> bool:
-    """Tell whether a transaction was cancelled by a condition alone: conflicts and throttling come again."""
+def _cancelled(error: ClientError) -> set[str]:
+    """Give why a transaction was cancelled, by the codes of its changes; nothing for any other error."""
     if code_of(error) != _CANCELLED:
-        return False
+        return set()
     reasons: Any = error.response.get("CancellationReasons", [])
-    return {reason.get("Code") for reason in reasons} <= {"None", "ConditionalCheckFailed"}
+    return {str(reason.get("Code")) for reason in reasons}
