@@ -17,9 +17,10 @@ CHECKOV = TEMPLATE.parent / ".venv-checkov" / "bin" / "checkov"
 STACKS = {"usual": LOCAL_PARAMETERS, "protected": PROTECTED}
 
 BUCKETS = ("ScenesBucket", "ModelBucket", "EmbeddingsBucket", "WorkBucket")
-FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
-ROLES = ("PlanRole", "TileRole", "SettleRole", "CollectRole")
-LOGS = ("PlanLogs", "TileLogs", "EndpointLogs", "SettleLogs", "CollectLogs")
+POLLING = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
+FUNCTIONS = (*POLLING, "ReconcileFunction")
+ROLES = ("PlanRole", "TileRole", "SettleRole", "CollectRole", "ReconcileRole")
+LOGS = ("PlanLogs", "TileLogs", "EndpointLogs", "SettleLogs", "CollectLogs", "ReconcileLogs")
 TOPICS = ("SuccessTopic", "ErrorTopic")
 QUEUES = tuple(f"{hop}{kind}" for hop in ("Scene", "Tile", "Result", "Settled") for kind in ("Queue", "Dlq"))
 
@@ -30,10 +31,12 @@ ALWAYS = {
         " way to have them"
     ),
     ("CKV_AWS_21", ("WorkBucket",)): "a name carries its run, is written once and expires",
-    ("CKV_AWS_115", FUNCTIONS): (
+    ("CKV_AWS_115", POLLING): (
         "the mappings bound how many run at a time (MaximumConcurrency); a reservation would take them from the account"
     ),
-    ("CKV_AWS_116", FUNCTIONS): "a function is called by a queue's mapping, and the queue has the dead-letter queue",
+    ("CKV_AWS_115", ("ReconcileFunction",)): "it is called once a minute; two at a time do nothing twice",
+    ("CKV_AWS_116", POLLING): "a function is called by a queue's mapping, and the queue has the dead-letter queue",
+    ("CKV_AWS_116", ("ReconcileFunction",)): "its call holds nothing: the next one, a minute later, looks at the same",
 }
 # Where nothing is named.
 UNLESS_NAMED = {
