@@ -1,0 +1,69 @@
+"""What goes wrong in a campaign, by name. Each kind of fault can be had alone."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tests.faults.endpoint import REASONS
+from tests.faults.injection import Rates
+from tests.faults.queues import Weather
+
+HEALS_AFTER: Final = 3
+"""Of five receives: a message received more often is handled without faults."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """The faults of a campaign."""
+
+    name: str
+    rates: Rates = field(default_factory=Rates)
+    weather: Weather = field(default_factory=Weather)
+    heals_after: int | None = HEALS_AFTER
+    """Receives of a message after which its handling goes well; None: never, so that some end as dead letters."""
+    fates: dict[str, float] = field(default_factory=dict)
+    """Of invocations (endpoint.py)."""
+    fickle: bool = False
+    """Whether two invocations under one id may fare differently."""
+    latency: float = 1800.0
+    """Of the slowest invocation, seconds."""
+    strays: float = 0.0
+    """Messages about nothing of ours on the result queue, for each landing."""
+    phantoms: float = 0.0
+    """Results of a batch that is in no plan, while its run is planned, for each landing."""
+    relandings: float = 0.0
+    """Share of scenes that land again, as they are: at the same place or at another."""
+    replacements: float = 0.0
+    """Share of scenes of which a file or the Item is replaced while they are on their way."""
+    deletions: float = 0.0
+    """Share of scenes of which a file is deleted while they are on their way."""
+    deployments: float = 0.0
+    """Chance, for each scene, that plan gets another model while it is on its way."""
+    swaps: float = 0.0
+    """Chance, for each scene, that the endpoint gets other weights under the same names."""
+    redrive_after: float = 3600.0
+    """When the operator brings dead letters back, seconds after all is quiet."""
+
+    @property
+    def heals(self) -> bool:
+        """Say whether no chip may fail."""
+        return not (self.fates or self.replacements or self.deletions or self.swaps)
+
+
+STORM: Final = Rates(killed=0.02, refused=0.02, unanswered=0.01, repeated=0.01, crashed=0.005, dawdled=0.02)
+CALM: Final = Profile(name="quiet")
+HEALING: Final = Profile(name="healing", rates=STORM, weather=Weather(late=0.2, twice=0.15), strays=0.5, relandings=0.3)
+"""What heals: whatever happens, nothing may be lost, nothing may fail."""
+ROUGH: Final = replace(
+    HEALING,
+    name="rough",
+    heals_after=None,
+    fates={fate: 0.004 for fate in REASONS if fate not in {"refused", "mute failure"}},
+    replacements=0.15,
+    deletions=0.05,
+    deployments=0.1,
+    swaps=0.05,
+)
+"""What does not heal as well: chips may fail, with the reason that befits the fault, and nothing may be lost."""
+PROFILES: Final = {profile.name: profile for profile in (CALM, HEALING, ROUGH)}
+KNOWN: Final = frozenset({"abandoned", "stale"})
+"""What today's code does not hold under ``rough`` (holes.py, docs/reliability.md). Empty once every hole is closed."""

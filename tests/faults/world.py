@@ -1,0 +1,258 @@
+"""The chain in one process and one thread: the shipped steps over ports in memory, each behind the injector."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from tests.faults.endpoint import PlayedEndpoint
+from tests.faults.imagery import SCENES, MemoryHeaders, MemoryPixels
+from tests.faults.injection import CrashedError, Injector
+from tests.faults.ledger import MemoryLedger
+from tests.faults.model import Model
+from tests.faults.profile import Profile
+from tests.faults.queues import MemoryQueue, Message, SendingEnd
+from tests.faults.storage import Storage
+from tests.faults.tables import Table
+from tests.faults.timeline import Timeline
+
+from clayline.errors import TransientError
+from clayline.run.encoding import VectorEncoding
+from clayline.run.plan import Thresholds
+from clayline.run.result import UnknownResultError, parse_result
+from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.scene.notification import read_message
+from clayline.scene.radiometry import BoaOverride
+from clayline.steps import gathering
+from clayline.steps.collecting import Collecting, SettledRun
+from clayline.steps.options import PlanOptions
+from clayline.steps.planning import Planning
+from clayline.steps.settling import Settling
+from clayline.steps.tiling import TileJob, Tiling
+
+WORK, OUT = "work", "embeddings"
+RECEIVES: Final = 5
+TIMEOUTS: Final = {"plan": 240.0, "tile": 300.0, "settle": 60.0, "collect": 900.0}
+VISIBILITY: Final = {"scene": 1440.0, "tile": 1800.0, "result": 360.0, "settled": 5400.0}
+MOST: Final = {"scene": 1, "tile": 1, "result": 10, "settled": 1}
+"""All three as in template.yaml, with which a test compares them."""
+LEASE: Final = 300.0
+OPTIONS: Final = PlanOptions(
+    work_bucket=WORK, embeddings_bucket=OUT, allowed_buckets=frozenset({SCENES}), any_gsd=False,
+    any_pixel_shape=False, boa=BoaOverride.AUTO, tiff_datetime=False, creator="the faults", thresholds=Thresholds(),
+    retry_failed=True, encoding=VectorEncoding.PORTABLE, lease=timedelta(seconds=LEASE), chips_per_batch=3,
+    memory_budget=12_000,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Landed:
+    """An object that was put into the scenes bucket, and whose event was sent."""
+
+    uri: str
+    etag: str
+    at: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What EventBridge took."""
+
+    kind: str
+    detail: dict[str, Any]
+    at: float
+    """Seconds."""
+
+
+class _Announcer:
+    """The port Announcer."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def announce(self, detail_type: str, detail: Any) -> None:
+        at = self._world.timeline.seconds
+        event = Event(kind=detail_type, detail=json.loads(json.dumps(detail)), at=at)
+        self._world.events.append(event)
+        self._world.watch.announced(event)
+
+
+class Watch:
+    """What looks at each write as it is done. This one sees nothing; verdict.py has one that does."""
+
+    def announced(self, event: Event) -> None:
+        """See an event."""
+
+    def written(self, uri: str) -> None:
+        """See an output."""
+
+
+class _Watched(Storage):
+    watch: Callable[[str], None]
+
+    def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
+        made = super().put_new(uri, body, run=run, content_type=content_type)
+        self.watch(uri)
+        return made
+
+
+class World:
+    """Buckets, queues, ledger, endpoint, and the functions between them."""
+
+    def __init__(
+        self, profile: Profile, *, seed: str, models: tuple[Model, ...], table: Table, scratch: Path,
+        planned: datetime | None = None,
+    ) -> None:  # fmt: skip
+        """Plan uses the first of ``models``; the endpoint serves all. ``planned`` stops plan's clock."""
+        chance = Random(seed)  # noqa: S311 - faults by a seed
+        self.profile = profile
+        self.chance = chance
+        self.timeline = Timeline(chance)
+        self.injector = Injector(profile.rates, chance=chance, timeline=self.timeline, heals_after=profile.heals_after)
+        self.storage = _Watched(self.timeline, work_bucket=WORK)
+        self.ledger = MemoryLedger()
+        self.table, self.scratch, self.watch = table, scratch, Watch()
+        self.storage.watch = lambda uri: self.watch.written(uri)
+        self.model = models[0]
+        self.events: list[Event] = []
+        self.landed: list[Landed] = []
+        self.unforeseen: list[str] = []
+        """Errors that no fault explains."""
+        takes = {"scene": self._plan, "tile": self._tile, "result": self._settle, "settled": self._collect}
+        names = {"scene": "plan", "tile": "tile", "result": "settle", "settled": "collect"}
+        self.queues = {
+            name: MemoryQueue(
+                name, consume=self._consumer(names[name], take), visibility=VISIBILITY[name], receives=RECEIVES,
+                most=MOST[name], timeline=self.timeline, chance=chance, weather=profile.weather,
+            )
+            for name, take in takes.items()
+        }  # fmt: skip
+        self.endpoint = PlayedEndpoint(
+            storage=self.storage, timeline=self.timeline, chance=chance, notify=self.queues["result"].put,
+            work_bucket=WORK, fates=profile.fates, fickle=profile.fickle, repeats=profile.weather.twice,
+            latency=profile.latency,
+        )  # fmt: skip
+        self.endpoint.served = {model.manifest.folder: model for model in models}
+        wrap = self.injector.wrap
+        self._objects = wrap("objects", self.storage)
+        self._ledger = wrap("ledger", self.ledger)
+        self._announcer = wrap("announcer", _Announcer(self))
+        self._planning = Planning(
+            objects=self._objects, ledger=self._ledger, tile_queue=self._to("tile"), announcer=self._announcer,
+            headers=wrap("headers", MemoryHeaders(objects=self.storage)), clock=self.timeline if planned is None else lambda: planned,
+            manifest=self.model.manifest, options=OPTIONS,
+        )  # fmt: skip
+        self._tiling = Tiling(
+            objects=self._objects, ledger=self._ledger, endpoint=wrap("endpoint", self.endpoint),
+            result_queue=self._to("result"), pixels=MemoryPixels(objects=wrap("files", self.storage)),
+            work_bucket=WORK,
+        )  # fmt: skip
+        self._settling = Settling(
+            ledger=self._ledger, objects=self._objects, settled_queue=self._to("settled"), work_bucket=WORK
+        )
+        self._collecting = Collecting(
+            objects=self._objects, ledger=self._ledger, announcer=self._announcer, write_table=table.write,
+            read_header=table.read_header, work_bucket=WORK, scratch=scratch,
+        )  # fmt: skip
+
+    def deploy(self, model: Model) -> None:
+        """Give plan another model; what the endpoint serves stays."""
+        self.model = model
+
+    def land(self, key: str, body: bytes) -> None:
+        """Put an object that starts a scene."""
+        uri = f"s3://{SCENES}/{key}"
+        etag = self.storage.put(uri, body)
+        self.landed.append(Landed(uri=uri, etag=etag, at=self.timeline.seconds))
+        found = {"key": key, "size": len(body), "etag": etag, "sequencer": f"{len(self.landed):016X}"}
+        event = {
+            "source": "aws.s3", "detail-type": "Object Created",
+            "detail": {"bucket": {"name": SCENES}, "object": found},
+        }  # fmt: skip
+        self.queues["scene"].put(json.dumps(event))
+
+    def run(self) -> None:
+        """Let everything happen, and have an operator bring back dead letters until there are none."""
+        with _one_thread():
+            self.timeline.run()
+            for _ in range(6):
+                if not any(queue.dead for queue in self.queues.values()):
+                    return
+                self.timeline.pass_by(self.profile.redrive_after)
+                for queue in self.queues.values():
+                    queue.redrive()
+                self.timeline.run()
+
+    def _to(self, name: str) -> SendingEnd:
+        return SendingEnd(self.queues[name], self.injector)
+
+    def _consumer(self, function: str, take: Callable[[Message], None]) -> Callable[[list[Message]], list[Message]]:
+        def consume(messages: list[Message]) -> list[Message]:
+            failed = []
+            with self.injector.invocation(function, timeout=TIMEOUTS[function]) as invocation:
+                for message in messages:
+                    invocation.received = message.received
+                    try:
+                        take(message)
+                    except (TransientError, CrashedError):
+                        failed.append(message)
+                    except Exception as error:  # noqa: BLE001 - as the functions do: back to the queue
+                        self.unforeseen.append(f"{function}: {type(error).__name__}: {error}")
+                        failed.append(message)
+            return failed
+
+        return consume
+
+    def _plan(self, message: Message) -> None:
+        found = read_message(message.body, message=message.number)
+        assert isinstance(found, ObjectCreated)
+        landing = classify(found, item_prefix="", cog_prefix="cog/")
+        assert isinstance(landing, Landing)
+        replace(self._planning, manifest=self.model.manifest).plan(landing)
+
+    def _tile(self, message: Message) -> None:
+        self._tiling.tile(TileJob.model_validate_json(message.body))
+
+    def _settle(self, message: Message) -> None:
+        try:
+            result = parse_result(message.body, work_bucket=WORK)
+        except UnknownResultError:
+            return
+        self._settling.settle(result)
+
+    def _collect(self, message: Message) -> None:
+        """Each at a place of its own: two at once are two machines."""
+        scratch = self.scratch / f"{len(self.injector.under_way)}"
+        scratch.mkdir(exist_ok=True)
+        run = SettledRun.model_validate_json(message.body).run
+        replace(self._collecting, scratch=scratch).collect(run)
+
+
+class _InTurn:
+    """Stands for collect's threads: objects are fetched one after the other, so that a seed replays."""
+
+    def __init__(self, most: int) -> None:
+        assert most > 0
+
+    def __enter__(self) -> "_InTurn":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def map(self, act: Callable[..., Any], *over: Any) -> Iterator[Any]:
+        return map(act, *over)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = gathering.ThreadPoolExecutor
+    gathering.ThreadPoolExecutor = _InTurn  # type: ignore[assignment,misc]
+    try:
+        yield
+    finally:
+        gathering.ThreadPoolExecutor = threads  # type: ignore[misc]
