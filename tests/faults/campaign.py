@@ -50,17 +50,16 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     first, second, swapped = models()
     world = World(profile, seed=f"{seed} faults", models=(first, second), table=table, scratch=scratch)
     world.watch = watching = Watching(world)
-    chance = Random(f"{seed} scenes")  # noqa: S311 - by a seed
+    chance = Random(f"{seed} scenes")
     story = _Story(world, chance, second=second, swapped=swapped)
-    scenes = chance.randint(2, 5)
-    for number in range(scenes):
-        story.tell(make_scene(f"scene-{number}", chance))
+    for number in range(profile.scenes):
+        story.tell(make_scene(f"scene-{number}", chance, side=profile.side))
     world.run()
     found = (*watching.found, *judge(world, {model.entry.digest: model for model in models()}))
     return Told(
         seed=seed,
         batches=sum(row.batches or 0 for row in world.ledger.runs.values()),
-        scenes=scenes,
+        scenes=profile.scenes,
         violations=found,
         ends=Counter(event.kind for event in world.events),
         injected=world.injector.done,

@@ -12,6 +12,7 @@ from tests.faults.model import DIMENSIONS, Model
 from tests.faults.storage import Storage
 from tests.faults.timeline import HOUR, Timeline
 
+from clayline.errors import TransientError
 from clayline.model.wire import Request, Response
 
 TTL: Final = 6 * HOUR
@@ -58,6 +59,8 @@ class PlayedEndpoint:
     """Whether two invocations under one id may fare differently."""
     latency: float
     """Of the slowest invocation, seconds."""
+    outage: float
+    """How long it refuses every invocation at first, seconds."""
     repeats: float
     """Share of notifications that come again."""
     served: dict[str, Model] = field(default_factory=dict)
@@ -68,6 +71,8 @@ class PlayedEndpoint:
     _known: dict[str, str] = field(default_factory=dict)
 
     def invoke(self, *, input_uri: str, inference_id: str) -> str:
+        if self.timeline.seconds < self.outage:
+            raise TransientError("injected: the endpoint takes no invocation")
         output = f"s3://{self.work_bucket}/responses/{len(self.calls):08x}.out"
         call = Call(input_uri=input_uri, inference_id=inference_id, output=output)
         self.calls.append(call)
@@ -148,33 +153,63 @@ def notification(input_uri: str, inference_id: str, *, status: str, output: str 
 
 def _body(fate: str, honest: Response) -> bytes:
     """Serialise a response, or the lie that stands in its place."""
-    chips = len(honest.index)
     match fate:
-        case "other digest":
-            honest = replace(honest, header=replace(honest.header, digest=f"sha256:{'f' * 64}"))
-            honest = replace(honest, embeddings=honest.embeddings + np.float32(1))
-        case "other batch":
-            number = int(honest.header.batch[1:]) + 1
-            honest = replace(honest, header=replace(honest.header, batch=f"b{number:05d}"))
-            honest = replace(honest, embeddings=honest.embeddings + np.float32(2))
-        case "other chips":
-            honest = replace(honest, index=honest.index + 1)
-        case "more dimensions":
-            honest = replace(honest, embeddings=np.zeros((chips, DIMENSIONS + 1), np.float32))
-        case "no loss":
-            honest = replace(honest, loss=None, loss_metric=None)
         case "garbage":
             return b"<html>502 Bad Gateway</html>"
         case "cut off":
             return honest.to_bytes()[:-3]
         case "far too long":
             return honest.to_bytes() + bytes(200_000)
-        case "not a number":
-            embeddings = honest.embeddings.copy()
-            embeddings[::2, 0] = np.nan
-            honest = replace(honest, embeddings=embeddings)
-        case "said to be bad":
-            status, embeddings = honest.status.copy(), honest.embeddings.copy()
-            status[::2], embeddings[::2] = 1, 0
-            honest = replace(honest, status=status, embeddings=embeddings)
-    return honest.to_bytes()
+        case _:
+            return _LIES.get(fate, _honest)(honest).to_bytes()
+
+
+def _honest(response: Response) -> Response:
+    return response
+
+
+def _other_digest(response: Response) -> Response:
+    header = replace(response.header, digest=f"sha256:{'f' * 64}")
+    return replace(response, header=header, embeddings=response.embeddings + np.float32(1))
+
+
+def _other_batch(response: Response) -> Response:
+    header = replace(response.header, batch=f"b{int(response.header.batch[1:]) + 1:05d}")
+    return replace(response, header=header, embeddings=response.embeddings + np.float32(2))
+
+
+def _other_chips(response: Response) -> Response:
+    return replace(response, index=response.index + 1)
+
+
+def _more_dimensions(response: Response) -> Response:
+    return replace(response, embeddings=np.zeros((len(response.index), DIMENSIONS + 1), np.float32))
+
+
+def _no_loss(response: Response) -> Response:
+    return replace(response, loss=None, loss_metric=None)
+
+
+def _not_a_number(response: Response) -> Response:
+    """Every second vector is none, and is said to be good."""
+    embeddings = response.embeddings.copy()
+    embeddings[::2, 0] = np.nan
+    return replace(response, embeddings=embeddings)
+
+
+def _said_to_be_bad(response: Response) -> Response:
+    """Every second vector is zeros, and is said to be none."""
+    status, embeddings = response.status.copy(), response.embeddings.copy()
+    status[::2], embeddings[::2] = 1, 0
+    return replace(response, status=status, embeddings=embeddings)
+
+
+_LIES: Final[dict[str, Callable[[Response], Response]]] = {
+    "other digest": _other_digest,
+    "other batch": _other_batch,
+    "other chips": _other_chips,
+    "more dimensions": _more_dimensions,
+    "no loss": _no_loss,
+    "not a number": _not_a_number,
+    "said to be bad": _said_to_be_bad,
+}

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from types import FunctionType
 from typing import Any, Final
 
 from tests.faults.injection import Rates
@@ -32,6 +31,8 @@ class Guard:
     """Faults under which its absence shows."""
     shows: frozenset[str] = field(default_factory=frozenset)
     """Kinds of violations, any of which is seen."""
+    begins: int = 0
+    """Campaign with which the search begins: those before showed nothing when they were tried."""
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def without(guard: Guard) -> Iterator[None]:
     holder_name, _, name = path.rpartition(".")
     module = import_module(module_name)
     holder: Any = getattr(module, holder_name) if holder_name else module
-    original: FunctionType = vars(holder)[name]
+    original: Any = vars(holder)[name]
     text = textwrap.dedent(inspect.getsource(original))
     assert text.count(guard.old) == 1, f"{guard.where} has no longer {guard.old!r} once: see to {guard.guard!r}"
     made: dict[str, Any] = {}
@@ -60,12 +61,12 @@ def _lying(*fates: str) -> Profile:
     return Profile(name="lying", fates=dict.fromkeys(fates, 0.3))
 
 
-_KILLS: Final = Profile(name="kills", rates=Rates(killed=0.15))
+_KILLS: Final = Profile(name="kills", scenes=12, side=3, rates=Rates(killed=0.15))
 _TWICE: Final = Profile(name="twice", weather=Weather(late=0.3, twice=0.8), relandings=0.5)
 _SLOW: Final = Profile(
-    name="slow", rates=Rates(dawdled=0.3), weather=Weather(late=0.2, twice=0.5), relandings=0.7, replacements=0.7
+    name="slow", scenes=12, side=3, rates=Rates(dawdled=0.3), weather=Weather(twice=0.9), overwrites=0.3
 )
-_RELANDED: Final = Profile(name="relanded", rates=Rates(killed=0.05, dawdled=0.3), relandings=0.8, latency=90)
+_RELANDED: Final = Profile(name="relanded", scenes=12, side=3, rates=Rates(dawdled=0.3), relandings=0.5, latency=60)
 _STRAYS: Final = Profile(name="strays", strays=0.9)
 _GATHERING: Final = "clayline.steps.gathering:Gathering"
 _WRONG: Final = frozenset({"wrong-vectors", "file-differs", "unforeseen"})
@@ -77,7 +78,7 @@ GUARDS: Final = (
         where="clayline.steps.tiling:Tiling._pixels",
         old="self._pinned(plan)  # before anything is written or invoked: these are the plan's pixels, or none",
         new="pass",
-        profile=_SLOW,
+        profile=Profile(name="overwritten", overwrites=0.3),
         shows=frozenset({"wrong-vectors", "wrong-state"}),
     ),
     Guard(
@@ -102,7 +103,8 @@ GUARDS: Final = (
         old="return BatchOutcomes.model_validate_json(self.objects.get(uri))",
         new="return outcomes",
         profile=_SLOW,
-        shows=frozenset({"failed-without-cause", "no-end", "answered-and-failed", "wrong-state", "unforeseen"}),
+        shows=frozenset({"failed-without-cause", "answered-and-failed", "wrong-state", "unforeseen"}),
+        begins=13,
     ),
     Guard(
         guard="a scene is collected only when every batch has a result",
@@ -134,7 +136,7 @@ GUARDS: Final = (
         old="if identity != inference_id(run=run, batch=batch, attempt=attempt):",
         new="if False:",
         profile=_STRAYS,
-        shows=frozenset({"failed-without-cause", "unforeseen"}),
+        shows=frozenset({"failed-without-cause", "answered-and-failed"}),
     ),
     Guard(
         guard="a response of other weights is refused",
@@ -209,6 +211,7 @@ GUARDS: Final = (
         new="row",
         profile=_RELANDED,
         shows=frozenset({"unanswered"}),
+        begins=10,
     ),
     Guard(
         guard="an outcome counts as announced only when its event is out",
@@ -232,7 +235,7 @@ GUARDS: Final = (
         where="clayline.steps.collecting:Collecting.collect",
         old="answering.answer_waiting(row)",
         new="pass",
-        profile=Profile(name="killed relanded", rates=Rates(killed=0.2, dawdled=0.2), relandings=0.9),
+        profile=Profile(name="killed", scenes=12, side=3, rates=Rates(killed=0.15), relandings=0.6),
         shows=frozenset({"unanswered"}),
     ),
     Guard(
@@ -248,7 +251,7 @@ GUARDS: Final = (
         where="tests.faults.ledger:MemoryLedger.advance",
         old="if row and row.stage < stage:",
         new="if row:",
-        profile=Profile(name="slow plan", rates=Rates(dawdled=0.4), weather=Weather(twice=0.5)),
+        profile=Profile(name="slow plan", scenes=12, side=3, rates=Rates(dawdled=0.4), latency=20),
         shows=frozenset({"no-end", "abandoned"}),
     ),
     Guard(

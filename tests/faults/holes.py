@@ -10,7 +10,7 @@ from typing import Final
 from tests.faults.injection import Rates
 from tests.faults.profile import Profile
 from tests.faults.queues import Weather
-from tests.faults.timeline import DAY
+from tests.faults.timeline import DAY, HOUR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ HOLES: Final = (
     Hole(
         name="H4",
         what="two invocations under one id, of which one fails: the chips fail, although they were answered",
-        profile=Profile(name="H4", rates=Rates(killed=0.1, repeated=0.3), fates={"failed": 0.3}, fickle=True),
+        profile=Profile(name="H4", rates=Rates(repeated=0.5), fates={"failed": 0.3}, fickle=True),
         shows=frozenset({"answered-and-failed"}),
     ),
     Hole(
@@ -61,9 +61,7 @@ HOLES: Final = (
     Hole(
         name="H8",
         what="dead letters that come back after two days: outcomes stand, their requests have expired, chips fail",
-        profile=Profile(
-            name="H8", rates=Rates(refused=0.4, crashed=0.1), heals_after=None, redrive_after=2.5 * DAY
-        ),
+        profile=Profile(name="H8", outage=4 * HOUR, redrive_after=2.5 * DAY),
         shows=frozenset({"failed-by-expiry"}),
     ),
     Hole(

@@ -5,7 +5,7 @@ other pixels.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -71,12 +71,15 @@ class Scene:
     item: bytes
 
 
-def make_scene(name: str, chance: Random) -> Scene:
-    """Make a scene of some dozens of chips, a part of it without values. Its Item may lie anywhere: it has URIs."""
-    height, width = (chance.randint(2 * CHIP, 9 * CHIP) for _ in range(2))
+def make_scene(name: str, chance: Random, *, side: int) -> Scene:
+    """Make a scene of at most ``side`` x ``side`` chips and what a lattice adds, a part of it without values.
+
+    Its Item may lie anywhere: it has URIs.
+    """
+    height, width = (chance.randint(2 * CHIP, side * CHIP) for _ in range(2))
     row, col = chance.randrange(height), chance.randrange(width)
     empty = (row, row + chance.randint(0, 3 * CHIP), col, col + chance.randint(0, 3 * CHIP))
-    if chance.random() < 0.02:  # noqa: PLR2004 - a scene in fifty has nothing
+    if chance.random() < 0.02:
         empty = (0, height, 0, width)
     files = {
         f"{name}/{band}.tif": Band(seed=chance.getrandbits(40), height=height, width=width, empty=empty).to_bytes()
@@ -87,7 +90,7 @@ def make_scene(name: str, chance: Random) -> Scene:
 
 def _item(name: str, note: str) -> bytes:
     kind = "image/tiff; application=geotiff"
-    content = {
+    content: dict[str, Any] = {
         "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": "landsat-c1-l1", "links": [],
         "geometry": None,
         "properties": {"datetime": "2020-05-18T10:00:00Z", "platform": "landsat-8", "instruments": ["oli"],
@@ -134,10 +137,15 @@ class MemoryPixels:
     """The port Pixels: one band after the other, so that a file may be replaced between two."""
 
     objects: Objects
+    meanwhile: Callable[[str], None]
+    """Called with the URI of each file before it is read."""
 
     def read_job(self, plan: Plan, job: Job) -> JobPixels:
         top, bottom, left, right = job.pixel_window(plan.grid)
-        bands = [_current(self.objects, band.uri).pixels[top:bottom, left:right] for band in plan.bands]
+        bands = []
+        for band in plan.bands:
+            self.meanwhile(band.uri)
+            bands.append(_current(self.objects, band.uri).pixels[top:bottom, left:right])
         shape = (bottom - top, right - left)
         if any(band.shape != shape for band in bands):
             raise TransientError("a file has another size than the plan says: it was replaced while it was read")
@@ -160,7 +168,5 @@ def chips_of(plan: Plan, bands: Sequence[Band]) -> tuple[NDArray[np.uint16], NDA
     whole = np.stack([band.pixels for band in bands])
     whole = np.where((whole != 0).all(axis=0), whole, 0)
     canvas = np.pad(whole, ((0, 0), (size, size), (size, size)))
-    chips = np.stack(
-        [canvas[:, at.row + size : at.row + 2 * size, at.col + size : at.col + 2 * size] for at in grid]
-    )
+    chips = np.stack([canvas[:, at.row + size : at.row + 2 * size, at.col + size : at.col + 2 * size] for at in grid])
     return chips, (chips[:, 0] != 0).any(axis=(1, 2))

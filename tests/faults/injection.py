@@ -132,7 +132,7 @@ class Injector:
 
     def _dawdle[Result](self, now: Invocation, act: Callable[[], Result]) -> Result:
         """Stand still before the call or after it: shortly, or until the function's time is up."""
-        first = self._chance.random() < 0.5  # noqa: PLR2004 - half of them
+        first = self._chance.random() < 0.5
         seconds = (now.ends - self._timeline.seconds) * self._chance.random() ** 2 * 1.1
         if first:
             self._wait(now, seconds)

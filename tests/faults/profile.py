@@ -16,6 +16,10 @@ class Profile:
     """The faults of a campaign."""
 
     name: str
+    scenes: int = 4
+    """Of a campaign."""
+    side: int = 9
+    """Of the largest scene, chips."""
     rates: Rates = field(default_factory=Rates)
     weather: Weather = field(default_factory=Weather)
     heals_after: int | None = HEALS_AFTER
@@ -26,6 +30,8 @@ class Profile:
     """Whether two invocations under one id may fare differently."""
     latency: float = 1800.0
     """Of the slowest invocation, seconds."""
+    outage: float = 0.0
+    """How long the endpoint refuses every invocation at first, seconds."""
     strays: float = 0.0
     """Messages about nothing of ours on the result queue, for each landing."""
     phantoms: float = 0.0
@@ -34,6 +40,8 @@ class Profile:
     """Share of scenes that land again, as they are: at the same place or at another."""
     replacements: float = 0.0
     """Share of scenes of which a file or the Item is replaced while they are on their way."""
+    overwrites: float = 0.0
+    """Share of reads of a band's pixels just before which its file is replaced."""
     deletions: float = 0.0
     """Share of scenes of which a file is deleted while they are on their way."""
     deployments: float = 0.0
@@ -46,7 +54,7 @@ class Profile:
     @property
     def heals(self) -> bool:
         """Say whether no chip may fail."""
-        return not (self.fates or self.replacements or self.deletions or self.swaps)
+        return not (self.fates or self.replacements or self.overwrites or self.deletions or self.swaps)
 
 
 STORM: Final = Rates(killed=0.02, refused=0.02, unanswered=0.01, repeated=0.01, crashed=0.005, dawdled=0.02)
@@ -59,6 +67,7 @@ ROUGH: Final = replace(
     heals_after=None,
     fates={fate: 0.004 for fate in REASONS if fate not in {"refused", "mute failure"}},
     replacements=0.15,
+    overwrites=0.005,
     deletions=0.05,
     deployments=0.1,
     swaps=0.05,

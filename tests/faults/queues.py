@@ -66,7 +66,7 @@ class MemoryQueue:
         late = drawn() * 1200 if drawn() < self._weather.late else drawn() * 2
         self._timeline.after(late, lambda: self._show(Message(number=number, body=body)))
         if drawn() < self._weather.twice:
-            again = late + drawn() * (4000 if drawn() < 0.2 else 60)  # noqa: PLR2004 - a fifth of them
+            again = late + drawn() * (4000 if drawn() < 0.2 else 60)
             self._timeline.after(again, lambda: self._show(Message(number=number, body=body)))
 
     def redrive(self) -> int:

@@ -1,8 +1,9 @@
 """The quiet run: what the same plan gives where nothing goes wrong."""
 
+from tests.faults.imagery import SCENES
 from tests.faults.model import Model
 from tests.faults.profile import CALM
-from tests.faults.world import SCENES, WORK, World
+from tests.faults.world import WORK, World
 
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan
@@ -10,9 +11,7 @@ from clayline.run.plan import Plan
 
 def quiet_outputs(world: World, plan: Plan, model: Model) -> dict[str, bytes]:
     """Land what ``plan`` pinned in a new world at the moment when it was made, and give every output."""
-    quiet = World(
-        CALM, seed=plan.run, models=(model,), table=world.table, scratch=world.scratch, planned=plan.created
-    )
+    quiet = World(CALM, seed=plan.run, models=(model,), table=world.table, scratch=world.scratch, planned=plan.created)
     for band in plan.bands:
         quiet.storage.put(band.uri, world.storage.versions[band.etag])
     key = (plan.model.entry.token, plan.scene.hash)

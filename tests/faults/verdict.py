@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from tests.faults.endpoint import GOOD, LATE, MUTE, REASONS, Call
 from tests.faults.imagery import chips_of, read_band
 from tests.faults.injection import Rates
@@ -18,6 +19,7 @@ from clayline.run.ledger import RunRow, Stage
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import ChipOutcome, Receipt, State, count
 
+type _Expected = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
 _SOURCES = frozenset({"source-changed", "source-missing"})
 
 
@@ -91,7 +93,7 @@ class _Judge:
 
     def _ends(self) -> Iterator[tuple[str, str]]:
         waiting = {landed.uri for landed in self._unanswered()}
-        told = {event.detail["run"] for event in self._world.events}
+        told = {event.detail["run"] for event in self._world.events if not event.detail["repeated"]}
         at = {receipt.run for receipt in self._receipts.values()}
         for row in self._world.ledger.runs.values():
             if row.stage < Stage.ANNOUNCED and not _was_refused(row):
@@ -99,7 +101,7 @@ class _Judge:
                 what = f"run {row.run} of {row.scene} stays {row.stage.name.lower()}"
                 yield ("no-end", what) if waits else ("abandoned", f"{what}, though all its landings were answered")
             elif row.stage is Stage.ANNOUNCED and (row.run not in told or row.run not in at):
-                yield "not-told", f"run {row.run} of {row.scene} counts as announced, without receipt or event"
+                yield "not-told", f"run {row.run} of {row.scene} counts as announced, without receipt or first event"
 
     def _landings(self) -> Iterator[tuple[str, str]]:
         for landed in self._unanswered():
@@ -157,7 +159,9 @@ class _Judge:
         plan = Plan.model_validate_json(self._world.storage.get(work.plan))
         planned = PlannedChips.from_bytes(self._world.storage.get(work.chips)).uci
         where = f"run {receipt.run} of {receipt.scene}"
-        if sorted((chip.uci, chip.index) for chip in receipt.chips) != sorted(zip(planned, range(len(planned)))):
+        if sorted((chip.uci, chip.index) for chip in receipt.chips) != sorted(
+            zip(planned, range(len(planned)), strict=True)
+        ):
             yield "chips-differ", f"{where}: the receipt's chips are not the plan's, each once"
             return
         if len(set(planned)) != len(planned) or receipt.counts != count(receipt.chips):
@@ -199,7 +203,8 @@ class _Judge:
         """Say what is wrong with a failure; None if a fault that does not heal explains it."""
         profile = self._world.profile
         if chip.reason in _SOURCES:
-            return None if profile.replacements or profile.deletions else "failed-without-cause"
+            changed = profile.replacements or profile.overwrites or profile.deletions
+            return None if changed else "failed-without-cause"
         fates = {call.fate for call in self._calls.get((run, batch), [])}
         if any(call.fate == GOOD and call.notified is not None for call in self._calls.get((run, batch), [])):
             return "answered-and-failed"
@@ -216,7 +221,7 @@ class _Judge:
             if found is None or found.body != body:
                 yield "bytes-differ", f"{where}: {uri} is not what a quiet run writes"
 
-    def _expected(self, plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def _expected(self, plan: Plan) -> _Expected:
         """Give the vectors and losses of all chips, and which have a valid pixel."""
         model = self._models[plan.model.entry.digest]
         bodies = tuple(self._world.storage.versions[band.etag] for band in plan.bands)
@@ -237,7 +242,7 @@ class _Same:
 
 
 @lru_cache(maxsize=8)
-def _computed(plan_json: str, bodies: tuple[bytes, ...], same: _Same) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _computed(plan_json: str, bodies: tuple[bytes, ...], same: _Same) -> _Expected:
     chips, valid = chips_of(Plan.model_validate_json(plan_json), [read_band(body) for body in bodies])
     return (*same.model.compute(chips), valid)
 
