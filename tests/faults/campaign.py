@@ -49,9 +49,9 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     """Run it to its end and judge it."""
     first, second, swapped = models()
     world = World(profile, seed=f"{seed} faults", models=(first, second), table=table, scratch=scratch)
-    world.watch = watching = Watching(world)
     chance = Random(f"{seed} scenes")
     story = _Story(world, chance, second=second, swapped=swapped)
+    world.watch = watching = Watching(world, settled=story.settled)
     for number in range(profile.scenes):
         story.tell(make_scene(f"scene-{number}", chance, side=profile.side))
     world.run()
@@ -103,6 +103,13 @@ class _Story:
             self._at(lands + self._soon(), self._stray)
         while self._happens(profile.phantoms):
             self._at(lands + self._soon() / 90, lambda: self._phantom(planned=False))
+
+    def settled(self, run: str) -> None:
+        """Let the scene of a run land once more, at another place, just before it is collected."""
+        row, share = self._world.ledger.run(run), self._world.profile.lands_at_the_end
+        if row and share and self._happens(share):
+            item = self._world.storage.objects[f"s3://{SCENES}/{row.scene}/item.json"]
+            self._world.land(f"again/{row.scene}/item.json", item.body)
 
     def _replace(self, scene: Scene) -> None:
         """Put other pixels, or another Item; mostly the Item lands again with them."""

@@ -63,10 +63,7 @@ def _lying(*fates: str) -> Profile:
 
 _KILLS: Final = Profile(name="kills", scenes=12, side=3, rates=Rates(killed=0.15))
 _TWICE: Final = Profile(name="twice", weather=Weather(late=0.3, twice=0.8), relandings=0.5)
-_SLOW: Final = Profile(
-    name="slow", scenes=12, side=3, rates=Rates(dawdled=0.3), weather=Weather(twice=0.9), overwrites=0.3
-)
-_RELANDED: Final = Profile(name="relanded", scenes=12, side=3, rates=Rates(dawdled=0.3), relandings=0.5, latency=60)
+_RELANDED: Final = Profile(name="relanded", scenes=12, side=3, rates=Rates(dawdled=0.3), lands_at_the_end=1.0)
 _STRAYS: Final = Profile(name="strays", strays=0.9)
 _GATHERING: Final = "clayline.steps.gathering:Gathering"
 _WRONG: Final = frozenset({"wrong-vectors", "file-differs", "unforeseen"})
@@ -96,15 +93,6 @@ GUARDS: Final = (
         new="pass",
         profile=CALM,
         shows=frozenset({"no-end"}),
-    ),
-    Guard(
-        guard="the first stored outcomes of a batch hold",
-        where="clayline.steps.tiling:Tiling._store",
-        old="return BatchOutcomes.model_validate_json(self.objects.get(uri))",
-        new="return outcomes",
-        profile=_SLOW,
-        shows=frozenset({"failed-without-cause", "answered-and-failed", "wrong-state", "unforeseen"}),
-        begins=13,
     ),
     Guard(
         guard="a scene is collected only when every batch has a result",
@@ -211,7 +199,7 @@ GUARDS: Final = (
         new="row",
         profile=_RELANDED,
         shows=frozenset({"unanswered"}),
-        begins=10,
+        begins=11,
     ),
     Guard(
         guard="an outcome counts as announced only when its event is out",

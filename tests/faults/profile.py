@@ -38,6 +38,8 @@ class Profile:
     """Results of a batch that is in no plan, while its run is planned, for each landing."""
     relandings: float = 0.0
     """Share of scenes that land again, as they are: at the same place or at another."""
+    lands_at_the_end: float = 0.0
+    """Share of runs that, when every batch has a result, meet another landing of their scene, at another place."""
     replacements: float = 0.0
     """Share of scenes of which a file or the Item is replaced while they are on their way."""
     overwrites: float = 0.0

@@ -1,7 +1,7 @@
 """What must hold when all is quiet again: judged from what lies in the buckets, never from what the steps say."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,8 +34,10 @@ class Violation:
 class Watching(Watch):
     """Looks at each write as it is done: nobody may read of what is not there."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, settled: Callable[[str], None]) -> None:
+        """``settled`` is called with a run whose settlement was written."""
         self._world = world
+        self._settled = settled
         self.found: list[Violation] = []
 
     def announced(self, event: Event) -> None:
@@ -47,6 +49,8 @@ class Watching(Watch):
             self._note("event-differs", f"{event.kind} of {event.detail['run']} does not say what its receipt says")
 
     def written(self, uri: str) -> None:
+        if uri.startswith(settlements := f"s3://{WORK}/settlements/"):
+            self._settled(uri.removeprefix(settlements).removesuffix(".json"))
         if uri.startswith(f"s3://{OUT}/") and uri.endswith("_receipt.json"):
             receipt = Receipt.model_validate_json(self._world.storage.objects[uri].body)
             missing = [each for each in receipt.outputs.values() if self._world.storage.find(each) is None]
@@ -127,7 +131,8 @@ class _Judge:
             yield "paid-twice", f"batches {twice[:3]} were invoked again though nothing failed"
         landed = Counter(_scene_of(landed.uri) for landed in self._world.landed)
         runs = Counter(plan.scene.name for plan in self._plans())
-        if not profile.deployments and (more := runs - landed):
+        same = not (profile.deployments or profile.replacements or profile.overwrites)
+        if same and (more := runs - landed):
             yield "paid-twice", f"more runs than landings: {dict(more)}"
 
     def _newest(self) -> Iterator[tuple[str, str]]:
