@@ -23,6 +23,8 @@ NOT_CREATED: Final[Mapping[str, str]] = {
     "AWS::Lambda::Function": "a worker process runs the handler (worker.py)",
     "AWS::Lambda::LayerVersion": "a layer's folder is on the worker's path",
     "AWS::Logs::LogGroup": "workers write to their own standard error",
+    "AWS::S3::BucketPolicy": "moto does not enforce policies; tests evaluate them",
+    "AWS::SNS::TopicPolicy": "moto does not enforce policies; tests evaluate them",
     "AWS::SQS::QueuePolicy": "moto does not enforce policies; tests evaluate them",
     "AWS::SageMaker::Endpoint": "the emulator of the asynchronous contract stands for it (async_endpoint.py)",
     "AWS::SageMaker::EndpointConfig": "endpoint_config() hands it to the emulator",
@@ -133,9 +135,12 @@ def _bucket(resource: Resource, clients: Clients) -> str:
         "OwnershipControls",
         "BucketEncryption",
         "LifecycleConfiguration",
+        "VersioningConfiguration",
     )
     s3, name = clients.client("s3"), resource.physical.ref
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": clients.session.region_name})
+    if versioning := content.get("VersioningConfiguration"):
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)
     notification = content.get("NotificationConfiguration", {})
     if other := sorted(set(notification) - {"EventBridgeConfiguration"}):
         raise LocalCloudError(
@@ -203,7 +208,7 @@ def _rule(resource: Resource, clients: Clients) -> str:
 
 
 def _table(resource: Resource, clients: Clients) -> str:
-    # Recovery and encryption are AWS's matter.
+    # Recovery, encryption and the end of old items are AWS's matter.
     content = _only(
         resource,
         "BillingMode",
@@ -211,6 +216,7 @@ def _table(resource: Resource, clients: Clients) -> str:
         "KeySchema",
         "PointInTimeRecoverySpecification",
         "SSESpecification",
+        "TimeToLiveSpecification",
     )
     answer = clients.client("dynamodb").create_table(
         TableName=resource.physical.ref,

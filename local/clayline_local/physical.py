@@ -18,12 +18,12 @@ _FIXED_NAMES: Final = {
     "AWS::Events::Rule": "Name",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::IAM::Role": "RoleName",
-    "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::SageMaker::Model": "ModelName",
     "AWS::SageMaker::EndpointConfig": "EndpointConfigName",
-    "AWS::SageMaker::Endpoint": "EndpointName",
     "AWS::CloudWatch::Alarm": "AlarmName",
 }
+# These may have one that is made of the stack's own: nothing but another name replaces them.
+_CHOSEN_NAMES: Final = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::SageMaker::Endpoint": "EndpointName"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +52,19 @@ class Physical:
     """What ``Fn::GetAtt`` gives, by attribute."""
 
 
-def identify(kind: str, logical_id: str, properties: Mapping[str, Any], place: Place) -> Physical:
-    """Name a resource. Raises LocalCloudError if it has a fixed name."""
-    fixed = _FIXED_NAMES.get(kind)
-    if fixed and fixed in properties:
-        raise LocalCloudError(f"{logical_id} has a fixed {fixed}; resources get their names from the stack")
-    name = f"{place.stack}-{logical_id}"
+def identify(
+    kind: str, logical_id: str, properties: Mapping[str, Any], place: Place, resolve: Callable[[object], Any]
+) -> Physical:
+    """Name a resource; ``resolve`` gives the text of a name that is an intrinsic.
+
+    Raises LocalCloudError if it has a fixed name, and what ``resolve`` raises.
+    """
+    fixed, chosen = _FIXED_NAMES.get(kind), properties.get(_CHOSEN_NAMES.get(kind, ""))
+    if (fixed and fixed in properties) or isinstance(chosen, str):
+        raise LocalCloudError(
+            f"{logical_id} has a fixed {fixed or _CHOSEN_NAMES[kind]}; resources get their names from the stack"
+        )
+    name = f"{place.stack}-{logical_id}" if chosen is None else str(resolve(chosen))
     maker = _IDENTITIES.get(kind)
     return maker(name, place) if maker else Physical(ref=name, attributes={})
 

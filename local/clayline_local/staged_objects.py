@@ -21,7 +21,7 @@ from clayline_local.scene_keys import NAMES
 from clayline_local.staged_scene import StagedScene
 
 _PLACE: Final = Place(stack="clayline", account="", region="", sqs_endpoint="")
-SCENES_BUCKET: Final = identify("AWS::S3::Bucket", "ScenesBucket", {}, _PLACE).ref
+SCENES_BUCKET: Final = identify("AWS::S3::Bucket", "ScenesBucket", {}, _PLACE, str).ref
 """The local cloud's: its name is part of every URI, and so of a run's identity."""
 SCENE_NAMES: Final = Names(prefixes=tuple((f"s3://{SCENES_BUCKET}/{key}", name) for key, name in NAMES.items()))
 """What people call what lies there."""

@@ -127,7 +127,7 @@ def expand(
         "AWS::NoValue": NO_VALUE,
         "AWS::Partition": "aws",
         "AWS::Region": place.region,
-        "AWS::StackId": place.arn("cloudformation", f"stack/{place.stack}/local"),
+        "AWS::StackId": place.arn("cloudformation", f"stack/{place.stack}/id-of-{place.stack}"),
         "AWS::StackName": place.stack,
         "AWS::URLSuffix": "amazonaws.com",
     }
@@ -158,7 +158,10 @@ def expand(
     )
     _check_rules(template.get("Rules", {}), intrinsics)
     chosen = {name: body for name, body in template["Resources"].items() if _is_wanted(body, intrinsics)}
-    physical |= {name: identify(body["Type"], name, body.get("Properties", {}), place) for name, body in chosen.items()}
+    physical |= {
+        name: identify(body["Type"], name, body.get("Properties", {}), place, intrinsics.resolve)
+        for name, body in chosen.items()
+    }
     resources = {
         name: Resource(
             logical_id=name,

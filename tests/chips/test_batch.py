@@ -6,7 +6,7 @@ from math import ceil, lcm
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clayline.chips.axis import Axis
@@ -192,6 +192,15 @@ def test_strips_are_not_cut_across() -> None:
     assert repeated_fraction(jobs, grid, [BlockGrid(height=16, width=4000)]) == 0
 
 
+@pytest.mark.parametrize("start", [None, (-100, -77)])
+def test_strips_of_a_very_wide_scene_are_not_cut_across(start: tuple[int, int] | None) -> None:
+    """Its typical part is as wide as its strips."""
+    grid, blocks = ChipGrid(height=20_000, width=40_000, size=256, start=start), [BlockGrid(height=16, width=40_000)]
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=20, memory_budget=512_000_000, chips_per_batch=64)
+    assert {(job.col_start, job.col_stop) for job in jobs} == {(0, grid.cols)}
+    assert len(jobs) > 1
+
+
 def test_a_bands_blocks_are_seen_from_the_finest_grid() -> None:
     header = CogHeader(
         geographic=False,
@@ -288,6 +297,35 @@ def test_no_partition_into_equal_jobs_repeats_much_less(
     across = ceil(side / blocks[0].width)
     least = ((across - 1 + len(jobs) ** 0.5) / across) ** 2 - 1
     assert least - 1e-9 <= repeated_fraction(jobs, grid, blocks) <= least + 0.035
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.one_of(st.none(), st.tuples(st.integers(-255, 0), st.integers(-255, 0))),
+    st.sampled_from([SENTINEL, MIXED, LANDSAT, [BlockGrid(height=1024, width=1024)]]),
+    st.sampled_from([6, 12, 20]),
+    st.integers(10_981, 40_000),
+)
+@example((-100, -77), MIXED, 20, 40_000)
+@example(None, SENTINEL, 20, 40_000)
+def test_jobs_of_a_larger_scene_are_no_larger(
+    start: tuple[int, int] | None, blocks: list[BlockGrid], bytes_per_pixel: int, side: int
+) -> None:
+    """Memory of tile follows the largest job: it must not grow with the scene beyond a Sentinel-2 tile's."""
+    tile, large = (ChipGrid(height=length, width=length, size=256, start=start) for length in (10_980, side))
+    usual, cut = (lay_jobs(grid, blocks, bytes_per_pixel=bytes_per_pixel, **GIVEN) for grid in (tile, large))
+    assert max(sizes(cut, large)) <= max(sizes(usual, tile))
+
+
+@pytest.mark.parametrize(("blocks", "repeated"), [(SENTINEL, 0.33), (MIXED, 0.33), (LANDSAT, 0.19)])
+@pytest.mark.parametrize("start", PHASES)
+def test_a_very_large_scene_repeats_at_most_a_third(
+    blocks: list[BlockGrid], repeated: float, start: tuple[int, int]
+) -> None:
+    """docs/architecture.md, Blocks and jobs: the price of jobs that do not grow with the scene."""
+    grid = ChipGrid(height=40_000, width=40_000, size=256, start=start)
+    jobs = lay_jobs(grid, blocks, bytes_per_pixel=20, **GIVEN)
+    assert repeated_fraction(jobs, grid, blocks) <= repeated
 
 
 def test_a_scene_of_ten_million_chips_is_cut_in_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:

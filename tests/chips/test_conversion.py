@@ -19,7 +19,8 @@ HLS_TO_USGS = Conversion(factor="40/11", constant="80000/11", why="")
 def converted(values: Any, dtype: str, conversion: Conversion, *, to: str = "uint16", offset: int = 0) -> NDArray[Any]:
     band = np.array(values, dtype).reshape(1, -1)
     out: NDArray[Any] = np.zeros(band.shape, to)
-    convert(band, out, np.ones(band.shape, np.bool_), conversion, offset=offset)
+    everywhere, clamped = np.ones(band.shape, np.bool_), np.zeros(band.shape, np.bool_)
+    convert(band, out, everywhere, conversion, offset=offset, clamped=clamped)
     return out.ravel()
 
 
@@ -78,6 +79,28 @@ def test_numbers_beyond_the_type_become_its_limits_and_none_becomes_nodata() -> 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("dtype", "to", "conversion", "offset", "values", "beyond"),
+    [
+        ("int16", "uint16", Conversion(factor="1", constant="0", why=""), 0, [-30, 0, 1, 9], [1, 1, 0, 0]),
+        ("float32", "uint16", Conversion(factor="10000", constant="0", why=""), 0, [0.0, 1.0, 6.6, 6.5], [1, 0, 1, 0]),
+        ("uint16", "uint16", None, -1000, [5, 1000, 1001, 9000], [1, 1, 0, 0]),
+        ("uint16", "int32", None, -1000, [5, 1000, 1001, 9000], [1, 1, 0, 0]),
+        ("uint16", "uint16", None, 60_000, [5, 5535, 5536, 9], [0, 0, 1, 0]),
+        ("uint16", "uint16", None, 0, [1, 2, 3, 65535], [0, 0, 0, 0]),
+    ],
+)
+def test_what_became_a_limit_is_marked_where_it_is_valid(
+    dtype: str, to: str, conversion: Conversion | None, offset: int, values: list[float], beyond: list[int]
+) -> None:
+    """The last pixel of each is repeated and not valid."""
+    pixels = np.array([[[*values, values[0]]], [[7] * 5]], dtype)
+    valid = np.array([[True, True, True, True, False]])
+    clamped = np.zeros(valid.shape, np.bool_)
+    prepare(pixels, valid, offsets=[offset, 0], fill=0, dtype=to, conversions=[conversion, None], clamped=clamped)
+    assert clamped.astype(int).tolist() == [[*beyond, 0]]
+
+
 def test_decibels_become_linear_power() -> None:
     found = converted(
         [-20.0, 0.0, 10.0], "float32", Conversion(factor="1", constant="0", decibel=True, why=""), to="float32"
@@ -103,7 +126,8 @@ def test_nodata_is_masked_before_and_other_bands_are_left() -> None:
 def test_many_rows_are_converted_as_one(dtype: str, to: str) -> None:
     band = np.random.default_rng(5).integers(0, 30_000, (700, 3)).astype(dtype)
     out = band.copy() if dtype == to else np.zeros(band.shape, to)
-    convert(out if dtype == to else band, out, np.ones(band.shape, np.bool_), HALF, offset=0)
+    everywhere, clamped = np.ones(band.shape, np.bool_), np.zeros(band.shape, np.bool_)
+    convert(out if dtype == to else band, out, everywhere, HALF, offset=0, clamped=clamped)
     whole = to != "float32"
     expected = [[max(round(Fraction(int(n), 2)), 1) if whole else n / 2 for n in row] for row in band.tolist()]
     assert out.tolist() == expected

@@ -1,11 +1,13 @@
 """The numbers that the model gets: what a scene's own say is brought to what the model was trained on, or refused."""
 
+import io
 import json
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from tests.pipeline import scenes
@@ -227,3 +229,89 @@ def test_refusing_implausible_numbers_is_part_of_the_run(make_pipeline: Callable
         assert receipt["warnings"] == []
         runs.add(receipt["run"])
     assert len(runs) == len(OnImplausible)
+
+
+def float_cog(fill: float, *, units: str = "reflectance") -> tuple[bytes, NDArray[Any], NDArray[np.bool_]]:
+    """Write reflectances with untagged fill in the upper half of a part; give them and where they are values."""
+    whole = scenes.noise(bands=3, height=64, width=64)
+    pixels = (whole / 10_000).astype(np.float32)
+    valid = np.ones((64, 64), np.bool_)
+    valid[:20, 10:] = False
+    pixels[:, ~valid] = fill
+    return cog(pixels, nodata=None, units=units), whole, valid
+
+
+@pytest.mark.parametrize("fill", [-9999.0, -32768.0, 65535.0, 9999.0, 1e20, -1.7e38])
+def test_numbers_that_no_reflectance_can_be_are_no_values(make_pipeline: Callable[..., Pipeline], fill: float) -> None:
+    """Untagged fill: it was clipped into the range, and counted as valid."""
+    pipeline = make_pipeline(model=SENTINEL)
+    body, whole, valid = float_cog(fill)
+    key = f"cog/{OF_2019}.tif"
+    pipeline.put(key, body)
+    [chip] = sent(pipeline, key).values()
+    assert np.array_equal(chip, np.where(valid, whole, 0))
+    pipeline.drain()
+    receipt, [event] = pipeline.receipt(), pipeline.announced()
+    assert receipt["pixels"] == event["pixels"] == {"impossible": int((~valid).sum()), "clamped": 0}
+    [warning] = receipt["warnings"]
+    assert warning["reason"] == "undeclared-nodata"
+    assert f"{(~valid).sum()} pixels of its chips hold numbers that are none by their unit" in warning["message"]
+    assert "(possible are -0.25 to 7)" in warning["message"]
+    [metadata] = [json.loads(body) for key, body in pipeline.outputs().items() if key.endswith("_metadata.json")]
+    assert [asset["possible"] for asset in metadata["clayline"]["source"]["assets"]] == [[-0.25, 7]] * 3
+    [table] = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+    assert pq.read_table(io.BytesIO(table))["valid_fraction"].to_pylist() == pytest.approx([valid.mean()])
+
+
+@pytest.mark.parametrize(("fill", "possible"), [(-9999, False), (-32768, False), (-300, True)])
+def test_int16_of_the_products_scale_with_fill_that_nobody_declared(
+    make_pipeline: Callable[..., Pipeline], fill: int, *, possible: bool
+) -> None:
+    """-300 is a reflectance of -0.03: it becomes the least number, and is counted."""
+    pipeline = make_pipeline(model=SENTINEL)
+    pixels = scenes.noise(bands=3, height=64, width=64).astype(np.int16)
+    pixels[0, :8] = fill
+    key = f"cog/{OF_2019}.tif"
+    pipeline.put(key, cog(pixels, nodata=None))
+    [chip] = sent(pipeline, key).values()
+    expected = np.maximum(pixels, 1)
+    expected[:, :8] = expected[:, :8] if possible else 0
+    assert np.array_equal(chip, expected)
+    pipeline.drain()
+    assert pipeline.receipt()["pixels"] == {"impossible": 0 if possible else 512, "clamped": 512 if possible else 0}
+
+
+def test_a_unit_by_which_most_numbers_are_impossible_is_refused(make_pipeline: Callable[..., Pipeline]) -> None:
+    """Numbers of Sentinel-2 as floats, called reflectances: all of them would have no value."""
+    pipeline = make_pipeline(model=SENTINEL)
+    pixels = scenes.noise(bands=3, height=64, width=64).astype(np.float32)
+    key = f"cog/{OF_2019}.tif"
+    pipeline.put(key, cog(pixels, nodata=None, units="reflectance"))
+    assert pipeline.plan(key).kind is Planned.FAILED
+    receipt = pipeline.receipt()
+    assert receipt["reason"] == "unknown-units"
+    assert "100% of its numbers that were looked at are none by their unit" in receipt["message"]
+    assert "Correct scale, offset or unit" in receipt["message"]
+
+
+def test_a_scene_of_fill_alone_has_no_data(make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    key = f"cog/{OF_2019}.tif"
+    pipeline.put(key, cog(np.full((3, 64, 64), -9999, np.float32), nodata=None, units="reflectance"))
+    pipeline.run(key)
+    receipt = pipeline.receipt()
+    assert (receipt["reason"], [warning["reason"] for warning in receipt["warnings"]]) == (
+        "all-nodata",
+        ["undeclared-nodata"],
+    )
+
+
+def test_pixels_below_the_offset_are_counted(make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline(model=SENTINEL)
+    pixels = scenes.noise(bands=3, height=64, width=64)
+    pixels[:] = np.maximum(pixels, 1001)
+    pixels[1, 4] = 900
+    key = f"cog/{REPROCESSED}.tif"
+    pipeline.put(key, cog(pixels))
+    pipeline.run(key)
+    assert pipeline.receipt()["pixels"] == {"impossible": 0, "clamped": 64}

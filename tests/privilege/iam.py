@@ -17,6 +17,7 @@ _ELEMENTS: Final = {"Sid", "Effect", "Action", "Resource"}
 _OPTIONAL: Final = {"Condition"}
 _ARN_PARTS: Final = 6
 _VARIABLE: Final = "${"
+_EVERYBODY: Final = "*"
 
 
 class PolicyError(ValueError):
@@ -50,13 +51,13 @@ class Grant:
     action: str
     resource: str
     principal: str | None = None
-    """A service, in a resource's policy; None in a role's, where the role is meant."""
+    """A service, or ``*`` for everybody, in a resource's policy; None in a role's, where the role is meant."""
     conditions: tuple[Condition, ...] = field(default=())
 
     def covers(self, action: str, resource: str, context: Mapping[str, str], principal: str | None) -> bool:
         """Say whether this statement is about the request."""
         return (
-            self.principal == principal
+            self.principal in {principal, _EVERYBODY}
             and _like(self.action.lower(), action.lower())
             and _arn_like(self.resource, resource)
             and all(condition.holds(context) for condition in self.conditions)
@@ -103,15 +104,18 @@ def _grants(statement: Mapping[str, Any], *, of_resource: bool) -> list[Grant]:
             principal=principal,
             conditions=conditions,
         )
-        for principal in (_services(statement["Principal"]) if of_resource else (None,))
+        for principal in (_principals(statement) if of_resource else (None,))
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
     ]
 
 
-def _services(principal: object) -> list[str]:
+def _principals(statement: Mapping[str, Any]) -> list[str]:
+    principal = statement["Principal"]
+    if principal == _EVERYBODY and statement["Effect"] == "Deny":
+        return [_EVERYBODY]
     if not isinstance(principal, Mapping) or set(principal) != {"Service"}:
-        raise PolicyError(f"Principal {principal}: only services are understood")
+        raise PolicyError(f"Principal {principal}: only services are understood, and everybody where that is denied")
     return _listed(principal["Service"])
 
 
@@ -166,5 +170,15 @@ def _arn_like(pattern: str, arn: str) -> bool:
     return pattern.count(":") >= _ARN_PARTS - 1 <= arn.count(":") and all(_like(*pair) for pair in pairs)
 
 
+def _bool(expected: str, given: str) -> bool:
+    return expected.lower() == given.lower()
+
+
 # Both ARN operators take wildcards and are one (User Guide, "ARN condition operators").
-_OPERATORS: Final = {"StringEquals": str.__eq__, "StringLike": _like, "ArnEquals": _arn_like, "ArnLike": _arn_like}
+_OPERATORS: Final = {
+    "StringEquals": str.__eq__,
+    "StringLike": _like,
+    "ArnEquals": _arn_like,
+    "ArnLike": _arn_like,
+    "Bool": _bool,
+}

@@ -100,6 +100,8 @@ def test_a_deny_outweighs_every_allow() -> None:
         ("ArnEquals", "arn:aws:sns:r:1:t", "arn:aws:sns:r:1:t", True),
         ("ArnEquals", "arn:aws:sns:r:1:t", "arn:aws:sns:r:2:t", False),
         ("ArnLike", "arn:aws:sns:r:1:*", "arn:aws:sns:r:1:t", True),
+        ("Bool", "false", "False", True),
+        ("Bool", "false", "true", False),
     ],
 )
 def test_conditions(operator: str, value: str, given: str, *, expected: bool) -> None:
@@ -141,7 +143,7 @@ def test_a_resources_policy_admits_its_principal_alone() -> None:
         {"Resource": "arn:aws:s3:::bucket/${aws:username}/*"},
         {"Condition": {"StringEqualsIfExists": {"aws:SourceArn": "a"}}},
         {"Condition": {"StringLike": {"aws:SourceArn": "${aws:PrincipalArn}"}}},
-        {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {"Condition": {"Null": {"aws:SecureTransport": "true"}}},
     ],
 )
 def test_what_is_not_understood_is_an_error(changes: dict[str, Any]) -> None:
@@ -155,6 +157,17 @@ def test_what_is_not_understood_is_an_error(changes: dict[str, Any]) -> None:
 def test_other_principals_are_an_error(principal: Any) -> None:
     with pytest.raises(PolicyError):
         read_policy(document(statement(Principal=principal)), of_resource=True)
+
+
+def test_everybody_may_be_denied_and_not_allowed() -> None:
+    deny = statement(Sid="D", Effect="Deny", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+    grants = (*read_policy(document(statement())), *read_policy(document(deny), of_resource=True))
+    for secure, allowed in (("true", True), ("false", False)):
+        context = {"aws:SecureTransport": secure}
+        found = allowing(grants, action="s3:GetObject", resource="arn:aws:s3:::bucket/key", context=context)
+        assert bool(found) is allowed
+    with pytest.raises(PolicyError, match="everybody"):
+        read_policy(document({**deny, "Effect": "Allow"}), of_resource=True)
 
 
 def test_missing_elements_and_other_versions_are_an_error() -> None:

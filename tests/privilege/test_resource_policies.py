@@ -31,7 +31,7 @@ def stack() -> Stack:
 
 
 def sent(stack: Stack) -> tuple[Grant, ...]:
-    """All that queue policies grant.
+    """All that queue policies say.
 
     Each of their statements must be about the queues that the policy is attached to.
     """
@@ -46,6 +46,15 @@ def sent(stack: Stack) -> tuple[Grant, ...]:
         assert {grant.resource for grant in grants} == attached
         found += grants
     return tuple(found)
+
+
+def said(stack: Stack, kind: str) -> tuple[Grant, ...]:
+    """All that the policies of one type say."""
+    return tuple(
+        grant
+        for policy in stack.of_type(kind)
+        for grant in read_policy(policy.properties["PolicyDocument"], of_resource=True)
+    )
 
 
 def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: Stack) -> None:
@@ -91,7 +100,7 @@ def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: S
 
 
 def test_they_send_and_do_nothing_else(stack: Stack) -> None:
-    assert {(grant.effect, grant.action) for grant in sent(stack)} == {("Allow", "sqs:SendMessage")}
+    assert {grant.action for grant in sent(stack) if grant.effect == "Allow"} == {"sqs:SendMessage"}
 
 
 def test_who_delivers_is_admitted(stack: Stack) -> None:
@@ -118,12 +127,12 @@ def test_who_delivers_is_admitted(stack: Stack) -> None:
         )
         assert by, (service, source, queue)
         used |= by
-    assert used == set(grants)
+    assert used == {grant for grant in grants if grant.effect == "Allow"}
 
 
 def test_only_sagemaker_publishes_by_its_role(stack: Stack) -> None:
-    """A topic without a policy is open to its own account's roles alone, each by its own grant."""
-    assert not stack.of_type("AWS::SNS::TopicPolicy")
+    """A topic whose policy allows nobody is open to its own account's roles alone, each by its own grant."""
+    assert {grant.effect for grant in said(stack, "AWS::SNS::TopicPolicy")} == {"Deny"}
     publishers = {
         (role.logical_id, grant.resource)
         for role in stack.of_type("AWS::IAM::Role")
@@ -142,7 +151,48 @@ def test_there_are_no_further_policies(stack: Stack) -> None:
         for resource in stack.resources.values()
         if any(word in resource.type for word in ("Policy", "Permission", "IAM", "KMS"))
     }
-    assert kinds == {"AWS::IAM::Role", "AWS::SQS::QueuePolicy", "AWS::ApplicationAutoScaling::ScalingPolicy"}
+    assert kinds == {
+        "AWS::IAM::Role",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SNS::TopicPolicy",
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "action"),
+    [
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "s3:GetObject"),
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "s3:ListBucket"),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "sqs:ReceiveMessage"),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "sqs:SendMessage"),
+        ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "sns:Publish"),
+    ],
+)
+@pytest.mark.parametrize("principal", [None, "events.amazonaws.com", "sns.amazonaws.com"])
+def test_nothing_is_asked_for_without_tls(
+    stack: Stack, kind: str, policy: str, action: str, principal: str | None
+) -> None:
+    grants = said(stack, policy)
+    found = stack.of_type(kind)
+    assert len(found) > 1
+    for resource in found:
+        arn = resource.physical.attributes["TopicArn" if kind == "AWS::SNS::Topic" else "Arn"]
+        asked = f"{arn}/key" if action == "s3:GetObject" else arn
+        denied = {
+            secure: any(
+                grant.covers(action, asked, {"aws:SecureTransport": secure}, principal)
+                for grant in grants
+                if grant.effect == "Deny"
+            )
+            for secure in ("true", "false")
+        }
+        assert denied == {"true": False, "false": True}, resource.logical_id
+
+
+def test_a_bucket_says_nothing_but_that(stack: Stack) -> None:
+    assert {(grant.effect, grant.sid) for grant in said(stack, "AWS::S3::BucketPolicy")} == {("Deny", "TlsOnly")}
 
 
 def test_a_role_is_taken_by_its_service_alone(stack: Stack) -> None:

@@ -12,7 +12,7 @@ from clayline.ports import ObjectHead
 from clayline.scene.declared_numbers import DeclaredNumbers, Said, agreed, nodata_of, of_asset
 from clayline.scene.describe import OpenedBand
 from clayline.scene.item import BandAsset
-from clayline.scene.numbers import Band, brought, conversion_of
+from clayline.scene.numbers import Band, Brought, Meaning, brought, conversion_of, meaning_of, possible_of
 from clayline.scene.radiometry import BoaDecision, boa_of_band
 from clayline.scene.sensor import Numbers
 
@@ -28,6 +28,11 @@ def band(dtype: str, **said: Any) -> Band:
     """A band of which the Item says these."""
     declared = of_asset({"raster:bands": [said]}, 1)
     return Band(scene="S", name="red", dtype=dtype, said=agreed(declared, scene="S", band="red", dtype=dtype))
+
+
+def converted(known: Band, numbers: Numbers, *, target: str, boa: bool) -> Conversion | None:
+    meaning = meaning_of(known, numbers, boa=boa)
+    return None if meaning is None else conversion_of(meaning, numbers, dtype=known.dtype, target=target)
 
 
 def ratio(found: Conversion | None) -> tuple[str, str] | None:
@@ -73,11 +78,37 @@ def ratio(found: Conversion | None) -> tuple[str, str] | None:
 def test_what_leads_to_the_models_numbers(
     numbers: Numbers, dtype: str, said: dict[str, Any], expected: tuple[str, str] | None
 ) -> None:
-    assert ratio(conversion_of(band(dtype, **said), numbers, target="uint16", boa=numbers is S2)) == expected
+    assert ratio(converted(band(dtype, **said), numbers, target="uint16", boa=numbers is S2)) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype", "said", "possible"),
+    [
+        (S2, "uint16", {}, None),
+        (USGS, "uint16", {}, None),
+        (S2, "uint16", {"scale": 0.00005}, None),
+        (S2, "uint8", {"scale": 0.004}, None),
+        (S2, "uint16", {"scale": 0.001}, (0, 7_000)),
+        (S2, "int16", {}, (-2_500, 32_767)),
+        (HLS, "int16", {}, (-2_500, 32_767)),
+        (USGS, "int16", {}, (-1_818, 32_767)),
+        (S2, "int32", {"scale": 0.0001}, (-2_500, 70_000)),
+        (S2, "float32", {"unit": "reflectance"}, (-0.25, 7)),
+        (USGS, "float64", {"scale": 0.01}, (-25, 700)),
+        (RADAR, "float32", {}, (-100, 1e10)),
+        (RADAR, "float32", {"unit": "dB"}, (-100, 100)),
+    ],
+)
+def test_what_a_number_can_be_follows_from_what_it_means(
+    numbers: Numbers, dtype: str, said: dict[str, Any], possible: tuple[float, float] | None
+) -> None:
+    meaning = meaning_of(band(dtype, **said), numbers, boa=False)
+    assert isinstance(meaning, Meaning)
+    assert possible_of(meaning, dtype) == possible
 
 
 def test_decibels_are_known_by_their_unit() -> None:
-    found = conversion_of(band("float32", unit="dB"), RADAR, target="float32", boa=False)
+    found = converted(band("float32", unit="dB"), RADAR, target="float32", boa=False)
     assert found is not None
     assert found.decibel
     assert found.why == "the Item's raster:bands unit dB; the model takes linear power"
@@ -101,7 +132,7 @@ def test_decibels_are_known_by_their_unit() -> None:
 )
 def test_what_cannot_be_known_is_refused(numbers: Numbers, dtype: str, said: dict[str, Any], named: str) -> None:
     with pytest.raises(SceneError) as caught:
-        conversion_of(band(dtype, **said), numbers, target="uint16", boa=False)
+        meaning_of(band(dtype, **said), numbers, boa=False)
     assert caught.value.reason == "unknown-units"
     assert named in caught.value.message
     assert "raster:bands" in caught.value.message
@@ -165,16 +196,17 @@ def opened(dtype: str, *, scaling: tuple[tuple[float, float, str | None], ...] =
 
 
 def test_a_product_of_unknown_numbers_is_taken_if_the_graph_takes_its_type() -> None:
-    assert brought("S", opened("uint16"), None, target="float32", boa=None) == (0, None)
+    assert brought("S", opened("uint16"), None, target="float32", boa=None) == Brought(offset=0)
     with pytest.raises(SceneError, match="band red is float32, the model takes uint16") as caught:
         brought("S", opened("float32"), None, target="uint16", boa=None)
     assert caught.value.reason == "wrong-dtype"
 
 
 def test_a_file_says_its_scale_and_what_it_does_not_say_is_not_one() -> None:
-    _, found = brought("S", opened("uint16", scaling=((5e-05, 0.0, None),)), S2, target="uint16", boa=FLAG_NONE)
-    assert ratio(found) == ("1/2", "0")
-    assert brought("S", opened("uint16", scaling=((1.0, 0.0, "m"),)), S2, target="uint16", boa=FLAG_NONE) == (0, None)
+    found = brought("S", opened("uint16", scaling=((5e-05, 0.0, None),)), S2, target="uint16", boa=FLAG_NONE)
+    assert ratio(found.conversion) == ("1/2", "0")
+    metres = opened("uint16", scaling=((1.0, 0.0, "m"),))
+    assert brought("S", metres, S2, target="uint16", boa=FLAG_NONE) == Brought(offset=0)
 
 
 WEAK_DUE = BoaDecision(offset=-1000, decided_by="s2:processing_baseline", explicit=False)

@@ -170,7 +170,8 @@ def _scene(
     for name, (path, number) in zip(_BANDS, bands, strict=True):
         asset = assets.get(name, {})
         zero = zero_of(provenance.get("sensor"), asset.get("offset") or 0.0)
-        layers.append(Layer(path=path, number=number, nodata=tuple(asset.get("nodata") or ()), zero=zero))
+        nodata, possible = tuple(asset.get("nodata") or ()), asset.get("possible")
+        layers.append(Layer(path=path, number=number, nodata=nodata, possible=possible, zero=zero))
     grid = place.grid
     shape = picture_shape(grid.height, grid.width)
     seen, valid, cloudy = see(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from clayline.chips.chip import valid_mask
+from clayline.chips.chip import take_impossible, valid_mask
 from clayline.chips.classes import Classification
 from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.cog import CogSource
@@ -49,6 +49,8 @@ class Layer:
     number: int
     """Of the band in the file, from 1."""
     nodata: tuple[float, ...] = ()
+    possible: tuple[float, float] | None = None
+    """Least and most of its numbers; what is beyond has no value."""
     zero: float = 0.0
     """Digital number of reflectance 0, as far as it is known."""
 
@@ -76,6 +78,7 @@ def see(
     """
     pixels = np.stack([_read(layer, shape) for layer in layers])
     valid = valid_mask(pixels, [layer.nodata for layer in layers])
+    take_impossible(pixels, valid, [layer.possible for layer in layers])
     weights = _blocks(valid, shape).sum(axis=(1, 3), dtype=np.float32)
     means = [
         _blocks(np.where(valid, band, 0), shape).sum(axis=(1, 3), dtype=np.float64) / np.maximum(weights, 1)

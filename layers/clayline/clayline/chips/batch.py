@@ -9,7 +9,7 @@ itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
@@ -30,6 +30,9 @@ are more of them side by side."""
 
 MOST_REPEATED = 0.25
 """Share of blocks that may be decoded again to have more jobs side by side (docs/architecture.md, Blocks and jobs)."""
+
+TYPICAL_SIDE = 10_980
+"""Pixels, a Sentinel-2 tile's. A larger scene has more jobs, and no larger ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,54 +127,19 @@ def lay_jobs(
     """Cut the grid into jobs whose pixels fit ``memory_budget``, weighing blocks decoded twice against jobs.
 
     ``bytes_per_pixel`` counts all bands on the finest grid, so that a job needs height x width x bytes_per_pixel bytes;
-    where a single chip needs more than the budget, jobs are single chips. Chips on a lattice do not end with blocks, so
-    that each border between jobs decodes a row of blocks twice, and more jobs mean more of that. Of the cuts that
-    repeat at most MOST_REPEATED, those win whose largest job fits into the scene often enough: as often as a job of
-    SWIFT_JOB_BYTES, or of two batches of ``chips_per_batch`` chips each. Among equals it is the one with the fewest
-    blocks, then jobs below SWIFT_JOB_BYTES, then the fewest batches, the fewest jobs, and the smallest. Where none
-    repeats so little, blocks alone count. Several heights and widths of a job are tried, among them the tallest that
-    fit.
+    where a single chip needs more than the budget, jobs are single chips. A scene larger than TYPICAL_SIDE has no
+    larger jobs than a part of it of that size has: its edges, where nothing is repeated, weigh less, and larger jobs
+    would make up for that, so that memory grew with the scene. How jobs are cut: ``_cheapest``.
     """
     if min(bytes_per_pixel, memory_budget, chips_per_batch, len(blocks)) < 1:
         msg = "lay_jobs needs at least one band and positive sizes"
         raise ValueError(msg)
-    rows = lay_axis([grid.row(at) for at in range(grid.rows)], grid.size, grid.height, [block.rows for block in blocks])
-    cols = lay_axis([grid.col(at) for at in range(grid.cols)], grid.size, grid.width, [block.cols for block in blocks])
-    all_rows, all_cols = rows.blocks([0, grid.rows]), cols.blocks([0, grid.cols])
-    heights = [
-        Cut.of(rows, rows.cut(grid.height, all_cols, most=most))
-        for most in lengths_of(grid.rows, grid.size, [block.height * block.scale_y for block in blocks])
-    ]
-    widths = [
-        Cut.of(cols, cols.cut(grid.width, all_rows, most=most))
-        for most in lengths_of(grid.cols, grid.size, [block.width * block.scale_x for block in blocks])
-    ]
-    scene_bytes = grid.height * grid.width * bytes_per_pixel
-    enough = min(len(grid) // (2 * chips_per_batch), scene_bytes // SWIFT_JOB_BYTES)
-    bearable = (1 + MOST_REPEATED) * int(all_rows @ all_cols)
-
-    def rank(high: Cut, wide: Cut) -> tuple[int, ...]:
-        decoded, largest = int(high.blocks @ wide.blocks), high.longest * wide.longest * bytes_per_pixel
-        weighed = (0, -min(enough, scene_bytes // largest)) if decoded <= bearable else (decoded, 0)
-        batches = sum(
-            down * across * ceil(height * width / chips_per_batch)
-            for height, down in high.lengths.items()
-            for width, across in wide.lengths.items()
-        )
-        count = (len(high.at) - 1) * (len(wide.at) - 1)
-        return (*weighed, decoded, max(largest, SWIFT_JOB_BYTES), batches, count, largest)
-
-    found: list[tuple[tuple[int, ...], list[int], list[int]]] = []
-    for wide in widths:
-        limits = [budget // (bytes_per_pixel * wide.longest) for budget in (SWIFT_JOB_BYTES, memory_budget)]
-        tallest = [Cut.of(rows, rows.cut(limit, wide.blocks)) for limit in limits if limit <= limits[-1]]
-        found += [
-            (rank(high, wide), high.at, wide.at)
-            for high in (*heights, *tallest)
-            if high.longest <= limits[-1] or max((*high.lengths, *wide.lengths)) == 1
-        ]
-    _, row_cuts, col_cuts = min(found)
-    rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(row_cuts) for c0, c1 in pairwise(col_cuts)]
+    limit, typical = memory_budget, _typical(grid, blocks)
+    if typical != grid:
+        high, wide = _cheapest(typical, blocks, bytes_per_pixel, limit, chips_per_batch)
+        limit = min(limit, high.longest * wide.longest * bytes_per_pixel)
+    high, wide = _cheapest(grid, blocks, bytes_per_pixel, limit, chips_per_batch)
+    rectangles = [(r0, r1, c0, c1) for r0, r1 in pairwise(high.at) for c0, c1 in pairwise(wide.at)]
     return tuple(
         Job(number=number, row_start=r0, row_stop=r1, col_start=c0, col_stop=c1)
         for number, (r0, r1, c0, c1) in enumerate(rectangles)
@@ -212,6 +180,64 @@ def repeated_fraction(jobs: Sequence[Job], grid: ChipGrid, blocks: Sequence[Bloc
             part[...] = True
         distinct += int(np.count_nonzero(seen))
     return (decoded - distinct) / distinct
+
+
+def _typical(grid: ChipGrid, blocks: Sequence[BlockGrid]) -> ChipGrid:
+    """Give the grid's upper-left part of TYPICAL_SIDE, or of a block where that is larger: a strip is read whole."""
+    height = max(TYPICAL_SIDE, *(ceil(block.height * block.scale_y) for block in blocks))
+    width = max(TYPICAL_SIDE, *(ceil(block.width * block.scale_x) for block in blocks))
+    return replace(grid, height=min(grid.height, height), width=min(grid.width, width))
+
+
+def _cheapest(
+    grid: ChipGrid, blocks: Sequence[BlockGrid], bytes_per_pixel: int, memory_budget: int, chips_per_batch: int
+) -> tuple[Cut, Cut]:
+    """Give the cuts of rows and columns that cost least, of those whose jobs fit ``memory_budget`` or are single chips.
+
+    Chips on a lattice do not end with blocks, so that each border between jobs decodes a row of blocks twice, and more
+    jobs mean more of that. Of the cuts that repeat at most MOST_REPEATED, those win whose largest job fits into the
+    scene often enough: as often as a job of SWIFT_JOB_BYTES, or of two batches of ``chips_per_batch`` chips each. Among
+    equals it is the one with the fewest blocks, then jobs below SWIFT_JOB_BYTES, then the fewest batches, the fewest
+    jobs, and the smallest. Where none repeats so little, blocks alone count. Several heights and widths of a job are
+    tried, among them the tallest that fit.
+    """
+    rows = lay_axis([grid.row(at) for at in range(grid.rows)], grid.size, grid.height, [block.rows for block in blocks])
+    cols = lay_axis([grid.col(at) for at in range(grid.cols)], grid.size, grid.width, [block.cols for block in blocks])
+    all_rows, all_cols = rows.blocks([0, grid.rows]), cols.blocks([0, grid.cols])
+    heights = [
+        Cut.of(rows, rows.cut(grid.height, all_cols, most=most))
+        for most in lengths_of(grid.rows, grid.size, [block.height * block.scale_y for block in blocks])
+    ]
+    widths = [
+        Cut.of(cols, cols.cut(grid.width, all_rows, most=most))
+        for most in lengths_of(grid.cols, grid.size, [block.width * block.scale_x for block in blocks])
+    ]
+    scene_bytes = grid.height * grid.width * bytes_per_pixel
+    enough = min(len(grid) // (2 * chips_per_batch), scene_bytes // SWIFT_JOB_BYTES)
+    bearable = (1 + MOST_REPEATED) * int(all_rows @ all_cols)
+
+    def rank(high: Cut, wide: Cut) -> tuple[int, ...]:
+        decoded, largest = int(high.blocks @ wide.blocks), high.longest * wide.longest * bytes_per_pixel
+        weighed = (0, -min(enough, scene_bytes // largest)) if decoded <= bearable else (decoded, 0)
+        batches = sum(
+            down * across * ceil(height * width / chips_per_batch)
+            for height, down in high.lengths.items()
+            for width, across in wide.lengths.items()
+        )
+        count = (len(high.at) - 1) * (len(wide.at) - 1)
+        return (*weighed, decoded, max(largest, SWIFT_JOB_BYTES), batches, count, largest)
+
+    found: list[tuple[tuple[int, ...], list[int], list[int], Cut, Cut]] = []
+    for wide in widths:
+        limits = [budget // (bytes_per_pixel * wide.longest) for budget in (SWIFT_JOB_BYTES, memory_budget)]
+        tallest = [Cut.of(rows, rows.cut(limit, wide.blocks)) for limit in limits if limit <= limits[-1]]
+        found += [
+            (rank(high, wide), high.at, wide.at, high, wide)
+            for high in (*heights, *tallest)
+            if high.longest <= limits[-1] or max((*high.lengths, *wide.lengths)) == 1
+        ]
+    *_, high, wide = min(found, key=lambda each: each[:3])
+    return high, wide
 
 
 def _source_pixels(pixels: NDArray[np.int64], scale: float) -> NDArray[np.int64]:

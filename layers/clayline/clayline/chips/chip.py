@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.cloud import Cloud
-from clayline.chips.conversion import ROWS_AT_A_TIME, Conversion, convert
+from clayline.chips.conversion import ROWS_AT_A_TIME, Conversion, convert, hold
 from clayline.chips.grid import ChipWindow
 
 KNOWN = 0.5
@@ -35,6 +35,21 @@ def valid_mask(
     return valid
 
 
+def take_impossible(
+    pixels: NDArray[Any], valid: NDArray[np.bool_], possible: Sequence[tuple[float, float] | None]
+) -> NDArray[np.bool_]:
+    """Take out of ``valid`` [h, w] the pixels of which some band of ``pixels`` [C, h, w] is outside its ``possible``
+    numbers (least and most, both included; None: any may be). Gives where that was.
+    """
+    outside = np.zeros(valid.shape, np.bool_)
+    for band, limits in zip(pixels, possible, strict=True):
+        if limits is not None:
+            outside |= (band < limits[0]) | (band > limits[1])
+    outside &= valid
+    valid &= ~outside
+    return outside
+
+
 def prepare(
     pixels: NDArray[Any],
     valid: NDArray[np.bool_],
@@ -43,6 +58,7 @@ def prepare(
     fill: float,
     dtype: str,
     conversions: Sequence[Conversion | None] | None = None,
+    clamped: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
     """Make model input [C, h, w] of ``dtype`` from digital numbers [C, h, w] and their mask [h, w].
 
@@ -50,7 +66,8 @@ def prepare(
 
     Where valid and a band has a conversion: what that gives (``convert``), the offset added. Where valid and it has
     none: DN + offset, at least 1 (the raw nodata 0 must not be met again), rounded and clipped to what ``dtype``
-    holds; an offset of 0 changes nothing. Where not valid: ``fill``. Works in place if the type stays, so ``pixels``
+    holds; an offset of 0 changes nothing. Where not valid: ``fill``. Valid pixels of which a band was beyond what it
+    may be, and became that limit, are marked in ``clamped`` [h, w]. Works in place if the type stays, so ``pixels``
     must not be used again. Raises ValueError if ``fill`` is not a value of ``dtype``, or an offset is not whole for
     whole-numbered pixels.
     """
@@ -67,14 +84,16 @@ def prepare(
     reach = np.iinfo(target).max if np.issubdtype(target, np.integer) else -1
     result = pixels if in_place else np.empty(pixels.shape, target)
     steps = [None] * len(pixels) if conversions is None else list(conversions)
+    marks = np.zeros(valid.shape, np.bool_) if clamped is None else clamped
     for band, out, shift, conversion in zip(pixels, result, shifts, steps, strict=True):
         if conversion is not None:
-            convert(band, out, valid, conversion, offset=int(shift))
+            convert(band, out, valid, conversion, offset=int(shift), clamped=marks)
         elif in_place and abs(shift) <= reach:
-            _shift_in_place(band, int(shift))
+            _shift_in_place(band, int(shift), marks)
         elif not in_place or shift:
-            _shift_and_cast(band, out, valid, shift)
+            _shift_and_cast(band, out, valid, shift, marks)
         np.copyto(out, filler, where=invalid)
+    marks &= valid
     return result
 
 
@@ -126,6 +145,11 @@ def touched(marked: NDArray[np.bool_] | None, windows: Sequence[ChipWindow], *, 
     return [marked is not None and bool(marked[_within(window, origin)].any()) for window in windows]
 
 
+def count_in(marked: NDArray[np.bool_], windows: Sequence[ChipWindow], *, origin: tuple[int, int]) -> int:
+    """Count the pixels of ``marked`` [h, w], which starts at pixel ``origin`` of the scene, in all windows together."""
+    return sum(int(np.count_nonzero(marked[_within(window, origin)])) for window in windows)
+
+
 def _within(window: ChipWindow, origin: tuple[int, int]) -> tuple[slice, slice]:
     """Give the part of a job's pixels that a window covers. Only a window over the scene's edge starts before them."""
     row, col = window.row - origin[0], window.col - origin[1]
@@ -148,32 +172,34 @@ def _as_value(value: float, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 - a sc
     return dtype.type(value)
 
 
-def _shift_in_place(band: NDArray[Any], shift: int) -> None:
+def _shift_in_place(band: NDArray[Any], shift: int, clamped: NDArray[np.bool_]) -> None:
     """Make max(DN + shift, 1) without a wider copy: bound first, add after, so that nothing can wrap.
 
     ``shift`` is a value of the band's type, or its negative: a larger one would have to be added in two steps.
     """
     highest = int(np.iinfo(band.dtype).max)
     if shift < 0:
-        np.maximum(band, min(1 - shift, highest), out=band)
+        least = min(1 - shift, highest)
+        clamped |= band < least
+        np.maximum(band, least, out=band)
         band -= band.dtype.type(min(-shift, highest - 1))
     elif shift > 0:
+        clamped |= band > highest - shift
         np.minimum(band, highest - shift, out=band)
         band += band.dtype.type(shift)
         np.maximum(band, 1, out=band)
 
 
-def _shift_and_cast(band: NDArray[Any], out: NDArray[Any], valid: NDArray[np.bool_], shift: float) -> None:
+def _shift_and_cast(
+    band: NDArray[Any], out: NDArray[Any], valid: NDArray[np.bool_], shift: float, clamped: NDArray[np.bool_]
+) -> None:
     """Make max(DN + shift, 1) in ``out``'s type through float64, some rows at a time so that the wide copy stays
     small.
     """
-    whole = np.issubdtype(out.dtype, np.integer)
-    limits = np.iinfo(out.dtype) if whole else np.finfo(out.dtype)
     for top in range(0, len(band), ROWS_AT_A_TIME):
         rows = slice(top, top + ROWS_AT_A_TIME)
         wide = np.where(valid[rows], band[rows], 0).astype(np.float64)
-        if shift:
-            np.maximum(wide + shift, 1, out=wide)
-        if whole:
+        wide += shift
+        if np.issubdtype(out.dtype, np.integer):
             np.rint(wide, out=wide)
-        out[rows] = np.clip(wide, float(limits.min), float(limits.max)).astype(out.dtype)
+        hold(wide, out[rows], clamped[rows], low=1 if shift else None)

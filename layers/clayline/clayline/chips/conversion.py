@@ -52,17 +52,24 @@ def lowest(dtype: np.dtype[Any]) -> int:
 
 
 def convert(
-    band: NDArray[Any], out: NDArray[Any], valid: NDArray[np.bool_], conversion: Conversion, *, offset: int
+    band: NDArray[Any],
+    out: NDArray[Any],
+    valid: NDArray[np.bool_],
+    conversion: Conversion,
+    *,
+    offset: int,
+    clamped: NDArray[np.bool_],
 ) -> None:
     """Convert a band [h, w] into ``out`` [h, w], which may be the band itself, where ``valid`` [h, w]; elsewhere some
     number of ``out``'s type.
 
     ``offset`` is added to the result (BOA). Whole numbers from whole numbers are computed in integers, and rounded half
-    to even; others in float64. What ``out``'s type cannot hold becomes its limit (``lowest`` below).
+    to even; others in float64. What ``out``'s type cannot hold becomes its limit, and is marked in ``clamped`` [h, w].
     """
     factor, constant = Fraction(conversion.factor), Fraction(conversion.constant) + offset
     whole = np.issubdtype(out.dtype, np.integer)
     ratio = _in_integers(band.dtype, factor, constant) if whole and not conversion.decibel else None
+    low = float(lowest(out.dtype)) if whole else None
     for top in range(0, len(band), ROWS_AT_A_TIME):
         rows = slice(top, top + ROWS_AT_A_TIME)
         known = np.where(valid[rows], band[rows], band.dtype.type(0))
@@ -75,7 +82,17 @@ def convert(
             wide *= float(factor)
             wide += float(constant)
             result = np.rint(wide) if whole else wide
-        out[rows] = _held(result, out.dtype)
+        hold(result, out[rows], clamped[rows], low=low)
+
+
+def hold(numbers: NDArray[Any], out: NDArray[Any], clamped: NDArray[np.bool_], *, low: float | None) -> None:
+    """Write ``numbers`` into ``out``, whose type they may exceed: those beyond ``low`` (None: the type's lowest) or the
+    type's highest become that limit, and are marked in ``clamped``. All of one shape.
+    """
+    limits = np.iinfo(out.dtype) if np.issubdtype(out.dtype, np.integer) else np.finfo(out.dtype)
+    least, most = float(limits.min) if low is None else low, float(limits.max)
+    clamped |= (numbers < least) | (numbers > most)
+    out[...] = np.clip(numbers, least, most).astype(out.dtype)
 
 
 def _in_integers(dtype: np.dtype[Any], factor: Fraction, constant: Fraction) -> tuple[int, int, int] | None:
@@ -96,12 +113,3 @@ def _divided(numbers: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
     quotient, rest = np.divmod(numbers, divisor)
     quotient += (2 * rest > divisor) | ((2 * rest == divisor) & (quotient % 2 == 1))
     return quotient
-
-
-def _held(numbers: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if np.issubdtype(dtype, np.integer):
-        low, high = float(lowest(dtype)), float(np.iinfo(dtype).max)
-    else:
-        low, high = float(np.finfo(dtype).min), float(np.finfo(dtype).max)
-    held: NDArray[Any] = np.clip(numbers, low, high).astype(dtype)
-    return held

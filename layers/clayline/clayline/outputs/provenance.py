@@ -79,6 +79,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
                     "nodata": list(band.nodata),
                     "offset": band.offset,
                     "conversion": _conversion(band, entry.dtype),
+                    "possible": band.possible,
                 }
                 for band in (*plan.bands, *((plan.mask,) if plan.mask else ()))
             ],

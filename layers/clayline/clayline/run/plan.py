@@ -69,6 +69,8 @@ class PlannedBand(BaseModel):
     """The href that the Item's publisher gave, where the file was found elsewhere."""
     conversion: Conversion | None = None
     """What brings valid digital numbers to the model's; None where they are these already."""
+    possible: tuple[float, float] | None = None
+    """Least and most that a number can be, by its unit: what is beyond has no value. None: nothing is, or who knows."""
     alternate: str | None = None
     """Name of the alternate href by which the file was found."""
     directory: int | None = None

@@ -43,6 +43,10 @@ class BatchOutcomes(BaseModel):
     """Of all pixels of the chip. None where some could not be read."""
     cloud_fraction: tuple[float | None, ...]
     """Of the valid pixels. None where unknown."""
+    impossible: int = 0
+    """Pixels of its chips that have no value because a band's number is none that its unit can have."""
+    clamped: int = 0
+    """Valid pixels of its chips of which a band's number was beyond what the model takes, and became that limit."""
 
     @property
     def sent_indexes(self) -> list[int]:
@@ -102,6 +106,16 @@ class Counts(BaseModel):
     """By reason."""
 
 
+class PixelCounts(BaseModel):
+    """What became of numbers, counted in pixels of the planned chips: where chips overlap, in each of them."""
+
+    model_config = _FROZEN
+    impossible: int = 0
+    """Without a value, because a band's number is none that its unit can have."""
+    clamped: int = 0
+    """Valid, but a band's number was beyond what the model takes, and became that limit."""
+
+
 class Receipt(BaseModel):
     """What became of a scene, chip by chip. Its existence commits the run."""
 
@@ -120,6 +134,7 @@ class Receipt(BaseModel):
     """Whether the model's weights are random numbers: what was written then means nothing."""
     warnings: tuple[SceneWarning, ...] = ()
     counts: Counts
+    pixels: PixelCounts = PixelCounts()
     outputs: dict[str, str]
     """Where each output that exists lies, by the name that people know."""
     chips: tuple[ChipOutcome, ...]

@@ -46,7 +46,14 @@ class OpenedBand:
     called: str
     """The file's name in messages."""
 
-    def planned(self, *, nodata: tuple[float, ...], offset: int, conversion: Conversion | None = None) -> PlannedBand:
+    def planned(
+        self,
+        *,
+        nodata: tuple[float, ...],
+        offset: int,
+        conversion: Conversion | None = None,
+        possible: tuple[float, float] | None = None,
+    ) -> PlannedBand:
         """Give the band as the plan keeps it; the file's own nodata and the product's both count."""
         if not 1 <= self.asset.band <= self.header.band_count:
             msg = (
@@ -66,6 +73,7 @@ class OpenedBand:
             offset=offset,
             declared=self.asset.declared,
             conversion=conversion,
+            possible=possible,
             alternate=self.asset.alternate,
         )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from clayline.scene.sensor import Numbers
 
 _LEAST_BITS = 15
 """Of a whole number that can hold what uint16 products hold: int16, not uint8."""
+_POSSIBLE = {
+    "reflectance": (Fraction(-1, 4), Fraction(7)),
+    "power": (Fraction(-100), Fraction(10**10)),
+    "decibels": (Fraction(-100), Fraction(100)),
+}
+"""Least and most of each quantity. Of reflectances the encodings of all products go from -0.2 (Landsat) to 6.5535
+(Sentinel-2). Of power, that of 100 dB, and below zero the noise that was taken off; and decibels that nobody declared,
+which ``plausible`` tells of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +35,33 @@ class Band:
     said: Scaling
 
 
-def brought(
-    scene: str, band: OpenedBand, numbers: Numbers | None, *, target: str, boa: BoaDecision | None
-) -> tuple[int, Conversion | None]:
-    """Give what is added to a band's numbers (BOA), and what brings them to the model's before that.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meaning:
+    """What a file's numbers are: quantity = scale x number + offset."""
+
+    quantity: str
+    """``reflectance``, ``power`` or ``decibels``."""
+    scale: Fraction
+    offset: Fraction
+    where: str
+    """Who says so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Brought:
+    """What is done with a band's numbers."""
+
+    offset: int
+    """Added at last (BOA)."""
+    conversion: Conversion | None = None
+    """What brings them to the model's before that; None where they are these already."""
+    possible: tuple[float, float] | None = None
+    """Least and most that they can be: what is beyond has no value. None: the type holds nothing beyond, or it is not
+    known."""
+
+
+def brought(scene: str, band: OpenedBand, numbers: Numbers | None, *, target: str, boa: BoaDecision | None) -> Brought:
+    """Say what is done with a band's numbers.
 
     ``numbers`` are its product's; where nothing is known of those, the file's are the model's if its type can hold
     them. Raises SceneError (``wrong-dtype``, ``unknown-units``, ``boa-contradiction``, ``boa-unknown``).
@@ -38,7 +70,7 @@ def brought(
     offset = boa.offset if boa else 0
     if numbers is None:
         if np.can_cast(np.dtype(dtype), np.dtype(target), casting="safe"):
-            return offset, None
+            return Brought(offset=offset)
         msg = (
             f"scene {scene}: band {name} is {dtype}, the model takes {target}. Deliver the product's own digital"
             " numbers."
@@ -49,15 +81,19 @@ def brought(
     if boa is not None:
         offset = boa_of_band(boa, said, scene=scene, band=name, own_scale=numbers.own[0])
     known = Band(scene=scene, name=name, dtype=dtype, said=said)
-    return offset, conversion_of(known, numbers, target=target, boa=boa is not None)
+    meaning = meaning_of(known, numbers, boa=boa is not None)
+    if meaning is None:
+        return Brought(offset=offset)
+    conversion = conversion_of(meaning, numbers, dtype=dtype, target=target)
+    return Brought(offset=offset, conversion=conversion, possible=possible_of(meaning, dtype))
 
 
-def conversion_of(band: Band, numbers: Numbers, *, target: str, boa: bool) -> Conversion | None:
-    """Find what brings a band's numbers to the model's, as ``target``; None where they are the model's already.
+def meaning_of(band: Band, numbers: Numbers, *, boa: bool) -> Meaning | None:
+    """Find what a band's numbers mean; None where they have no meaning that a scale leads to, and are the product's.
 
     A file of the product's own type is believed where nothing is said, and so is one of another whole-numbered type
     that can hold the product's numbers. ``boa``: a declared offset of 0 or -0.1 is Sentinel-2's affair, decided
-    elsewhere (``radiometry``), and so no part of the conversion. Raises SceneError (``unknown-units``).
+    elsewhere (``radiometry``), and so no part of the meaning. Raises SceneError (``unknown-units``).
     """
     said, dtype = band.said, np.dtype(band.dtype)
     if numbers.quantity == "power":
@@ -67,7 +103,7 @@ def conversion_of(band: Band, numbers: Numbers, *, target: str, boa: bool) -> Co
             raise _unknown(band, numbers, "its numbers have no scale that could lead there")
         return None
     _check_whole(band, numbers)
-    own, model = numbers.own, numbers.model
+    own = numbers.own
     scale, offset, where = said.scale, said.offset, said.where
     is_whole = np.issubdtype(dtype, np.integer)
     if scale is None:
@@ -83,14 +119,36 @@ def conversion_of(band: Band, numbers: Numbers, *, target: str, boa: bool) -> Co
     if boa and any(near(offset, known) for known in (Fraction(0), BOA_OFFSET)):
         offset = own[1]
     offset = own[1] if near(offset, own[1]) else offset
-    factor, constant = scale / model[0], (offset - model[1]) / model[0]
-    if factor == 1 and not constant and np.can_cast(dtype, np.dtype(target), casting="safe"):
+    return Meaning(quantity="reflectance", scale=scale, offset=offset, where=where)
+
+
+def conversion_of(meaning: Meaning, numbers: Numbers, *, dtype: str, target: str) -> Conversion | None:
+    """Give what brings numbers of ``dtype`` to the model's, as ``target``; None where they are the model's already."""
+    if meaning.quantity == "decibels":
+        why = f"{meaning.where}; the model takes linear power"
+        return Conversion(factor="1", constant="0", decibel=True, why=why)
+    scale, offset = numbers.model
+    factor, constant = meaning.scale / scale, (meaning.offset - offset) / scale
+    if meaning.quantity == "power" or (
+        factor == 1 and not constant and np.can_cast(np.dtype(dtype), np.dtype(target), casting="safe")
+    ):
         return None
     return Conversion(
         factor=str(factor),
         constant=str(constant),
-        why=f"{where}; the model takes {_decimal(model[0])} x number + {_decimal(model[1])}",
+        why=f"{meaning.where}; the model takes {_decimal(scale)} x number + {_decimal(offset)}",
     )
+
+
+def possible_of(meaning: Meaning, dtype: str) -> tuple[float, float] | None:
+    """Give the least and the most number of ``dtype`` that its quantity can be; None where it holds nothing else."""
+    least, most = ((edge - meaning.offset) / meaning.scale for edge in _POSSIBLE[meaning.quantity])
+    if not np.issubdtype(np.dtype(dtype), np.integer):
+        return float(least), float(most)
+    limits = np.iinfo(dtype)
+    if least <= limits.min and most >= limits.max:
+        return None
+    return max(ceil(least), int(limits.min)), min(floor(most), int(limits.max))
 
 
 def _check_whole(band: Band, numbers: Numbers) -> None:
@@ -100,7 +158,7 @@ def _check_whole(band: Band, numbers: Numbers) -> None:
         raise _unknown(band, numbers, f"{band.said.where} comes without the product's offset")
 
 
-def _of_power(band: Band, numbers: Numbers) -> Conversion | None:
+def _of_power(band: Band, numbers: Numbers) -> Meaning:
     """Radar: linear power, or decibels where the unit says so."""
     if not np.issubdtype(np.dtype(band.dtype), np.floating):
         raise _unknown(band, numbers, "whole numbers are no power")
@@ -108,9 +166,8 @@ def _of_power(band: Band, numbers: Numbers) -> Conversion | None:
     scale, offset = said.scale or Fraction(1), said.offset or Fraction(0)
     if scale != 1 or offset:
         raise _unknown(band, numbers, f"{said.where}: a scaled power is not known here")
-    if not said.decibel:
-        return None
-    return Conversion(factor="1", constant="0", decibel=True, why=f"{said.where}; the model takes linear power")
+    quantity = "decibels" if said.decibel else "power"
+    return Meaning(quantity=quantity, scale=scale, offset=offset, where=said.where)
 
 
 def _unknown(band: Band, numbers: Numbers, why: str) -> SceneError:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.errors import SceneError
 from clayline.place import Option
+from clayline.run.plan import PlannedBand
 from clayline.scene.sensor import Band, Numbers
 
 DARKEST = 4
@@ -47,6 +49,25 @@ def implausible(
         if is_wrong:
             return f"{what} ({'; '.join(map(str, looks))})"
     return None
+
+
+def check_possible(scene: str, band: PlannedBand, impossible: NDArray[Any], *, of: int) -> None:
+    """Refuse a unit by which most of a band's ``of`` numbers are impossible, unless they are one number, which is fill.
+
+    Raises SceneError (``unknown-units``).
+    """
+    if band.possible is None or 2 * len(impossible) <= of:
+        return
+    found, counts = np.unique(impossible, return_counts=True)
+    if 2 * counts.max() >= len(impossible):
+        return
+    least, most = band.possible
+    msg = (
+        f"scene {scene}: band {band.name}: {len(impossible) / of:.0%} of its numbers that were looked at are none by"
+        f" their unit (it makes {least:g} to {most:g} possible, they are {found[0]:g} to {found[-1]:g}). Correct scale,"
+        " offset or unit in the Item (raster:bands) or in the GeoTIFF."
+    )
+    raise SceneError(msg, reason="unknown-units")
 
 
 def told(scene: str, sensor: str, what: str) -> str:

@@ -19,7 +19,17 @@ from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import JSON, WorkObjects
 from clayline.run.ledger import Ledger, Stage
 from clayline.run.plan import Plan, PlannedChips
-from clayline.run.receipt import Counts, Receipt, Settlement, count, scene_reason, status_of
+from clayline.run.receipt import (
+    BatchOutcomes,
+    Counts,
+    PixelCounts,
+    Receipt,
+    SceneWarning,
+    Settlement,
+    count,
+    scene_reason,
+    status_of,
+)
 from clayline.run.stored_plan import load_plan
 from clayline.steps.answering import Answering
 from clayline.steps.gathering import Gathered, Gathering, sent_order, spool_path
@@ -108,7 +118,7 @@ class Collecting:
             spool = VectorSpool(spool_path(self.scratch, plan.run), max(1, len(order)), plan.model.entry.dimensions)
             stack.enter_context(spool)
             gathered = gathering.fill(outcomes, spool, position)
-            receipt = _receipt(plan, gathering.chips, gathered)
+            receipt = _receipt(plan, gathering.chips, gathered, _counted(outcomes.values()))
             if receipt.counts.written:
                 path = self.scratch / f"{plan.run}.parquet"
                 stack.callback(path.unlink, missing_ok=True)
@@ -136,7 +146,7 @@ def receipt_json(receipt: Receipt) -> bytes:
     return f'{head[:-2]},\n "chips": [\n{lines}\n ]\n}}\n'.encode()
 
 
-def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered) -> Receipt:
+def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered, pixels: PixelCounts) -> Receipt:
     lines = gathered.outcomes(chips)
     counts = count(lines)
     reason = scene_reason(counts)
@@ -152,11 +162,32 @@ def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered) -> Receipt:
         source_uri=plan.names.of(plan.scene.uri),
         source_model=plan.model.entry.token,
         untrained=plan.model.untrained,
-        warnings=plan.warnings,
+        warnings=(*plan.warnings, *_undeclared(plan, pixels)),
         counts=counts,
+        pixels=pixels,
         outputs={kind: plan.names.of(uri) for kind, uri in {**written, "receipt": outputs.receipt}.items()},
         chips=lines,
     )
+
+
+def _counted(outcomes: Iterable[BatchOutcomes]) -> PixelCounts:
+    found = list(outcomes)
+    return PixelCounts(
+        impossible=sum(batch.impossible for batch in found), clamped=sum(batch.clamped for batch in found)
+    )
+
+
+def _undeclared(plan: Plan, pixels: PixelCounts) -> tuple[SceneWarning, ...]:
+    """Say that numbers were taken for no values that nobody declared as such."""
+    if not pixels.impossible:
+        return ()
+    limits = dict.fromkeys(f"{band.possible[0]:g} to {band.possible[1]:g}" for band in plan.bands if band.possible)
+    message = (
+        f"scene {plan.scene.name}: {pixels.impossible} pixels of its chips hold numbers that are none by their unit"
+        f" (possible are {', '.join(limits)}), and count as pixels without a value. If they are fill, declare it:"
+        " nodata in the Item, or in the file (`gdal_edit -a_nodata VALUE FILE`)."
+    )
+    return (SceneWarning(reason="undeclared-nodata", message=message),)
 
 
 def _nothing_written(scene: str, counts: Counts) -> str:

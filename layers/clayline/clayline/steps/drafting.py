@@ -152,10 +152,11 @@ class Drafting:
         planned = tuple(
             band.planned(
                 nodata=(*source.product.nodata, *nodata_of(band.asset.numbers, source.name, band.asset.name)),
-                offset=offset,
-                conversion=conversion,
+                offset=made.offset,
+                conversion=made.conversion,
+                possible=made.possible,
             )
-            for band, (offset, conversion) in zip(bands, numbers, strict=True)
+            for band, made in zip(bands, numbers, strict=True)
         )
         planned_mask = mask.planned(nodata=(), offset=0) if mask else None
         validity = validity_of(bands, source.bands, data_masks)

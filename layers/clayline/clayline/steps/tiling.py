@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.chips.batch import Batch, Job
-from clayline.chips.chip import cut, fractions, prepare, touched, valid_mask
+from clayline.chips.chip import count_in, cut, fractions, prepare, take_impossible, touched, valid_mask
 from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.grid import ChipWindow
 from clayline.chips.reading import NOTHING, Reading
@@ -139,6 +139,8 @@ class Tiling:
         windows = list(job.windows(plan.grid))
         entry = plan.model.entry
         valid = valid_mask(read.pixels, [band.nodata for band in plan.bands], read.masked)
+        impossible = take_impossible(read.pixels, valid, [band.possible for band in plan.bands])
+        clamped = np.zeros(valid.shape, np.bool_)
         pixels = prepare(
             read.pixels,
             valid,
@@ -146,6 +148,7 @@ class Tiling:
             fill=entry.nodata_fill,
             dtype=entry.dtype,
             conversions=[band.conversion for band in plan.bands],
+            clamped=clamped,
         )
         classification = plan.classification or SCL
         cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
@@ -153,7 +156,15 @@ class Tiling:
         for batch in batches:
             part = windows[batch.start : batch.stop]
             shares = fractions(valid, cloud, part, origin=origin)
-            outcomes = _decide(plan, batch, part, shares, touched(read.damaged, part, origin=origin))
+            outcomes = _decide(
+                plan,
+                batch,
+                part,
+                shares,
+                touched(read.damaged, part, origin=origin),
+                impossible=count_in(impossible, part, origin=origin),
+                clamped=count_in(clamped, part, origin=origin),
+            )
             sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
             if sent:
                 chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill)
@@ -235,6 +246,9 @@ def _decide(
     windows: Sequence[ChipWindow],
     shares: tuple[NDArray[np.float32], NDArray[np.float32]],
     damaged: Sequence[bool],
+    *,
+    impossible: int,
+    clamped: int,
 ) -> BatchOutcomes:
     valid, cloud = (share.astype(float).tolist() for share in shares)
     ends = [
@@ -253,6 +267,8 @@ def _decide(
         cloud_fraction=tuple(
             None if lost or np.isnan(share) else share for share, lost in zip(cloud, damaged, strict=True)
         ),
+        impossible=impossible,
+        clamped=clamped,
     )
 
 
