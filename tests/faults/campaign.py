@@ -53,7 +53,7 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     story = _Story(world, chance, second=second, swapped=swapped)
     world.watch = watching = Watching(world, settled=story.settled)
     for number in range(profile.scenes):
-        story.tell(make_scene(f"scene-{number}", chance, side=profile.side))
+        story.tell(make_scene(f"scene-{number}", chance, side=profile.side, empty=profile.empty))
     world.run()
     found = (*watching.found, *judge(world, {model.entry.digest: model for model in models()}))
     return Told(

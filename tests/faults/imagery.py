@@ -71,18 +71,18 @@ class Scene:
     item: bytes
 
 
-def make_scene(name: str, chance: Random, *, side: int) -> Scene:
+def make_scene(name: str, chance: Random, *, side: int, empty: float) -> Scene:
     """Make a scene of at most ``side`` x ``side`` chips and what a lattice adds, a part of it without values.
 
-    Its Item may lie anywhere: it has URIs.
+    Its Item may lie anywhere: it has URIs. ``empty`` is the chance that no pixel has a value.
     """
     height, width = (chance.randint(2 * CHIP, side * CHIP) for _ in range(2))
     row, col = chance.randrange(height), chance.randrange(width)
-    empty = (row, row + chance.randint(0, 3 * CHIP), col, col + chance.randint(0, 3 * CHIP))
-    if chance.random() < 0.02:
-        empty = (0, height, 0, width)
+    hole = (row, row + chance.randint(0, 3 * CHIP), col, col + chance.randint(0, 3 * CHIP))
+    if chance.random() < empty:
+        hole = (0, height, 0, width)
     files = {
-        f"{name}/{band}.tif": Band(seed=chance.getrandbits(40), height=height, width=width, empty=empty).to_bytes()
+        f"{name}/{band}.tif": Band(seed=chance.getrandbits(40), height=height, width=width, empty=hole).to_bytes()
         for band in BANDS
     }
     return Scene(key=f"{name}/item.json", files=files, item=_item(name, str(chance.getrandbits(40))))

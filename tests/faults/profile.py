@@ -20,6 +20,8 @@ class Profile:
     """Of a campaign."""
     side: int = 9
     """Of the largest scene, chips."""
+    empty: float = 0.02
+    """Share of scenes without a value."""
     rates: Rates = field(default_factory=Rates)
     weather: Weather = field(default_factory=Weather)
     heals_after: int | None = HEALS_AFTER

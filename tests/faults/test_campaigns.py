@@ -54,7 +54,7 @@ def test_faults_that_do_not_heal_lose_nothing(number: int, tmp_path: Path) -> No
 
 
 def test_a_kill_comes_before_and_after_every_write(tmp_path: Path) -> None:
-    profile = Profile(name="kills", scenes=12, side=3, rates=Rates(killed=0.2), relandings=0.6)
+    profile = Profile(name="kills", scenes=12, side=3, empty=0.4, rates=Rates(killed=0.2), relandings=0.6)
     injected: Counter[tuple[str, str]] = Counter()
     for number in range(40):
         told = run_campaign(profile, seed=f"kills:{number}", table=Plain(), scratch=tmp_path)
