@@ -8,8 +8,9 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model \
-  setup-stacchip bench fuzz faults lock build image local-cloud local-invoke starter clay python311 publish-model smoke-test \
+.PHONY: demo test check setup setup-sam setup-checkov setup-gpio setup-readers setup-spark setup-publish setup-model \
+  setup-stacchip bench fuzz faults lock build image local-cloud local-invoke starter clay python311 publish-model \
+  smoke-test \
   clean
 .DEFAULT_GOAL := demo
 
@@ -17,9 +18,8 @@ demo: setup ## embed the bundled scene on this machine
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
 test: setup ## everything, the built functions and layers among it
-	$(MAKE) -j3 setup-sam setup-gpio setup-readers setup-spark setup-publish setup-model check build
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not pipeline"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m pipeline
+	$(MAKE) -j3 setup-sam setup-checkov setup-gpio setup-readers setup-spark setup-publish setup-model check build
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder # in the order of tests/conftest.py, LONGEST
 
 check: setup
 	$(BIN)/ruff check .
@@ -36,11 +36,12 @@ setup: .venv/.ready
 	  "Clayline needs Python 3.13 (set PYTHON=...), this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync -q --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
 setup-sam: .venv-sam/.ready
+setup-checkov: .venv-checkov/.ready
 setup-gpio: .venv-gpio/.ready
 setup-readers: .venv-readers/.ready
 # Not in one environment: both are called pyspark. Without a Java their tests skip, so then their 0.8 GB need not come.
@@ -50,7 +51,7 @@ setup-spark: $(if $(JAVA),.venv-spark35/.ready .venv-spark4/.ready)
 setup-publish: .venv-publish/.ready
 .venv-%/.ready: requirements/%.txt .venv/.ready
 	$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
-	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
+	$(BIN)/uv pip sync -q --require-hashes --python .venv-$*/bin/python $<
 	touch $@
 
 # Only the benchmark of cutting needs it. It takes numpy 1: no wheel for 3.13.
@@ -62,9 +63,10 @@ setup-stacchip: $(if $(PYTHON311),.venv-stacchip/.ready)
 
 setup-model: $(if $(PYTHON311),.venv-model/.ready)
 	@$(if $(PYTHON311),,echo "no Python 3.11: the parity tests against torch will skip")
+# Not compiled: most of torch's modules are never imported, and those that are, Python compiles then.
 .venv-model/.ready: requirements/model.txt requirements/claymodel.txt
 	$(PYTHON311) -m venv --clear .venv-model
-	.venv-model/bin/python -m pip install -q --disable-pip-version-check -r requirements/model.txt
+	.venv-model/bin/python -m pip install -q --disable-pip-version-check --no-compile -r requirements/model.txt
 	.venv-model/bin/python -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
 	  -r requirements/claymodel.txt -d .venv-model/claymodel
 	.venv-model/bin/python -m zipfile -e .venv-model/claymodel/claymodel-*.whl .venv-model/claymodel/src
@@ -97,7 +99,8 @@ local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-
 	$(BIN)/python -m clayline_local.local_cloud
 
 local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against its expected outcome
-	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)")
+	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)") \
+	  $(if $(filter-out 0,$(SKIP_PULL_IMAGE)),--skip-pull-image)
 
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
@@ -159,7 +162,7 @@ smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STAC
 	  $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(TOKEN),--token "$(TOKEN)")
 
 lock: setup ## compile the lock files
-	for name in dev sam gpio readers spark35 spark4; do \
+	for name in dev sam checkov gpio readers spark35 spark4; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes \
 	    --universal --no-header; \
 	done

@@ -103,6 +103,7 @@ INSTANCES = (
     Instance(name="ml.c6i.4xlarge", price=0.816, lists="one", vcpus=16),
     Instance(name="ml.c7i.4xlarge", price=0.857, lists="one", vcpus=16),
 )
+SCENES_AT_A_TIME = (1, 20, 200, 1000)
 START_MINUTES, IDLE_MINUTES = 10, 15
 """Of one wake-up: the longest of the 5 to 10 minutes reported from zero to one instance, all billed; then the wait for
 scale-in."""
@@ -179,6 +180,11 @@ def cost(instance: Instance, processor: str, precision: str, speed: float, basis
     )
 
 
+def cheapest(scenes: int) -> Cost:
+    """Give the row that embeds so many scenes after one wake-up for the fewest dollars."""
+    return min(costs(), key=lambda row: row.dollars_per_wake_up + scenes * row.dollars_per_scene)
+
+
 class _Loader(yaml.SafeLoader):
     """Reads a template; of CloudFormation's tags it minds !Ref alone."""
 
@@ -187,9 +193,16 @@ _Loader.add_multi_constructor("!", lambda *_: None)
 _Loader.add_constructor("!Ref", lambda _, node: node.value)
 
 
+def stack_template() -> dict[str, Any]:
+    """Give template.yaml; what its other tags mean is left out."""
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    template: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    return template
+
+
 def memory_sizes() -> dict[str, int]:
     """Give each function's memory in MB, from the template; where that is a parameter, its default."""
-    template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
+    template = stack_template()
     functions = {
         name: each["Properties"]
         for name, each in template["Resources"].items()
@@ -242,6 +255,11 @@ def markdown() -> str:
         f" {_digits(row.scene_minutes)} | {row.dollars_per_wake_up:.2f} |"
         for row in costs()
     ]
+    lines += ["", "| scenes after one wake-up | cheapest | $/scene, the wake-up with it |", "|---|---|---|"]
+    for scenes in SCENES_AT_A_TIME:
+        row = cheapest(scenes)
+        dollars = row.dollars_per_wake_up / scenes + row.dollars_per_scene
+        lines += [f"| {scenes} | {row.instance} | {_digits(dollars)} |"]
     lines += ["", "| beside the endpoint | $/scene |", "|---|---|"]
     parts = beside()
     lines += [f"| {name} | {value:.5f} |" for name, value in parts.items()]

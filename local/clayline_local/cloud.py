@@ -17,7 +17,8 @@ from clayline_local.template import Resource, Stack
 NOT_CREATED: Final[Mapping[str, str]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "the emulator is one process that is always there",
     "AWS::ApplicationAutoScaling::ScalingPolicy": "the emulator is one process that is always there",
-    "AWS::CloudWatch::Alarm": "only wakes the endpoint, which never sleeps here",
+    "AWS::Budgets::Budget": "nothing is paid for here",
+    "AWS::CloudWatch::Alarm": "wakes the endpoint, which never sleeps here, or tells of what moto does not measure",
     "AWS::IAM::Role": "moto does not enforce policies; tests evaluate them",
     "AWS::Lambda::EventSourceMapping": "a worker process polls the queue (worker.py reads the mapping)",
     "AWS::Lambda::Function": "a worker process runs the handler (worker.py)",

@@ -42,10 +42,10 @@ class Host(Protocol):
 
 
 @contextmanager
-def choose_host(session: Session, folder: Path) -> Iterator[Host]:
+def choose_host(session: Session, folder: Path, *, skip_pull_image: bool = False) -> Iterator[Host]:
     """Give the container host if Docker answers and there is a build to put into it, else the emulator.
 
-    ``folder`` takes logs.
+    ``folder`` takes logs. With ``skip_pull_image`` containers start from the base image that is here.
     """
     built = BUILT_TEMPLATE.is_file()
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def choose_host(session: Session, folder: Path) -> Iterator[Host]:
         if gateway is None:
             yield EmulatorHost(session, folder, stack, built=built)
         else:
-            yield stack.enter_context(_sam_host(session, folder, gateway))
+            yield stack.enter_context(_sam_host(session, folder, gateway, skip_pull_image=skip_pull_image))
 
 
 def _stack(session: Session, *, built: bool) -> Stack:
@@ -113,7 +113,7 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _sam_host(session: Session, folder: Path, gateway: str) -> Iterator["SamHost"]:
+def _sam_host(session: Session, folder: Path, gateway: str, *, skip_pull_image: bool) -> Iterator["SamHost"]:
     """Relay the cloud to where containers reach it, and write the template that tells them so."""
     with relay(gateway, session.url) as url, relay(gateway, session.endpoint.url) as endpoint_url:
         replaced = {session.url: url, session.url.removeprefix("http://"): url.removeprefix("http://")}
@@ -123,7 +123,7 @@ def _sam_host(session: Session, folder: Path, gateway: str) -> Iterator["SamHost
         path = BUILT_TEMPLATE.with_name("local-invoke.json")
         path.write_text(json.dumps(template, indent=1), encoding="utf-8")
         try:
-            yield SamHost(path, folder)
+            yield SamHost(path, folder, skip_pull_image=skip_pull_image)
         finally:
             path.unlink()
 
@@ -131,9 +131,10 @@ def _sam_host(session: Session, folder: Path, gateway: str) -> Iterator["SamHost
 class SamHost:
     """`sam local invoke`: a container an event."""
 
-    def __init__(self, template: Path, folder: Path) -> None:
+    def __init__(self, template: Path, folder: Path, *, skip_pull_image: bool) -> None:
         self._template = template
         self._folder = folder
+        self._skip_pull_image = skip_pull_image
 
     @property
     def description(self) -> str:
@@ -144,7 +145,7 @@ class SamHost:
         """Run a function in a container of its own."""
         path = self._folder / "event.json"
         path.write_text(json.dumps(event), encoding="utf-8")
-        out, said = run_sam(self._template, function, path)
+        out, said = run_sam(self._template, function, path, skip_pull_image=self._skip_pull_image)
         # What the function prints goes to standard error; its reply is the last line of standard output.
         payload = json.loads(out.strip().splitlines()[-1])
         failed = isinstance(payload, dict) and "errorType" in payload

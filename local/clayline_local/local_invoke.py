@@ -178,6 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one event or all; print a table; 1 on a mismatch, 2 if nothing could be tried."""
     parser = argparse.ArgumentParser(description="Run events/ against their expected outcomes.")
     parser.add_argument("--event", type=Path, help="only this one, and those that it needs (default: all)")
+    parser.add_argument(
+        "--skip-pull-image", action="store_true", help="with Docker: take the base image that is here, fetch none"
+    )
     options = parser.parse_args(arguments)
     try:
         cases = read_cases()
@@ -185,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if unknown := set(names) - set(cases):
             raise LocalCloudError(f"there is no event {', '.join(unknown)} in {EVENTS}")
         with tempfile.TemporaryDirectory(prefix="clayline-local-invoke-") as folder:
-            done = _run(cases, names, Path(folder))
+            done = _run(cases, names, Path(folder), skip_pull_image=options.skip_pull_image)
     except ClaylineError as error:
         print(f"local-invoke: {error}", file=sys.stderr)
         return 2
@@ -199,8 +202,11 @@ def conclude(done: Sequence[Outcome]) -> int:
     return int(bool(failed))
 
 
-def _run(cases: dict[str, Case], names: Sequence[str], folder: Path) -> list[Outcome]:
-    with local_cloud(logs=folder) as session, choose_host(session, folder) as host:
+def _run(cases: dict[str, Case], names: Sequence[str], folder: Path, *, skip_pull_image: bool) -> list[Outcome]:
+    with (
+        local_cloud(logs=folder) as session,
+        choose_host(session, folder, skip_pull_image=skip_pull_image) as host,
+    ):
         print(host.description, flush=True)
         runner, shown = EventRunner(session, host, cases), 0
         for name in names:

@@ -77,8 +77,11 @@ def sam_template(stack: Stack, environment: Mapping[str, str], *, replaced: Mapp
     return {"AWSTemplateFormatVersion": "2010-09-09", "Transform": "AWS::Serverless-2016-10-31", "Resources": resources}
 
 
-def run_sam(template: Path, function: str, event: Path) -> tuple[str, str]:
-    """Run `sam local invoke`; gives what it wrote to standard output and error. Raises LocalCloudError."""
+def run_sam(template: Path, function: str, event: Path, *, skip_pull_image: bool) -> tuple[str, str]:
+    """Run `sam local invoke`; gives what it wrote to standard output and error.
+
+    ``skip_pull_image``: the base image is here and cannot be, or need not be, fetched. Raises LocalCloudError.
+    """
     command = [
         str(SAM_ENVIRONMENT / "bin" / "sam"),
         "local",
@@ -88,6 +91,7 @@ def run_sam(template: Path, function: str, event: Path) -> tuple[str, str]:
         str(template),
         "--event",
         str(event),
+        *(["--skip-pull-image"] if skip_pull_image else []),
     ]
     environment = child_environment(CREDENTIALS, {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"})
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

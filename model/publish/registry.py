@@ -106,10 +106,10 @@ def _find(group: str, wanted: dict[str, str]) -> ModelPackage | None:
 def _create(
     folder: ModelFolder, *, bucket: ModelBucket, image: str, approval: str, wanted: dict[str, str]
 ) -> ModelPackage:
-    source = S3ModelDataSource(s3_uri=bucket.uri(MODELS), s3_data_type="S3Prefix", compression_type="None")
-    # The whole of models/, as in template.yaml: the container looks for /opt/ml/model/{folder}/, and SageMaker copies
-    # what lies below a prefix without the prefix. Which folder this package is about stands in its environment and
-    # metadata.
+    # The folder alone, as in template.yaml. SageMaker copies what lies below a prefix without the prefix, so the name
+    # goes into the environment.
+    place = bucket.uri(f"{MODELS}{folder.manifest.folder}/")
+    source = S3ModelDataSource(s3_uri=place, s3_data_type="S3Prefix", compression_type="None")
     container = ModelPackageContainerDefinition(
         image=image,
         model_data_source=ModelDataSource(s3_data_source=source),

@@ -1,4 +1,4 @@
-"""Model folders under ``/opt/ml/model``.
+"""The model folder in ``/opt/ml/model``, or several under it.
 
 Checked against their manifests, every entry's graphs loaded and checked against each other.
 """
@@ -81,6 +81,9 @@ def load_folders(
 ) -> ModelFolders:
     """Load every folder under ``root``, each session with ``threads`` CPU threads.
 
+    Where ``root`` has a manifest itself, it is the one folder: SageMaker copies what lies under a prefix without the
+    prefix, and so a folder without its name. Then its manifest names it.
+
     A directory without a manifest is passed over with a warning: a publisher sends the manifest last, so it is a folder
     on its way up, and an instance that starts meanwhile has to serve the others. Names that begin with a dot are an
     exporter's own.
@@ -94,16 +97,8 @@ def load_folders(
     and whatever ``warm_up`` raises. Where one is required, a fault of another is logged as an error, and that folder
     passed over: it must not stop what the endpoint was made for.
     """
-    if not root.is_dir():
-        msg = f"{root} is no directory: put model folders there, or name another with --models"
-        raise ModelError(msg)
-    folders = []
-    for path in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if (path / MANIFEST_FILE).exists():
-            folders.append(path)
-        else:
-            logger.warning("passed over: no manifest, so not yet published whole", extra={"folder": path.name})
-    if required is not None and required not in [path.name for path in folders]:
+    folders = _find_folders(root)
+    if required is not None and required not in folders:
         msg = (
             f"{root} lacks the model folder {required}, which this endpoint was made for: publish it, then deploy again"
         )
@@ -113,9 +108,10 @@ def load_folders(
         raise ModelError(msg)
     load_cuda_libraries()
     entries = {}
-    for path in sorted(folders, key=lambda path: path.name != required):
-        if (usable := _usable_or_none(path, threads=threads, required=required, warm_up=warm_up)) is not None:
-            entries[path.name] = usable
+    for name in sorted(folders, key=lambda name: name != required):
+        path = folders[name]
+        if (usable := _usable_or_none(name, path, threads=threads, required=required, warm_up=warm_up)) is not None:
+            entries[name] = usable
         else:
             # a fault's traceback may hold itself, and with it the sessions and their arenas: the next folder needs that
             # room
@@ -123,34 +119,54 @@ def load_folders(
     return ModelFolders(entries=entries)
 
 
+def _find_folders(root: Path) -> dict[str, Path]:
+    """Give the folders by name, sorted. Raises ModelError where ``root`` is no directory or has no usable manifest."""
+    if not root.is_dir():
+        msg = f"{root} is no directory: put model folders there, or name another with --models"
+        raise ModelError(msg)
+    if (root / MANIFEST_FILE).exists():
+        return {_manifest_of(root).folder: root}
+    folders = {}
+    for path in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if (path / MANIFEST_FILE).exists():
+            folders[path.name] = path
+        else:
+            logger.warning("passed over: no manifest, so not yet published whole", extra={"folder": path.name})
+    return folders
+
+
 def _usable_or_none(
-    path: Path, *, threads: int, required: str | None, warm_up: Callable[[ModelFolders], None] | None
+    name: str, path: Path, *, threads: int, required: str | None, warm_up: Callable[[ModelFolders], None] | None
 ) -> dict[str, LoadedEntry] | None:
     """Load a folder and warm it up, or log what is wrong with it; raise that for the ``required`` one.
 
     None: all are required.
     """
     try:
-        entries = _load_folder(path, threads=threads)
+        entries = _load_folder(name, path, threads=threads)
         if warm_up is not None:
-            warm_up(ModelFolders(entries={path.name: entries}))
+            warm_up(ModelFolders(entries={name: entries}))
     except (ModelError, OSError, MemoryError, RuntimeError) as error:
-        if required in {None, path.name}:
+        if required in {None, name}:
             raise
         # The text and not the error, which a handler of log lines might keep.
-        logger.error("passed over, broken: %s", str(error), extra={"folder": path.name})  # noqa: TRY400 - the message says it
+        logger.error("passed over, broken: %s", str(error), extra={"folder": name})  # noqa: TRY400 - the message says it
         return None
     return entries
 
 
-def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
+def _manifest_of(path: Path) -> Manifest:
     try:
         text = (path / MANIFEST_FILE).read_bytes()
     except OSError as error:
         msg = f"model folder {path} has no readable {MANIFEST_FILE} ({error}); publish the folder again"
         raise ModelError(msg) from error
-    manifest = read_manifest(text, source=str(path / MANIFEST_FILE))
-    if path.name != (expected := manifest.folder):
+    return read_manifest(text, source=str(path / MANIFEST_FILE))
+
+
+def _load_folder(folder: str, path: Path, *, threads: int) -> dict[str, LoadedEntry]:
+    manifest = _manifest_of(path)
+    if folder != (expected := manifest.folder):
         msg = f"model folder {path} must be named {expected}, after its manifest: requests name it so"
         raise ModelError(msg)
     _check_files(path, manifest)
@@ -160,7 +176,7 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
     if int8 and cuda_is_built_in():
         logger.warning(
             "int8 runs on the CPU alone: ONNX Runtime has no CUDA kernel for it",
-            extra={"folder": path.name, "tokens": int8},
+            extra={"folder": folder, "tokens": int8},
         )
     # By file: a trunk is loaded once, however many entries share it.
     on_any: dict[str, onnxruntime.InferenceSession] = {}
@@ -176,7 +192,7 @@ def _load_folder(path: Path, *, threads: int) -> dict[str, LoadedEntry]:
         chain = link(entry, sessions, where=where)
         advised = (manifest.micro_batch or {}).get(chain.device)
         loaded[entry.token] = LoadedEntry(
-            folder=path.name, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained
+            folder=folder, entry=entry, chain=chain, advised=advised, untrained=manifest.untrained
         )
     return loaded
 

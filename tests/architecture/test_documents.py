@@ -122,6 +122,16 @@ def test_each_line_of_correctness_names_tests_that_are_there() -> None:
     assert {name for name in named if name[1] not in functions(name[0])} == set()
 
 
+def test_each_claim_of_the_page_about_threats_names_tests_that_are_there() -> None:
+    page = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| ")]
+    claims = [row for row in rows if not row.endswith((" test |", " held by |"))]
+    assert len(claims) > 35, "too few lines: this test looks in the wrong place"
+    assert [row for row in claims if not NAMED_TEST.search(row)] == []
+    named = set(NAMED_TEST.findall(page))
+    assert {name for name in named if name[1] not in functions(name[0])} == set()
+
+
 def functions(file: str) -> set[str]:
     if not (ROOT / file).is_file():
         return set()

@@ -13,8 +13,10 @@ from typing import override
 
 import pytest
 
+from clayline_local import sam_local
 from clayline_local.children import child_environment
 from clayline_local.errors import LocalCloudError
+from clayline_local.hosts import SamHost
 from clayline_local.invoke import SAM_ENVIRONMENT
 from clayline_local.sam_local import bridge_gateway, relay, sam_template
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
@@ -103,6 +105,29 @@ def test_docker_counts_if_its_daemon_answers(
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert bridge_gateway() == address
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_the_base_image_is_fetched_unless_it_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, skip: bool
+) -> None:
+    sam = tmp_path / "bin" / "sam"
+    sam.parent.mkdir()
+    sam.write_text('#!/bin/sh\nprintf \'{"given": "%s"}\' "$*"\n')
+    sam.chmod(0o755)
+    monkeypatch.setattr(sam_local, "SAM_ENVIRONMENT", tmp_path)
+    answer = SamHost(tmp_path / "template.json", tmp_path, skip_pull_image=skip).invoke("PlanFunction", {"Records": []})
+    given = answer.reply.payload["given"].split()
+    assert given[:3] == ["local", "invoke", "PlanFunction"]
+    assert ("--skip-pull-image" in given) is skip
+
+
+@pytest.mark.parametrize(("given", "skips"), [("SKIP_PULL_IMAGE=1", True), ("SKIP_PULL_IMAGE=0", False)])
+def test_make_says_so(given: str, *, skips: bool) -> None:
+    command = ["make", "--dry-run", "local-invoke", given]
+    said = subprocess.run(command, cwd=TEMPLATE.parent, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in said.replace("\\\n", "").splitlines() if "clayline_local.local_invoke" in line]
+    assert ("--skip-pull-image" in line) is skips
 
 
 def test_without_docker_there_is_no_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

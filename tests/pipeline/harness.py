@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -54,6 +54,14 @@ MUTATIONS = frozenset(
         "record_request", "record_invocation", "record_result", "settle",
     }
 )  # fmt: skip
+
+
+@cache
+def aws() -> boto3.session.Session:
+    """Read AWS's descriptions of its services once. moto drops boto3's own session between tests, and reading them
+    again takes longer than most tests do; clients are made anew for each.
+    """
+    return boto3.session.Session(region_name=REGION)
 
 
 class Killed(BaseException):
@@ -182,9 +190,9 @@ class Pipeline:
     """Buckets, queues, table; and each function's use case over them."""
 
     def __init__(self, models: Path, *, scratch: Path, chips_per_batch: int = 5, **options: Any) -> None:
-        self.s3 = boto3.client("s3", region_name=REGION)
-        self.sqs = boto3.client("sqs", region_name=REGION)
-        self.events = boto3.client("events", region_name=REGION)
+        self.s3 = aws().client("s3")
+        self.sqs = aws().client("sqs")
+        self.events = aws().client("events")
         for bucket in (SCENES, WORK, OUT):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.urls = {
@@ -196,7 +204,8 @@ class Pipeline:
         ]
         self.events.put_rule(Name="watch", EventPattern=json.dumps({"source": ["clayline"]}))
         self.events.put_targets(Rule="watch", Targets=[{"Id": "watch", "Arn": arn}])
-        self.table = boto3.resource("dynamodb", region_name=REGION).create_table(
+        dynamodb = aws().resource("dynamodb")
+        self.table = dynamodb.create_table(
             TableName="ledger",
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[

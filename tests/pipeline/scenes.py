@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
@@ -33,9 +34,12 @@ def geotiff(
     transform: Any,
     nodata: float | None,
     names: tuple[str, ...] = (),
+    shown: tuple[str, ...] = (),
     **said: Any,
 ) -> bytes:
-    """Write [C, h, w] as a tiled, deflated GeoTIFF, whose bands say ``scales``, ``offsets`` and ``units``."""
+    """Write [C, h, w] as a tiled, deflated GeoTIFF, whose bands say ``scales``, ``offsets`` and ``units`` and are
+    ``shown`` as red, green, ...
+    """
     profile = {
         "driver": "GTiff", "count": len(pixels), "height": pixels.shape[1], "width": pixels.shape[2],
         "dtype": pixels.dtype.name,
@@ -44,6 +48,8 @@ def geotiff(
     }  # fmt: skip
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:
+            if shown:
+                dataset.colorinterp = [ColorInterp[colour] for colour in shown]
             dataset.write(pixels)
             for number, name in enumerate(names, start=1):
                 dataset.set_band_description(number, name)

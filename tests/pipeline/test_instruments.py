@@ -26,7 +26,7 @@ def _land(pipeline: Pipeline, files: Mapping[str, bytes], assets: Mapping[str, A
         "type": "Feature",
         "stac_version": "1.0.0",
         "id": "a scene",
-        "properties": {"datetime": "2010-01-09T16:13:46Z"} | changes.pop("properties", {}),
+        "properties": {"datetime": "2020-01-09T16:13:46Z"} | changes.pop("properties", {}),
         "geometry": None,
         "links": [],
         "assets": assets,

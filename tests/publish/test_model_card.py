@@ -6,11 +6,11 @@ The resource's schema and the service's model.
 import json
 import re
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import botocore.session
-import cfnlint  # type: ignore[import-untyped]
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from tests.server.model_folders import build_model_folder
@@ -37,7 +37,10 @@ REPORT = {
 @cache
 def card_schema() -> dict[str, Any]:
     """AWS's own schema of a card's content (AWS::SageMaker::ModelCard), as cfn-lint carries it."""
-    for file in (Path(cfnlint.__file__).parent / "data" / "schemas" / "resources").glob("*.json"):
+    package = find_spec("cfnlint")  # not imported: that takes longer than all of these tests
+    assert package
+    assert package.origin
+    for file in (Path(package.origin).parent / "data" / "schemas" / "resources").glob("*.json"):
         text = file.read_text()
         if '"typeName": "AWS::SageMaker::ModelCard"' in text or '"typeName":"AWS::SageMaker::ModelCard"' in text:
             schema: dict[str, Any] = json.loads(text)

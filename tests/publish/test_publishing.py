@@ -92,8 +92,9 @@ def test_a_folder_is_uploaded_and_registered_once(
     [container] = package["InferenceSpecification"]["Containers"]
     assert container["Image"] == IMAGE
     source = container["ModelDataSource"]["S3DataSource"]
-    # As in template.yaml: the container looks for /opt/ml/model/{folder}/.
-    assert source == {"S3Uri": f"s3://{bucket}/models/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    place = f"s3://{bucket}/models/once-v1.0/"
+    assert source == {"S3Uri": place, "S3DataType": "S3Prefix", "CompressionType": "None"}
+    assert container["Environment"] == {"CLAYLINE_MODEL_FOLDER": "once-v1.0"}
     assert package["InferenceSpecification"]["SupportedContentTypes"] == ["application/x-safetensors"]
     assert package["InferenceSpecification"]["SupportedResponseMIMETypes"] == ["application/x-safetensors"]
     said = package["CustomerMetadataProperties"]

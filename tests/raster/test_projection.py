@@ -1,7 +1,9 @@
 """Coordinates, against pyproj."""
 
+import boto3
 import numpy as np
 import pytest
+import rasterio.session
 from pyproj import Transformer
 from tests.cli.explained import MODIS_WKT
 
@@ -34,6 +36,15 @@ def test_what_cannot_be_projected_is_the_scenes_fault(crs: str, x: float) -> Non
     with pytest.raises(SceneError) as caught:
         to_lonlat(crs, np.array([x]), np.array([0.0]))
     assert caught.value.reason == "crs-unusable"
+
+
+def test_projecting_makes_no_session_of_boto3s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rasterio makes one wherever credentials are in the environment, as they are on Lambda."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr(rasterio.session, "boto3", boto3)
+    monkeypatch.setattr(rasterio.session, "AWSSession", lambda: pytest.fail("a session was made"))
+    to_lonlat("EPSG:32629", np.array([499_980.0]), np.array([5_900_040.0]))
 
 
 def test_longitudes_beyond_180_are_those_of_the_other_side() -> None:

@@ -123,6 +123,19 @@ def test_the_folder_that_the_endpoint_was_made_for_must_be_there(tmp_path: Path)
     )
 
 
+def test_a_folder_that_was_copied_without_its_name_is_served_under_it(tmp_path: Path) -> None:
+    """As SageMaker copies models/tiny-v1.0/: what lies below the prefix lies in /opt/ml/model itself."""
+    folder = build_model_folder(tmp_path / "models")
+    pixels = np.full((2, 3, 64, 64), 300, np.uint16)
+    body = body_for(folder, pixels)
+    copied = folder.rename(tmp_path / "model")
+    with running_container(copied, tmp_path / "log", "--model-folder", "tiny-v1.0") as container:
+        reply = safetensors.numpy.load(container.invoke(body).body)
+        np.testing.assert_allclose(reply["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
+    lacks = refusal_of(copied, tmp_path / "log", "--model-folder", "other-v1.0")
+    assert "lacks the model folder other-v1.0" in lacks
+
+
 @pytest.mark.parametrize(
     ("fault", "words"), [("digest", "has sha256:"), ("outputs", "its manifest says"), ("manifest", "manifest.json")]
 )

@@ -7,11 +7,11 @@ import datetime as dt
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
 import geopandas
-import lancedb
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped] # no stubs for two calls
 import pyarrow.parquet as pq
@@ -147,6 +147,7 @@ def test_duckdb_reads_v0_and_ours_by_one_query(
 
 
 def test_lancedb_takes_the_table_as_it_is_and_finds_a_chip(file: Path, rows: EmbeddingRows, tmp_path: Path) -> None:
+    lancedb = import_module("lancedb")  # takes seconds: at the top, every worker would spend them
     table = lancedb.connect(tmp_path).create_table("chips", pq.read_table(file))
     assert table.count_rows() == ROWS
     hits = (

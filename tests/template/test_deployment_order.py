@@ -36,7 +36,7 @@ for folder, arguments in json.load(sys.stdin):
         done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0 and deploy.call_args, done.output
     given = dict(zip(names, deploy.call_args.args)) | deploy.call_args.kwargs
-    found.append({name: given[name] for name in ("stack_name", "guided", "parameter_overrides")})
+    found.append({name: given[name] for name in ("stack_name", "guided", "parameter_overrides", "tags")})
 json.dump(found, sys.stdout)
 """
 
@@ -107,6 +107,15 @@ def test_each_environment_is_a_stack_of_its_own_and_says_its_endpoint(tmp_path: 
     default, prod = deployments([(config, ["deploy"]), (config, ["deploy", "--config-env", "prod"])], tmp_path)
     assert (default["stack_name"], prod["stack_name"]) == ("clayline", "clayline-prod")
     assert default["parameter_overrides"] == prod["parameter_overrides"] == {"EndpointMode": "none"}
+
+
+def test_the_documents_tags_are_the_stacks(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^tags = .*$", page, re.MULTILINE)
+    config = CONFIG.read_text(encoding="utf-8")
+    tagged = config.replace("[default.deploy.parameters]\n", f"[default.deploy.parameters]\n{line}\n")
+    without, with_tags = deployments([(config, ["deploy"]), (tagged, ["deploy"])], tmp_path)
+    assert (without["tags"], with_tags["tags"]) == (None, {"project": "clayline", "owner": "you"})
 
 
 def test_the_list_of_one_command_line_is_not_that_of_the_next(tmp_path: Path) -> None:

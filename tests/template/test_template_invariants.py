@@ -349,7 +349,7 @@ def test_an_archives_topic_is_subscribed_in_its_own_region_and_may_send_to_the_s
     assert "sns.amazonaws.com" not in str(without.resources["SceneQueuePolicy"].properties)
 
 
-def test_buckets_are_private_and_outlive_the_stack(stack: Stack) -> None:
+def test_buckets_are_private(stack: Stack) -> None:
     buckets = stack.of_type("AWS::S3::Bucket")
     assert len(buckets) == 4
     for bucket in buckets:
@@ -367,9 +367,18 @@ def test_the_endpoint_wakes_and_sleeps(stack: Stack) -> None:
     assert set(policies) == {"TargetTrackingScaling", "StepScaling"}
     tracking = policies["TargetTrackingScaling"].properties["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["CustomizedMetricSpecification"]["MetricName"] == "ApproximateBacklogSizePerInstance"
-    (alarm,) = stack.of_type("AWS::CloudWatch::Alarm")
+    alarm = stack.resources["WakeAlarm"]
     assert alarm.properties["MetricName"] == "HasBacklogWithoutCapacity"
     assert alarm.properties["AlarmActions"] == [policies["StepScaling"].physical.ref]
+
+
+@pytest.mark.parametrize(("copied", "place"), [("required", "models/clay-v1.5/"), ("all", "models/")])
+def test_an_instance_copies_the_required_model_alone(copied: str, place: str) -> None:
+    found = expand(TEMPLATE, {**LOCAL_PARAMETERS, "ModelFolder": "clay-v1.5", "CopiedModels": copied})
+    container = found.resources["Model"].properties["PrimaryContainer"]
+    bucket = found.resources["ModelBucket"].physical.ref
+    assert container["ModelDataSource"]["S3DataSource"]["S3Uri"] == f"s3://{bucket}/{place}"
+    assert container["Environment"]["CLAYLINE_MODEL_FOLDER"] == "clay-v1.5"
 
 
 def test_plan_may_read_sensors_only_where_they_are_named(stack: Stack) -> None:

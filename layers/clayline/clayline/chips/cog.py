@@ -86,6 +86,8 @@ class CogHeader:
     """Between rows and columns on the ground, degrees."""
     scaling: tuple[tuple[float, float, str | None], ...] = ()
     """Of each band: scale, offset (quantity = scale x number + offset) and unit. Empty where no band says any."""
+    shown: tuple[str | None, ...] = ()
+    """As what each band is shown: red, green, blue, else None. Empty where no band is."""
     alpha: int | None = None
     """1-based number of the band that says how opaque a pixel is: 0 means that there is no value."""
     mask: MaskDirectory | None = None
@@ -108,6 +110,7 @@ class CogHeader:
             descriptions=(),
             tags={},
             scaling=(),
+            shown=(),
             alpha=None,
             mask=None,
         )

@@ -33,6 +33,7 @@ _MAX_TAG_CHARACTERS = 256
 _MAX_UNIT_CHARACTERS = 32
 MAX_CRS_CHARACTERS = 16_384
 """Of a CRS in words: it stands in the plan once for each band."""
+_COLOURS = frozenset({ColorInterp.red, ColorInterp.green, ColorInterp.blue})
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
@@ -166,6 +167,7 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         pixel_height_m=pixel.height,
         pixel_angle=pixel.angle,
         scaling=_scaling(dataset),
+        shown=_shown(dataset),
         alpha=next((n for n, meant in enumerate(dataset.colorinterp, start=1) if meant is ColorInterp.alpha), None),
     )
 
@@ -174,6 +176,12 @@ def _are_colours(dataset: Any) -> bool:  # noqa: ANN401
     """Say whether numbers stand for colours, or for grey levels the wrong way round."""
     inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
     return inverted or ColorInterp.palette in dataset.colorinterp
+
+
+def _shown(dataset: Any) -> tuple[str | None, ...]:  # noqa: ANN401
+    """Give the colour of each band that is shown in one."""
+    shown = tuple(meant.name if meant in _COLOURS else None for meant in dataset.colorinterp)
+    return shown if any(shown) else ()
 
 
 def _is_masked(dataset: Any) -> bool:  # noqa: ANN401

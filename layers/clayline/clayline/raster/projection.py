@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what OGR raises is wrapped in nothing public
 from rasterio.crs import CRS
+from rasterio.env import Env
 from rasterio.errors import CRSError, RasterioError
+from rasterio.session import DummySession
 from rasterio.warp import transform as project
 
 from clayline.errors import SceneError
@@ -27,9 +29,10 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
     antimeridian. Raises SceneError (``crs-unusable``) where PROJ has no answer for a point.
     """
     try:
-        lon, lat = project(
-            parse_crs(crs), _WGS84, np.asarray(xs, np.float64).tolist(), np.asarray(ys, np.float64).tolist()
-        )
+        with Env(DummySession()):  # else rasterio makes a session of boto3's each time, which takes 80 times as long
+            lon, lat = project(
+                parse_crs(crs), _WGS84, np.asarray(xs, np.float64).tolist(), np.asarray(ys, np.float64).tolist()
+            )
     except (CPLE_BaseError, RasterioError) as error:
         raise unusable(crs, str(error)) from error
     lons, lats = np.array(lon, np.float64), np.array(lat, np.float64)

@@ -48,6 +48,8 @@ class Candidate:
     """1-based in the file."""
     gsd: float | None
     """Metres, as the Item declares it of this asset."""
+    listed: int = 1
+    """Bands that the Item lists of the file; 1 also where it lists none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +80,7 @@ def find_bands(assets: Mapping[str, Any], product: Product, *, masks: frozenset[
             continue  # a composite (TCI) repeats bands that have files of their own, wherever it stands
         for number, (name, gsd) in enumerate(zip(bands, _gsds(key, asset, len(bands)), strict=True), start=1):
             if name is not None:
-                candidate = Candidate(band=name, key=key, asset=asset, number=number, gsd=gsd)
+                candidate = Candidate(band=name, key=key, asset=asset, number=number, gsd=gsd, listed=len(bands))
                 found.setdefault(name, []).append(candidate)
     return Found(
         candidates={name: tuple(each) for name, each in found.items()}, unrecognised=tuple(sorted(unrecognised))
@@ -139,14 +141,18 @@ def _is_other(key: str, product: Product) -> bool:
 def _bands_of(key: str, asset: Mapping[str, Any], product: Product, scene: str) -> list[str | None]:
     """Give the bands of an asset's file, in file order: what key and declarations agree on."""
     entries = _entries(asset)
-    by_key = product.band(key)
-    if by_key:
-        if len(entries) == 1:
-            _check(by_key, f"key {key!r}", entries[0], product, f"scene {scene}: asset {key!r}")
+    by_key, where = product.band(key), f"scene {scene}: asset {key!r}"
+    if by_key and len(entries) <= 1:
+        for entry in entries:
+            _check(by_key, f"key {key!r}", entry, product, where)
         return [by_key]
     if not entries and product.assets and product.file_order:
         return list(product.file_order)
-    return [_identify(entry, product, f"scene {scene}: asset {key!r}") for entry in entries]
+    listed = [_identify(entry, product, where) for entry in entries]
+    if by_key and by_key not in listed:
+        msg = f"{where} is {by_key} by its key, but lists {len(listed)} bands, none of which is. Correct the Item."
+        raise SceneError(msg, reason="contradictory-band")
+    return [name if by_key in {None, name} else None for name in listed]
 
 
 def _entries(asset: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     from clayline.run.receipt import SceneWarning
 
 FIELDS: Final = ("proj:code", "proj:epsg", "proj:transform", "proj:shape")
+GSD: Final = "gsd"
+"""What is declared of the pixel's size, wherever that was said."""
 _MOST: Final = 4
 """Disagreements that a message tells."""
 _MAX_VALUE: Final = 80
 """Characters of a value in a message: a valid transform takes fewer."""
 _PIXEL: Final = 0.01
 """Pixels by which a corner may be off: publishers round."""
+
+
+_ANOTHER_SIZE: Final = 1.5
+"""Times by which a pixel may be larger or smaller than declared: publishers give the instrument's (3.7 m of 3 m)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +34,17 @@ class Declared:
     """What the Item says for all: sizes hold for one resolution alone, so that one file which agrees is enough."""
 
 
-def declared_of(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> Declared:
-    """Give what an asset, and its Item, declare of its grid."""
+def declared_of(asset: Mapping[str, Any], properties: Mapping[str, Any], *, gsd: float | None = None) -> Declared:
+    """Give what an asset, and its Item, declare of its grid; ``gsd`` is what they say of a pixel, metres."""
     own = {field: asset[field] for field in FIELDS if asset.get(field) is not None}
+    own |= {GSD: gsd} if gsd else {}
     return Declared(own=own, shared={field: properties[field] for field in FIELDS if properties.get(field) is not None})
+
+
+def is_size(gsd: float, header: CogHeader) -> bool:
+    """Say whether a file's pixel is as large as declared: on the ground, or in the units of its map."""
+    sides = header.pixel_size_m, abs(header.transform[0])
+    return any(max(gsd, side) <= _ANOTHER_SIZE * min(gsd, side) for side in sides)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +73,7 @@ def disagreements(scene: str, files: Sequence[tuple[str, Declared | None, CogHea
 
 
 def _all(files: Sequence[tuple[str, Declared | None, CogHeader]]) -> Iterable[_Disagreement]:
-    for field in FIELDS:
+    for field in (*FIELDS, GSD):
         shared: list[_Disagreement] = []
         has_fit = False
         for band, declared, header in files:
@@ -90,6 +103,8 @@ def _found(field: str, header: CogHeader) -> str | None:
             return f"EPSG:{header.epsg}" if header.epsg is not None else None
         case "proj:shape":
             return str([header.height, header.width])
+        case "gsd":
+            return f"{header.pixel_size_m:g}"
         case _:
             return str(list(header.transform))
 
@@ -103,6 +118,8 @@ def _agrees(field: str, value: object, header: CogHeader) -> bool:
             return not code.upper().startswith("EPSG:") or code.upper() == f"EPSG:{header.epsg}"
         case "proj:shape":
             return value == [header.height, header.width]
+        case "gsd":
+            return isinstance(value, float) and is_size(value, header)
         case _:
             return _is_transform(value, header)
 

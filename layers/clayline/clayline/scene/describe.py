@@ -1,5 +1,6 @@
 """From declared bands to a scene on one pixel grid: the finest band's, never reprojected."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,6 @@ from clayline.scene.source import SceneSource
 
 GSD_TOLERANCE = 0.1
 """Share by which a scene's GSD may differ from the model entry's unless any GSD is allowed."""
-MAX_SIDE = 200_000
 _PIXEL_DRIFT = 1e-7
 """Metres; 1 mm over the widest tile."""
 _HALF_TURN = 180.0
@@ -78,45 +78,9 @@ class OpenedBand:
         )
 
 
-def finest(bands: tuple[OpenedBand, ...]) -> CogHeader:
+def finest(bands: Sequence[OpenedBand]) -> CogHeader:
     """Give the header of the band with the smallest pixel, the first of equal ones: its grid is the scene's."""
     return min((band.header for band in bands), key=lambda header: header.pixel_area)
-
-
-def check_bands(source: SceneSource, bands: tuple[OpenedBand, ...]) -> None:
-    """Refuse bands that do not lie on one plane, are two names of one, or another by their file. Raises SceneError."""
-    names: dict[tuple[str, int], str] = {}
-    for band in bands:
-        place, name = (band.asset.uri, band.asset.band), band.asset.name
-        described = next(iter(band.header.descriptions[band.asset.band - 1 : band.asset.band]), None)
-        if described and (called := source.product.band(described)) and called != name:
-            msg = (
-                f"scene {source.name}: band {band.asset.band} of {band.called} is {name} by the Item, and the file"
-                f" calls it {described!r}, which is {called}. Correct the Item, or the file's description of the band."
-            )
-            raise SceneError(msg, reason="contradictory-band")
-        if (other := names.setdefault(place, name)) != name:
-            msg = (
-                f"scene {source.name}: {other} and {name} are both band {band.asset.band} of {band.called} by what the"
-                " Item says. Correct the Item."
-            )
-            raise SceneError(msg, reason="contradictory-band")
-    systems = {band.header.crs for band in bands}
-    if len(systems) > 1:
-        msg = f"scene {source.name}: its bands have {len(systems)} different CRSs. Deliver all bands in one CRS."
-        raise SceneError(msg, reason="mixed-crs")
-    for band in bands:
-        if band.header.colours:
-            msg = (
-                f"scene {source.name}: the numbers of band {band.asset.name} are colours by what its file says (a"
-                " palette, or grey levels of which 0 is white), no measurements. Deliver the product's own numbers, in"
-                " a file that calls them so (photometric interpretation MINISBLACK)."
-            )
-            raise SceneError(msg, reason="not-numbers")
-    grid = finest(bands)
-    if max(grid.width, grid.height) > MAX_SIDE:
-        msg = f"scene {source.name}: {grid.width} x {grid.height} px is over {MAX_SIDE} px a side. Cut it into tiles."
-        raise SceneError(msg, reason="too-large")
 
 
 def describe(

@@ -49,6 +49,8 @@ class BandAsset:
     """Metres, as the Item declares it of this asset."""
     key: str = ""
     """The asset's in the Item."""
+    listed: int = 1
+    """Bands that the Item lists of the file, in the file's order; 1 also where it lists none."""
     numbers: DeclaredNumbers = field(default_factory=DeclaredNumbers)
     """What the Item says of the band's numbers."""
 
@@ -158,9 +160,10 @@ def read_item(
             band=candidate.number,
             declared=_text(asset, DECLARED_HREF) or (quoted(asset["href"], MAX_RECORDED) if chosen.alternate else None),
             alternate=chosen.alternate or _text(asset, ALTERNATE),
-            grid=declared_of(asset, properties),
+            grid=declared_of(asset, properties, gsd=candidate.gsd),
             gsd=candidate.gsd,
             key=candidate.key,
+            listed=candidate.listed,
             numbers=of_asset(asset, candidate.number),
         )
 

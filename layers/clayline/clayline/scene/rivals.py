@@ -32,7 +32,7 @@ def settle_rivals(source: SceneSource, entry: ModelEntry, pixel: Callable[[BandA
                 size = f"of {rival.gsd:g} m " if rival.gsd else ""
                 why = f"asset {chosen.key!r} is the finest that fits {entry.gsd:g} m; this one {size}is not"
                 passed_over.append(PassedOver(band=band.name, asset=rival.key, why=why))
-    return dataclasses.replace(source, bands=tuple(bands), rivals=(), passed_over=tuple(passed_over))
+    return dataclasses.replace(source, bands=tuple(bands), passed_over=tuple(passed_over))
 
 
 def _finest(

@@ -8,6 +8,7 @@ to load.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -70,6 +71,10 @@ class Platform:
     """Searched in the platform, else in the id or the file's name; the empty one matches anything."""
     token: Annotated[str, Len(1, 24)]
     """First part of the identifier's instrument."""
+    since: date | None = None
+    """Its launch: nothing was taken before. None: not known."""
+    until: date | None = None
+    """When it took the last image. None: it flies, or it is not known."""
     trained: bool = True
     """Whether the sensor's statistics, and so a model that was trained on it, hold for this platform."""
 
@@ -79,6 +84,13 @@ class Platform:
         if not re.fullmatch(_WORD, self.token):
             msg = f"a platform's token is of a-z and 0-9, with - between, not {self.token!r}"
             raise ValueError(msg)
+        if self.since and self.until and self.since > self.until:
+            msg = f"platform {self.token}: it ends {self.until}, before it begins {self.since}"
+            raise ValueError(msg)
+
+    def flew(self, first: date, last: date) -> bool:
+        """Say whether it may have taken something between two days, both included."""
+        return (self.since is None or last >= self.since) and (self.until is None or first <= self.until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

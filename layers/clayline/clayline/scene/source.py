@@ -20,10 +20,12 @@ from clayline.scene.acquisition import Acquisition
 from clayline.scene.bands import known_names, listed
 from clayline.scene.intake import Entrance, Landing, Mode
 from clayline.scene.item import BandAsset, ClassMask
+from clayline.scene.lifetime import check_lifetime
 from clayline.scene.lookalike import lookalike
 from clayline.scene.mask import find_band_mask
 from clayline.scene.notification import self_link
 from clayline.scene.recognition import Evidence, recognise
+from clayline.scene.recognition import products as known_products
 from clayline.scene.sensor import Product
 
 _METADATA_USED = ("datetime", "sensor", "platform")
@@ -53,7 +55,8 @@ class SceneSource:
     data_masks: tuple[BandAsset, ...] = ()
     """What says where there are values, beside the bands' own files."""
     rivals: tuple[BandAsset, ...] = ()
-    """More assets of bands in ``bands``: which is taken depends on the model's entry (``rivals.settle_rivals``)."""
+    """More assets of bands in ``bands``: which is taken depends on the model's entry (``rivals.settle_rivals``). Once
+    that is settled, one of them may be the band's."""
     passed_over: tuple[PassedOver, ...] = ()
     """Assets of bands that are read from others."""
     unrecognised: tuple[str, ...] = ()
@@ -141,11 +144,18 @@ def read_source(
             raise SceneError(msg, reason="empty-object")
         if landing.mode is Mode.COG:
             header = headers.read_header(headers.source(head))
-            return _from_cog(head, header, name=named, tiff_datetime=tiff_datetime, products=products)
-        return _from_item(head, landing, objects, allowed_buckets, names, products)
+            found: SceneSource | str = _from_cog(
+                head, header, name=named, tiff_datetime=tiff_datetime, products=products
+            )
+        else:
+            found = _from_item(head, landing, objects, allowed_buckets, names, products)
     except ObjectMissingError as error:
         msg = f"scene {named}: it was deleted before its turn. Deliver it again if it is still wanted."
         raise SceneError(msg, reason="source-missing") from error
+    if isinstance(found, SceneSource):
+        among = known_products() if products is None else products
+        check_lifetime(found.name, found.product, found.platform, found.acquired, among)
+    return found
 
 
 def _from_item(
@@ -258,12 +268,12 @@ def _from_cog(
 def _named_bands(
     head: ObjectHead, header: CogHeader, product: Product, scene: str
 ) -> tuple[dict[str, BandAsset], tuple[str, ...]]:
-    """Give the bands of a COG by their descriptions, or in the product's own order where none is described; and the
-    descriptions that name none. Raises SceneError (``no-bands``, ``ambiguous-band``).
+    """Give the bands of a COG by their descriptions, or by its colours and the product's own order where none is
+    described; and the descriptions that name none. Raises SceneError (``no-bands``, ``ambiguous-band``).
     """
     labels = tuple(text or "" for text in header.descriptions)
     if not any(labels) and header.band_count == len(product.file_order):
-        labels = product.file_order
+        labels = _ordered(header, product, scene)
     bands: dict[str, BandAsset] = {}
     unrecognised = []
     for number, label in enumerate(labels, start=1):
@@ -286,3 +296,19 @@ def _named_bands(
         )
         raise SceneError(msg, reason="no-bands")
     return bands, tuple(unrecognised)
+
+
+def _ordered(header: CogHeader, product: Product, scene: str) -> tuple[str, ...]:
+    """Give the bands of a file that describes none: by the colours in which it shows them, the others in the product's
+    order. Raises SceneError (``ambiguous-band``).
+    """
+    colours = [colour for colour in header.shown if colour in product.file_order]
+    others = iter(band for band in product.file_order if band not in colours)
+    if len(set(colours)) != len(colours):
+        msg = (
+            f"scene {scene}: it names no band, and shows two in one colour ({' '.join(colours)}). Describe its bands,"
+            " or correct its colours (`gdal_edit -colorinterp_N COLOUR FILE`)."
+        )
+        raise SceneError(msg, reason="ambiguous-band")
+    shown = header.shown or (None,) * header.band_count
+    return tuple(colour if colour in product.file_order else next(others) for colour in shown)

@@ -8,20 +8,38 @@ from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.plan import PlannedBand, Thresholds
 from clayline.run.receipt import SceneWarning
+from clayline.scene.band_files import is_one_of_several
 from clayline.scene.describe import OpenedBand
 from clayline.scene.item import BandAsset
+from clayline.scene.mask import find_band_mask
 from clayline.scene.source import SceneSource
 
 
 def check_classes(source: SceneSource, masks: Sequence[OpenedBand]) -> None:
-    """Refuse masks whose numbers are no classes. Raises SceneError (``unusable-mask``)."""
+    """Refuse masks whose numbers are no classes, or that are one of a file's bands and nobody says which.
+
+    Raises SceneError (``unusable-mask``, ``ambiguous-mask``).
+    """
     for mask in masks:
+        if is_one_of_several(mask) and not _is_called_so(mask, source):
+            msg = (
+                f"scene {source.name}: its mask {mask.asset.name} is in {mask.called}, which has"
+                f" {mask.header.band_count} bands, and the file does not say which of them it is. Deliver it as a file"
+                " of one band."
+            )
+            raise SceneError(msg, reason="ambiguous-mask")
         if not np.issubdtype(np.dtype(mask.header.dtype), np.integer):
             msg = (
                 f"scene {source.name}: its mask {mask.asset.name} is {mask.header.dtype}, and classes are whole"
                 " numbers. Deliver the product's own mask, or take it out of the Item."
             )
             raise SceneError(msg, reason="unusable-mask")
+
+
+def _is_called_so(mask: OpenedBand, source: SceneSource) -> bool:
+    """Say whether a file of several bands describes the one that is read as a mask."""
+    found = find_band_mask(mask.header.descriptions, source.product, scene=source.name)
+    return found is not None and found.number == mask.asset.band
 
 
 def cloud_warnings(source: SceneSource, thresholds: Thresholds) -> tuple[SceneWarning, ...]:

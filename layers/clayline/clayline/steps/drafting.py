@@ -12,12 +12,12 @@ from clayline.place import Option, words
 from clayline.ports import Headers, ObjectForbiddenError, ObjectHead, ObjectMissingError, Objects
 from clayline.run.plan import PlannedBand, PlannedChips, PlannedScene, scene_grid
 from clayline.run.receipt import SceneWarning
+from clayline.scene.band_files import check_bands
 from clayline.scene.boa_statements import statements
 from clayline.scene.declared import disagreements
 from clayline.scene.declared_numbers import nodata_of
 from clayline.scene.describe import (
     OpenedBand,
-    check_bands,
     describe,
     finest,
     in_own_projection,
