@@ -176,7 +176,7 @@ def measure(
         place = Path(name)
         chips = write_chips(place / "chips", entry, load.chips)
         header = BatchHeader(
-            run="0" * 32, batch="b00000", attempt=1, folder=manifest.folder, token=entry.token, digest=entry.digest
+            run="0" * 32, batch="b00000", folder=manifest.folder, token=entry.token, digest=entry.digest
         )
         inputs = load_chips(chips)
         body = Request(

@@ -25,9 +25,11 @@ from moto import mock_aws
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "layers" / "clayline")]
 
+from tests.aws.conftest import ledger_schema  # noqa: E402 - run as a script: the path comes first
 from tests.server.model_folders import build_model_folder  # noqa: E402
 
-from clayline.aws.ledger import DynamoLedger  # noqa: E402 - run as a script: the path comes first
+from clayline.aws.ledger import DynamoLedger  # noqa: E402
+from clayline.chips.batch import Batch  # noqa: E402
 from clayline.chips.cog import CogSource  # noqa: E402
 from clayline.model.manifest import read_manifest  # noqa: E402
 from clayline.model.wire import BatchHeader, Response  # noqa: E402
@@ -35,12 +37,15 @@ from clayline.ports import ObjectHead, ObjectMissingError  # noqa: E402
 from clayline.raster.headers import GdalHeaders  # noqa: E402
 from clayline.run.encoding import VectorEncoding  # noqa: E402
 from clayline.run.keys import WorkObjects  # noqa: E402
+from clayline.run.ledger import Invocation  # noqa: E402
 from clayline.run.plan import Plan, Thresholds  # noqa: E402
 from clayline.run.receipt import BatchOutcomes  # noqa: E402
 from clayline.run.result import BatchResult  # noqa: E402
+from clayline.run.state import RunState  # noqa: E402
 from clayline.run.stored_plan import load_plan  # noqa: E402
 from clayline.scene.intake import Landing, Mode  # noqa: E402
 from clayline.scene.radiometry import BoaOverride  # noqa: E402
+from clayline.steps.admission import Admission  # noqa: E402
 from clayline.steps.collecting import Collecting  # noqa: E402
 from clayline.steps.options import PlanOptions  # noqa: E402
 from clayline.steps.planning import Planning  # noqa: E402
@@ -51,6 +56,8 @@ from clayline.table.header import read_header  # noqa: E402
 SIDE, CHIP, DIMENSIONS = 390 * 64, 64, 1024
 MOST_ITEM_BYTES = 400_000
 """DynamoDB's limit for one item."""
+MOST_IN_FLIGHT = 10_000
+"""More batches than the scene has: all of them are handed out at once."""
 
 
 class FolderObjects:
@@ -105,7 +112,7 @@ class Told:
         """Begin with nothing."""
         self.messages: list[Any] = []
 
-    def send(self, bodies: Any) -> None:  # noqa: ANN401 - the port's type
+    def send(self, bodies: Any, *, delay: int = 0) -> None:  # noqa: ANN401, ARG002 - the port's
         """Keep messages."""
         self.messages += list(bodies)
 
@@ -141,10 +148,10 @@ def prepare(root: Path) -> None:
         planning = Planning(
             objects=objects,
             ledger=ledger,
-            tile_queue=queue,
+            admission=Admission(ledger=ledger, tile_queue=queue, clock=now, most_in_flight=MOST_IN_FLIGHT),
             announcer=queue,
             headers=FolderHeaders(),
-            clock=lambda: datetime.now(UTC),
+            clock=now,
             manifest=read_manifest((model / "manifest.json").read_bytes(), source="scale"),
             options=PlanOptions(
                 work_bucket="work",
@@ -177,17 +184,20 @@ def prepare(root: Path) -> None:
         work = WorkObjects(bucket="work", run=str(outcome.run))
         plan = load_plan(objects, work)
         answers(objects, plan, work)
-        settling = Settling(ledger=ledger, objects=objects, settled_queue=Told(), work_bucket="work")
+        send(ledger, plan)
+        settling = Settling(
+            ledger=ledger, objects=objects, tile_queue=queue, settled_queue=Told(), clock=now, work_bucket="work"
+        )
         begun = time.perf_counter()
         for batch in plan.batches:
-            output = f"s3://work/responses/{batch.name}"
+            output = response_of(batch)
             settling.settle(BatchResult(run=plan.run, batch=batch.name, attempt=1, status="succeeded", output=output))
-        item = boto3.client("dynamodb", region_name="eu-central-1").get_item(
-            TableName="ledger", Key={"pk": {"S": f"run#{plan.run}"}, "sk": {"S": "scene"}}
-        )["Item"]
-        size = len(json.dumps(item))
-        tell("scale_settle", seconds=time.perf_counter() - begun, largest_item_bytes=size)
+        seconds, size = time.perf_counter() - begun, largest_item()
+        tell("scale_settle", seconds=seconds, largest_item_bytes=size)
         assert size < MOST_ITEM_BYTES
+        row = ledger.run(plan.run)
+        assert row is not None
+        assert row.state is RunState.SETTLED
     (root / "run").write_text(plan.run)
 
 
@@ -221,15 +231,38 @@ def scene(path: Path) -> None:
 
 def table() -> Any:  # noqa: ANN401 - boto3's resources are generated
     """Make the ledger's table."""
-    return boto3.resource("dynamodb", region_name="eu-central-1").create_table(
-        TableName="ledger",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+    return boto3.resource("dynamodb", region_name="eu-central-1").create_table(TableName="ledger", **ledger_schema())
+
+
+def largest_item() -> int:
+    """Give the size of the ledger's largest item, in bytes of JSON."""
+    pages = boto3.client("dynamodb", region_name="eu-central-1").get_paginator("scan").paginate(TableName="ledger")
+    return max(len(json.dumps(item)) for page in pages for item in page["Items"])
+
+
+def send(ledger: DynamoLedger, plan: Plan) -> None:
+    """Note every batch as sent, as tile does around each invocation."""
+    for batch in plan.batches:
+        ledger.begin(plan.run, batch.name, job=batch.job, attempt=1, now=now())
+        ledger.invoked(plan.run, batch.name, attempt=1, invocation=Invocation(output=response_of(batch), failure=None))
+
+
+def settle_anew(ledger: DynamoLedger, run: str) -> None:
+    """Let an empty table say that the run is settled: collect's process has none of the other one's items."""
+    ledger.claim(run, scene="scale", origin="", now=now(), lease_until=now(), due=now())
+    ledger.planned(run, jobs=1, batches=1, due=now())
+    ledger.hand_out(run, start=0, stop=1, out=1, due=now())
+    ledger.enter(run, RunState.SETTLED, due=now())
+
+
+def now() -> datetime:
+    """Give the time."""
+    return datetime.now(UTC)
+
+
+def response_of(batch: Batch) -> str:
+    """Say where a batch's response lies."""
+    return f"s3://work/responses/{batch.name}"
 
 
 def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
@@ -241,7 +274,6 @@ def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
         outcomes = BatchOutcomes(
             run=plan.run,
             batch=batch.name,
-            attempt=1,
             index=tuple(index),
             sent=(True,) * count,
             state=(None,) * count,
@@ -251,7 +283,7 @@ def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
         )
         objects.put_new(work.outcomes(batch.name), outcomes.model_dump_json().encode(), run=plan.run, content_type="")
         header = BatchHeader(
-            run=plan.run, batch=batch.name, attempt=1, folder=plan.model.folder, token=entry.token, digest=entry.digest
+            run=plan.run, batch=batch.name, folder=plan.model.folder, token=entry.token, digest=entry.digest
         )
         response = Response(
             header=header,
@@ -261,17 +293,20 @@ def answers(objects: FolderObjects, plan: Plan, work: WorkObjects) -> None:
             loss=draw.random(count, dtype=np.float32),
             loss_metric=entry.loss_metric,
         )
-        objects.put_new(f"s3://work/responses/{batch.name}", response.to_bytes(), run=plan.run, content_type="")
+        objects.put_new(response_of(batch), response.to_bytes(), run=plan.run, content_type="")
 
 
 def collect(root: Path) -> None:
     """Collect the prepared run."""
     objects, run, told = FolderObjects(root), (root / "run").read_text(), Told()
     with mock_aws():
+        ledger = DynamoLedger(table())
+        settle_anew(ledger, run)
         collecting = Collecting(
             objects=objects,
-            ledger=DynamoLedger(table()),
+            ledger=ledger,
             announcer=told,
+            clock=now,
             write_table=write_geoparquet,
             read_header=read_header,
             work_bucket="work",

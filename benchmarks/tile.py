@@ -249,7 +249,7 @@ def band(path: Path, number: int) -> BandSource:
 
 def request(chips: NDArray[Any]) -> bytes:
     """Serialise chips as tile does."""
-    header = BatchHeader(run="0" * 32, batch="b00000", attempt=1, folder="f", token="t-v1-s", digest="sha256:0")  # noqa: S106 - a model's token
+    header = BatchHeader(run="0" * 32, batch="b00000", folder="f", token="t-v1-s", digest="sha256:0")  # noqa: S106 - a model's token
     return Request(header=header, index=np.arange(len(chips)), inputs={"pixels": chips}).to_bytes()
 
 

@@ -1,6 +1,7 @@
 """collect: a settled scene becomes its GeoParquet, its receipt and its event."""
 
 import tempfile
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,13 @@ def collecting() -> Collecting:
         objects=S3Objects(boto3.client("s3")),
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
+        clock=lambda: datetime.now(UTC),
         write_table=write_geoparquet,
         read_header=read_header,
         work_bucket=chosen.work_bucket,
         scratch=Path(tempfile.gettempdir()),
+        patience=timedelta(seconds=chosen.patience_seconds),
+        grace=timedelta(seconds=chosen.answer_grace_seconds),
     )
 
 

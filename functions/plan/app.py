@@ -21,8 +21,9 @@ from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
 from clayline.scene.intake import Landing, ObjectCreated, classify
-from clayline.scene.notification import Document, read_message
+from clayline.scene.notification import Document, PlanAgain, read_message
 from clayline.scene.sensor_file import known_with
+from clayline.steps.admission import Admission
 from clayline.steps.bounds import Bounds
 from clayline.steps.keeping import Keeping
 from clayline.steps.options import PlanOptions
@@ -47,13 +48,20 @@ def planning() -> Planning:
     objects = S3Objects(
         boto3.client("s3"), access=access, elsewhere=lambda region: boto3.client("s3", region_name=region)
     )
+    ledger = DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table))
     return Planning(
         objects=objects,
-        ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
-        tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
+        ledger=ledger,
+        admission=Admission(
+            ledger=ledger,
+            tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
+            clock=_now,
+            most_in_flight=chosen.max_batches_in_flight,
+            patience=timedelta(seconds=chosen.patience_seconds),
+        ),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
         headers=GdalHeaders(settings=ReadSettings(access=access), objects=objects, names=chosen.names),
-        clock=lambda: datetime.now(UTC),
+        clock=_now,
         manifest=read_manifest(objects.get(chosen.model_manifest), source=chosen.model_manifest),
         options=PlanOptions(
             work_bucket=chosen.work_bucket,
@@ -87,9 +95,16 @@ def planning() -> Planning:
     )
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def take(record: SQSRecord) -> None:
-    """Plan one landed object, or one published Item."""
+    """Plan one landed object, or one published Item; or once more what the reconciler found claimed and not planned."""
     landing = read_message(record.body, message=record.message_id)
+    if isinstance(landing, PlanAgain):
+        _tell(landing.landing, planning().again(landing.run, landing.landing))
+        return
     if isinstance(landing, ObjectCreated):
         landing = classify(landing, item_prefix=settings().item_prefix, cog_prefix=settings().cog_prefix)
     if isinstance(landing, Document):
@@ -97,15 +112,15 @@ def take(record: SQSRecord) -> None:
     if isinstance(landing, str):
         logger.info("ignored", extra={"why": landing})
         return
-    outcome = planning().plan(landing)
-    logger.info(outcome.kind.value, extra=_told(landing, outcome))
+    _tell(landing, planning().plan(landing))
+
+
+def _tell(landing: Landing, outcome: PlanOutcome) -> None:
+    told = {"scene": landing.uri, "landing": landing.landing, "run": outcome.run, "detail": outcome.message}
+    logger.info(outcome.kind.value, extra=told)
     metrics.add_metric(name=f"Scene{outcome.kind.name.title()}", unit=MetricUnit.Count, value=1)
     if outcome.kind is Planned.ENQUEUED:
         metrics.add_metric(name="ChipsPlanned", unit=MetricUnit.Count, value=outcome.chips)
-
-
-def _told(landing: Landing, outcome: PlanOutcome) -> dict[str, str | None]:
-    return {"scene": landing.uri, "landing": landing.landing, "run": outcome.run, "detail": outcome.message}
 
 
 @logger.inject_lambda_context(clear_state=True)

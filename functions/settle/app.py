@@ -1,5 +1,6 @@
 """settle: each result message settles a batch; the last one sends the scene to the collector."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -26,11 +27,16 @@ messages = Messages(logger, metrics)
 def settling() -> Settling:
     """Wire the ports, once."""
     chosen = load(SettleSettings)
+    sqs = boto3.client("sqs")
     return Settling(
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         objects=S3Objects(boto3.client("s3")),
-        settled_queue=SqsQueue(boto3.client("sqs"), chosen.settled_queue_url),
+        tile_queue=SqsQueue(sqs, chosen.tile_queue_url),
+        settled_queue=SqsQueue(sqs, chosen.settled_queue_url),
+        clock=lambda: datetime.now(UTC),
         work_bucket=chosen.work_bucket,
+        max_attempts=chosen.max_attempts,
+        patience=timedelta(seconds=chosen.patience_seconds),
     )
 
 
@@ -50,7 +56,9 @@ def take(record: SQSRecord) -> None:
         logger.info("settled", extra={"result": result.status, "reason": result.reason, "state": settled.value})
         if settled is Settled.UNKNOWN_RUN:
             metrics.add_metric(name="UnknownResult", unit=MetricUnit.Count, value=1)
-        if result.status == "failed":
+        if settled is Settled.RETRIED:
+            metrics.add_metric(name="BatchRetried", unit=MetricUnit.Count, value=1)
+        elif result.status == "failed":
             metrics.add_metric(name="BatchFailed", unit=MetricUnit.Count, value=1)
 
 

@@ -1,5 +1,6 @@
 """tile: a job's blocks become request objects and invocations."""
 
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -42,6 +43,7 @@ def tiling() -> Tiling:
         ),
         result_queue=SqsQueue(boto3.client("sqs"), chosen.result_queue_url),
         pixels=GdalPixels(settings=ReadSettings(access=access)),
+        clock=lambda: datetime.now(UTC),
         work_bucket=chosen.work_bucket,
     )
 

@@ -22,6 +22,7 @@ NOT_CREATED: Final[Mapping[str, str]] = {
     "AWS::IAM::Role": "moto does not enforce policies; tests evaluate them",
     "AWS::Lambda::EventSourceMapping": "a worker process polls the queue (worker.py reads the mapping)",
     "AWS::Lambda::Function": "a worker process runs the handler (worker.py)",
+    "AWS::Lambda::Permission": "lets EventBridge call a function by the clock, which its worker does (worker.py)",
     "AWS::Lambda::LayerVersion": "a layer's folder is on the worker's path",
     "AWS::Logs::LogGroup": "workers write to their own standard error",
     "AWS::S3::BucketPolicy": "moto does not enforce policies; tests evaluate them",
@@ -194,7 +195,9 @@ def _subscription(resource: Resource, clients: Clients) -> str:
 
 
 def _rule(resource: Resource, clients: Clients) -> str:
-    content = _only(resource, "Description", "EventPattern", "Targets")
+    content = _only(resource, "Description", "EventPattern", "Targets", "ScheduleExpression", "State")
+    if "ScheduleExpression" in content:  # the function's worker calls it by the clock
+        return resource.physical.ref
     events, name = clients.client("events"), resource.physical.ref
     events.put_rule(Name=name, EventPattern=json.dumps(content["EventPattern"]))
     for target in content["Targets"]:
@@ -215,13 +218,17 @@ def _table(resource: Resource, clients: Clients) -> str:
         "BillingMode",
         "AttributeDefinitions",
         "KeySchema",
+        "GlobalSecondaryIndexes",
         "PointInTimeRecoverySpecification",
         "SSESpecification",
         "TimeToLiveSpecification",
     )
     answer = clients.client("dynamodb").create_table(
         TableName=resource.physical.ref,
-        **{name: content[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")},
+        **{
+            name: content[name]
+            for name in ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        },
     )
     return str(answer["TableDescription"]["TableName"])
 

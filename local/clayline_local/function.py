@@ -36,6 +36,8 @@ class FunctionSpec(BaseModel):
     """MB."""
     region: str
     source: QueueSource | None
+    every: int | None = None
+    """Seconds between calls by the clock; None for a function that a queue calls."""
 
     @property
     def search_path(self) -> tuple[Path, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from clayline.run.ledger import Stage
+from clayline.run.state import RunState
 from clayline_local.dropped import Dropped, Progress
 
 
@@ -27,7 +27,7 @@ class LedgerView:
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Give the row of each run that was announced, by run."""
-        return {_run(row): row for row in self.rows("scene") if _stage(row) >= Stage.ANNOUNCED}
+        return {_run(row): row for row in self.rows("scene") if row.get("state") == {"S": RunState.ANNOUNCED.value}}
 
     def progress(self, dropped: Dropped | None) -> Progress:
         """Count the batches of the run that a landing started: of its scene, and not finished before it landed.
@@ -39,17 +39,14 @@ class LedgerView:
             for row in self.rows("scene")
             if dropped is None or (_run(row) not in dropped.before and _scene(row) in dropped.called)
         ]
-        batches = [int(row["batches"]["N"]) for row in rows if "batches" in row]
-        settled = sum(len(row.get("settled", {}).get("SS", [])) for row in rows)
-        return Progress(batches=sum(batches) if batches else None, settled=settled)
+        planned = [row for row in rows if "batches" in row]
+        batches = sum(int(row["batches"]["N"]) for row in planned)
+        still = sum(int(row["open"]["N"]) for row in planned)
+        return Progress(batches=batches if planned else None, settled=batches - still)
 
 
 def _run(row: dict[str, Any]) -> str:
     return str(row["pk"]["S"]).removeprefix("run#")
-
-
-def _stage(row: dict[str, Any]) -> int:
-    return int(row.get("stage", {}).get("N", 0))
 
 
 def _scene(row: dict[str, Any]) -> str | None:

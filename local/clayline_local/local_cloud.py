@@ -37,7 +37,7 @@ def name_answer(inference_id: str) -> str:
 @contextmanager
 def local_cloud(*, logs: Path) -> Iterator[Session]:
     """Keep the seeded cloud up. Raises LocalCloudError."""
-    with Session(logs=logs, workers=False, name_output=name_answer) as session:
+    with Session(logs=logs, workers=False, name_output=name_answer, parameters={"MaxAttempts": "1"}) as session:
         seed(session)
         yield session
 

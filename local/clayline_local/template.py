@@ -5,6 +5,7 @@ Expanded by AWS's own SAM translator, parameters applied, every intrinsic resolv
 
 import copy
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,13 @@ ACCOUNT: Final = "123456789012"
 REGION: Final = "eu-central-1"
 TEMPLATE: Final = ROOT / "template.yaml"
 # A stack with an endpoint, which locally is the emulator: the image's digest is only asked for, nothing is pulled.
-LOCAL_PARAMETERS: Final[Mapping[str, str]] = {"EndpointMode": "create", "ImageDigest": f"sha256:{'0' * 64}"}
+LOCAL_PARAMETERS: Final[Mapping[str, str]] = {
+    "EndpointMode": "create",
+    "ImageDigest": f"sha256:{'0' * 64}",
+    "PatienceSeconds": "30",  # nobody waits here for what is not on its way
+    "AnswerGraceSeconds": "4",  # what a worker's retries can wait for
+}
+_RATE: Final = re.compile(r"rate\((\d+) minutes?\)")
 _CODE: Final = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 
 
@@ -77,7 +84,19 @@ class Stack:
             memory=int(content.get("MemorySize", 128)),
             region=self.place.region,
             source=self._source(resource),
+            every=self._every(resource),
         )
+
+    def _every(self, function: Resource) -> int | None:
+        """Give the seconds of a schedule that calls a function. Raises LocalCloudError for one that is no rate."""
+        arn = function.physical.attributes["Arn"]
+        for rule in self.of_type("AWS::Events::Rule"):
+            expression = rule.properties.get("ScheduleExpression")
+            if expression and arn in {target["Arn"] for target in rule.properties["Targets"]}:
+                if not (rate := _RATE.fullmatch(expression)):
+                    raise LocalCloudError(f"{rule.logical_id}: {expression} is no rate in minutes")
+                return 60 * int(rate[1])
+        return None
 
     def _source(self, function: Resource) -> QueueSource | None:
         mappings = [

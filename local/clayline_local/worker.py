@@ -1,6 +1,7 @@
 """One function's worker.
 
-Polls the queue that template.yaml maps to the function, and calls its handler as Lambda would.
+Polls the queue that template.yaml maps to the function, and calls its handler as Lambda would; or calls it by the
+clock, where template.yaml has a schedule.
 
 Started by ``start_worker``, as ``python -m clayline_local.worker --spec FILE`` with the function's own environment.
 SIGTERM ends it after the messages in hand. Its limits: one call at a time whatever MaximumConcurrency says, and a
@@ -36,6 +37,8 @@ RECEIVE_AT_MOST: Final = 10
 """What SQS gives in one call."""
 WAIT_SECONDS: Final = 2
 """Of one long poll, and so of the longest wait for SIGTERM to be seen."""
+PASS_SECONDS: Final = 5
+"""The longest time between two calls by the clock, whatever the schedule: on one machine it costs nothing."""
 LOG: Final = logging.getLogger("clayline_local.worker")
 
 
@@ -78,7 +81,7 @@ def start_worker(
     a file in ``spec_folder``. ``log`` takes its standard output and error. Raises LocalCloudError if the function has
     no queue or its mapping is off.
     """
-    if spec.source is None or not spec.source.enabled:
+    if spec.every is None and (spec.source is None or not spec.source.enabled):
         raise LocalCloudError(
             f"{spec.name} has no queue to poll, or its event source mapping is off (EndpointMode none)"
         )
@@ -172,8 +175,34 @@ class Worker:
             )
 
     def _context(self) -> LambdaContext:
-        deadline = int(time.time() * 1000) + self._spec.timeout * 1000
-        return LambdaContext(str(uuid.uuid4()), None, None, deadline, self._spec.arn)
+        return context(self._spec)
+
+
+class Clockwork:
+    """Calls one handler by the clock. What it raises is logged, and the next call comes as if nothing had been."""
+
+    def __init__(self, spec: FunctionSpec, handler: Handler) -> None:
+        """Take the function and its handler."""
+        self._spec = spec
+        self._handler = handler
+        self._next = time.monotonic()
+
+    def poll_once(self) -> None:
+        """Call the handler if it is time, else wait a little."""
+        if (left := self._next - time.monotonic()) > 0:
+            time.sleep(min(left, WAIT_SECONDS))
+            return
+        self._next = time.monotonic() + min(self._spec.every or 0, PASS_SECONDS)
+        try:
+            self._handler({}, context(self._spec))
+        except Exception:  # as in Lambda, whatever a handler raises fails its call and not the runtime
+            LOG.exception("%s raised", self._spec.name)
+
+
+def context(spec: FunctionSpec) -> LambdaContext:
+    """Give what Lambda tells a handler of its call."""
+    deadline = int(time.time() * 1000) + spec.timeout * 1000
+    return LambdaContext(str(uuid.uuid4()), None, None, deadline, spec.arn)
 
 
 def _stamped(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -238,7 +267,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     retry = Retry(failed=options.retry_seconds, killed=options.visibility_seconds)
-    worker = Worker(spec, load_handler(spec), sqs=boto3.client("sqs"), retry=retry)
+    handler = load_handler(spec)
+    worker = (
+        Clockwork(spec, handler) if spec.source is None else Worker(spec, handler, sqs=boto3.client("sqs"), retry=retry)
+    )
     while not stopping:
         worker.poll_once()
     return 0

@@ -16,10 +16,7 @@ from clayline.scene.acquisition import place_vector, time_vector
 from publish.errors import SmokeTestError
 
 CHIPS: Final = 3
-NO_RUN: Final = "0" * 32
-"""A run that no ledger knows: settle drops the notification with a log line."""
 _BATCH: Final = "b00000"
-_MOST_ATTEMPTS: Final = 999_999
 _MOMENT: Final = datetime(2024, 6, 15, 10, tzinfo=UTC)
 _PLACE: Final = (13.4, 45.8)
 """Longitude and latitude of Aquileia."""
@@ -36,12 +33,12 @@ class Trial:
     def inference_id(self) -> str:
         """The id under which the request is invoked, as tile would."""
         header = self.request.header
-        return inference_id(run=header.run, batch=header.batch, attempt=header.attempt)
+        return inference_id(run=header.run, batch=header.batch, attempt=1)
 
     def uri(self, work_bucket: str) -> str:
         """Where the request must lie: the endpoint's role may read nothing else."""
         header = self.request.header
-        return WorkObjects(bucket=work_bucket, run=header.run).request(header.batch, header.attempt)
+        return WorkObjects(bucket=work_bucket, run=header.run).request(header.batch)
 
     def check(self, body: bytes) -> Response:
         """Compare an answer with the request and the entry. Raises SmokeTestError, saying what is off."""
@@ -91,10 +88,8 @@ def make_trial(manifest: Manifest, token: str | None) -> Trial:
     """
     entry = manifest.entry(token) if token else manifest.entries[0]
     header = BatchHeader(
-        run=NO_RUN,
+        run=secrets.token_hex(16),  # no ledger knows it, so settle drops the notification with a log line
         batch=_BATCH,
-        attempt=1
-        + secrets.randbelow(_MOST_ATTEMPTS),  # so that two smoke tests at a time have keys and ids of their own
         folder=manifest.folder,
         token=entry.token,
         digest=entry.digest,

@@ -46,7 +46,6 @@ class RequestLog(FieldLog):
         self._fields = {
             "run": header.run,
             "batch": header.batch,
-            "attempt": header.attempt,
             "token": header.token,
             "chips": chips,
         }

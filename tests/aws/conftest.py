@@ -6,16 +6,18 @@ One bucket pair, the ledger's table as template.yaml declares it, two queues.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
+from clayline_local.template import TEMPLATE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import DynamoDBServiceResource, Table
@@ -32,6 +34,14 @@ account."""
 
 
 @cache
+def ledger_schema() -> dict[str, Any]:
+    """Give the ledger's keys and index as template.yaml declares them."""
+    declared = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Resources"]["Ledger"]["Properties"]
+    names = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    return {name: declared[name] for name in names}
+
+
+@cache
 def clients() -> "tuple[S3Client, SQSClient, DynamoDBServiceResource]":
     """Make clients once, which takes longer than most tests; moto sees to it that they never leave this process."""
     session = boto3.session.Session(region_name=REGION)
@@ -44,6 +54,11 @@ class Cloud:
     sqs: "SQSClient"
     table: "Table"
     queue_url: str
+    tile_queue_url: str
+
+    @property
+    def tile_queue(self) -> SqsQueue:
+        return SqsQueue(self.sqs, self.tile_queue_url)
 
     @property
     def objects(self) -> S3Objects:
@@ -75,11 +90,7 @@ def cloud() -> Iterator[Cloud]:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         table = dynamodb.create_table(
             TableName="ledger",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            BillingMode="PAY_PER_REQUEST",
+            **ledger_schema(),
         )
-        yield Cloud(s3=s3, sqs=sqs, table=table, queue_url=sqs.create_queue(QueueName="settled")["QueueUrl"])
+        settled, tile = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("settled", "tile"))
+        yield Cloud(s3=s3, sqs=sqs, table=table, queue_url=settled, tile_queue_url=tile)

@@ -7,8 +7,10 @@ from tests.aws.conftest import REGION
 
 from clayline.aws.endpoint import AsyncEndpoint
 from clayline.errors import TransientError
+from clayline.run.ledger import Invocation
 
-INPUT = f"s3://work/requests/{'f' * 32}/b00042-a1.safetensors"
+INPUT = f"s3://work/requests/{'f' * 32}/b00042.safetensors"
+IDENTITY = f"{'f' * 32}-b00042-a1"
 
 
 def test_what_is_asked_and_what_is_kept() -> None:
@@ -18,20 +20,30 @@ def test_what_is_asked_and_what_is_kept() -> None:
         "ContentType": "application/x-safetensors",
         "Accept": "application/x-safetensors",
         "InputLocation": INPUT,
-        "InferenceId": "e" * 40,
+        "InferenceId": IDENTITY,
         "RequestTTLSeconds": 21_600,
         "InvocationTimeoutSeconds": 900,
     }
     answer = {
-        "InferenceId": "e" * 40,
+        "InferenceId": IDENTITY,
         "OutputLocation": "s3://elsewhere/made-up-by-sagemaker.out",
         "FailureLocation": "s3://elsewhere/failed",
     }
     with Stubber(client) as stub:
         stub.add_response("invoke_endpoint_async", answer, expected)
         endpoint = AsyncEndpoint(client, name="clayline", ttl_seconds=21_600, timeout_seconds=900)
-        assert endpoint.invoke(input_uri=INPUT, inference_id="e" * 40) == "s3://elsewhere/made-up-by-sagemaker.out"
+        found = endpoint.invoke(input_uri=INPUT, inference_id=IDENTITY)
         stub.assert_no_pending_responses()
+    assert found == Invocation(output="s3://elsewhere/made-up-by-sagemaker.out", failure="s3://elsewhere/failed")
+
+
+def test_an_endpoint_may_keep_no_errors() -> None:
+    client = boto3.client("sagemaker-runtime", region_name=REGION)
+    with Stubber(client) as stub:
+        stub.add_response("invoke_endpoint_async", {"InferenceId": IDENTITY, "OutputLocation": "s3://a/b.out"})
+        endpoint = AsyncEndpoint(client, name="clayline", ttl_seconds=21_600, timeout_seconds=900)
+        found = endpoint.invoke(input_uri=INPUT, inference_id=IDENTITY)
+    assert found == Invocation(output="s3://a/b.out", failure=None)
 
 
 @pytest.mark.parametrize(

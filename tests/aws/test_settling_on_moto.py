@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from tests.aws.conftest import Cloud, moto_examples
 from tests.run.notifications import identity, notification, raw
 
-from clayline.run.ledger import Stage
+from clayline.run.ledger import Invocation, Outcome, RunRow
 from clayline.run.receipt import Settlement
 from clayline.run.result import BatchResult, NothingSent, parse_result
+from clayline.run.state import RunState
 from clayline.steps.settling import Settled, Settling
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LEASE = timedelta(minutes=5)
 RUNS = (f"{number:032x}" for number in itertools.count(1))
 """Examples share one account: each takes a run of its own."""
 
@@ -35,6 +37,7 @@ class Scene:
 
     cloud: Cloud
     run: str
+    max_attempts: int = 1
 
     @property
     def messages(self) -> list[str]:
@@ -62,19 +65,25 @@ class Scene:
     def settling(self, wrap: Callable[[Any], Any] = lambda port: port) -> Settling:
         cloud = self.cloud
         return Settling(
-            ledger=wrap(cloud.ledger), objects=wrap(cloud.objects), settled_queue=wrap(cloud.queue), work_bucket="work"
+            ledger=wrap(cloud.ledger),
+            objects=wrap(cloud.objects),
+            tile_queue=wrap(cloud.tile_queue),
+            settled_queue=wrap(cloud.queue),
+            clock=lambda: NOW,
+            work_bucket="work",
+            max_attempts=self.max_attempts,
         )
 
     def deliver(self, body: str, wrap: Callable[[Any], Any] = lambda port: port) -> Settled:
         return self.settling(wrap).settle(parse_result(body, work_bucket="work"))
 
-    def tile(self, number: int) -> None:
+    def tile(self, number: int, attempt: int = 1) -> None:
         """Write the batch's row and note its invocation, as tile does."""
         batch = f"b{number:05d}"
-        self.cloud.ledger.record_request(self.run, batch, attempt=1, inference_id=identity(batch, 1, self.run))
+        assert self.cloud.ledger.begin(self.run, batch, job=number, attempt=attempt, now=NOW)
         if number != 2:
-            output = f"s3://work/responses/{identity(batch, 1, self.run)}.out"
-            self.cloud.ledger.record_invocation(self.run, batch, attempt=1, output=output)
+            there = Invocation(output=f"s3://work/responses/{identity(batch, attempt, self.run)}.out", failure=None)
+            self.cloud.ledger.invoked(self.run, batch, attempt=attempt, invocation=there)
 
     def settlements(self) -> list[bytes]:
         """Give every settlement object of this run that was ever written."""
@@ -86,20 +95,21 @@ class Scene:
         """Take the collector's messages."""
         return self.cloud.received()
 
-    def stage(self) -> Stage:
+    def row(self) -> RunRow:
         row = self.cloud.ledger.run(self.run)
         assert row is not None
-        return row.stage
+        return row
 
     def assert_settled(self) -> None:
         [body] = self.settlements()
         content = json.loads(body)
-        assert content == {"format": "clayline-settlement/1", "run": self.run, "batches": self.expected}
+        at = {"at": "2026-11-22T12:00:00Z"}
+        assert content == {"format": "clayline-settlement/2", "run": self.run, **at, "batches": self.expected}
         assert Settlement.model_validate_json(body).run == self.run
         told = self.told()
         assert told, "the collector was never told"
         assert all(json.loads(text) == {"run": self.run} for text in told)
-        assert self.stage() is Stage.SETTLED
+        assert (self.row().state, self.row().open) == (RunState.SETTLED, 0)
 
 
 @pytest.fixture
@@ -107,19 +117,25 @@ def scenes(cloud: Cloud) -> Iterator[Scene]:
     """Give scene after scene."""
 
     def make() -> Scene:
-        run = next(RUNS)
-        cloud.ledger.claim(run, scene="S2A", now=NOW, lease_until=NOW + timedelta(minutes=5))
-        cloud.ledger.advance(run, Stage.PLANNED, batches=3)
-        cloud.ledger.advance(run, Stage.ENQUEUED)
-        return Scene(cloud=cloud, run=run)
+        scene = planned(cloud)
+        for number in range(3):
+            scene.tile(number)
+        return scene
 
     return iter(make, None)
 
 
+def planned(cloud: Cloud, **how: Any) -> Scene:
+    """Plan a run of three jobs of a batch each, and hand them out."""
+    run, ledger = next(RUNS), cloud.ledger
+    ledger.claim(run, scene="S2A", origin="{}", now=NOW, lease_until=NOW + LEASE, due=NOW + LEASE)
+    ledger.planned(run, jobs=3, batches=3, due=NOW)
+    assert ledger.hand_out(run, start=0, stop=3, out=3, due=NOW)
+    return Scene(cloud=cloud, run=run, **how)
+
+
 def test_in_order(scenes: Iterator[Scene]) -> None:
     scene = next(scenes)
-    for number in range(3):
-        scene.tile(number)
     first, second, third = scene.messages
     assert [scene.deliver(first), scene.deliver(second)] == [Settled.WAITING, Settled.WAITING]
     assert scene.settlements() == []
@@ -130,16 +146,11 @@ def test_in_order(scenes: Iterator[Scene]) -> None:
 
 @moto_examples
 @given(data=st.data())
-def test_any_order_any_repeats_and_rows_at_any_time(scenes: Iterator[Scene], data: st.DataObject) -> None:
-    """Tile's rows (3, 4, 5) come anywhere among the results (0, 1, 2), and results come once or more."""
+def test_any_order_any_repeats(scenes: Iterator[Scene], data: st.DataObject) -> None:
     scene = next(scenes)
     repeats = data.draw(st.lists(st.integers(0, 2), max_size=5))
-    order = data.draw(st.permutations([*range(6), *repeats]))
     seen: set[int] = set()
-    for step in order:
-        if step >= 3:
-            scene.tile(step - 3)
-            continue
+    for step in data.draw(st.permutations([*range(3), *repeats])):
         seen.add(step)
         answer = scene.deliver(scene.messages[step])
         assert answer is (Settled.COMPLETE if len(seen) == 3 else Settled.WAITING)
@@ -179,8 +190,8 @@ class Fault:
         return answer
 
 
-CALLS = 3 * 3 + 4
-"""Three messages of three ledger calls; the last also reads the batches, writes, sends and advances."""
+CALLS = 2 + 2 + 2 + 4
+"""Three messages of two ledger calls; the last also reads the batches, writes, changes the state and sends."""
 
 
 def test_the_calls_are_counted_right(scenes: Iterator[Scene]) -> None:
@@ -223,17 +234,17 @@ def test_a_kill_and_the_message_again_only_after_all_others(scenes: Iterator[Sce
 
 
 def test_a_success_after_the_settlement_changes_the_ledger_and_not_the_settlement(scenes: Iterator[Scene]) -> None:
-    """Redrive may use it before the GPU; the collector's input stays what it was."""
+    """The collector's input stays what it was."""
     scene = next(scenes)
     for message in scene.messages:
         scene.deliver(message)
     before = scene.settlements()
-    assert scene.deliver(raw(notification(batch="b00001", attempt=2, run=scene.run))) is Settled.COMPLETE
+    assert scene.deliver(raw(notification(batch="b00001", run=scene.run))) is Settled.COMPLETE
     assert scene.settlements() == before
     row = scene.cloud.ledger.batch(scene.run, "b00001")
     assert row is not None
     assert row.result is not None
-    assert (row.result.status, row.result.attempt) == ("succeeded", 2)
+    assert row.result.status == "succeeded"
     scene.assert_settled()
 
 
@@ -241,27 +252,80 @@ def test_a_success_before_the_last_result_holds_over_a_failure(scenes: Iterator[
     scene = next(scenes)
     first, second, third = scene.messages
     scene.deliver(second)
-    scene.deliver(raw(notification(batch="b00001", attempt=2, run=scene.run)))
+    scene.deliver(raw(notification(batch="b00001", run=scene.run)))
     scene.deliver(first)
     assert scene.deliver(third) is Settled.COMPLETE
     [body] = scene.settlements()
     assert [entry["status"] for entry in json.loads(body)["batches"]] == ["succeeded", "succeeded", "nothing-sent"]
 
 
-def test_after_the_event_a_result_is_noted_and_nobody_is_told(scenes: Iterator[Scene]) -> None:
-    scene = next(scenes)
-    for message in scene.messages:
-        scene.deliver(message)
-    scene.cloud.ledger.advance(scene.run, Stage.ANNOUNCED)
-    scene.told()
-    assert scene.deliver(scene.messages[0]) is Settled.COLLECTED
-    assert scene.deliver(raw(notification(batch="b00001", attempt=2, run=scene.run))) is Settled.COLLECTED
-    assert scene.told() == []
-    assert scene.stage() is Stage.ANNOUNCED
+def failure(scene: Scene, attempt: int) -> str:
+    return raw(notification("Failed", batch="b00001", attempt=attempt, run=scene.run, failureReason="out of memory"))
+
+
+def test_a_failed_attempt_is_followed_by_another_until_they_are_used_up(cloud: Cloud) -> None:
+    scene = planned(cloud, max_attempts=2)
+    scene.tile(1)
+    assert scene.deliver(failure(scene, 1)) is Settled.RETRIED
+    assert scene.deliver(failure(scene, 1)) is Settled.RETRIED, "the message to tile may have been lost"
+    assert scene.row().open == 3
+    scene.tile(1, attempt=2)
+    assert scene.deliver(failure(scene, 1)) is Settled.WAITING, "an old attempt's failure says nothing of this one"
+    assert scene.row().open == 3
+    assert scene.deliver(failure(scene, 2)) is Settled.WAITING
+    assert scene.row().open == 2
+    row = scene.cloud.ledger.batch(scene.run, "b00001")
+    assert row is not None
+    assert row.result is not None
+    assert (row.result.reason, row.result.attempt) == ("inference-failed", 2)
+
+
+def test_the_answer_of_an_old_attempt_is_an_answer(cloud: Cloud) -> None:
+    """Tile was killed between the invocation and its note: two are out, the first fails, the second answers."""
+    scene = planned(cloud)
+    scene.tile(1)
+    scene.tile(1, attempt=2)
+    assert scene.deliver(failure(scene, 1)) is Settled.WAITING
+    assert scene.row().open == 3, "the batch is not over"
+    assert scene.deliver(raw(notification(batch="b00001", attempt=2, run=scene.run))) is Settled.WAITING
+    assert scene.row().open == 2
     row = scene.cloud.ledger.batch(scene.run, "b00001")
     assert row is not None
     assert row.result is not None
     assert row.result.status == "succeeded"
+
+
+def test_another_model_fails_a_batch_at_once(cloud: Cloud) -> None:
+    scene = planned(cloud, max_attempts=5)
+    scene.tile(1)
+    said = 'ClientError: 400 {"reason": "model-changed"}'
+    body = raw(notification("Failed", batch="b00001", run=scene.run, failureReason=said))
+    assert scene.deliver(body) is Settled.WAITING
+    assert scene.row().open == 2
+
+
+@pytest.mark.parametrize("state", [RunState.COMMITTED, RunState.ANNOUNCED])
+def test_after_the_end_a_result_is_noted_and_nobody_is_told(scenes: Iterator[Scene], state: RunState) -> None:
+    scene = next(scenes)
+    for message in scene.messages:
+        scene.deliver(message)
+    assert scene.cloud.ledger.enter(scene.run, RunState.COMMITTED, due=NOW)
+    if state is RunState.ANNOUNCED:
+        scene.cloud.ledger.announced(scene.run, Outcome(status="s", receipt="r", failed=False), now=NOW)
+    scene.told()
+    assert scene.deliver(scene.messages[0]) is Settled.COLLECTED
+    assert scene.deliver(raw(notification(batch="b00001", run=scene.run))) is Settled.COLLECTED
+    assert scene.told() == []
+    assert scene.row().state is state
+
+
+def test_an_aborted_run_settles_nothing(scenes: Iterator[Scene]) -> None:
+    scene = next(scenes)
+    scene.deliver(scene.messages[0])
+    assert scene.cloud.ledger.enter(scene.run, RunState.ABORTED, due=NOW)
+    for message in scene.messages:
+        assert scene.deliver(message) is Settled.COLLECTED
+    assert (scene.settlements(), scene.told()) == ([], [])
 
 
 def test_a_run_nobody_knows_leaves_nothing_behind(cloud: Cloud) -> None:
@@ -274,15 +338,14 @@ def test_a_run_nobody_knows_leaves_nothing_behind(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("batch", ["b00003", "b99999", "b123456789"])
-def test_a_batch_that_the_plan_does_not_have_settles_nothing(scenes: Iterator[Scene], batch: str) -> None:
+def test_a_batch_that_was_never_sent_settles_nothing(scenes: Iterator[Scene], batch: str) -> None:
     scene = next(scenes)
     scene.deliver(scene.messages[0])
     scene.deliver(scene.messages[1])
-    assert scene.deliver(raw(notification(batch=batch, run=scene.run))) is Settled.UNKNOWN_RUN
+    for status in ("Completed", "Failed"):
+        assert scene.deliver(raw(notification(status, batch=batch, run=scene.run))) is Settled.UNKNOWN_RUN
     assert scene.cloud.ledger.batch(scene.run, batch) is None
-    row = scene.cloud.ledger.run(scene.run)
-    assert row is not None
-    assert row.settled == {"b00000", "b00001"}
+    assert scene.row().open == 1
     assert scene.settlements() == []
 
 
@@ -298,17 +361,21 @@ def test_the_settlement_of_another_run_is_another_object(scenes: Iterator[Scene]
     ]
 
 
-def test_a_set_that_names_a_batch_without_a_result_is_no_settlement(scenes: Iterator[Scene]) -> None:
+def test_a_count_that_does_not_fit_is_no_settlement(cloud: Cloud) -> None:
     """Only a hand in the table can do that: better no settlement than an invented one."""
-    scene = next(scenes)
-    for message in scene.messages[:2]:
-        scene.deliver(message)
-    scene.cloud.ledger.settle(scene.run, "b00002")
-    with pytest.raises(RuntimeError, match="b00002"):
+    scene = planned(cloud)
+    scene.tile(0)
+    scene.tile(1)
+    scene.deliver(scene.messages[1])
+    cloud.table.update_item(
+        Key={"pk": f"run#{scene.run}", "sk": "scene"},
+        UpdateExpression="SET #open = :one",
+        ExpressionAttributeNames={"#open": "open"},
+        ExpressionAttributeValues={":one": 1},
+    )
+    with pytest.raises(RuntimeError, match="2 of 3"):
         scene.deliver(scene.messages[0])
     assert scene.settlements() == []
-    assert scene.deliver(scene.messages[2]) is Settled.COMPLETE
-    scene.assert_settled()
 
 
 def test_a_result_says_what_it_says(scenes: Iterator[Scene]) -> None:

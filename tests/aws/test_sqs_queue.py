@@ -12,6 +12,7 @@ from clayline.aws.queues import SqsQueue
 from clayline.errors import TransientError
 
 URL = f"https://sqs.{REGION}.amazonaws.com/123456789012/tile"
+ACCEPTED: dict[str, Any] = {"Successful": [], "Failed": []}
 
 
 @pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 20, 57])
@@ -28,16 +29,16 @@ def test_a_body_is_json_whatever_is_in_it(cloud: Cloud) -> None:
     assert [json.loads(text) for text in cloud.received()] == [body]
 
 
-def send_to(stub: Stubber, client: Any, number: int = 12) -> None:
+def send_to(stub: Stubber, client: Any, number: int = 12, delay: int = 0) -> None:
     with stub:
-        SqsQueue(client, URL).send([{"job": job} for job in range(number)])
+        SqsQueue(client, URL).send([{"job": job} for job in range(number)], delay=delay)
 
 
 def test_one_message_that_was_not_accepted_is_an_error() -> None:
     client = boto3.client("sqs", region_name=REGION)
     stub = Stubber(client)
     failed = {"Id": "1", "SenderFault": False, "Code": "InternalError", "Message": "try again"}
-    stub.add_response("send_message_batch", {"Successful": [], "Failed": []}, {"QueueUrl": URL, "Entries": ANY})
+    stub.add_response("send_message_batch", ACCEPTED, {"QueueUrl": URL, "Entries": ANY})
     stub.add_response(
         "send_message_batch",
         {"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}], "Failed": [failed]},
@@ -60,7 +61,22 @@ def test_ten_a_call_in_order_under_ids_of_their_own() -> None:
     client = boto3.client("sqs", region_name=REGION)
     stub = Stubber(client)
     for first, last in ((0, 10), (10, 12)):
-        entries = [{"Id": str(job - first), "MessageBody": json.dumps({"job": job})} for job in range(first, last)]
-        stub.add_response("send_message_batch", {"Successful": [], "Failed": []}, {"QueueUrl": URL, "Entries": entries})
+        stub.add_response("send_message_batch", ACCEPTED, {"QueueUrl": URL, "Entries": entries(first, last, delay=0)})
     send_to(stub, client)
     stub.assert_no_pending_responses()
+
+
+def test_every_message_comes_after_the_delay_that_was_asked_for() -> None:
+    client = boto3.client("sqs", region_name=REGION)
+    stub = Stubber(client)
+    for first, last in ((0, 10), (10, 12)):
+        stub.add_response("send_message_batch", ACCEPTED, {"QueueUrl": URL, "Entries": entries(first, last, delay=30)})
+    send_to(stub, client, delay=30)
+    stub.assert_no_pending_responses()
+
+
+def entries(first: int, last: int, *, delay: int) -> list[dict[str, Any]]:
+    return [
+        {"Id": str(job - first), "MessageBody": json.dumps({"job": job}), "DelaySeconds": delay}
+        for job in range(first, last)
+    ]

@@ -64,7 +64,7 @@ def test_the_default_instance_is_the_cheapest_for_a_scene_that_wakes_it() -> Non
 
 
 def test_memory_sizes_are_the_templates() -> None:
-    assert cost.memory_sizes() == {"plan": 2048, "tile": 3008, "settle": 512, "collect": 3008}
+    assert cost.memory_sizes() == {"plan": 2048, "tile": 3008, "settle": 512, "collect": 3008, "reconcile": 512}
 
 
 def test_every_priced_instance_is_one_that_a_package_is_registered_for() -> None:

@@ -241,9 +241,7 @@ def test_the_server_gives_the_published_vectors_and_losses(
     loaded = load_folders(folder.parent, threads=2)
     for entry in manifest.entries:
         answers = np.load(kept[0] / "answers" / f"{entry.token}.npz")
-        header = BatchHeader(
-            run="0a" * 16, batch="b00001", attempt=1, folder=folder.name, token=entry.token, digest=entry.digest
-        )
+        header = BatchHeader(run="0a" * 16, batch="b00001", folder=folder.name, token=entry.token, digest=entry.digest)
         request = Request(header=header, index=np.arange(3), inputs={each: answers[each] for each in entry.inputs})
         response = embed(
             loaded.find(folder=folder.name, token=entry.token, digest=entry.digest), request, micro_batch=together

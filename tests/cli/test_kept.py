@@ -18,7 +18,8 @@ from moto import mock_aws
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
-from clayline.run.ledger import Claim, Stage
+from clayline.run.ledger import Claim, Ledger, Outcome
+from clayline.run.state import RunState
 from clayline_cli.errors import CommandError
 from clayline_cli.kept.folder import Kept
 from clayline_local.session import Session
@@ -72,18 +73,26 @@ class Cloud(Session):
 
     def embed(self, run: str, *, body: bytes = b"vectors") -> dict[str, Any]:
         """Do to ledger and bucket what plan and collect do for one run; gives the event's detail."""
-        assert self.ledger.claim(run, scene="LC08", now=NOW, lease_until=NOW + timedelta(minutes=1)) is Claim.GRANTED
+        assert claim(self.ledger, run) is Claim.GRANTED
         revision = self.ledger.revision(token=TOKEN, scene_hash=HASH, run=run)
         prefix = f"s3://{self.bucket}/{TOKEN}/{HASH}/21JYM_20200518_20200518_v{revision:03d}"
-        self.ledger.advance(run, Stage.ENQUEUED, batches=1)
-        self.ledger.settle(run, "b0")
+        self.ledger.planned(run, jobs=1, batches=1, due=NOW)
+        self.ledger.hand_out(run, start=0, stop=1, out=1, due=NOW)
         outputs = {kind: self.names.of(prefix + end) for kind, end in KINDS.items()}
         detail = {"run": run, "status": "SceneEmbedded", "outputs": outputs}
         for kind, end in KINDS.items():
             content = json.dumps(detail).encode() if kind == "receipt" else body + kind.encode()
             self.objects.put_new(prefix + end, content, run=run, content_type="x")
-        self.ledger.advance(run, Stage.ANNOUNCED)
+        for state in (RunState.SETTLED, RunState.COMMITTED):
+            assert self.ledger.enter(run, state, due=NOW)
+        outcome = Outcome(status="SceneEmbedded", receipt=f"{prefix}_receipt.json", failed=False)
+        self.ledger.announced(run, outcome, now=NOW)
         return detail
+
+
+def claim(ledger: Ledger, run: str) -> Claim:
+    until = NOW + timedelta(days=1)
+    return ledger.claim(run, scene="LC08", origin="{}", now=NOW, lease_until=until, due=until)
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +153,8 @@ def test_a_finished_run_is_there_for_plan_to_find(out: Path) -> None:
     Kept(out).restore(cloud)
     row = cloud.ledger.run("run-a")
     assert row is not None
-    assert (row.stage, row.scene, row.settled) == (Stage.ANNOUNCED, "LC08", frozenset())
-    assert cloud.ledger.claim("run-a", scene="LC08", now=NOW, lease_until=NOW) is Claim.DONE
+    assert (row.state, row.scene) == (RunState.ANNOUNCED, "LC08")
+    assert claim(cloud.ledger, "run-a") is Claim.DONE
     assert cloud.ledger.revision(token=TOKEN, scene_hash=HASH, run="run-a") == 1
     receipt = f"s3://{cloud.bucket}/{files['receipt'].relative_to(out)}"
     assert cloud.objects.get(receipt) == files["receipt"].read_bytes()
@@ -157,7 +166,6 @@ def test_a_finished_run_is_there_for_plan_to_find(out: Path) -> None:
 
 
 def test_rows_are_kept_whole_whatever_they_hold(out: Path) -> None:
-    """But for the settled batches, which can be 40 000 and tell a finished run nothing."""
     kept, cloud = Kept(out), Cloud(out)
     with kept.lock():
         kept.fetch(cloud, cloud.embed("run-a"))
@@ -172,13 +180,12 @@ def test_rows_are_kept_whole_whatever_they_hold(out: Path) -> None:
     Kept(out).restore(again)
     (row,) = again.ledger_rows("scene")
     assert row["outcome"] == {"M": {"failed": {"BOOL": True}}}
-    assert "settled" not in row
 
 
 def test_runs_that_did_not_finish_are_not_kept(out: Path) -> None:
     kept, cloud = Kept(out), Cloud(out)
     with kept.lock():
-        cloud.ledger.claim("run-a", scene="LC08", now=NOW, lease_until=NOW + timedelta(days=1))
+        claim(cloud.ledger, "run-a")
         cloud.ledger.revision(token=TOKEN, scene_hash=HASH, run="run-a")
         kept.save(cloud)
     assert call(out, "run-a")["parquet"].name.endswith("_v001.parquet")
@@ -226,7 +233,7 @@ def test_a_folder_that_was_renamed_is_still_known(out: Path, tmp_path: Path) -> 
     moved = tmp_path / "renamed"
     cloud, kept = Cloud(moved), Kept(moved)
     kept.restore(cloud)
-    assert cloud.ledger.claim("run-a", scene="LC08", now=NOW, lease_until=NOW) is Claim.DONE
+    assert claim(cloud.ledger, "run-a") is Claim.DONE
     detail = json.loads((moved / files["receipt"].relative_to(out)).read_bytes())
     assert kept.fetch(cloud, detail) == {kind: moved / path.relative_to(out) for kind, path in files.items()}
     kept.save(cloud)
@@ -320,17 +327,17 @@ def test_an_output_that_leads_out_of_the_folder_is_refused(out: Path) -> None:
         (b"{", "is damaged .* Move it away"),
         (b"", "is damaged"),
         (b"[]", "is damaged"),
-        (b'{"format": "clayline-kept/1", "runs": []}', "is damaged"),
-        (b'{"format": "clayline-kept/1", "runs": {"a": {"row": {}, "outputs": {}}}, "scenes": {}}', "is damaged"),
-        (b'{"format": "clayline-kept/1", "runs": {}, "scenes": {"scene#a#b": "text"}}', "is damaged"),
+        (b'{"format": "clayline-kept/2", "runs": []}', "is damaged"),
+        (b'{"format": "clayline-kept/2", "runs": {"a": {"row": {}, "outputs": {}}}, "scenes": {}}', "is damaged"),
+        (b'{"format": "clayline-kept/2", "runs": {}, "scenes": {"scene#a#b": "text"}}', "is damaged"),
         (
             (
-                b'{"format": "clayline-kept/1", "scenes": {}, "runs": {"a": {"outputs": {"receipt": "../../x"},'
+                b'{"format": "clayline-kept/2", "scenes": {}, "runs": {"a": {"outputs": {"receipt": "../../x"},'
                 b' "row": {"pk": {"S": "run#a"}, "sk": {"S": "scene"}}}}}'
             ),
             "is damaged",
         ),
-        (b'{"format": "clayline-kept/2"}', "of another version of Clayline"),
+        (b'{"format": "clayline-kept/3"}', "of another version of Clayline"),
     ],
 )
 def test_a_ledger_that_cannot_be_read_is_one_sentence_and_stays(out: Path, body: bytes, said: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from tests.pipeline.scenes import BANDS, crop, geotiff, landsat
 
-from clayline.run.ledger import Stage
+from clayline.run.state import RunState
 from clayline.scene.item import DECLARED_HREF
 from clayline_cli.kept.folder import Kept
 from clayline_cli.staging.stage import stage
@@ -132,5 +132,5 @@ def test_what_was_fetched_is_finished_for_the_next_session(session: Session, kep
         kept.restore(again)
         assert set(again.finished()) == runs
         assert len(runs) == 2
-        assert {int(row["stage"]["N"]) for row in again.ledger_rows("scene")} == {Stage.ANNOUNCED}
+        assert {row["state"]["S"] for row in again.ledger_rows("scene")} == {RunState.ANNOUNCED}
         assert {len(row["runs"]["L"]) for row in again.ledger_rows("runs")} == {1}

@@ -99,7 +99,7 @@ def test_the_installed_server_computes_what_the_graph_computes(container: Contai
     pixels = np.random.default_rng(7).integers(
         0, 10_000, (5, len(entry.bands), entry.chip_size, entry.chip_size), np.uint16
     )
-    header = BatchHeader(run="0" * 32, batch="b00000", attempt=1, folder=STARTER.name, token=TOKEN, digest=entry.digest)
+    header = BatchHeader(run="0" * 32, batch="b00000", folder=STARTER.name, token=TOKEN, digest=entry.digest)
     reply = container.invoke(Request(header=header, index=np.arange(5), inputs={"pixels": pixels}).to_bytes())
     assert reply.status == 200
     assert reply.headers["content-type"] == CONTENT_TYPE

@@ -150,7 +150,6 @@ def test_the_run_is_that_of_these_bytes_and_this_model() -> None:
             "end": "2020-05-18T23:59:59+00:00",
             "time_from": "item:interval",
         },
-        "predecessor": None,
         "source": etag(SCENE.read_bytes()),
         "assets": {
             f"s3://{BUCKET}/{SCENE.stem}/{band}.tif": etag((SCENE.parent / f"{band}.tif").read_bytes())

@@ -9,9 +9,7 @@ import numpy as np
 from clayline.model.wire import BatchHeader, Request, Response
 
 RUN = "0123456789abcdef" * 2
-HEADER = BatchHeader(
-    run=RUN, batch="b00042", attempt=3, folder="tiny-v1.0", token="tiny-v1.0-test", digest="sha256:" + "ab" * 32
-)
+HEADER = BatchHeader(run=RUN, batch="b00042", folder="tiny-v1.0", token="tiny-v1.0-test", digest="sha256:" + "ab" * 32)
 
 
 def request(chips: int = 3) -> Request:

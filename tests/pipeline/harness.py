@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from tests.aws.conftest import ledger_schema
 
 from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
@@ -29,13 +30,17 @@ from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import parse_s3_uri
+from clayline.run.ledger import Invocation
 from clayline.run.plan import Thresholds
 from clayline.run.result import UnknownResultError, parse_result
 from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.scene.notification import PlanAgain, read_message
 from clayline.scene.radiometry import BoaOverride
+from clayline.steps.admission import Admission
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planning, PlanOutcome
+from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 from clayline.steps.tiling import TileJob, Tiling
 from clayline.table.geoparquet import write_geoparquet
@@ -46,12 +51,12 @@ from server.inference import embed
 
 REGION: Final = "eu-central-1"
 SCENES, WORK, OUT = "scenes", "work", "embeddings"
-QUEUES = ("tile", "result", "settled", "watch")
+QUEUES = ("scene", "tile", "result", "settled", "watch")
 MUTATIONS = frozenset(
     {
-        "put_new", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "advance",
-        "announced", "announced_refusal", "keep_landing", "answer_landing",
-        "record_request", "record_invocation", "record_result", "settle",
+        "put_new", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "planned", "hand_out",
+        "enter", "postpone", "announced", "announced_refusal", "keep_landing", "answer_landing",
+        "begin", "invoked", "lose", "close",
     }
 )  # fmt: skip
 
@@ -112,9 +117,9 @@ class PlayedEndpoint:
     models: Path
     taken: list[tuple[str, str]] = field(default_factory=list)
 
-    def invoke(self, *, input_uri: str, inference_id: str) -> str:
+    def invoke(self, *, input_uri: str, inference_id: str) -> Invocation:
         self.taken.append((input_uri, inference_id))
-        return self._output(inference_id)
+        return Invocation(output=self._output(inference_id), failure=f"s3://{WORK}/failures/{inference_id}-error.out")
 
     def _output(self, inference_id: str) -> str:
         return f"s3://{WORK}/responses/{inference_id}.out"
@@ -207,14 +212,10 @@ class Pipeline:
         dynamodb = aws().resource("dynamodb")
         self.table = dynamodb.create_table(
             TableName="ledger",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            **ledger_schema(),
         )
         self.now = datetime(2026, 11, 22, 9, tzinfo=UTC)
+        self.most_in_flight = 1_000
         self.faults = Faults()
         self.puts: Counter[str] = Counter()
         self.scratch = scratch
@@ -266,12 +267,38 @@ class Pipeline:
         return Planning(
             objects=wrap(self.objects),
             ledger=wrap(self.ledger),
-            tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
+            admission=self.admission,
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             headers=FetchedHeaders(path_of=self._path, names=self.options.names),
             clock=lambda: self.now,
             manifest=self.manifest,
             options=self.options,
+        )
+
+    @property
+    def admission(self) -> Admission:
+        wrap = self.faults.wrap
+        return Admission(
+            ledger=wrap(self.ledger),
+            tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
+            clock=lambda: self.now,
+            most_in_flight=self.most_in_flight,
+        )
+
+    @property
+    def reconciling(self) -> Reconciling:
+        wrap = self.faults.wrap
+        return Reconciling(
+            ledger=wrap(self.ledger),
+            objects=wrap(self.objects),
+            scene_queue=wrap(SqsQueue(self.sqs, self.urls["scene"])),
+            tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
+            settled_queue=wrap(SqsQueue(self.sqs, self.urls["settled"])),
+            settling=self.settling,
+            admission=self.admission,
+            clock=lambda: self.now,
+            work_bucket=WORK,
+            answer_within=timedelta(hours=6, minutes=15),
         )
 
     @property
@@ -283,6 +310,7 @@ class Pipeline:
             endpoint=wrap(self.endpoint),
             result_queue=wrap(SqsQueue(self.sqs, self.urls["result"])),
             pixels=FetchedPixels(path_of=self._path),
+            clock=lambda: self.now,
             work_bucket=WORK,
         )
 
@@ -292,7 +320,9 @@ class Pipeline:
         return Settling(
             ledger=wrap(self.ledger),
             objects=wrap(self.objects),
+            tile_queue=wrap(SqsQueue(self.sqs, self.urls["tile"])),
             settled_queue=wrap(SqsQueue(self.sqs, self.urls["settled"])),
+            clock=lambda: self.now,
             work_bucket=WORK,
         )
 
@@ -303,6 +333,7 @@ class Pipeline:
             objects=wrap(self.objects),
             ledger=wrap(self.ledger),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
+            clock=lambda: self.now,
             write_table=write_geoparquet,
             read_header=read_header,
             work_bucket=WORK,
@@ -381,8 +412,23 @@ class Pipeline:
         self.drain(**how)
 
     def drain(self, **how: Any) -> None:
-        """Take what is queued through the chain."""
+        """Take what is queued through the chain; then let the reconciler look, until it finds nothing either."""
+        for _ in range(50):
+            self._empty(**how)
+            self.now += timedelta(minutes=16)
+            if not self.again(self.reconciling.reconcile):
+                return
+        raise AssertionError("the reconciler does not come to an end")
+
+    def plan_again(self, body: str) -> None:
+        """Take the reconciler's message on the scene queue."""
+        message = read_message(body, message="")
+        assert isinstance(message, PlanAgain)
+        self.planning.again(message.run, message.landing)
+
+    def _empty(self, **how: Any) -> None:
         steps: dict[str, Callable[[str], Any]] = {
+            "scene": self.plan_again,
             "tile": lambda body: self.tiling.tile(TileJob.model_validate_json(body)),
             "result": self.result,
             "settled": lambda body: self.collecting.collect(SettledRun.model_validate_json(body).run),

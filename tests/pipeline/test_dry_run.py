@@ -56,7 +56,7 @@ def assert_same(pipeline: Pipeline, found: DryRun, kind: Planned) -> None:
     work = WorkObjects(bucket=WORK, run=str(row["pk"]).removeprefix("run#"))
     plan, chips = load_plan(pipeline.objects, work), PlannedChips.from_bytes(pipeline.objects.get(work.chips))
     draft = found.draft
-    assert found.landed.run(None) == plan.run
+    assert found.landed.run == plan.run
     assert found.landed.options == plan.options
     assert found.entry == plan.model.entry
     assert (draft.scene, draft.bands) == (plan.scene, plan.bands)

@@ -35,12 +35,15 @@ def test_a_kill_at_any_write_changes_nothing(
         "claim",
         "put_new",
         "send",
-        "record_request",
+        "planned",
+        "hand_out",
+        "begin",
         "invoke",
-        "record_result",
-        "settle",
+        "invoked",
+        "close",
+        "enter",
         "announce",
-        "advance",
+        "announced",
     } <= set(log)
     for at in range(1, len(log) + 1):
         faults = Faults(at=at, after=after)

@@ -143,12 +143,12 @@ def test_a_landing_meets_collect(landed: Pipeline, monkeypatch: pytest.MonkeyPat
         landed.drain()
         keep(*args, **kwargs)
 
-    def plan_then_announced(*args: Any) -> None:
+    def plan_then_announced(*args: Any, **kwargs: Any) -> None:
         landed.plan(COPY)
-        announced(*args)
+        announced(*args, **kwargs)
 
-    def announced_then_plan(*args: Any) -> None:
-        announced(*args)
+    def announced_then_plan(*args: Any, **kwargs: Any) -> None:
+        announced(*args, **kwargs)
         landed.plan(COPY)
 
     if when == "before keeping":

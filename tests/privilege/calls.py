@@ -83,9 +83,18 @@ def _s3(request: Request, _arn: str) -> tuple[Need, ...]:
 
 def _dynamodb(request: Request, arn: str) -> tuple[Need, ...]:
     name, body = operation(request), _json(request)
-    if name not in {"GetItem", "UpdateItem", "PutItem", "DeleteItem", "Query", "Scan"} or "IndexName" in body:
+    if name == "TransactWriteItems":  # needs what each of its changes would need alone
+        changes = [pair for change in body["TransactItems"] for pair in change.items()]
+        if other := sorted({kind for kind, _ in changes} - {"Update"}):
+            raise UnknownCallError(f"DynamoDB: TransactWriteItems with {other}")
+        tables = sorted({change["TableName"] for _, change in changes})
+        return tuple(Need(action="dynamodb:UpdateItem", resource=f"{arn}table/{table}") for table in tables)
+    if name not in {"GetItem", "UpdateItem", "PutItem", "DeleteItem", "Query", "Scan"}:
         raise UnknownCallError(f"DynamoDB: {name}")
-    return (Need(action=f"dynamodb:{name}", resource=f"{arn}table/{body['TableName']}"),)
+    resource = f"{arn}table/{body['TableName']}"
+    if "IndexName" in body:
+        resource += f"/index/{body['IndexName']}"
+    return (Need(action=f"dynamodb:{name}", resource=resource),)
 
 
 def _sqs(request: Request, arn: str) -> tuple[Need, ...]:

@@ -1,6 +1,6 @@
 """The pipeline taken, in its real processes, through every situation in which it calls AWS otherwise than in others.
 
-Four workers, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are held
+Five workers, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are held
 where a situation needs two things in an order: a function that gets no messages for a while is what throttling looks
 like.
 """
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,11 +31,14 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
+COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
+"""Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
 """SageMaker, which acts with EndpointRole; its emulator's calls are those of its documentation."""
 PUBLISHED: Final = "published"
 PARAMETERS: Final = {
     "ChipsPerBatch": "4",
+    "PatienceSeconds": "5",
     "AllowedBuckets": ARCHIVE,
     "MinValidFraction": "0.2",
     "StacTopicArn": f"arn:aws:sns:{REGION}:123456789012:clayline-archives-topic",
@@ -47,7 +51,7 @@ FAILING_PIXEL: Final = 6571
 _PATIENCE: Final = 180.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Chain:
     """A running pipeline."""
 
@@ -87,10 +91,10 @@ class Chain:
         for identity in (PUBLISHED, f"{PUBLISHED}-too"):
             self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
 
-    def land_cog(self, key: str) -> None:
+    def land_cog(self, key: str, gsd: float = 30.0) -> None:
         """Land a COG that needs no Item."""
         pixels = scenes.noise(bands=3, height=64, width=128)
-        transform = scenes.utm_grid(gsd=30.0)
+        transform = scenes.utm_grid(gsd=gsd)
         body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
         self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
 
@@ -102,11 +106,14 @@ class Chain:
         )
 
     def until_waiting(self, queue: str, messages: int) -> None:
-        """Wait until so many messages wait in a queue whose function is held, and everything before it is done."""
+        """Wait until so many messages wait in a queue whose function is held, and everything before it is done.
+
+        The reconciler may have sent some of them again.
+        """
         before = ("SceneQueue",) if queue == "TileQueue" else ("SceneQueue", "TileQueue", "ResultQueue")
         _wait(
             f"{messages} in {queue}",
-            lambda: self._are_empty(*before) and self._is_idle() and sum(self._messages(queue)) == messages,
+            lambda: self._are_empty(*before) and self._is_idle() and sum(self._messages(queue)) >= messages,
         )
 
     def receipts(self) -> dict[str, dict[str, Any]]:
@@ -123,16 +130,25 @@ class Chain:
 
     def forget(self, run: str) -> None:
         """Take a run out of the ledger: what is left is what kills before every write to it would leave."""
-        table = boto3.resource(
+        for row in self.ledger.scan()["Items"]:
+            if row["pk"] == f"run#{run}":
+                self.ledger.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})
+
+    @cached_property
+    def ledger(self) -> Any:
+        """The ledger's table."""
+        return boto3.resource(
             "dynamodb",
             endpoint_url=self.session.url,
             region_name=REGION,
             aws_access_key_id="test",
             aws_secret_access_key="test",
         ).Table(self.session.stack.resources["Ledger"].physical.ref)
-        for row in table.scan()["Items"]:
-            if row["pk"] == f"run#{run}":
-                table.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})
+
+    def until_state(self, run: str, state: str) -> None:
+        """Wait until a run is in a state."""
+        key = {"pk": f"run#{run}", "sk": "scene"}
+        _wait(f"run {run} {state}", lambda: self.ledger.get_item(Key=key)["Item"]["state"] == state)
 
     def delete(self, bucket: str, prefix: str) -> None:
         """Delete what begins so; there must be something."""
@@ -228,10 +244,12 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     chain.land("lost", elsewhere=ARCHIVE, without="B4")
     chain.publish()
     chain.land_cog(COG)
+    chain.land_cog(COARSE, gsd=60.0)
     chain.until_quiet()
     _what_was_there_is_gone(chain)
     receipts = chain.receipts()
     _again(chain, receipts)
+    _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     return receipts
 
 
@@ -292,6 +310,40 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
     chain.delete(chain.session.embeddings_bucket, receipts[COG]["outputs"]["receipt"].split("/", 3)[3])
     chain.land_cog(COG)
     chain.until_quiet()
+
+
+def _left_standing(chain: Chain, run: str, other: str) -> None:
+    """Runs as lost messages and kills leave them, each overdue: the reconciler takes them on to their end."""
+    table = chain.ledger
+    row = table.get_item(Key={"pk": f"run#{other}", "sk": "scene"})["Item"]
+    table.put_item(Item={**row, "state": "running", "due": 0})  # every batch has ended
+    chain.until_state(other, "announced")
+    row = table.get_item(Key={"pk": f"run#{run}", "sk": "scene"})["Item"]
+    (batch, *_) = table.query(
+        KeyConditionExpression="pk = :run AND begins_with(sk, :batch)",
+        ExpressionAttributeValues={":run": f"run#{run}", ":batch": "batch#"},
+    )["Items"]
+    sent = {name: value for name, value in batch.items() if name != "result"} | {"since": 0}
+    running = {**row, "state": "running", "due": 0, "open": 1, "jobs": 1, "handed": 1}
+    for name, ready in (("one", "responses/one"), ("two", "failures/two"), ("three", None)):
+        there = {"output": f"s3://{chain.work}/responses/{name}", "failure": f"s3://{chain.work}/failures/{name}"}
+        table.put_item(Item={**sent, "attempt": 3, "invocation": there})
+        if ready:
+            chain.session.s3.put_object(Bucket=chain.work, Key=ready, Body=b"late")
+        table.put_item(Item=running)
+        chain.until_state(run, "announced")
+        if ready:
+            chain.delete(chain.work, ready)
+    table.put_item(Item={**sent, "attempt": 1, "invocation": there})  # tile is asked for another attempt
+    table.put_item(Item=running)
+    chain.until_state(run, "announced")
+    for early in (
+        {"state": "claimed", "lease_until": 0},
+        {"state": "waiting", "handed": 0, "out": 0, "open": row["batches"]},
+    ):
+        chain.forget(run)
+        table.put_item(Item={**row, **early, "due": 0})
+        chain.until_state(run, "announced")
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

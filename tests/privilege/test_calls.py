@@ -113,7 +113,11 @@ def test_an_absent_object_needs_the_bucket_too(operation: str) -> None:
         ("s3", "put_object", {"Bucket": "b", "Key": "k", "ACL": "public-read"}),
         ("s3", "put_object", {"Bucket": "b", "Key": "k", "ServerSideEncryption": "aws:kms"}),
         ("s3", "create_multipart_upload", {"Bucket": "b", "Key": "k"}),
-        ("dynamodb", "query", {"TableName": "t", "IndexName": "index", "KeyConditionExpression": "pk = :a"}),
+        (
+            "dynamodb",
+            "transact_write_items",
+            {"TransactItems": [{"Delete": {"TableName": "t", "Key": {"pk": {"S": "a"}}}}]},
+        ),
         ("dynamodb", "batch_get_item", {"RequestItems": {"t": {"Keys": [{"pk": {"S": "a"}}]}}}),
         ("sns", "list_topics", {}),
         ("events", "list_rules", {}),

@@ -13,9 +13,9 @@ from tests.privilege.chain import ENDPOINT
 from tests.privilege.iam import Grant, PolicyError, allowing, read_policy
 from tests.privilege.roles import grants_of, judge, role_of
 
-from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack, expand
 
-FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction")
+FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "ReconcileFunction")
 SERVICES = (
     "events.amazonaws.com",
     "sns.amazonaws.com",
@@ -103,6 +103,22 @@ def test_they_send_and_do_nothing_else(stack: Stack) -> None:
     assert {grant.action for grant in sent(stack) if grant.effect == "Allow"} == {"sqs:SendMessage"}
 
 
+def assert_may_call(stack: Stack, schedule: Resource) -> None:
+    """The functions that a schedule calls allow this schedule, and nothing else, to call them."""
+    [target] = schedule.properties["Targets"]
+    admitted = [
+        permission.properties
+        for permission in stack.of_type("AWS::Lambda::Permission")
+        if permission.properties["SourceArn"] == schedule.physical.attributes["Arn"]
+    ]
+    assert [(each["Action"], each["Principal"]) for each in admitted] == [
+        ("lambda:InvokeFunction", "events.amazonaws.com")
+    ]
+    called = next(name for name, spec in stack.functions().items() if spec.arn == target["Arn"])
+    assert admitted[0]["FunctionName"] == stack.resources[called].physical.ref
+    assert len(stack.of_type("AWS::Lambda::Permission")) == 1
+
+
 def test_who_delivers_is_admitted(stack: Stack) -> None:
     """What the stack wires is what the policies admit.
 
@@ -110,6 +126,9 @@ def test_who_delivers_is_admitted(stack: Stack) -> None:
     """
     wired: list[tuple[str, str, str]] = []
     for rule in stack.of_type("AWS::Events::Rule"):
+        if "ScheduleExpression" in rule.properties:
+            assert_may_call(stack, rule)
+            continue
         for target in rule.properties["Targets"]:
             wired += [
                 ("events.amazonaws.com", rule.physical.attributes["Arn"], arn)
@@ -153,6 +172,7 @@ def test_there_are_no_further_policies(stack: Stack) -> None:
     }
     assert kinds == {
         "AWS::IAM::Role",
+        "AWS::Lambda::Permission",
         "AWS::S3::BucketPolicy",
         "AWS::SQS::QueuePolicy",
         "AWS::SNS::TopicPolicy",

@@ -2,7 +2,6 @@
 them.
 """
 
-import hashlib
 import json
 from typing import Any
 
@@ -11,9 +10,8 @@ BUCKET = "work"
 
 
 def identity(batch: str, attempt: int, run: str = RUN) -> str:
-    """InferenceId, as docs/architecture.md defines it: 40 hex of sha256 over run, batch and attempt."""
-    content = json.dumps({"attempt": attempt, "batch": batch, "run": run}, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()[:40]
+    """InferenceId, as docs/wire.md defines it."""
+    return f"{run}-{batch}-a{attempt}"
 
 
 def notification(
@@ -28,7 +26,7 @@ def notification(
         "requestParameters": {
             "contentType": "application/x-safetensors",
             "endpointName": "clayline",
-            "inputLocation": f"s3://{BUCKET}/requests/{run}/{batch}-a{attempt}.safetensors",
+            "inputLocation": f"s3://{BUCKET}/requests/{run}/{batch}.safetensors",
         },
         "inferenceId": identity(batch, attempt, run),
         "eventVersion": "1.0",

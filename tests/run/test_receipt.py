@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,9 @@ from clayline.run.receipt import (
     status_of,
 )
 
+NO_CHIPS: dict[str, Any] = {"run": "f" * 32, "batch": "b00001"} | dict.fromkeys(
+    ("index", "sent", "state", "reason", "valid_fraction", "cloud_fraction"), ()
+)
 outcomes = st.one_of(
     st.just((State.WRITTEN, None)),
     st.sampled_from(["nodata", "cloud-above-threshold", "valid-below-threshold"]).map(
@@ -145,7 +150,6 @@ def test_sent_chips_keep_the_requests_order() -> None:
     found = BatchOutcomes(
         run="f" * 32,
         batch="b00001",
-        attempt=1,
         index=(3, 5, 9),
         sent=(True, False, True),
         state=(None, State.SKIPPED, None),
@@ -157,6 +161,23 @@ def test_sent_chips_keep_the_requests_order() -> None:
     assert BatchOutcomes.model_validate_json(found.model_dump_json()) == found
 
 
-def test_a_settlement_of_another_format_is_refused() -> None:
-    with pytest.raises(ValidationError):
-        Settlement.model_validate({"format": "clayline-settlement/2", "run": "f" * 32, "batches": []})
+@pytest.mark.parametrize(
+    ("kind", "known", "content"),
+    [
+        (Settlement, "clayline-settlement/2", {"run": "f" * 32, "at": "2026-05-18T09:00:00Z", "batches": []}),
+        (BatchOutcomes, "clayline-outcomes/2", NO_CHIPS),
+    ],
+)
+def test_another_format_is_refused(kind: type[Settlement | BatchOutcomes], known: str, content: dict[str, Any]) -> None:
+    name, _, number = known.rpartition("/")
+    assert kind.model_validate({"format": known, **content}).format == known
+    for other in (int(number) - 1, int(number) + 1):
+        with pytest.raises(ValidationError, match="format"):
+            kind.model_validate({"format": f"{name}/{other}", **content})
+
+
+def test_a_settlement_says_when_the_last_batch_had_ended() -> None:
+    settled = Settlement(run="f" * 32, at=datetime(2026, 5, 18, 9, 0, 0, 250, tzinfo=UTC), batches=())
+    assert Settlement.model_validate_json(settled.model_dump_json()) == settled
+    with pytest.raises(ValidationError, match="at\n"):
+        Settlement.model_validate({"run": "f" * 32, "batches": []})

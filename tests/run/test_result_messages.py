@@ -15,6 +15,8 @@ from tests.run.notifications import BUCKET, RUN, envelope, identity, notificatio
 from clayline.run.keys import inference_id
 from clayline.run.result import BatchResult, NothingSent, UnknownResultError, parse_result
 
+MOST_CHARACTERS = 51
+"""Of an InferenceId, of which SageMaker allows 64."""
 both = pytest.mark.parametrize("deliver", [raw, envelope])
 
 
@@ -108,23 +110,31 @@ def test_the_inference_id_is_the_documented_one() -> None:
     assert inference_id(run=RUN, batch="b00042", attempt=3) == identity("b00042", 3)
 
 
+@given(number=st.integers(0, 999_999_999), attempt=st.integers(1, 999_999))
+def test_the_attempt_is_read_from_the_inference_id(number: int, attempt: int) -> None:
+    batch = f"b{number:05d}"
+    found = parse_result(raw(notification(batch=batch, attempt=attempt)), work_bucket=BUCKET)
+    assert (found.run, found.batch, found.attempt) == (RUN, batch, attempt)
+    assert len(identity(batch, attempt)) <= MOST_CHARACTERS
+
+
 @pytest.mark.parametrize(
     "location",
     [
-        f"s3://foreign/requests/{RUN}/b00042-a1.safetensors",
-        f"s3://work/other/{RUN}/b00042-a1.safetensors",
-        f"s3://work/x/requests/{RUN}/b00042-a1.safetensors",
-        f"s3://work/requests/{RUN}/b00042-a1.safetensors.bak",
-        f"s3://work/requests/{RUN}/b00042-a1.safetensors\n",
-        f"s3://work/requests/{RUN}/b00042-a0.safetensors",
-        f"s3://work/requests/{RUN}/b00042.safetensors",
-        f"s3://work/requests/{RUN}/b42-a1.safetensors",
-        f"s3://work/requests/{RUN}/b000042-a1.safetensors",
-        f"s3://work/requests/{RUN}/b{'9' * 5000}-a1.safetensors",
-        f"s3://work/requests/{RUN}/b\u0660\u0660\u0660\u0664\u0662-a1.safetensors",
-        f"s3://work/requests/{RUN.upper()}/b00042-a1.safetensors",
-        f"s3://work/requests/{RUN[:-1]}/b00042-a1.safetensors",
-        f"https://work.s3.amazonaws.com/requests/{RUN}/b00042-a1.safetensors",
+        f"s3://foreign/requests/{RUN}/b00042.safetensors",
+        f"s3://work/other/{RUN}/b00042.safetensors",
+        f"s3://work/x/requests/{RUN}/b00042.safetensors",
+        f"s3://work/requests/{RUN}/b00042.safetensors.bak",
+        f"s3://work/requests/{RUN}/b00042.safetensors\n",
+        f"s3://work/requests/{RUN}/b00042",
+        f"s3://work/requests/{RUN}/b00042-a1.safetensors",
+        f"s3://work/requests/{RUN}/b42.safetensors",
+        f"s3://work/requests/{RUN}/b000042.safetensors",
+        f"s3://work/requests/{RUN}/b{'9' * 5000}.safetensors",
+        f"s3://work/requests/{RUN}/b\u0660\u0660\u0660\u0664\u0662.safetensors",
+        f"s3://work/requests/{RUN.upper()}/b00042.safetensors",
+        f"s3://work/requests/{RUN[:-1]}/b00042.safetensors",
+        f"https://work.s3.amazonaws.com/requests/{RUN}/b00042.safetensors",
         "",
         None,
         5,
@@ -135,8 +145,9 @@ def test_a_notification_about_no_request_of_ours_is_unknown(location: object) ->
     content = notification()
     content["requestParameters"]["inputLocation"] = location
     if isinstance(location, str) and "/b" in location:  # even under the right identity for what it names
-        name = location.rpartition("/")[2].partition("-")[0]
-        content["inferenceId"] = inference_id(run=RUN, batch=name, attempt=1)
+        *_, run, name = location.split("/")
+        batch = name.partition(".")[0].partition("-")[0]
+        content["inferenceId"] = inference_id(run=run, batch=batch, attempt=1)
     with pytest.raises(UnknownResultError):
         parse_result(raw(content), work_bucket=BUCKET)
 
@@ -147,19 +158,33 @@ def test_a_notification_about_no_request_of_ours_is_unknown(location: object) ->
         None,
         "",
         "x",
-        identity("b00042", 2),
         identity("b00041", 1),
         identity("b00042", 1, "f" * 32),
         identity("b00042", 1).upper(),
         7,
         [identity("b00042", 1)],
+        identity("b00042", 0),
+        identity("b00042", -1),
+        identity("b00042", 1_000_000),
+        f"{RUN}-b00042-a01",
+        f"{RUN}-b00042-a\u0661",
+        f"{RUN}-b00042-a1\n",
+        f"{RUN}-b00042-a1-a1",
+        f"{RUN}-b00042-a",
+        f"{RUN}-b00042",
+        f"x{RUN}-b00042-a1",
+        f"{RUN}-b00042-a{'9' * 5000}",
     ],
-    ids=["none", "empty", "other", "another attempt", "another batch", "another run", "upper case", "number", "list"],
+    ids=[
+        *("none", "empty", "other", "another batch", "another run", "upper case", "number", "list", "attempt 0"),
+        *("attempt -1", "7 digits", "01", "an Arabic digit", "a line's end", "two attempts", "no number"),
+        *("no attempt", "a longer run", "5000 digits"),
+    ],
 )
 def test_a_forged_identity_is_unknown(forged: object) -> None:
     content = notification()
     content["inferenceId"] = forged
-    with pytest.raises(UnknownResultError, match="which is not that attempt's"):
+    with pytest.raises(UnknownResultError, match="which is no attempt of that"):
         parse_result(raw(content), work_bucket=BUCKET)
 
 

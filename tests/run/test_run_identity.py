@@ -18,6 +18,7 @@ from clayline.run.keys import (
     parse_s3_uri,
     run_id,
     scene_hash,
+    successor_id,
 )
 
 RUN: dict[str, Any] = {
@@ -28,7 +29,6 @@ RUN: dict[str, Any] = {
     "digest": "sha256:" + "0" * 64,
     "options": {"any_gsd": False, "boa": "auto", "min_valid_fraction": 0.0},
     "read": {"product": "sentinel-2-l2a", "instrument": "s2a-msi-l2a", "start": "2022-10-05", "end": "2022-10-05"},
-    "predecessor": None,
 }
 texts = st.text(max_size=12)
 
@@ -37,7 +37,6 @@ def test_a_run_is_32_hex_of_sha256_over_what_docs_say() -> None:
     content = {
         "scene": RUN["scene"],
         "read": RUN["read"],
-        "predecessor": None,
         "source": RUN["source_etag"],
         "assets": RUN["asset_etags"],
         "token": RUN["token"],
@@ -69,15 +68,24 @@ def test_the_order_of_assets_and_options_is_nothing() -> None:
         {"scene": "an0the25ce4e"},
         {"read": {**RUN["read"], "start": "2022-10-06"}},
         {"read": {**RUN["read"], "instrument": "s2b-msi-l2a"}},
-        {"predecessor": "0" * 32},
     ],
     ids=[
         *("Item", "band", "band left out", "bands swapped", "model", "weights", "option", "threshold"),
-        *("scene", "date", "satellite", "after a run whose chips failed"),
+        *("scene", "date", "satellite"),
     ],
 )
 def test_a_change_of_anything_that_changes_the_file_is_another_run(change: dict[str, Any]) -> None:
     assert run_id(**RUN | change) != run_id(**RUN)
+
+
+def test_runs_of_a_scene_follow_each_other_each_by_its_own_name() -> None:
+    row = [run_id(**RUN)]
+    for _ in range(20):
+        row.append(successor_id(row[-1]))
+    assert len(set(row)) == len(row)
+    assert all(re.fullmatch("[0-9a-f]{32}", run) for run in row)
+    assert successor_id(row[0]) == row[1]
+    assert successor_id(run_id(**RUN | {"source_etag": "0e"})) not in row
 
 
 @given(first=st.dictionaries(texts, texts, max_size=3), second=st.dictionaries(texts, texts, max_size=3))
@@ -126,8 +134,7 @@ def test_an_attempt_has_an_identity_of_its_own() -> None:
         for attempt in (1, 2, 11)
     }
     assert len(every) == 2 * 20 * 3
-    assert all(re.fullmatch("[0-9a-f]{40}", identity) for identity in every)
-    assert inference_id(run="a", batch="b00001", attempt=1) == inference_id(run="a", batch="b00001", attempt=1)
+    assert inference_id(run="a", batch="b00001", attempt=2) == "a-b00001-a2"
 
 
 def test_a_refusal_is_one_for_each_object_message_model_and_options() -> None:
@@ -167,9 +174,10 @@ def test_objects_lie_where_the_architecture_says() -> None:
     work = WorkObjects(bucket="work", run="f" * 32)
     assert work.plan == f"s3://work/plans/{'f' * 32}/plan.json"
     assert work.chips == f"s3://work/plans/{'f' * 32}/chips.safetensors"
-    assert work.request("b00042", 2) == f"s3://work/requests/{'f' * 32}/b00042-a2.safetensors"
+    assert work.request("b00042") == f"s3://work/requests/{'f' * 32}/b00042.safetensors"
     assert work.outcomes("b00042") == f"s3://work/outcomes/{'f' * 32}/b00042.json"
     assert work.settlement == f"s3://work/settlements/{'f' * 32}.json"
+    assert work.verdict == f"s3://work/verdicts/{'f' * 32}.json"
     outputs = OutputObjects(prefix="s3://out/starter-v1.0-s2-rgb/abc/29UNU_20221005_20221005_v001")
     assert outputs.parquet.endswith("/29UNU_20221005_20221005_v001.parquet")
     assert outputs.metadata.endswith("_v001_metadata.json")

@@ -7,14 +7,25 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tests.scene.stac import asset, item
 from tests.scene.test_intake import event
 
 from clayline.scene.intake import Entrance, Landing, Mode, ObjectCreated
-from clayline.scene.notification import Document, read_message, self_link
+from clayline.scene.notification import Document, PlanAgain, read_message, self_link
 
 TOPIC = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
 ITEM = item({"red": asset("s3://archive/B04.tif")})
+RUN = "0123456789abcdef" * 2
+LANDING = Landing(
+    mode=Mode.ITEM,
+    bucket="scenes",
+    key='münchen/a+b c%2F "日本".json',
+    size=5,
+    etag="e",
+    landing="f" * 32,
+    entrance=Entrance.LINK,
+)
 
 
 def envelope(message: str, **changes: Any) -> str:
@@ -113,6 +124,47 @@ def test_what_publishes_nothing_is_a_sentence(body: str) -> None:
     found = read_message(body, message="m")
     assert isinstance(found, str)
     assert len(found) < 300
+
+
+def plan_again(**changes: Any) -> str:
+    """Write what the reconciler sends."""
+    return json.dumps({"kind": "clayline-plan-again/1", "run": RUN, "landing": LANDING.model_dump_json()} | changes)
+
+
+def test_the_reconciler_asks_for_a_run_with_the_landing_that_the_ledger_kept() -> None:
+    found = read_message(plan_again(), message="m")
+    assert isinstance(found, PlanAgain)
+    assert (found.run, found.landing) == (RUN, LANDING)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run": "x"},
+        {"run": RUN.upper()},
+        {"run": RUN + "\n"},
+        {"run": None},
+        {"landing": "x"},
+        {"landing": "{}"},
+        {"landing": None},
+        {"landing": LANDING.model_dump(mode="json")},
+        {"landing": json.dumps(LANDING.model_dump(mode="json") | {"mode": "other"})},
+        {"landing": json.dumps(LANDING.model_dump(mode="json") | {"landing": "x"})},
+    ],
+)
+def test_the_reconcilers_word_garbled_is_an_error_and_no_item(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="PlanAgain"):
+        read_message(plan_again(**changes), message="m")
+
+
+def test_what_is_published_over_sns_is_never_the_reconcilers_word() -> None:
+    """An archive may publish whatever it likes: it does not say what is planned again."""
+    assert isinstance(read_message(envelope(plan_again()), message="m"), Document)
+
+
+@pytest.mark.parametrize("kind", ["clayline-plan-again/2", "clayline-plan-again", ["clayline-plan-again/1"], None])
+def test_another_kind_is_not_the_reconcilers_word(kind: object) -> None:
+    assert isinstance(read_message(plan_again(kind=kind), message="m"), Document)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def request_body(
     """Give a request for the entry ``token`` of a model folder (None: its first), with windows 5, 8, 11 and so on."""
     entries = json.loads((folder / "manifest.json").read_text())["entries"]
     entry = next(each for each in entries if token in {None, each["token"]})
-    header = {"clayline": "request/1", "run": "0a" * 16, "batch": batch, "attempt": "2", "folder": folder.name}
+    header = {"clayline": "request/2", "run": "0a" * 16, "batch": batch, "folder": folder.name}
     header |= {"token": entry["token"], "digest": entry["digest"]}
     index = np.arange(len(pixels), dtype=np.int64) * 3 + 5
     return safetensors.numpy.save({"index": index, "pixels": pixels, **(tensors or {})}, metadata=header)

@@ -103,7 +103,7 @@ class Serving:
         """Give a request of ``count`` chips whose first pixel is ``pixel``, with some of its header ``changed``."""
         pixels = chips(count, size=size)
         pixels[:, 0, 0, 0] = pixel
-        header = {"clayline": "request/1", "run": RUN, "batch": batch, "attempt": "3", "folder": FOLDER}
+        header = {"clayline": "request/2", "run": RUN, "batch": batch, "folder": FOLDER}
         header |= {"token": TOKEN, "digest": self.digest} | changed
         return safetensors.numpy.save({"index": np.arange(count), "pixels": pixels}, metadata=header)
 

@@ -494,7 +494,7 @@ def test_the_real_container_behind_it(container: ScriptedContainer, tmp_path: Pa
     folder = build_model_folder(tmp_path / "models")
     entry = json.loads((folder / "manifest.json").read_text())["entries"][0]
     pixels = np.random.default_rng(1).integers(0, 3000, (5, 3, 64, 64)).astype(np.uint16)
-    header = {"clayline": "request/1", "run": "0" * 32, "batch": "b00000", "attempt": "1", "folder": folder.name}
+    header = {"clayline": "request/2", "run": "0" * 32, "batch": "b00000", "folder": folder.name}
     header |= {"token": entry["token"], "digest": entry["digest"]}
     tensors = {"index": np.arange(5), "pixels": pixels}
     with running(container) as aws, running_container(tmp_path / "models", tmp_path / "log") as real:

@@ -69,7 +69,7 @@ def request_body(
 ) -> bytes:
     """Write a request as docs/wire.md says, without clayline.model.wire."""
     entry = entry_of(models, folder)
-    header = {"clayline": "request/1", "run": "0a" * 16, "batch": "b00042", "attempt": "2", "folder": folder}
+    header = {"clayline": "request/2", "run": "0a" * 16, "batch": "b00042", "folder": folder}
     header |= {"token": entry["token"], "digest": entry["digest"]} | metadata
     index = np.arange(len(pixels), dtype=np.int64) * 3 + 5
     return safetensors.numpy.save({"index": index, "pixels": pixels, **(tensors or {})}, metadata=header)
@@ -106,10 +106,9 @@ def test_embeddings_and_losses_are_the_graphs(container: Container, models: Path
     )
     entry = entry_of(models, "tiny-v1.0")
     assert metadata_of(reply.body) == {
-        "clayline": "response/1",
+        "clayline": "response/2",
         "run": "0a" * 16,
         "batch": "b00042",
-        "attempt": "2",
         "folder": "tiny-v1.0",
         "token": entry["token"],
         "digest": entry["digest"],
@@ -193,22 +192,21 @@ def test_a_graph_that_fails_is_a_500_and_the_server_lives_on(container: Containe
         ({"folder": "../tiny-v1.0"}, "unknown-model"),
         ({"token": "tiny-v1.0-other"}, "unknown-model"),
         ({"digest": "sha256:" + "0" * 64}, "model-changed"),
-        ({"clayline": "request/2"}, "malformed"),
-        ({"clayline": "response/1"}, "malformed"),
-        ({"attempt": "second"}, "malformed"),
+        ({"clayline": "request/1"}, "malformed"),
+        ({"clayline": "response/2"}, "malformed"),
     ],
 )
 def test_metadata_that_can_never_work_is_a_400(
     container: Container, models: Path, changed: dict[str, str], reason: str
 ) -> None:
-    header = {"clayline": "request/1", "run": "0a" * 16, "batch": "b00042", "attempt": "1", "folder": "tiny-v1.0"}
+    header = {"clayline": "request/2", "run": "0a" * 16, "batch": "b00042", "folder": "tiny-v1.0"}
     entry = entry_of(models, "tiny-v1.0")
     header |= {"token": entry["token"], "digest": entry["digest"]} | changed
     reply = container.invoke(safetensors.numpy.save({"index": np.arange(1), "pixels": chips(1)}, metadata=header))
     assert (reply.status, reply.reason) == (400, reason)
 
 
-@pytest.mark.parametrize("name", ["run", "batch", "attempt", "folder", "token", "digest"])
+@pytest.mark.parametrize("name", ["run", "batch", "folder", "token", "digest"])
 def test_missing_metadata_is_malformed(container: Container, models: Path, name: str) -> None:
     header = metadata_of(request_body(models, chips(1)))
     del header[name]
@@ -357,7 +355,7 @@ def test_a_batch_is_one_json_line(container: Container, models: Path) -> None:
     container.invoke(request_body(models, chips(5), batch="b00815"))
     (line,) = [line for line in container.lines() if line.get("batch") == "b00815"]
     assert line["run"] == "0a" * 16
-    assert (line["attempt"], line["chips"], line["token"], line["non_finite"]) == (2, 5, "tiny-v1.0-test", 0)
+    assert (line["chips"], line["token"], line["non_finite"]) == (5, "tiny-v1.0-test", 0)
     assert 0 < line["seconds_computing"] <= line["seconds"]
 
 

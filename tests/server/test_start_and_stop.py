@@ -43,7 +43,7 @@ def refusal_of(models: Path, log: Path, *flags: str) -> str:
 
 def body_for(folder: Path, pixels: np.typing.NDArray[np.uint16]) -> bytes:
     entry = json.loads((folder / "manifest.json").read_text())["entries"][0]
-    header = {"clayline": "request/1", "run": "0" * 32, "batch": "b00000", "attempt": "1", "folder": folder.name}
+    header = {"clayline": "request/2", "run": "0" * 32, "batch": "b00000", "folder": folder.name}
     header |= {"token": entry["token"], "digest": entry["digest"]}
     return safetensors.numpy.save({"index": np.arange(len(pixels)), "pixels": pixels}, metadata=header)
 

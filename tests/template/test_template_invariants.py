@@ -12,6 +12,7 @@ from clayline.aws.settings import (
     CollectSettings,
     CommonSettings,
     PlanSettings,
+    ReconcileSettings,
     SettleSettings,
     TileSettings,
     load,
@@ -24,7 +25,10 @@ SETTINGS: dict[str, type[CommonSettings]] = {
     "TileFunction": TileSettings,
     "SettleFunction": SettleSettings,
     "CollectFunction": CollectSettings,
+    "ReconcileFunction": ReconcileSettings,
 }
+POLLING = tuple(function for function in SETTINGS if function != "ReconcileFunction")
+"""Those that a queue calls; the other one is called by the clock."""
 # Sid: why its resource cannot be named. Everything else names what it reaches.
 WITHOUT_RESOURCE = {
     "SignInToRegistry": "ecr:GetAuthorizationToken knows no resource",
@@ -63,7 +67,7 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def test_the_four_functions_are_there(stack: Stack) -> None:
+def test_the_five_functions_are_there(stack: Stack) -> None:
     assert set(stack.functions()) == set(SETTINGS)
     for spec in stack.functions().values():
         assert (spec.code / "app.py").is_file(), f"{spec.name} has no app.py in {spec.code}"
@@ -86,13 +90,13 @@ def test_every_queue_is_encrypted(stack: Stack) -> None:
     assert all(queue.properties["SqsManagedSseEnabled"] is True for queue in stack.of_type("AWS::SQS::Queue"))
 
 
-@pytest.mark.parametrize("function", SETTINGS)
+@pytest.mark.parametrize("function", POLLING)
 def test_visibility_is_at_least_six_timeouts(stack: Stack, function: str) -> None:
     queue = queue_by_arn(stack, mapping_of(stack, function).properties["EventSourceArn"])
     assert queue.properties["VisibilityTimeout"] >= 6 * stack.functions()[function].timeout
 
 
-@pytest.mark.parametrize("function", SETTINGS)
+@pytest.mark.parametrize("function", POLLING)
 def test_partial_failures_and_bounded_concurrency(stack: Stack, function: str) -> None:
     mapping = mapping_of(stack, function).properties
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
@@ -164,7 +168,7 @@ def test_existing_buckets_take_the_place_of_our_own() -> None:
     assert {bucket.logical_id for bucket in found.of_type("AWS::S3::Bucket")} == {"ModelBucket", "WorkBucket"}
     plan = found.functions()["PlanFunction"].environment
     assert (plan["CLAYLINE_SCENES_BUCKET"], plan["CLAYLINE_EMBEDDINGS_BUCKET"]) == ("archive", "results")
-    (rule,) = found.of_type("AWS::Events::Rule")
+    (rule,) = [rule for rule in found.of_type("AWS::Events::Rule") if "EventPattern" in rule.properties]
     assert rule.properties["EventPattern"]["detail"]["bucket"]["name"] == ["archive"]
     reached = {
         resource
@@ -233,7 +237,9 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("TileRole", "clayline-workbucket/requests/*"),
         ("TileRole", "clayline-workbucket/outcomes/*"),
         ("SettleRole", "clayline-workbucket/settlements/*"),
+        ("CollectRole", "clayline-workbucket/verdicts/*"),
         ("CollectRole", "clayline-embeddingsbucket/*"),
+        ("ReconcileRole", "clayline-workbucket/settlements/*"),
         ("EndpointRole", "clayline-workbucket/responses/*"),
         ("EndpointRole", "clayline-workbucket/failures/*"),
     }
@@ -247,6 +253,10 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("PlanRole", "clayline-TileQueue"),
         ("TileRole", "clayline-ResultQueue"),
         ("SettleRole", "clayline-SettledQueue"),
+        ("SettleRole", "clayline-TileQueue"),
+        ("ReconcileRole", "clayline-SceneQueue"),
+        ("ReconcileRole", "clayline-TileQueue"),
+        ("ReconcileRole", "clayline-SettledQueue"),
     }
 
 
@@ -288,8 +298,10 @@ def test_environment_is_what_the_settings_read(
     assert load(settings).ledger_table == stack.resources["Ledger"].physical.ref
 
 
-def test_defaults_agree_between_template_and_settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_agree_between_template_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A default in settings.py that template.yaml contradicts would show only where the template is not used."""
+    local = {name: LOCAL_PARAMETERS[name] for name in ("EndpointMode", "ImageDigest")}
+    stack = expand(TEMPLATE, local)
     for function, settings in SETTINGS.items():
         for name, value in stack.functions()[function].environment.items():
             monkeypatch.setenv(name, value)
@@ -316,7 +328,16 @@ def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
 def test_work_outlives_every_message_and_requests_outlive_their_time(stack: Stack) -> None:
     rules = stack.resources["WorkBucket"].properties["LifecycleConfiguration"]["Rules"]
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
-    assert set(days) == {"items/", "requests/", "plans/", "outcomes/", "settlements/", "responses/", "failures/"}
+    assert set(days) == {
+        "items/",
+        "requests/",
+        "plans/",
+        "outcomes/",
+        "settlements/",
+        "verdicts/",
+        "responses/",
+        "failures/",
+    }
     assert all(kept > LONGEST_MESSAGE_DAYS for prefix, kept in days.items() if prefix != "requests/")
     assert days["requests/"] * 86_400 > 21_600
     assert (

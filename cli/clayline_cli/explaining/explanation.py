@@ -77,7 +77,7 @@ class Explanation:
             "taken_for": _taken_for(source) if source else None,
             "files": [_file(band, self.names) for band in _assets(source)],
             "model": self._model(source, found.entry if found else None),
-            "run": landed.run(None) if landed and self.with_run else None,
+            "run": landed.run if landed and self.with_run else None,
             "plan": _plan(draft, self.names) if draft else None,
             "reading": _reading(found.reading) if found and found.reading is not None else None,
             "warnings": [warning.model_dump() for warning in draft.warnings] if draft else [],

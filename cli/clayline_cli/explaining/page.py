@@ -60,7 +60,7 @@ def page(explanation: Explanation) -> str:
         lines += _laid(_work(found.draft))
         lines += _laid(_reading(found.draft, found.reading))
     if explanation.with_run and found.landed:
-        lines += _laid([("run", found.landed.run(None))])
+        lines += _laid([("run", found.landed.run)])
     if found.draft:
         warned = [(warning.reason, warning.message) for warning in found.draft.warnings]
         lines += [line for pair in warned for line in _wrapped(": ".join(pair))] or _laid([("warnings", "none")])

@@ -101,10 +101,7 @@ class Kept:
         for run, outputs in self._delivered(session, known=known).items():
             if run not in finished:
                 continue
-            row = {
-                name: value for name, value in finished[run].items() if name != "settled"
-            }  # of no use to the finished
-            entry = KeptRun(row=row, outputs=outputs)
+            entry = KeptRun(row=finished[run], outputs=outputs)
             if entry.is_whole(self.out, run):
                 kept.runs[run] = entry
         for row in session.ledger_rows("runs"):

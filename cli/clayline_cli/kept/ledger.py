@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from clayline_cli.errors import CommandError
 
-FORMAT: Final = "clayline-kept/1"
+FORMAT: Final = "clayline-kept/2"
 _OUTPUT: Final = re.compile(r"[0-9A-Z]{2,5}_\d{8}_\d{8}_v(\d{3,4})(?:\.parquet|\.json|_metadata\.json|_receipt\.json)")
 _HASH: Final = re.compile(r"[0-9a-f]{12}")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its
 
     from clayline.chips.batch import Job
     from clayline.chips.cog import CogHeader, CogSource
+    from clayline.run.ledger import Invocation
     from clayline.run.plan import Plan
 
 
@@ -81,16 +82,19 @@ class Objects(Protocol):
 class Queue(Protocol):
     """One queue's sending end."""
 
-    def send(self, bodies: Sequence[Mapping[str, Any]]) -> None:
-        """Send each body as JSON; all of them are accepted, or TransientError is raised."""
+    def send(self, bodies: Sequence[Mapping[str, Any]], *, delay: int = 0) -> None:
+        """Send each body as JSON, to come ``delay`` seconds later, at most 900.
+
+        All of them are accepted, or TransientError is raised.
+        """
         ...
 
 
 class Endpoint(Protocol):
     """The asynchronous endpoint."""
 
-    def invoke(self, *, input_uri: str, inference_id: str) -> str:
-        """Start an inference and give the URI where its output will lie. Raises TransientError."""
+    def invoke(self, *, input_uri: str, inference_id: str) -> Invocation:
+        """Start an inference and give the URIs where its output or its error will lie. Raises TransientError."""
         ...
 
 

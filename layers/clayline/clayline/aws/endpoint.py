@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from clayline.aws.failures import retryable
 from clayline.model.wire import CONTENT_TYPE
+from clayline.run.ledger import Invocation
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -18,8 +19,11 @@ class AsyncEndpoint:
         self._ttl_seconds = ttl_seconds
         self._timeout_seconds = timeout_seconds
 
-    def invoke(self, *, input_uri: str, inference_id: str) -> str:
-        """Start an inference; gives OutputLocation as the service returns it. Raises TransientError."""
+    def invoke(self, *, input_uri: str, inference_id: str) -> Invocation:
+        """Start an inference; gives OutputLocation and FailureLocation as the service returns them.
+
+        Raises TransientError.
+        """
         with retryable(f"invoking {self._name} on {input_uri}"):
             answer = self._client.invoke_endpoint_async(
                 EndpointName=self._name,
@@ -30,4 +34,4 @@ class AsyncEndpoint:
                 RequestTTLSeconds=self._ttl_seconds,
                 InvocationTimeoutSeconds=self._timeout_seconds,
             )
-        return answer["OutputLocation"]
+        return Invocation(output=answer["OutputLocation"], failure=answer.get("FailureLocation"))

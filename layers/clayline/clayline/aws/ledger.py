@@ -2,20 +2,36 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
-from clayline.run.ledger import BatchRow, Claim, LandingRow, Outcome, RunRow, Stage
+from clayline.aws.ledger_items import (
+    batch_key,
+    batch_row,
+    flight,
+    kept,
+    landing_key,
+    landing_row,
+    run_key,
+    run_row,
+    seconds,
+    update,
+)
+from clayline.run.ledger import BatchRow, Claim, Closing, Flight, Invocation, LandingRow, Outcome, RunRow
 from clayline.run.result import BatchResult
+from clayline.run.state import BEFORE, RunState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
+BY_STATE: Final = "by-state"
+"""The index over runs: state, then ``due``."""
 _CONDITION_FAILED = "ConditionalCheckFailedException"
+_CANCELLED = "TransactionCanceledException"
 
 
 class DynamoLedger:
@@ -24,42 +40,46 @@ class DynamoLedger:
     def __init__(self, table: "Table") -> None:
         self._table = table
 
-    def claim(self, run: str, *, scene: str, now: datetime, lease_until: datetime) -> Claim:
-        """Take the lease if there is no row, or if it ran out and the jobs are not all enqueued."""
+    def claim(self, run: str, *, scene: str, origin: str, now: datetime, lease_until: datetime, due: datetime) -> Claim:
+        """Take the lease if there is no row, or if it ran out and the plan is not stored."""
         taken = self._change(
-            _run_key(run),
-            "SET stage = if_not_exists(stage, :claimed), scene = :scene, lease_until = :until, claimed ="
+            run_key(run),
+            "SET #state = :claimed, scene = :scene, origin = :origin, lease_until = :until, due = :due, claimed ="
             " if_not_exists(claimed, :now)",
-            "attribute_not_exists(pk) OR (stage < :enqueued AND lease_until <= :now)",
+            "attribute_not_exists(pk) OR (#state = :claimed AND lease_until <= :now)",
             {
-                ":claimed": Stage.CLAIMED.value,
+                ":claimed": RunState.CLAIMED,
                 ":scene": scene,
-                ":until": _seconds(lease_until),
-                ":enqueued": Stage.ENQUEUED.value,
-                ":now": _seconds(now),
+                ":origin": origin,
+                ":until": seconds(lease_until),
+                ":due": seconds(due),
+                ":now": seconds(now),
             },
         )
         if taken is not None:
             return Claim.GRANTED
         row = self.run(run)
-        return Claim.DONE if row and row.stage >= Stage.ENQUEUED else Claim.HELD
+        return Claim.DONE if row and row.state.is_planned else Claim.HELD
 
     def release(self, run: str, *, lease_until: datetime) -> None:
         """Let the lease run out now, unless it is another's by now."""
-        values = {":past": 0, ":until": _seconds(lease_until)}
-        self._change(_run_key(run), "SET lease_until = :past", "lease_until = :until", values)
+        values = {":past": 0, ":until": seconds(lease_until), ":claimed": RunState.CLAIMED}
+        self._change(run_key(run), "SET lease_until = :past", "#state = :claimed AND lease_until = :until", values)
 
     def refuse(self, run: str, *, lease_until: datetime) -> None:
-        """The same, and the next claim is the first; a run whose plan is stored keeps its time."""
-        values = {":past": 0, ":until": _seconds(lease_until), ":claimed": Stage.CLAIMED.value}
-        condition = "lease_until = :until AND stage = :claimed"
-        if self._change(_run_key(run), "SET lease_until = :past REMOVE claimed", condition, values) is None:
-            self.release(run, lease_until=lease_until)
+        """Delete the claim, unless it is another's by now or a plan is stored."""
+        mine = Attr("state").eq(RunState.CLAIMED) & Attr("lease_until").eq(seconds(lease_until))
+        with retryable(f"forgetting the claim on run {run}"):
+            try:
+                self._table.delete_item(Key=run_key(run), ConditionExpression=mine)
+            except ClientError as error:
+                if code_of(error) != _CONDITION_FAILED:
+                    raise
 
     def run(self, run: str) -> RunRow | None:
         """Give a run."""
-        item = self._get(_run_key(run))
-        return _run_row(run, item) if item else None
+        item = self._get(run_key(run))
+        return run_row(run, item) if item else None
 
     def revision(self, *, token: str, scene_hash: str, run: str) -> int:
         """Append the run to the scene's list unless it is in it; its place is the revision."""
@@ -73,102 +93,177 @@ class DynamoLedger:
         runs: Any = (added or self._get(key) or {})["runs"]
         return int(runs.index(run)) + 1
 
-    def advance(self, run: str, stage: Stage, *, batches: int | None = None) -> None:
-        """Raise the stage, never lower it."""
-        values: dict[str, Any] = {":stage": stage.value}
-        change = "SET stage = :stage"
-        if batches is not None:
-            change += ", batches = :batches"
-            values[":batches"] = batches
-        self._change(_run_key(run), change, "attribute_exists(pk) AND stage < :stage", values)
+    def planned(self, run: str, *, jobs: int, batches: int, due: datetime) -> None:
+        """Go from claimed to waiting, with every batch open."""
+        self._change(
+            run_key(run),
+            "SET #state = :waiting, due = :due, jobs = :jobs, handed = :none, #out = :none, batches = :batches, #open ="
+            " :batches",
+            "#state = :claimed",
+            {
+                ":waiting": RunState.WAITING,
+                ":claimed": RunState.CLAIMED,
+                ":due": seconds(due),
+                ":jobs": jobs,
+                ":none": 0,
+                ":batches": batches,
+            },
+        )
 
-    def announced(self, run: str, outcome: Outcome) -> None:
-        """Raise the stage of a run that exists and is not there yet, and keep the outcome."""
-        change, condition = "SET stage = :stage, outcome = :outcome", "attribute_exists(pk) AND stage < :stage"
-        self._change(_run_key(run), change, condition, {":stage": Stage.ANNOUNCED.value, ":outcome": asdict(outcome)})
+    def hand_out(self, run: str, *, start: int, stop: int, out: int, due: datetime) -> bool:
+        """Raise the number of jobs that are out; the last one makes the run running."""
+        values: dict[str, Any] = {":start": start, ":stop": stop, ":out": out, ":waiting": RunState.WAITING}
+        change = "SET handed = :stop, #out = :out"
+        condition = "#state = :waiting AND handed = :start AND jobs > :stop"
+        if self._change(run_key(run), change, condition, values) is not None:
+            return True
+        values |= {":running": RunState.RUNNING, ":due": seconds(due)}
+        change = "SET handed = :stop, #out = :out, #state = :running, due = :due"
+        condition = "#state = :waiting AND handed = :start AND jobs = :stop"
+        return self._change(run_key(run), change, condition, values) is not None
 
-    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str) -> None:
-        """Write the run's row as announced, unless it is."""
-        values = {":stage": Stage.ANNOUNCED.value, ":scene": scene, ":past": 0, ":outcome": asdict(outcome)}
-        change = "SET stage = :stage, scene = :scene, lease_until = :past, outcome = :outcome"
-        self._change(_run_key(run), change, "attribute_not_exists(pk) OR stage < :stage", values)
+    def enter(self, run: str, state: RunState, *, due: datetime) -> bool:
+        """Change the state, if it is one of those before."""
+        before = {f":before{number}": each for number, each in enumerate(BEFORE[state])}
+        condition = f"#state IN ({', '.join(before)})"
+        values = {":state": state, ":due": seconds(due), **before}
+        return self._change(run_key(run), "SET #state = :state, due = :due", condition, values) is not None
+
+    def postpone(self, run: str, *, due: datetime, until: datetime) -> bool:
+        """Change the deadline, if it is still the one that was seen."""
+        values = {":due": seconds(due), ":until": seconds(until)}
+        return self._change(run_key(run), "SET due = :until", "due = :due", values) is not None
+
+    def overdue(self, state: RunState, *, now: datetime, most: int) -> Sequence[str]:
+        """Ask the index."""
+        due = Key("state").eq(state) & Key("due").lte(seconds(now))
+        with retryable(f"asking for runs that are overdue in {state}"):
+            page = self._table.query(IndexName=BY_STATE, KeyConditionExpression=due, Limit=most)
+        return [str(item["pk"]).removeprefix("run#") for item in page["Items"]]
+
+    def flights(self) -> Sequence[Flight]:
+        """Ask the index, page by page."""
+        return [
+            flight(item)
+            for state in (RunState.WAITING, RunState.RUNNING)
+            for item in self._pages(
+                f"asking for runs that are {state}",
+                {"IndexName": BY_STATE, "KeyConditionExpression": Key("state").eq(state)},
+            )
+        ]
+
+    def announced(self, run: str, outcome: Outcome, *, now: datetime) -> None:
+        """Go from committed to announced, and keep the outcome."""
+        change, condition = "SET #state = :announced, due = :now, outcome = :outcome", "#state = :committed"
+        values = {
+            ":announced": RunState.ANNOUNCED,
+            ":committed": RunState.COMMITTED,
+            ":now": seconds(now),
+            ":outcome": asdict(outcome),
+        }
+        self._change(run_key(run), change, condition, values)
+
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, now: datetime) -> None:
+        """Write the run's row as announced, unless there is one."""
+        change = "SET #state = :announced, scene = :scene, due = :now, claimed = :now, outcome = :outcome"
+        values = {
+            ":announced": RunState.ANNOUNCED,
+            ":scene": scene,
+            ":now": seconds(now),
+            ":outcome": asdict(outcome),
+        }
+        self._change(run_key(run), change, "attribute_not_exists(pk)", values)
 
     def keep_landing(self, run: str, landing: str, *, uri: str) -> None:
         """Write the landing's row, once."""
         change = "SET landed_uri = :uri, answered = :no"
-        self._change(_landing_key(run, landing), change, "attribute_not_exists(pk)", {":uri": uri, ":no": False})
+        self._change(landing_key(run, landing), change, "attribute_not_exists(pk)", {":uri": uri, ":no": False})
 
     def answer_landing(self, run: str, landing: str, *, uri: str) -> None:
         """Write the landing's row as answered, whether or not there was one."""
         change = "SET landed_uri = :uri, answered = :yes"
-        self._change(_landing_key(run, landing), change, None, {":uri": uri, ":yes": True})
+        self._change(landing_key(run, landing), change, None, {":uri": uri, ":yes": True})
 
     def landing(self, run: str, landing: str) -> LandingRow | None:
         """Give a landing."""
-        item = self._get(_landing_key(run, landing))
-        return _landing_row(item) if item else None
+        item = self._get(landing_key(run, landing))
+        return landing_row(item) if item else None
 
     def landings(self, run: str) -> Sequence[LandingRow]:
         """Give every landing at a run, page by page."""
-        return [_landing_row(item) for item in self._rows(run, "landing#")]
+        return [landing_row(item) for item in self._rows(run, "landing#")]
 
-    def record_request(self, run: str, batch: str, *, attempt: int, inference_id: str) -> None:
-        """Write the batch row, unless it stands at this attempt or a later one; a result that came before stays."""
-        self._change(
-            _batch_key(run, batch),
-            "SET attempt = :attempt, inference_id = :id REMOVE invoked_output",  # which was the attempt's before
-            "attribute_not_exists(attempt) OR attempt < :attempt",
-            {":attempt": attempt, ":id": inference_id},
+    def begin(self, run: str, batch: str, *, job: int, attempt: int, now: datetime) -> bool:
+        """Write the batch's row for an attempt, unless the batch has ended or is at that attempt."""
+        changed = self._change(
+            batch_key(run, batch),
+            "SET job = :job, attempt = :attempt, since = :now REMOVE invocation, lost",  # which were the last attempt's
+            "attribute_not_exists(#result) AND (attribute_not_exists(attempt) OR attempt < :attempt)",
+            {":job": job, ":attempt": attempt, ":now": seconds(now)},
         )
+        return changed is not None
 
-    def record_invocation(self, run: str, batch: str, *, attempt: int, output: str) -> None:
-        """Note OutputLocation, for the attempt the row stands at."""
-        self._change(
-            _batch_key(run, batch),
-            "SET invoked_output = :output",
-            "attempt = :attempt",
-            {":output": output, ":attempt": attempt},
-        )
+    def invoked(self, run: str, batch: str, *, attempt: int, invocation: Invocation) -> None:
+        """Note where the answer will be, for the attempt that the row stands at."""
+        values = {":invocation": asdict(invocation), ":attempt": attempt}
+        self._change(batch_key(run, batch), "SET invocation = :invocation", "attempt = :attempt", values)
 
     def batch(self, run: str, batch: str) -> BatchRow | None:
         """Give a batch."""
-        item = self._get(_batch_key(run, batch))
-        return _batch_row(item) if item else None
+        item = self._get(batch_key(run, batch))
+        return batch_row(item) if item else None
 
     def batches(self, run: str) -> Sequence[BatchRow]:
         """Give every batch of a run, page by page."""
-        return [_batch_row(item) for item in self._rows(run, "batch#")]
+        return [batch_row(item) for item in self._rows(run, "batch#")]
 
-    def record_result(self, result: BatchResult) -> None:
-        """Keep the first success, else the first failure; note another success as late."""
-        key, values = _batch_key(result.run, result.batch), {":result": result.model_dump(exclude_none=True)}
+    def lose(self, result: BatchResult) -> bool:
+        """Note the failure, at the attempt that the row stands at."""
+        condition = "attempt = :attempt AND attribute_not_exists(#result) AND attribute_not_exists(lost)"
+        values = {":lost": kept(result), ":attempt": result.attempt}
+        return self._change(batch_key(result.run, result.batch), "SET lost = :lost", condition, values) is not None
+
+    def close(self, result: BatchResult) -> Closing:
+        """Write the result and take one from the open batches, in one transaction."""
+        condition = "attribute_exists(attempt) AND attribute_not_exists(#result)"
+        values: dict[str, Any] = {":result": kept(result)}
         if result.status == "failed":
-            self._change(key, "SET #result = :result", "attribute_not_exists(#result)", values, {"#result": "result"})
-            return
-        condition = "attribute_not_exists(#result) OR #result.#status = :failed"
-        names = {"#result": "result", "#status": "status"}
-        if self._change(key, "SET #result = :result", condition, {**values, ":failed": "failed"}, names) is None:
-            self._change(
-                key,
-                "SET late_result = :result",
-                "attribute_not_exists(late_result) AND #result <> :result",
-                values,
-                {"#result": "result"},
-            )
+            condition += " AND attempt = :attempt"
+            values[":attempt"] = result.attempt
+        end = update(batch_key(result.run, result.batch), "SET #result = :result REMOVE lost", condition, values)
+        among = {f":at{number}": state for number, state in enumerate((RunState.WAITING, RunState.RUNNING))}
+        count = update(
+            run_key(result.run),
+            "SET #open = #open - :one",
+            f"#state IN ({', '.join(among)})",
+            {":one": 1, **among},
+        )
+        with retryable(f"ending batch {result.batch} of run {result.run}"):
+            try:
+                changes: Any = [{"Update": {"TableName": self._table.name, **change}} for change in (end, count)]
+                self._table.meta.client.transact_write_items(TransactItems=changes)
+            except ClientError as error:
+                if not _is_refused(error):
+                    raise
+                return self._late(result)
+        return Closing.CLOSED
 
-    def settle(self, run: str, batch: str) -> RunRow | None:
-        """Add to the settled set of a run that exists."""
-        item = self._change(_run_key(run), "ADD settled :batch", "attribute_exists(pk)", {":batch": {batch}})
-        return _run_row(run, item) if item else None
+    def _late(self, result: BatchResult) -> Closing:
+        """Say what a result is about that ended nothing; let a success replace a failure."""
+        if result.status == "succeeded":
+            values = {":result": kept(result), ":failed": "failed"}
+            condition = "#result.#status = :failed"
+            self._change(batch_key(result.run, result.batch), "SET #result = :result", condition, values)
+        return Closing.KNOWN if self.batch(result.run, result.batch) else Closing.UNKNOWN
 
     def _rows(self, run: str, prefix: str) -> Iterator[dict[str, Any]]:
         """Give the items of a run whose sort key begins so, in its order."""
-        query: dict[str, Any] = {
-            "KeyConditionExpression": Key("pk").eq(f"run#{run}") & Key("sk").begins_with(prefix),
-            "ConsistentRead": True,
-        }
+        found = Key("pk").eq(f"run#{run}") & Key("sk").begins_with(prefix)
+        return self._pages(f"reading {prefix} of run {run}", {"KeyConditionExpression": found, "ConsistentRead": True})
+
+    def _pages(self, doing: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
         while True:
-            with retryable(f"reading {prefix} of run {run}"):
+            with retryable(doing):
                 page = self._table.query(**query)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
@@ -180,69 +275,22 @@ class DynamoLedger:
             return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
 
     def _change(
-        self,
-        key: dict[str, str],
-        change: str,
-        condition: str | None,
-        values: dict[str, Any],
-        names: dict[str, str] | None = None,
+        self, key: dict[str, str], change: str, condition: str | None, values: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Update one item and give it whole; None if the condition did not hold."""
-        update: dict[str, Any] = {
-            "Key": key,
-            "UpdateExpression": change,
-            "ExpressionAttributeValues": values,
-            "ReturnValues": "ALL_NEW",
-            **({"ConditionExpression": condition} if condition else {}),
-            **({"ExpressionAttributeNames": names} if names else {}),
-        }
-        with retryable(f"updating {key['pk']}"):
+        with retryable(f"changing {key['pk']} {key['sk']}"):
             try:
-                return dict(self._table.update_item(**update)["Attributes"])
+                parameters = update(key, change, condition, values)
+                return dict(self._table.update_item(**parameters, ReturnValues="ALL_NEW")["Attributes"])
             except ClientError as error:
                 if code_of(error) == _CONDITION_FAILED:
                     return None
                 raise
 
 
-def _run_key(run: str) -> dict[str, str]:
-    return {"pk": f"run#{run}", "sk": "scene"}
-
-
-def _batch_key(run: str, batch: str) -> dict[str, str]:
-    return {"pk": f"run#{run}", "sk": f"batch#{batch}"}
-
-
-def _landing_key(run: str, landing: str) -> dict[str, str]:
-    return {"pk": f"run#{run}", "sk": f"landing#{landing}"}
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _run_row(run: str, item: dict[str, Any]) -> RunRow:
-    return RunRow(
-        run=run,
-        scene=item["scene"],
-        stage=Stage(int(item["stage"])),
-        claimed=datetime.fromtimestamp(int(item.get("claimed", 0)), UTC),
-        lease_until=datetime.fromtimestamp(int(item["lease_until"]), UTC),
-        batches=int(item["batches"]) if "batches" in item else None,
-        settled=frozenset(item.get("settled", ())),
-        outcome=Outcome(**item["outcome"]) if "outcome" in item else None,
-    )
-
-
-def _landing_row(item: dict[str, Any]) -> LandingRow:
-    return LandingRow(landing=item["sk"].removeprefix("landing#"), uri=item["landed_uri"], answered=item["answered"])
-
-
-def _batch_row(item: dict[str, Any]) -> BatchRow:
-    return BatchRow(
-        batch=item["sk"].removeprefix("batch#"),
-        attempt=int(item["attempt"]) if "attempt" in item else None,
-        inference_id=item.get("inference_id"),
-        output=item.get("invoked_output"),
-        result=BatchResult.model_validate(item["result"]) if "result" in item else None,
-    )
+def _is_refused(error: ClientError) -> bool:
+    """Tell whether a transaction was cancelled by a condition alone: conflicts and throttling come again."""
+    if code_of(error) != _CANCELLED:
+        return False
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {reason.get("Code") for reason in reasons} <= {"None", "ConditionalCheckFailed"}

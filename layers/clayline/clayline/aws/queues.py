@@ -21,11 +21,11 @@ class SqsQueue:
         self._client = client
         self._url = url
 
-    def send(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+    def send(self, bodies: Sequence[Mapping[str, Any]], *, delay: int = 0) -> None:
         """Send every body, ten a call. Raises TransientError if any was not accepted: then all may be sent again."""
         for group in batched(bodies, _MOST_A_CALL, strict=False):
             entries: Any = [
-                {"Id": str(number), "MessageBody": json.dumps(body, sort_keys=True)}
+                {"Id": str(number), "MessageBody": json.dumps(body, sort_keys=True), "DelaySeconds": delay}
                 for number, body in enumerate(group)
             ]
             with retryable(f"sending to {self._url}"):

@@ -48,7 +48,28 @@ class ReadingSettings(CommonSettings):
         return Access.parse(requester_pays=self.requester_pays_buckets, regions=self.bucket_regions)
 
 
-class PlanSettings(ReadingSettings):
+class PatientSettings(CommonSettings):
+    """What a function knows that moves runs from state to state."""
+
+    patience_seconds: int = Field(default=900, ge=1)
+    """How long a run may be in a state before the reconciler looks at it."""
+
+
+class AdmittingSettings(PatientSettings):
+    """What a function knows that hands jobs to tile."""
+
+    tile_queue_url: str
+    max_batches_in_flight: int = Field(default=2_000, ge=1)
+
+
+class InvokingSettings(CommonSettings):
+    """How long the endpoint keeps a request, and computes one."""
+
+    request_ttl_seconds: int = Field(default=21_600, ge=60, le=21_600)
+    invocation_timeout_seconds: int = Field(default=900, ge=1, le=3_600)
+
+
+class PlanSettings(ReadingSettings, AdmittingSettings):
     """Settings of plan."""
 
     scenes_bucket: str
@@ -57,7 +78,6 @@ class PlanSettings(ReadingSettings):
     embeddings_bucket: str
     model_manifest: str
     """``s3://bucket/models/folder/manifest.json``."""
-    tile_queue_url: str
     item_prefix: str = ""
     cog_prefix: str = "cog/"
     any_gsd: bool = False
@@ -100,26 +120,34 @@ class PlanSettings(ReadingSettings):
         )
 
 
-class TileSettings(ReadingSettings):
+class TileSettings(ReadingSettings, InvokingSettings):
     """Settings of tile."""
 
     endpoint_name: str
-    request_ttl_seconds: int = Field(default=21_600, ge=60, le=21_600)
-    invocation_timeout_seconds: int = Field(default=900, ge=1, le=3_600)
     result_queue_url: str
 
 
-class SettleSettings(CommonSettings):
+class SettleSettings(PatientSettings):
     """Settings of settle."""
 
+    tile_queue_url: str
     settled_queue_url: str
+    max_attempts: int = Field(default=3, ge=1, le=10)
 
 
-class CollectSettings(CommonSettings):
+class ReconcileSettings(SettleSettings, AdmittingSettings, InvokingSettings):
+    """Settings of reconcile."""
+
+    scene_queue_url: str
+
+
+class CollectSettings(PatientSettings):
     """Settings of collect."""
 
     embeddings_bucket: str
     event_bus: str = "default"
+    answer_grace_seconds: int = Field(default=600, ge=0)
+    """How long after settling an answer that is not there is waited for."""
 
 
 def load[T: CommonSettings](kind: type[T]) -> T:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ CONTENT_TYPE = "application/x-safetensors"
 MAX_HEADER_BYTES = 100_000
 STATUS_GOOD = 0
 STATUS_NON_FINITE = 1
-_ATTEMPT = re.compile(r"[1-9][0-9]{0,5}\Z")
 _DTYPES: Final = MappingProxyType(
     {
         "BOOL": "?",
@@ -90,18 +88,16 @@ class BatchHeader:
 
     run: str
     batch: str
-    attempt: int
     folder: str
     token: str
     digest: str
 
     def metadata(self, kind: str) -> dict[str, str]:
-        """Give the safetensors metadata of a ``request/1`` or ``response/1``."""
+        """Give the safetensors metadata of a ``request/2`` or ``response/2``."""
         return {
             "clayline": kind,
             "run": self.run,
             "batch": self.batch,
-            "attempt": str(self.attempt),
             "folder": self.folder,
             "token": self.token,
             "digest": self.digest,
@@ -114,15 +110,9 @@ class BatchHeader:
             msg = f"expected a {kind} object, its metadata says {metadata.get('clayline')!r}"
             raise WireError(msg)
         try:
-            if not _ATTEMPT.match(metadata["attempt"]):
-                msg = f"attempt {metadata['attempt']!r}"
-                raise ValueError(msg)
-            return cls(
-                attempt=int(metadata["attempt"]),
-                **{name: metadata[name] for name in ("run", "batch", "folder", "token", "digest")},
-            )
-        except (KeyError, ValueError) as error:
-            msg = f"{kind} metadata lacks or garbles {error}"
+            return cls(**{name: metadata[name] for name in ("run", "batch", "folder", "token", "digest")})
+        except KeyError as error:
+            msg = f"{kind} metadata lacks {error}"
             raise WireError(msg) from error
 
 
@@ -141,7 +131,7 @@ class Request:
         """Serialise."""
         return _write(
             {"index": self.index} | {name: tensor[:] for name, tensor in self.inputs.items()},
-            self.header.metadata("request/1"),
+            self.header.metadata("request/2"),
         )
 
     @classmethod
@@ -168,7 +158,7 @@ class Request:
 
     @classmethod
     def _checked(cls, metadata: dict[str, str], index: NDArray[Any] | None, tensors: Mapping[str, Tensor]) -> Self:
-        header = BatchHeader.from_metadata(metadata, "request/1")
+        header = BatchHeader.from_metadata(metadata, "request/2")
         index = _fitting(index, "index", np.int64, 1)
         if "pixels" not in tensors or len(tensors["pixels"].shape) != 4:  # noqa: PLR2004 - [N, C, H, W]
             msg = f"batch {header.batch} of run {header.run}: `pixels` is missing or not [N, C, H, W]"
@@ -200,13 +190,13 @@ class Response:
         tensors: dict[str, NDArray[Any]] = {"index": self.index, "embeddings": self.embeddings, "status": self.status}
         if self.loss is not None:
             tensors["loss"] = self.loss
-        return _write(tensors, {**self.header.metadata("response/1"), "loss_metric": self.loss_metric or ""})
+        return _write(tensors, {**self.header.metadata("response/2"), "loss_metric": self.loss_metric or ""})
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
         """Parse and check shapes against each other. Raises WireError."""
         metadata, tensors = _read(body)
-        header = BatchHeader.from_metadata(metadata, "response/1")
+        header = BatchHeader.from_metadata(metadata, "response/2")
         index = _fitting(tensors.get("index"), "index", np.int64, 1)
         embeddings = _fitting(tensors.get("embeddings"), "embeddings", np.float32, 2)
         status = _fitting(tensors.get("status"), "status", np.uint8, 1)

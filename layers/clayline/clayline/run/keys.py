@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ATTEMPT_ONE = 1
 _MAX_URI = 2_048
 JSON = "application/json"
 
@@ -31,12 +30,10 @@ def run_id(
     token: str,
     digest: str,
     options: Mapping[str, Any],
-    predecessor: str | None,
 ) -> str:
     """Give 32 hex that are the same if everything that decided the outcome is, and only then.
 
-    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item; ``predecessor``
-    the run whose failed chips made a landing compute the scene again.
+    ``scene`` is scene12; ``read`` what was taken from the key, which no ETag covers, or from the Item.
     """
     return _digest(
         {
@@ -47,9 +44,13 @@ def run_id(
             "token": token,
             "digest": digest,
             "options": dict(options),
-            "predecessor": predecessor,
         }
     )[:32]
+
+
+def successor_id(run: str) -> str:
+    """Give the run that follows ``run``: of the same scene, and all else that decided that one, done once more."""
+    return _digest({"predecessor": run})[:32]
 
 
 def failed_run_id(
@@ -75,8 +76,8 @@ def scene_hash(*, collection: str | None, item: str | None, uri: str) -> str:
 
 
 def inference_id(*, run: str, batch: str, attempt: int) -> str:
-    """Give the 40 hex under which a batch's attempt is invoked. SageMaker allows 64 characters."""
-    return _digest({"run": run, "batch": batch, "attempt": attempt})[:40]
+    """Give the name under which a batch's attempt is invoked. SageMaker allows 64 characters."""
+    return f"{run}-{batch}-a{attempt}"
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -100,9 +101,9 @@ class WorkObjects:
         """Identifier and corners of every chip."""
         return f"s3://{self.bucket}/plans/{self.run}/chips.safetensors"
 
-    def request(self, batch: str, attempt: int) -> str:
-        """Input of one invocation."""
-        return f"s3://{self.bucket}/requests/{self.run}/{batch}-a{attempt}.safetensors"
+    def request(self, batch: str) -> str:
+        """Input of every attempt of a batch."""
+        return f"s3://{self.bucket}/requests/{self.run}/{batch}.safetensors"
 
     def outcomes(self, batch: str) -> str:
         """What tile decided on each chip of a batch: the commit of tiling it."""
@@ -116,6 +117,11 @@ class WorkObjects:
     def settlement(self) -> str:
         """How each batch ended: the commit of settling."""
         return f"s3://{self.bucket}/settlements/{self.run}.json"
+
+    @property
+    def verdict(self) -> str:
+        """Which answer of each batch is used: frozen before anything is written from them."""
+        return f"s3://{self.bucket}/verdicts/{self.run}.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

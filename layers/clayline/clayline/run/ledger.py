@@ -3,20 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Protocol
 
 from clayline.run.result import BatchResult
-
-
-class Stage(IntEnum):
-    """How far a run is. It only ever grows, whatever the order of messages."""
-
-    CLAIMED = 1
-    PLANNED = 2
-    ENQUEUED = 3
-    SETTLED = 4
-    ANNOUNCED = 5
+from clayline.run.state import RunState
 
 
 class Claim(Enum):
@@ -27,7 +18,18 @@ class Claim(Enum):
     HELD = "held"
     """Another delivery holds the lease."""
     DONE = "done"
-    """Every tile job is enqueued: nothing left for plan."""
+    """The plan is stored: nothing left for plan."""
+
+
+class Closing(Enum):
+    """Answer to a batch's end."""
+
+    CLOSED = "closed"
+    """The batch ended now, and the run has one open batch fewer."""
+    KNOWN = "known"
+    """It had ended before, or this is the failure of an attempt that is not its last."""
+    UNKNOWN = "unknown"
+    """No such batch was ever sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,37 +60,72 @@ class RunRow:
 
     run: str
     scene: str
-    stage: Stage
+    state: RunState
+    due: datetime
+    """When the reconciler looks at it. When it ended, for a run that is over."""
+    lease_until: datetime
+    """Until then nobody else plans it."""
     claimed: datetime
     """First claim: the time of creation that the plan freezes, the same after any kill."""
-    lease_until: datetime
-    batches: int | None
-    """How many the plan has; None until it is stored."""
-    settled: frozenset[str]
-    """Batches that have a result: a distinct set, so a message that comes twice counts once."""
+    origin: str
+    """The landing that started it, as ``Landing`` writes it: from there it can be planned again."""
+    jobs: int
+    """How many the plan has; 0 until it is stored."""
+    handed: int
+    """How many of them were handed to tile, the first ones."""
+    batches: int
+    """How many the plan has; 0 until it is stored."""
+    out: int
+    """How many of them belong to jobs that were handed out."""
+    open: int
+    """How many have not ended."""
     outcome: Outcome | None = None
     """Since it was announced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Flight:
+    """A run that waits or is running."""
+
+    run: str
+    state: RunState
+    in_flight: int
+    """Batches of its jobs that were handed out, and have not ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invocation:
+    """What the endpoint answered when it took a request."""
+
+    output: str
+    """URI where the response will lie."""
+    failure: str | None
+    """URI where an error will lie, if the endpoint keeps them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BatchRow:
-    """A batch."""
+    """A batch that tile has begun to send."""
 
     batch: str
-    attempt: int | None
-    """None if the result came before tile's row."""
-    inference_id: str | None
-    output: str | None
-    """Where SageMaker said the response will be; None until it was invoked."""
+    job: int
+    attempt: int
+    """The last one, from 1."""
+    since: datetime
+    """When that began."""
+    invocation: Invocation | None
+    """Of the last attempt; None until the endpoint took it."""
+    lost: BatchResult | None
+    """How the last attempt failed, if another may follow."""
     result: BatchResult | None
-    """The first success, else the first failure, else None."""
+    """How the batch ended."""
 
 
 class Ledger(Protocol):
     """The port. Adapters raise TransientError for what a retry may cure."""
 
-    def claim(self, run: str, *, scene: str, now: datetime, lease_until: datetime) -> Claim:
-        """Take or renew the lease on a run that is not yet enqueued."""
+    def claim(self, run: str, *, scene: str, origin: str, now: datetime, lease_until: datetime, due: datetime) -> Claim:
+        """Take or renew the lease on a run whose plan is not stored."""
         ...
 
     def release(self, run: str, *, lease_until: datetime) -> None:
@@ -96,7 +133,7 @@ class Ledger(Protocol):
         ...
 
     def refuse(self, run: str, *, lease_until: datetime) -> None:
-        """Let one's own lease (the one that ends then) run out now and forget the claim: the scene was refused."""
+        """Forget one's own claim (the one that ends then): the scene was refused."""
         ...
 
     def run(self, run: str) -> RunRow | None:
@@ -107,15 +144,42 @@ class Ledger(Protocol):
         """Give the run's place, from 1, among the runs of this scene under this model; a new run is appended."""
         ...
 
-    def advance(self, run: str, stage: Stage, *, batches: int | None = None) -> None:
-        """Raise the stage; nothing happens if it is already that high."""
+    def planned(self, run: str, *, jobs: int, batches: int, due: datetime) -> None:
+        """Let a claimed run wait for its jobs to be handed out: all of its batches are open."""
         ...
 
-    def announced(self, run: str, outcome: Outcome) -> None:
-        """Raise the stage of a run that was announced, and keep what was said; nothing happens the second time."""
+    def hand_out(self, run: str, *, start: int, stop: int, out: int, due: datetime) -> bool:
+        """Note that the jobs from ``start`` up to ``stop`` are handed to tile; after the last one the run is running.
+
+        ``out`` is the number of batches of all jobs up to ``stop``. False unless ``start`` is how many jobs were handed
+        out.
+        """
         ...
 
-    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str) -> None:
+    def enter(self, run: str, state: RunState, *, due: datetime) -> bool:
+        """Go on to a state from one before it; False if the run is in none of those."""
+        ...
+
+    def postpone(self, run: str, *, due: datetime, until: datetime) -> bool:
+        """Move a deadline that is still ``due``; False if something happened to the run since."""
+        ...
+
+    def overdue(self, state: RunState, *, now: datetime, most: int) -> Sequence[str]:
+        """Give runs in a state whose deadline has passed, the longest overdue first.
+
+        One that has just changed may be missing, or be there although it has left the state.
+        """
+        ...
+
+    def flights(self) -> Sequence[Flight]:
+        """Give every run that waits or is running. What has just changed may be missing."""
+        ...
+
+    def announced(self, run: str, outcome: Outcome, *, now: datetime) -> None:
+        """Note that a committed run was announced, and what was said; nothing happens the second time."""
+        ...
+
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, now: datetime) -> None:
         """Record that a run without a plan was announced as failed."""
         ...
 
@@ -135,12 +199,15 @@ class Ledger(Protocol):
         """Give every landing that stands at a run, read consistently, by name."""
         ...
 
-    def record_request(self, run: str, batch: str, *, attempt: int, inference_id: str) -> None:
-        """Write the batch row: before the invocation, or the completion could beat it."""
+    def begin(self, run: str, batch: str, *, job: int, attempt: int, now: datetime) -> bool:
+        """Write the batch's row for an attempt: before the invocation, or the completion could beat it.
+
+        False if the batch has ended, or this attempt or a later one was begun before: somebody else is at it.
+        """
         ...
 
-    def record_invocation(self, run: str, batch: str, *, attempt: int, output: str) -> None:
-        """Note that the endpoint took the request, and where its answer will be."""
+    def invoked(self, run: str, batch: str, *, attempt: int, invocation: Invocation) -> None:
+        """Note that the endpoint took the request of the last attempt."""
         ...
 
     def batch(self, run: str, batch: str) -> BatchRow | None:
@@ -148,13 +215,17 @@ class Ledger(Protocol):
         ...
 
     def batches(self, run: str) -> Sequence[BatchRow]:
-        """Give every batch of a run, read consistently, by name."""
+        """Give every batch of a run that was begun, read consistently, by name."""
         ...
 
-    def record_result(self, result: BatchResult) -> None:
-        """Keep the first success, else the first failure; a success beyond that is noted as late."""
+    def lose(self, result: BatchResult) -> bool:
+        """Note that the last attempt failed and another may follow; False if it was not the last, or has ended."""
         ...
 
-    def settle(self, run: str, batch: str) -> RunRow | None:
-        """Add the batch to the run's settled set and give the run; None if nobody knows the run."""
+    def close(self, result: BatchResult) -> Closing:
+        """End a batch, and count it, both or none.
+
+        The success of any attempt ends it, a failure that of the last attempt only. A success that comes after a
+        failure replaces it: that counts nothing.
+        """
         ...

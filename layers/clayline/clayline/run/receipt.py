@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -29,10 +30,9 @@ class BatchOutcomes(BaseModel):
     """What tile decided on each chip of a batch. Columns of one length, in the order of ``index``."""
 
     model_config = _FROZEN
-    format: Literal["clayline-outcomes/1"] = "clayline-outcomes/1"
+    format: Literal["clayline-outcomes/2"] = "clayline-outcomes/2"
     run: str
     batch: str
-    attempt: int
     index: tuple[int, ...]
     sent: tuple[bool, ...]
     """Whether the chip is in the request."""
@@ -71,8 +71,10 @@ class Settlement(BaseModel):
     """How every batch of a run ended, written once."""
 
     model_config = _FROZEN
-    format: Literal["clayline-settlement/1"] = "clayline-settlement/1"
+    format: Literal["clayline-settlement/2"] = "clayline-settlement/2"
     run: str
+    at: datetime
+    """When the last batch had ended."""
     batches: tuple[BatchSettlement, ...]
 
 

@@ -12,7 +12,8 @@ from clayline.run.keys import inference_id, is_response, parse_s3_uri
 
 _RUN = "[0-9a-f]{32}"
 _BATCH = "b(?:[0-9]{5}|[1-9][0-9]{5,8})"  # one spelling a number: b000042 beside b00042 would settle one batch twice
-_REQUEST_KEY = re.compile(rf"requests/({_RUN})/({_BATCH})-a([1-9][0-9]{{0,5}})\.safetensors\Z")
+_REQUEST_KEY = re.compile(rf"requests/({_RUN})/({_BATCH})\.safetensors\Z")
+_ATTEMPT = re.compile(r".*-a([1-9][0-9]{0,5})\Z")
 _MODEL_CHANGED = re.compile(r'"reason\\?": *\\?"model-changed\\?"')
 """In the server's own error (docs/wire.md), as SageMaker quotes it."""
 MAX_MESSAGE = 500
@@ -75,10 +76,12 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
     if bucket != work_bucket or not found:
         msg = bounded(f"a notification about s3://{bucket}/{key}, which is no request of ours")
         raise UnknownResultError(msg)
-    run, batch, attempt = found[1], found[2], int(found[3])
-    if identity != inference_id(run=run, batch=batch, attempt=attempt):
-        msg = bounded(f"a notification about {key} under InferenceId {identity!r}, which is not that attempt's")
+    run, batch = found[1], found[2]
+    named = _ATTEMPT.match(identity) if isinstance(identity, str) else None
+    if named is None or identity != inference_id(run=run, batch=batch, attempt=int(named[1])):
+        msg = bounded(f"a notification about {key} under InferenceId {identity!r}, which is no attempt of that")
         raise UnknownResultError(msg)
+    attempt = int(named[1])
     if status == "Completed" and isinstance(output := response.get("outputLocation"), str):
         if is_response(output, bucket=work_bucket):
             return BatchResult(run=run, batch=batch, attempt=attempt, status="succeeded", output=output)

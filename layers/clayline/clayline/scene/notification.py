@@ -7,7 +7,9 @@ envelope, or raw where the subscription says so.
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Json
 
 from clayline.run.keys import landing_id
 from clayline.scene.href import S3Object, locate
@@ -45,15 +47,28 @@ class Document:
         )
 
 
-def read_message(body: str, *, message: str) -> ObjectCreated | Landing | Document | str:
+class PlanAgain(BaseModel):
+    """The reconciler's own message: a run was claimed and never planned."""
+
+    model_config = ConfigDict(frozen=True)
+    kind: Literal["clayline-plan-again/1"]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
+    landing: Json[Landing]
+    """From which it is planned."""
+
+
+def read_message(body: str, *, message: str) -> ObjectCreated | Landing | Document | PlanAgain | str:
     """Tell what a message of the scene queue is about; a sentence for what starts nothing.
 
     ``message`` is the queue's id of it, the same however often it is delivered. SNS's own id, where the envelope has
-    one, goes before. Raises pydantic's ValidationError for an event of EventBridge that is none of S3's.
+    one, goes before. Raises pydantic's ValidationError for an event of EventBridge that is none of S3's, and for a
+    message of the reconciler's kind that it did not write.
     """
     content = _parsed(body)
     if isinstance(content, dict) and "detail-type" in content:
         return ObjectCreated.model_validate(content)
+    if isinstance(content, dict) and content.get("kind") == "clayline-plan-again/1":
+        return PlanAgain.model_validate(content)
     if isinstance(content, dict) and isinstance(content.get("Type"), str) and "TopicArn" in content:
         if content["Type"] != "Notification":
             return f"SNS's message of type {content['Type'][:_MAX_SHOWN]!r} publishes nothing"

@@ -103,8 +103,9 @@ class LandedScene:
     """Of every file that will be read, by URI."""
     options: Mapping[str, Any]
 
-    def run(self, predecessor: str | None) -> str:
-        """Give the run, the first or the one after ``predecessor``."""
+    @property
+    def run(self) -> str:
+        """Give the scene's first run."""
         return run_id(
             scene=self.source.hash,
             source_etag=self.source.etag,
@@ -113,7 +114,6 @@ class LandedScene:
             token=self.entry.token,
             digest=self.entry.digest,
             options=self.options,
-            predecessor=predecessor,
         )
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clayline.ports import Announcer, ObjectMissingError, Objects
+from clayline.ports import Announcer, Clock, ObjectMissingError, Objects
 from clayline.run.keys import JSON, OutputObjects, failed_run_id
-from clayline.run.ledger import Ledger, Outcome, RunRow, Stage
+from clayline.run.ledger import Ledger, Outcome, RunRow
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline.run.receipt import Receipt, failed_receipt
 from clayline.scene.intake import Landing
@@ -38,6 +38,7 @@ class Answering:
     objects: Objects
     ledger: Ledger
     announcer: Announcer
+    clock: Clock
     names: Names = AS_THEY_LIE
     """What the receipt of a refusal is called; other receipts say it themselves."""
 
@@ -48,7 +49,7 @@ class Answering:
         """
         self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=False))
         outcome = Outcome(status=receipt.status, receipt=at, failed=bool(receipt.counts.failed))
-        self.ledger.announced(receipt.run, outcome)
+        self.ledger.announced(receipt.run, outcome, now=self.clock())
         self._answer_waiting(receipt, told={landed_uri})
 
     def answer_waiting(self, row: RunRow) -> None:
@@ -101,10 +102,10 @@ class Answering:
             outputs={"receipt": self.names.of(outputs.receipt)},
         )
         self.objects.put_new(outputs.receipt, receipt.model_dump_json(indent=1).encode(), run=run, content_type=JSON)
-        repeated = row is not None and row.stage >= Stage.ANNOUNCED
+        repeated = row is not None and row.state.is_over
         self.announcer.announce(receipt.status, receipt.summary(landed_uri=refusal.landed_uri, repeated=repeated))
         outcome = Outcome(status=receipt.status, receipt=outputs.receipt, failed=False)
-        self.ledger.announced_refusal(run, outcome, scene=refusal.name)
+        self.ledger.announced_refusal(run, outcome, scene=refusal.name, now=self.clock())
         self.ledger.answer_landing(run, landing.landing, uri=refusal.landed_uri)
         return run, True
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.errors import TransientError
@@ -14,10 +16,10 @@ from clayline.outputs.embedding import EmbeddingRows, SceneColumns
 from clayline.outputs.provenance import columns, file_metadata, metadata_json, stac_item
 from clayline.outputs.spool import VectorSpool
 from clayline.place import Option, words
-from clayline.ports import Announcer, ObjectMissingError, Objects
+from clayline.ports import Announcer, Clock, ObjectMissingError, Objects
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import JSON, WorkObjects
-from clayline.run.ledger import Ledger, Stage
+from clayline.run.ledger import Ledger, RunRow
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import (
     BatchOutcomes,
@@ -30,12 +32,15 @@ from clayline.run.receipt import (
     scene_reason,
     status_of,
 )
+from clayline.run.state import OVER, PATIENCE, RunState
 from clayline.run.stored_plan import load_plan
+from clayline.run.verdict import Verdict
 from clayline.steps.answering import Answering
 from clayline.steps.gathering import Gathered, Gathering, sent_order, spool_path
 
 PARQUET = "application/vnd.apache.parquet"
 GEOJSON = "application/geo+json"
+GRACE: Final = timedelta(minutes=10)
 
 
 class WriteTable(Protocol):
@@ -76,37 +81,81 @@ class Collecting:
     objects: Objects
     ledger: Ledger
     announcer: Announcer
+    clock: Clock
     write_table: WriteTable
     read_header: ReadHeader
     work_bucket: str
     scratch: Path
     """Where the vectors and the file lie until they are uploaded."""
+    patience: timedelta = PATIENCE
+    grace: timedelta = GRACE
+    """How long after settling an answer that is not there is waited for."""
 
     def collect(self, run: str) -> Receipt | None:
         """Write everything a settled run leaves; None if that was done before.
 
         Raises TransientError, OutputConflictError.
 
-        Order: Parquet, metadata, STAC Item, receipt (the commit), event, the outcome in the ledger, then an event for
-        each other place where the scene landed meanwhile. Each file is written once; a retry gives the same.
+        Order: verdict, Parquet, metadata, STAC Item, receipt (the commit), the state in the ledger, event, the outcome
+        in the ledger, then an event for each other place where the scene landed meanwhile. Each file is written once,
+        from the verdict; a retry gives the same.
         """
-        answering = Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer)
         row = self.ledger.run(run)
-        if row and row.stage >= Stage.ANNOUNCED:
+        if row is None or row.state not in {RunState.SETTLED, RunState.COMMITTED, *OVER}:
+            msg = f"run {run} is said to be settled, and the ledger does not say so. It is looked for again."
+            raise TransientError(msg)
+        answering = Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer, clock=self.clock)
+        if row.state.is_over:
             answering.answer_waiting(row)
             return None
         work = WorkObjects(bucket=self.work_bucket, run=run)
         try:
             plan = load_plan(self.objects, work)
-            chips = PlannedChips.from_bytes(self.objects.get(work.chips))
-            settlement = Settlement.model_validate_json(self.objects.get(work.settlement))
+            receipt = self._committed(plan, row) or self._commit(plan, work)
         except ObjectMissingError as error:
             msg = f"run {run} is said to be settled, but {error}. It is looked for again."
             raise TransientError(msg) from error
-        gathering = Gathering(objects=self.objects, work=work, plan=plan, chips=chips, settlement=settlement)
-        receipt = self._write(gathering)
+        self.ledger.enter(run, RunState.COMMITTED, due=self.clock() + self.patience)
         answering.announce(receipt, at=plan.outputs.receipt, landed_uri=plan.landed_uri or plan.scene.uri)
         return receipt
+
+    def _committed(self, plan: Plan, row: RunRow) -> Receipt | None:
+        """Give the receipt that stands: what was written once is not computed again to be announced."""
+        if row.state is not RunState.COMMITTED:
+            return None
+        return Receipt.model_validate_json(self.objects.get(plan.outputs.receipt))
+
+    def _commit(self, plan: Plan, work: WorkObjects) -> Receipt:
+        chips = PlannedChips.from_bytes(self.objects.get(work.chips))
+        settlement = Settlement.model_validate_json(self.objects.get(work.settlement))
+        return self._write(
+            Gathering(
+                objects=self.objects,
+                work=work,
+                plan=plan,
+                chips=chips,
+                settlement=settlement,
+                is_fresh=self.clock() < settlement.at + self.grace,
+            )
+        )
+
+    def _fill(
+        self,
+        gathering: Gathering,
+        outcomes: dict[str, BatchOutcomes],
+        spool: VectorSpool,
+        position: NDArray[np.int64],
+    ) -> Gathered:
+        """Gather, and freeze from which answers: a try before this one may have written from others."""
+        gathered, verdict = gathering.fill(outcomes, spool, position)
+        uri = gathering.work.verdict
+        if self.objects.put_new(uri, verdict.model_dump_json().encode(), run=verdict.run, content_type=JSON):
+            return gathered
+        frozen = Verdict.model_validate_json(self.objects.get(uri))
+        if frozen == verdict:
+            return gathered
+        spool.clear()
+        return gathering.fill(outcomes, spool, position, frozen)[0]
 
     def _write(self, gathering: Gathering) -> Receipt:
         plan, outputs = gathering.plan, gathering.plan.outputs
@@ -117,7 +166,7 @@ class Collecting:
         with ExitStack() as stack:
             spool = VectorSpool(spool_path(self.scratch, plan.run), max(1, len(order)), plan.model.entry.dimensions)
             stack.enter_context(spool)
-            gathered = gathering.fill(outcomes, spool, position)
+            gathered = self._fill(gathering, outcomes, spool, position)
             receipt = _receipt(plan, gathering.chips, gathered, _counted(outcomes.values()))
             if receipt.counts.written:
                 path = self.scratch / f"{plan.run}.parquet"

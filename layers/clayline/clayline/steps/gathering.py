@@ -2,7 +2,8 @@
 identifiers.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
@@ -20,6 +21,7 @@ from clayline.ports import ObjectMissingError, Objects, ObjectTooLargeError
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import BatchOutcomes, BatchSettlement, ChipOutcome, Settlement, State
+from clayline.run.verdict import BatchVerdict, Verdict
 
 ROWS_A_CHUNK = 1024
 _AT_ONCE = 8
@@ -77,6 +79,8 @@ class Gathering:
     plan: Plan
     chips: PlannedChips
     settlement: Settlement
+    is_fresh: bool
+    """Whether the run was settled a moment ago: an answer that is not there may still come."""
 
     def outcomes(self) -> dict[str, BatchOutcomes]:
         """Read what tile decided, for every batch. Raises TransientError if one is not there (yet)."""
@@ -104,22 +108,35 @@ class Gathering:
             raise WireError(msg)
         return outcomes
 
-    def fill(self, outcomes: dict[str, BatchOutcomes], spool: VectorSpool, position: NDArray[np.int64]) -> Gathered:
-        """Settle every chip, and put each good vector at its ``position`` [chips] in the spool."""
+    def fill(
+        self,
+        outcomes: dict[str, BatchOutcomes],
+        spool: VectorSpool,
+        position: NDArray[np.int64],
+        frozen: Verdict | None = None,
+    ) -> tuple[Gathered, Verdict]:
+        """End every chip, and put each good vector at its ``position`` [chips] in the spool.
+
+        Gives what became of the chips, and which answers that came from: those that ``frozen`` names, if there is one.
+        Raises TransientError where an answer is not there yet, or is not the frozen one.
+        """
         gathered = Gathered.empty(len(self.chips.uci))
         settled = {batch.batch: batch for batch in self.settlement.batches}
+        known = {batch.batch: batch for batch in frozen.batches} if frozen else {}
+        verdicts: list[BatchVerdict] = []
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for group in batched(outcomes.values(), _AT_ONCE, strict=False):
-                answers = pool.map(lambda found: self._answer(found, settled[found.batch]), group)
-                for found, answer in zip(group, answers, strict=True):
+                answers = pool.map(lambda found: self._judge(found, settled[found.batch], known), group)
+                for found, (verdict, response) in zip(group, answers, strict=True):
+                    verdicts.append(verdict)
                     self._note(gathered, found)
-                    if isinstance(answer, Response):
-                        self._take(gathered, answer, spool, position)
-                    elif answer is not None:
+                    if response is not None:
+                        self._take(gathered, response, spool, position)
+                    elif verdict.reason is not None:
                         for index in found.sent_indexes:
-                            gathered.end(index, State.FAILED, answer)
+                            gathered.end(index, State.FAILED, verdict.reason)
                         _blank(spool, position[found.sent_indexes], self.plan.model.entry.dimensions)
-        return gathered
+        return gathered, Verdict(run=self.plan.run, batches=tuple(verdicts))
 
     def _note(self, gathered: Gathered, found: BatchOutcomes) -> None:
         for index, state, reason in zip(found.index, found.state, found.reason, strict=True):
@@ -141,30 +158,53 @@ class Gathering:
         for index, fine in zip(answer.index.tolist(), good.tolist(), strict=True):
             gathered.end(index, State.WRITTEN if fine else State.FAILED, None if fine else "non-finite")
 
-    def _answer(self, found: BatchOutcomes, settled: BatchSettlement) -> Response | str | None:
-        """Give the response, the reason why there is none, or None for a batch that sent nothing."""
+    def _judge(
+        self, found: BatchOutcomes, settled: BatchSettlement, frozen: Mapping[str, BatchVerdict]
+    ) -> tuple[BatchVerdict, Response | None]:
+        """Give the verdict on a batch, the frozen one if there is one, and the response if that counts."""
+        known = frozen.get(found.batch)
+        if known and known.digest is None:
+            return known, None
         if not found.sent_indexes:
-            return None
+            return BatchVerdict(batch=found.batch), None
         if settled.status != "succeeded" or settled.output is None:
-            return settled.reason or "inference-failed"
+            return BatchVerdict(batch=found.batch, reason=settled.reason or "inference-failed"), None
         try:
-            return self._response(found, settled.output)
+            body = self._body(found, settled.output)
+            digest = hashlib.sha256(body).hexdigest()
+            response = self._response(found, settled.output, body)
         except BatchError as error:
-            return error.reason
+            if known:
+                msg = f"scene {self.plan.scene.name}: the answer of batch {found.batch} was good before: {error}"
+                raise TransientError(msg) from error
+            return BatchVerdict(batch=found.batch, reason=error.reason), None
+        if known and known.digest != digest:
+            msg = f"scene {self.plan.scene.name}: {settled.output} is not what it was before. It is looked for again."
+            raise TransientError(msg)
+        return BatchVerdict(batch=found.batch, digest=digest), response
 
-    def _response(self, found: BatchOutcomes, uri: str) -> Response:
+    def _body(self, found: BatchOutcomes, uri: str) -> bytes:
+        """Read a response. Raises BatchError, or TransientError while it may still come."""
         entry = self.plan.model.entry
+        if not self.work.is_response(uri):
+            msg = f"{uri} is not where the endpoint's output goes"
+            raise BatchError(msg, reason="response-elsewhere")
         try:
-            if not self.work.is_response(uri):
-                msg = f"{uri} is not where the endpoint's output goes"
-                raise BatchError(msg, reason="response-elsewhere")
-            response = Response.from_bytes(
-                self.objects.get(uri, most=most_bytes(dimensions=entry.dimensions, chips=len(found.sent_indexes)))
-            )
+            return self.objects.get(uri, most=most_bytes(dimensions=entry.dimensions, chips=len(found.sent_indexes)))
         except ObjectTooLargeError as error:
             raise BatchError(str(error), reason="response-too-large") from error
         except ObjectMissingError as error:
+            if self.is_fresh:
+                msg = (
+                    f"scene {self.plan.scene.name}: {error}, and its batch ended a moment ago. It is looked for again."
+                )
+                raise TransientError(msg) from error
             raise BatchError(str(error), reason="response-missing") from error
+
+    def _response(self, found: BatchOutcomes, uri: str, body: bytes) -> Response:
+        entry = self.plan.model.entry
+        try:
+            response = Response.from_bytes(body)
         except WireError as error:
             raise BatchError(str(error), reason="response-unreadable") from error
         header = response.header

@@ -5,13 +5,14 @@ from enum import Enum
 
 from clayline.errors import LeaseHeldError, SceneError, TransientError
 from clayline.model.manifest import Manifest
-from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, Objects, Queue
+from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, Objects
 from clayline.run.keys import JSON, WorkObjects, scene_hash
-from clayline.run.ledger import Claim, Ledger, RunRow, Stage
+from clayline.run.ledger import Claim, Ledger, RunRow
 from clayline.run.plan import Plan, PlannedModel
 from clayline.run.stored_plan import load_plan
 from clayline.scene.intake import Landing
 from clayline.scene.source import LandedScene
+from clayline.steps.admission import Admission
 from clayline.steps.answering import Answering, Refusal
 from clayline.steps.drafting import Drafting
 from clayline.steps.options import PlanOptions
@@ -47,7 +48,7 @@ class Planning:
 
     objects: Objects
     ledger: Ledger
-    tile_queue: Queue
+    admission: Admission
     announcer: Announcer
     headers: Headers
     clock: Clock
@@ -71,6 +72,17 @@ class Planning:
         except SceneError as error:
             return self._refuse(landing, error, name=scene.source.name, hash_=scene.source.hash)
 
+    def again(self, run: str, landing: Landing) -> PlanOutcome:
+        """Plan a run whose claim ran out, from its landing; forget it, where what landed leads to another run by now.
+
+        Raises TransientError.
+        """
+        outcome = self.plan(landing)
+        row = self.ledger.run(run)
+        if outcome.run != run and row:
+            self.ledger.refuse(run, lease_until=row.lease_until)
+        return outcome
+
     def _take(self, scene: LandedScene) -> PlanOutcome:
         """Plan the run that this landing is about, unless it was answered or waits there."""
         retry, answering = self.options.retry_failed, self._answering
@@ -93,13 +105,26 @@ class Planning:
 
     @property
     def _answering(self) -> Answering:
-        return Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer, names=self.options.names)
+        return Answering(
+            objects=self.objects,
+            ledger=self.ledger,
+            announcer=self.announcer,
+            clock=self.clock,
+            names=self.options.names,
+        )
 
     def _claimed(self, scene: LandedScene, run: str, *, predecessor: str | None) -> PlanOutcome | None:
         """Plan under a lease; None if there is nothing left to plan. Raises SceneError, TransientError."""
         name, now = scene.source.name, self.clock()
         lease_until = now + self.options.lease
-        claim = self.ledger.claim(run, scene=name, now=now, lease_until=lease_until)
+        claim = self.ledger.claim(
+            run,
+            scene=name,
+            origin=scene.landing.model_dump_json(),
+            now=now,
+            lease_until=lease_until,
+            due=lease_until + self.admission.patience,
+        )
         if claim is Claim.DONE:
             return None
         if claim is Claim.HELD:
@@ -107,17 +132,16 @@ class Planning:
             raise LeaseHeldError(msg)
         try:
             plan = self._stored(run) or self._make(scene, run, predecessor)
-            self.ledger.advance(run, Stage.PLANNED, batches=len(plan.batches))
             # Before the first job is out: no run ends without the landings that it answers.
             self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landed_uri)
-            self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])
-            self.ledger.advance(run, Stage.ENQUEUED)
+            self.ledger.planned(run, jobs=len(plan.jobs), batches=len(plan.batches), due=self.clock())
         except SceneError:
             self.ledger.refuse(run, lease_until=lease_until)
             raise
         except TransientError:
             self.ledger.release(run, lease_until=lease_until)
             raise
+        self.admission.admit(self._row(run), plan.batches_by_job(), self.admission.line())
         chips, batches = len(plan.grid), len(plan.batches)
         weights = ", by untrained weights" if self.manifest.untrained else ""
         message = f"scene {name}: {chips} chips in {batches} batches{weights}"

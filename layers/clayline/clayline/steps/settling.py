@@ -1,13 +1,25 @@
-"""Settle: each result message settles one batch; the last one sends the scene on to the collector."""
+"""Settle: each result message ends one batch, or has it tried again; the last one sends the run on to the collector."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
+from typing import Final
 
-from clayline.ports import Objects, Queue
-from clayline.run.keys import WorkObjects
-from clayline.run.ledger import BatchRow, Ledger, RunRow, Stage
+from clayline.ports import Clock, Objects, Queue
+from clayline.run.keys import JSON, WorkObjects
+from clayline.run.ledger import BatchRow, Closing, Ledger, RunRow
 from clayline.run.receipt import BatchSettlement, Settlement
 from clayline.run.result import BatchResult
+from clayline.run.state import PATIENCE, RunState
+
+FINAL: Final = frozenset({"model-changed", "response-elsewhere"})
+"""Reasons of failures that another attempt would repeat."""
+MAX_ATTEMPTS: Final = 3
+_FIRST_DELAY: Final = 30
+"""Seconds before a second attempt; each further one waits four times as long."""
+_LONGEST_DELAY: Final = 900
+"""What SQS delays at most."""
 
 
 class Settled(Enum):
@@ -15,12 +27,14 @@ class Settled(Enum):
 
     WAITING = "waiting"
     """Other batches are still out."""
+    RETRIED = "retried"
+    """The attempt failed, and tile was asked for another."""
     COMPLETE = "complete"
     """It was the last, or came after the last: the collector was told."""
     UNKNOWN_RUN = "unknown-run"
-    """Nobody planned this run, or no such batch in it; nothing could cure it."""
+    """Nobody planned this run, or sent such a batch of it; nothing could cure it."""
     COLLECTED = "collected"
-    """The run is over; a late result was noted."""
+    """The run is over, or was frozen; a late result was noted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,48 +43,64 @@ class Settling:
 
     ledger: Ledger
     objects: Objects
+    tile_queue: Queue
     settled_queue: Queue
+    clock: Clock
     work_bucket: str
+    max_attempts: int = MAX_ATTEMPTS
+    patience: timedelta = PATIENCE
 
     def settle(self, result: BatchResult) -> Settled:
-        """Settle one batch. Any message may come twice, late or before tile's row. Raises TransientError."""
+        """Settle one batch. Any message may come twice, late or out of order. Raises TransientError."""
+        if result.status == "failed" and result.reason not in FINAL and self._again(result):
+            return Settled.RETRIED
+        if self.ledger.close(result) is Closing.UNKNOWN:
+            return Settled.UNKNOWN_RUN
         run = self.ledger.run(result.run)
-        if run is None or (run.batches is not None and int(result.batch[1:]) >= run.batches):
-            return Settled.UNKNOWN_RUN
-        # First the result, then the set: a kill between the two leaves a batch that the message, coming again, settles.
-        self.ledger.record_result(result)
-        if run.stage >= Stage.ANNOUNCED:
-            return Settled.COLLECTED
-        run = self.ledger.settle(result.run, result.batch)
-        if run is None:
-            return Settled.UNKNOWN_RUN
-        if run.batches is None or len(run.settled) < run.batches:
-            return Settled.WAITING
-        self._send_on(run)
-        return Settled.COMPLETE
+        return Settled.UNKNOWN_RUN if run is None else self.send_on(run)
 
-    def _send_on(self, run: RunRow) -> None:
-        """Freeze how the batches ended and tell the collector.
+    def _again(self, result: BatchResult) -> bool:
+        """Ask tile for another attempt, if this was the last one and more are allowed.
+
+        First the note, then the message: a kill between leaves a note at which the message, coming again, asks again.
+        """
+        if result.attempt >= self.max_attempts:
+            return False
+        self.ledger.lose(result)
+        row = self.ledger.batch(result.run, result.batch)
+        if row is None or row.lost is None or row.attempt != result.attempt:
+            return False
+        delay = min(_FIRST_DELAY * 4 ** (row.attempt - 1), _LONGEST_DELAY, int(self.patience.total_seconds()))
+        self.tile_queue.send([{"run": result.run, "job": row.job}], delay=delay)
+        return True
+
+    def send_on(self, run: RunRow) -> Settled:
+        """Freeze how the batches ended and tell the collector, if none is open.
 
         Repeating it is harmless: the settlement is written once.
         """
-        rows = {row.batch: row for row in self.ledger.batches(run.run)}
-        settlement = Settlement(
-            run=run.run, batches=tuple(_settlement(batch, rows.get(batch)) for batch in sorted(run.settled))
-        )
-        uri = WorkObjects(bucket=self.work_bucket, run=run.run).settlement
-        self.objects.put_new(
-            uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type="application/json"
-        )
+        if run.state not in {RunState.RUNNING, RunState.SETTLED}:
+            return Settled.WAITING if run.state is RunState.WAITING else Settled.COLLECTED
+        if run.open:
+            return Settled.WAITING
+        if run.state is RunState.RUNNING:
+            settlement = _settlement(run, self.ledger.batches(run.run), at=self.clock())
+            uri = WorkObjects(bucket=self.work_bucket, run=run.run).settlement
+            self.objects.put_new(uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type=JSON)
+            self.ledger.enter(run.run, RunState.SETTLED, due=self.clock() + self.patience)
         self.settled_queue.send([{"run": run.run}])
-        self.ledger.advance(run.run, Stage.SETTLED)
+        return Settled.COMPLETE
 
 
-def _settlement(batch: str, row: BatchRow | None) -> BatchSettlement:
-    result = row.result if row else None
-    if result is None:
-        msg = f"batch {batch} is in the settled set but has no result: the ledger was changed by hand"
+def _settlement(run: RunRow, rows: Iterable[BatchRow], *, at: datetime) -> Settlement:
+    ended = [(row.batch, row.result) for row in rows if row.result]
+    if len(ended) != run.batches:
+        msg = f"no batch of run {run.run} is open, and {len(ended)} of {run.batches} have ended: the ledger was changed"
         raise RuntimeError(msg)
-    return BatchSettlement(
-        batch=batch, status=result.status, output=result.output, reason=result.reason, message=result.message
+    batches = tuple(
+        BatchSettlement(
+            batch=batch, status=result.status, output=result.output, reason=result.reason, message=result.message
+        )
+        for batch, result in ended
     )
+    return Settlement(run=run.run, at=at, batches=batches)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from clayline.errors import SceneError
-from clayline.run.ledger import Ledger, RunRow, Stage
+from clayline.run.keys import successor_id
+from clayline.run.ledger import Ledger, RunRow
 from clayline.scene.source import LandedScene
 from clayline.steps.answering import Answering
 
@@ -53,9 +54,9 @@ class Succession:
         before: RunRow | None = None
         for _ in range(MAX_RUNS):
             predecessor = before.run if before else None
-            run = scene.run(predecessor)
+            run = successor_id(predecessor) if predecessor else scene.run
             row = self.ledger.run(run)
-            if row is None or row.stage < Stage.ENQUEUED:
+            if row is None or not row.state.is_planned:
                 if before and not self.retry_failed and self._repeat(scene, before):
                     return Found(standing=Standing.REPEATED, run=before.run, predecessor=None)
                 return Found(standing=Standing.NEW, run=run, predecessor=predecessor)
@@ -70,14 +71,14 @@ class Succession:
         raise SceneError(msg, reason="too-many-runs")
 
     def _at(self, scene: LandedScene, row: RunRow) -> Standing | None:
-        """Give what the landing finds at a run that is enqueued; None if it goes on to the next."""
+        """Give what the landing finds at a run that is planned; None if it goes on to the next."""
         landing = scene.landing.landing
-        if row.stage < Stage.ANNOUNCED:
+        if not row.state.is_over:
             self.ledger.keep_landing(row.run, landing, uri=scene.landed_uri)
             row = (
                 self.ledger.run(row.run) or row
             )  # collect announces, then looks who waits: one of the two sees the other
-            if row.stage < Stage.ANNOUNCED:
+            if not row.state.is_over:
                 return Standing.WAITING
         here = self.ledger.landing(row.run, landing)
         if here and here.answered:

@@ -15,9 +15,9 @@ from clayline.chips.grid import ChipWindow
 from clayline.chips.reading import NOTHING, Reading
 from clayline.errors import BatchError, TransientError
 from clayline.model.wire import CONTENT_TYPE, BatchHeader, Request
-from clayline.ports import Endpoint, JobPixels, ObjectMissingError, Objects, Pixels, Queue
-from clayline.run.keys import ATTEMPT_ONE, JSON, WorkObjects, inference_id
-from clayline.run.ledger import Ledger
+from clayline.ports import Clock, Endpoint, JobPixels, ObjectMissingError, Objects, Pixels, Queue
+from clayline.run.keys import JSON, WorkObjects, inference_id
+from clayline.run.ledger import BatchRow, Ledger
 from clayline.run.plan import Plan, PlannedChips, Thresholds
 from clayline.run.receipt import NODATA, UNREADABLE, BatchOutcomes, State
 from clayline.run.result import NothingSent
@@ -54,12 +54,14 @@ class Tiling:
     endpoint: Endpoint
     result_queue: Queue
     pixels: Pixels
+    clock: Clock
     work_bucket: str
 
     def tile(self, message: TileJob) -> Tiled:
-        """Tile one job. Batches that were invoked are left alone.
+        """Tile one job. Batches that are under way or have ended are left alone.
 
-        Those whose outcomes are stored are sent without reading again.
+        Those whose request is stored are sent without reading again. A batch whose last attempt failed, or of which
+        nobody knows whether the endpoint took it, is sent as the next attempt.
 
         Raises TransientError.
         """
@@ -69,20 +71,24 @@ class Tiling:
         except ObjectMissingError as error:
             msg = f"run {message.run} has no plan yet: {error}. The job is tried again."
             raise TransientError(msg) from error
-        todo = [batch for batch in plan.job_batches(message.job) if not self._is_under_way(plan.run, batch)]
+        run = self.ledger.run(plan.run)
+        if run is None or run.state.is_over:
+            return Tiled(batches=0, sent=0, skipped=0, failed=0)
+        rows = {batch.name: self.ledger.batch(plan.run, batch.name) for batch in plan.job_batches(message.job)}
+        todo = [batch for batch in plan.job_batches(message.job) if _is_to_be_sent(rows[batch.name])]
         stored = {batch.name: self._stored(work, batch) for batch in todo}
         unread = [batch for batch in todo if stored[batch.name] is None]
         done, reading = [], NOTHING
         for batch in todo:
             if found := stored[batch.name]:
-                self._send(work, found)
+                self._send(work, found, message.job, rows[batch.name])
                 done.append(found)
         if unread:
             job = next(job for job in plan.jobs if job.number == message.job)
             read = self._pixels(plan, job)
             reading = NOTHING if isinstance(read, BatchError) else read.reading
             for outcomes in self._cut(work, plan, job, unread, read):
-                self._send(work, outcomes)
+                self._send(work, outcomes, message.job, rows[outcomes.batch])
                 done.append(outcomes)
         states = [state for outcomes in done for state in outcomes.state]
         return Tiled(
@@ -93,24 +99,25 @@ class Tiling:
             reading=reading,
         )
 
-    def _is_under_way(self, run: str, batch: Batch) -> bool:
-        row = self.ledger.batch(run, batch.name)
-        return row is not None and (row.output is not None or row.result is not None)
-
     def _stored(self, work: WorkObjects, batch: Batch) -> BatchOutcomes | None:
+        """Give what an earlier delivery decided; None if it did not come so far, or its request has expired since."""
         try:
-            return BatchOutcomes.model_validate_json(self.objects.get(work.outcomes(batch.name)))
+            outcomes = BatchOutcomes.model_validate_json(self.objects.get(work.outcomes(batch.name)))
+            if outcomes.sent_indexes:
+                self.objects.head(work.request(batch.name))
         except ObjectMissingError:
             return None
+        return outcomes
 
-    def _send(self, work: WorkObjects, outcomes: BatchOutcomes) -> None:
-        """Row, then invocation, then the row's output: a completion can never beat the row."""
-        run, batch, attempt = outcomes.run, outcomes.batch, outcomes.attempt
-        identity = inference_id(run=run, batch=batch, attempt=attempt)
-        self.ledger.record_request(run, batch, attempt=attempt, inference_id=identity)
+    def _send(self, work: WorkObjects, outcomes: BatchOutcomes, job: int, row: BatchRow | None) -> None:
+        """Row, then invocation, then where its answer will be: a completion can never beat the row."""
+        run, batch, attempt = outcomes.run, outcomes.batch, row.attempt + 1 if row else 1
+        if not self.ledger.begin(run, batch, job=job, attempt=attempt, now=self.clock()):
+            return  # another delivery is at it
         if outcomes.sent_indexes:
-            output = self.endpoint.invoke(input_uri=work.request(batch, attempt), inference_id=identity)
-            self.ledger.record_invocation(run, batch, attempt=attempt, output=output)
+            identity = inference_id(run=run, batch=batch, attempt=attempt)
+            invocation = self.endpoint.invoke(input_uri=work.request(batch), inference_id=identity)
+            self.ledger.invoked(run, batch, attempt=attempt, invocation=invocation)
         else:
             self.result_queue.send([NothingSent(run=run, batch=batch, attempt=attempt).model_dump()])
 
@@ -172,7 +179,7 @@ class Tiling:
                 request = Request(
                     header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs
                 )
-                uri = work.request(batch.name, ATTEMPT_ONE)
+                uri = work.request(batch.name)
                 self.objects.put_new(uri, request.to_bytes(), run=plan.run, content_type=CONTENT_TYPE)
             yield self._store(work, outcomes)
 
@@ -217,12 +224,15 @@ class Tiling:
         return inputs
 
 
+def _is_to_be_sent(row: BatchRow | None) -> bool:
+    return row is None or (row.result is None and (row.lost is not None or row.invocation is None))
+
+
 def _header(plan: Plan, batch: Batch) -> BatchHeader:
     entry = plan.model.entry
     return BatchHeader(
         run=plan.run,
         batch=batch.name,
-        attempt=ATTEMPT_ONE,
         folder=plan.model.folder,
         token=entry.token,
         digest=entry.digest,
@@ -258,7 +268,6 @@ def _decide(
     return BatchOutcomes(
         run=plan.run,
         batch=batch.name,
-        attempt=ATTEMPT_ONE,
         index=tuple(window.index for window in windows),
         sent=tuple(state is None for state, _ in ends),
         state=tuple(state for state, _ in ends),
@@ -292,7 +301,6 @@ def _all_failed(plan: Plan, batch: Batch, reason: str) -> BatchOutcomes:
     return BatchOutcomes(
         run=plan.run,
         batch=batch.name,
-        attempt=ATTEMPT_ONE,
         index=index,
         sent=(False,) * len(index),
         state=(State.FAILED,) * len(index),

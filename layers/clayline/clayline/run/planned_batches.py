@@ -1,0 +1,27 @@
+"""A plan's batches and the jobs that make them: all that who never looks at pixels needs of it."""
+
+from collections import Counter
+
+from pydantic import BaseModel, ConfigDict
+
+_PART = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlannedBatch(BaseModel):
+    """One batch."""
+
+    model_config = _PART
+    name: str
+    job: int
+
+
+class PlannedBatches(BaseModel):
+    """Every batch, in the plan's order."""
+
+    model_config = _PART
+    batches: tuple[PlannedBatch, ...]
+
+    def by_job(self) -> list[int]:
+        """Give the number of batches of each job."""
+        counted = Counter(batch.job for batch in self.batches)
+        return [counted[job] for job in range(max(counted, default=-1) + 1)]
