@@ -58,7 +58,7 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     found = (*watching.found, *judge(world, {model.entry.digest: model for model in models()}))
     return Told(
         seed=seed,
-        batches=sum(row.batches or 0 for row in world.ledger.runs.values()),
+        batches=sum(row.batches for row in world.ledger.runs.values()),
         scenes=profile.scenes,
         violations=found,
         ends=Counter(event.kind for event in world.events),
@@ -101,8 +101,6 @@ class _Story:
             self._at(lands + self._soon(), lambda: swap(folder, self._swapped))
         while self._happens(profile.strays):
             self._at(lands + self._soon(), self._stray)
-        while self._happens(profile.phantoms):
-            self._at(lands + self._soon() / 90, lambda: self._phantom(planned=False))
 
     def settled(self, run: str) -> None:
         """Let the scene of a run land once more, at another place, just before it is collected."""
@@ -124,27 +122,21 @@ class _Story:
 
     def _stray(self) -> None:
         """Put something onto the result queue that is about no attempt of ours."""
-        if self._happens(0.3):
-            self._phantom(planned=True)
-            return
         runs = sorted(self._world.ledger.runs)
         run = self._chance.choice(runs) if runs and self._happens(0.8) else f"{self._chance.getrandbits(128):032x}"
-        identity = f"{self._chance.getrandbits(160):040x}"
-        text = self._result(run, f"b{self._chance.randrange(3):05d}", identity)
-        self._world.queues["result"].put(self._chance.choice((text, text, text, "no JSON", "{}")))
-
-    def _phantom(self, *, planned: bool) -> None:
-        """Put the result of a batch that is in no plan; all else fits."""
-        runs = [run for run, row in sorted(self._world.ledger.runs.items()) if (row.batches is not None) is planned]
-        if runs:
-            run = self._chance.choice(runs)
-            self._world.queues["result"].put(
-                self._result(run, "b40000", inference_id(run=run, batch="b40000", attempt=1))
-            )
+        batch, other = f"b{self._chance.randrange(3):05d}", f"b{self._chance.randrange(3, 6):05d}"
+        texts = (
+            self._result(run, batch, f"{self._chance.getrandbits(160):040x}"),
+            self._result(run, batch, inference_id(run=run, batch=other, attempt=1)),
+            self._result(run, "b40000", inference_id(run=run, batch="b40000", attempt=1)),
+            "no JSON",
+            "{}",
+        )
+        self._world.queues["result"].put(self._chance.choice(texts))
 
     def _result(self, run: str, batch: str, identity: str) -> str:
         status = self._chance.choice(("Completed", "Failed"))
-        input_uri = f"s3://{WORK}/requests/{run}/{batch}-a1.safetensors"
+        input_uri = f"s3://{WORK}/requests/{run}/{batch}.safetensors"
         return notification(input_uri, identity, status=status, output=f"s3://{WORK}/responses/nobody.out")
 
     def _at(self, seconds: float, act: Callable[[], None]) -> None:

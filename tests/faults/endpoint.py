@@ -14,9 +14,13 @@ from tests.faults.timeline import HOUR, Timeline
 
 from clayline.errors import TransientError
 from clayline.model.wire import Request, Response
+from clayline.run.ledger import Invocation
+from clayline.steps.settling import MAX_ATTEMPTS
 
 TTL: Final = 6 * HOUR
 GOOD: Final = "good"
+FAILURES: Final = frozenset({"failed", "expired", "mute failure", "silent"})
+"""After which another attempt may succeed."""
 LATE: Final = "late"
 """The notification comes before the response can be read."""
 MUTE: Final = "mute"
@@ -25,7 +29,8 @@ REASONS: Final = {
     "failed": "inference-failed", "expired": "request-expired", "mute failure": "inference-failed",
     "refused": "model-changed", "other digest": "model-changed", "other batch": "response-mismatch",
     "other chips": "response-mismatch", "more dimensions": "response-mismatch", "no loss": "response-mismatch",
-    "garbage": "response-unreadable", "cut off": "response-unreadable", "far too long": "response-too-large",
+    "garbage": "response-unreadable", "cut off": "response-unreadable", "silent": "request-expired",
+    "far too long": "response-too-large", "very late": "response-missing",
     "nothing there": "response-missing", "elsewhere": "response-elsewhere", "not a number": "non-finite",
     "said to be bad": "non-finite",
 }  # fmt: skip
@@ -39,6 +44,7 @@ class Call:
     input_uri: str
     inference_id: str
     output: str
+    failure: str
     fate: str = ""
     notified: float | None = None
     """When the result queue had its notification first, seconds."""
@@ -56,7 +62,9 @@ class PlayedEndpoint:
     fates: dict[str, float]
     """How often each fate but ``good`` comes, from 0 to 1."""
     fickle: bool
-    """Whether two invocations under one id may fare differently."""
+    """Whether two invocations of one batch may fare differently."""
+    heals: bool
+    """Whether the last attempt of a batch does not fail."""
     latency: float
     """Of the slowest invocation, seconds."""
     outage: float
@@ -70,14 +78,15 @@ class PlayedEndpoint:
     """Fates that came."""
     _known: dict[str, str] = field(default_factory=dict)
 
-    def invoke(self, *, input_uri: str, inference_id: str) -> str:
+    def invoke(self, *, input_uri: str, inference_id: str) -> Invocation:
         if self.timeline.seconds < self.outage:
             raise TransientError("injected: the endpoint takes no invocation")
         output = f"s3://{self.work_bucket}/responses/{len(self.calls):08x}.out"
-        call = Call(input_uri=input_uri, inference_id=inference_id, output=output)
+        failure = f"s3://{self.work_bucket}/failures/{len(self.calls):08x}-error.out"
+        call = Call(input_uri=input_uri, inference_id=inference_id, output=output, failure=failure)
         self.calls.append(call)
         self.timeline.after(self.chance.random() ** 3 * self.latency, lambda: self._work(call))
-        return output
+        return Invocation(output=output, failure=failure)
 
     def _work(self, call: Call) -> None:
         request = self.storage.find(call.input_uri)
@@ -86,10 +95,13 @@ class PlayedEndpoint:
         self.spoken[call.fate] += 1
         match call.fate:
             case "failed" | "refused" | "request gone":
+                self._write(call.failure, b"the model server answered 500")
                 self._tell(call, 0, status="Failed")
             case "expired":
                 self._tell(call, TTL, status="Expired")
             case "mute failure":
+                self._write(call.failure, b"the model server answered 500")
+            case "silent":
                 pass
             case _:
                 assert parsed is not None
@@ -98,8 +110,8 @@ class PlayedEndpoint:
     def _fate(self, call: Call, request: Request | None) -> str:
         if request is None:
             return "request gone"
-        if call.inference_id in self._known and not self.fickle:
-            return self._known[call.inference_id]
+        if call.input_uri in self._known and not self.fickle:
+            return self._known[call.input_uri]
         model = self.served.get(request.header.folder)
         fate = GOOD
         drawn = self.chance.random()
@@ -108,17 +120,21 @@ class PlayedEndpoint:
                 fate = name
                 break
             drawn -= rate
+        if self.heals and int(call.inference_id.rpartition("-a")[2]) >= MAX_ATTEMPTS and fate in FAILURES:
+            fate = GOOD
         if model is None or (model.entry.token, model.entry.digest) != (request.header.token, request.header.digest):
             fate = "refused"
-        return self._known.setdefault(call.inference_id, fate) if not self.fickle else fate
+        return self._known.setdefault(call.input_uri, fate) if not self.fickle else fate
 
     def _answer(self, call: Call, request: Request) -> None:
         model = self.served[request.header.folder]
         body = _body(call.fate, model.answer(request))
         said = f"s3://{self.work_bucket}/elsewhere/x.out" if call.fate == "elsewhere" else call.output
         wait = 0.0
-        if call.fate == LATE:
+        if call.fate == "very late":
             wait = 600 + self.chance.random() * 12_000
+        if call.fate == LATE:
+            wait = 10 + self.chance.random() * 500
         if call.fate != "nothing there":
             self.timeline.after(wait, lambda: self._write(said, body))
         if call.fate != MUTE:

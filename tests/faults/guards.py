@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from tests.faults.injection import Rates
-from tests.faults.profile import CALM, HEALING, Profile
+from tests.faults.profile import CALM, HEALING, OUTAGE, Profile
 from tests.faults.queues import Weather
 
 
@@ -65,7 +65,6 @@ _KILLS: Final = Profile(name="kills", scenes=12, side=3, rates=Rates(killed=0.15
 _TWICE: Final = Profile(name="twice", weather=Weather(late=0.3, twice=0.8), relandings=0.5)
 _RELANDED: Final = Profile(name="relanded", scenes=12, side=3, rates=Rates(dawdled=0.3), lands_at_the_end=1.0)
 _STRAYS: Final = Profile(name="strays", strays=0.9)
-_GATHERING: Final = "clayline.steps.gathering:Gathering"
 _WRONG: Final = frozenset({"wrong-vectors", "file-differs", "unforeseen"})
 _LOST: Final = frozenset({"unanswered", "no-end", "not-told"})
 
@@ -79,14 +78,6 @@ GUARDS: Final = (
         shows=frozenset({"wrong-vectors", "wrong-state"}),
     ),
     Guard(
-        guard="a batch that was invoked is not invoked again",
-        where="clayline.steps.tiling:Tiling._is_under_way",
-        old="row is not None and (row.output is not None or row.result is not None)",
-        new="False",
-        profile=_TWICE,
-        shows=frozenset({"paid-twice"}),
-    ),
-    Guard(
         guard="a batch of which nothing is sent settles by a message of our own",
         where="clayline.steps.tiling:Tiling._send",
         old="self.result_queue.send([NothingSent(run=run, batch=batch, attempt=attempt).model_dump()])",
@@ -95,40 +86,16 @@ GUARDS: Final = (
         shows=frozenset({"no-end"}),
     ),
     Guard(
-        guard="a scene is collected only when every batch has a result",
-        where="clayline.steps.settling:Settling.settle",
-        old="len(run.settled) < run.batches",
-        new="len(run.settled) < run.batches - 1",
-        profile=CALM,
-        shows=frozenset({"unforeseen"}),
-    ),
-    Guard(
-        guard="a batch that is in no plan is dropped",
-        where="clayline.steps.settling:Settling.settle",
-        old="int(result.batch[1:]) >= run.batches",
-        new="False",
-        profile=_STRAYS,
-        shows=frozenset({"unforeseen"}),
-    ),
-    Guard(
-        guard="a result is kept before its batch counts as settled",
-        where="clayline.steps.settling:Settling.settle",
-        old="self.ledger.record_result(result)",
-        new="None",
-        profile=CALM,
-        shows=frozenset({"unforeseen"}),
-    ),
-    Guard(
         guard="a notification under another InferenceId than the attempt's is dropped",
         where="clayline.run.result:_notification",
-        old="if identity != inference_id(run=run, batch=batch, attempt=attempt):",
-        new="if False:",
+        old="identity != inference_id(run=run, batch=batch, attempt=int(named[1]))",
+        new="False",
         profile=_STRAYS,
         shows=frozenset({"failed-without-cause", "answered-and-failed"}),
     ),
     Guard(
         guard="a response of other weights is refused",
-        where=f"{_GATHERING}._response",
+        where="clayline.steps.gathering:Gathering._response",
         old="if (header.token, header.digest) != (entry.token, entry.digest):",
         new="if False:",
         profile=_lying("other digest"),
@@ -136,7 +103,7 @@ GUARDS: Final = (
     ),
     Guard(
         guard="a response about another batch or other chips is refused",
-        where=f"{_GATHERING}._response",
+        where="clayline.steps.gathering:Gathering._response",
         old="(header.run, header.batch, response.index.tolist()) != (self.plan.run, found.batch, found.sent_indexes)",
         new="False",
         profile=_lying("other batch", "other chips"),
@@ -144,7 +111,7 @@ GUARDS: Final = (
     ),
     Guard(
         guard="a response of other dimensions or without the loss is refused",
-        where=f"{_GATHERING}._response",
+        where="clayline.steps.gathering:Gathering._response",
         old="response.embeddings.shape[1] != entry.dimensions or response.loss_metric != entry.loss_metric",
         new="False",
         profile=_lying("more dimensions", "no loss"),
@@ -152,7 +119,7 @@ GUARDS: Final = (
     ),
     Guard(
         guard="a vector that is not finite fails its chip",
-        where=f"{_GATHERING}._take",
+        where="clayline.steps.gathering:Gathering._take",
         old="good &= np.isfinite(answer.embeddings).all(axis=1)",
         new="pass",
         profile=_lying("not a number"),
@@ -160,21 +127,11 @@ GUARDS: Final = (
     ),
     Guard(
         guard="a chip that the endpoint calls bad fails",
-        where=f"{_GATHERING}._take",
+        where="clayline.steps.gathering:Gathering._take",
         old="good = answer.status == STATUS_GOOD",
         new="good = answer.status >= STATUS_GOOD",
         profile=_lying("said to be bad"),
         shows=_WRONG,
-    ),
-    Guard(
-        guard="a scene counts as enqueued only when its jobs are",
-        where="clayline.steps.planning:Planning._claimed",
-        old='self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])\n'
-        "        self.ledger.advance(run, Stage.ENQUEUED)",
-        new="self.ledger.advance(run, Stage.ENQUEUED)\n"
-        '        self.tile_queue.send([{"run": run, "job": job.number} for job in plan.jobs])',
-        profile=_KILLS,
-        shows=frozenset({"no-end"}),
     ),
     Guard(
         guard="a landing stands at its run before the first job is out",
@@ -182,15 +139,7 @@ GUARDS: Final = (
         old="self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landed_uri)",
         new="pass",
         profile=Profile(name="failing", fates={"failed": 0.2}, weather=Weather(twice=0.8)),
-        shows=frozenset({"paid-twice"}),
-    ),
-    Guard(
-        guard="a replaced file makes another run",
-        where="clayline.scene.source:LandedScene.run",
-        old="asset_etags={uri: head.etag for uri, head in self.heads.items() if uri != self.source.uri}",
-        new="asset_etags={}",
-        profile=Profile(name="replaced", replacements=1.0),
-        shows=frozenset({"stale"}),
+        shows=frozenset({"computed-twice"}),
     ),
     Guard(
         guard="a landing that came while its run was announced looks again",
@@ -199,16 +148,7 @@ GUARDS: Final = (
         new="row",
         profile=_RELANDED,
         shows=frozenset({"unanswered"}),
-        begins=11,
-    ),
-    Guard(
-        guard="an outcome counts as announced only when its event is out",
-        where="clayline.steps.answering:Answering.announce",
-        old="self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=False))",
-        new="self.ledger.announced(receipt.run, Outcome(status=receipt.status, receipt=at, failed=False))\n"
-        "    self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=False))",
-        profile=_KILLS,
-        shows=_LOST,
+        begins=18,
     ),
     Guard(
         guard="each place where a scene landed is answered",
@@ -235,19 +175,151 @@ GUARDS: Final = (
         shows=frozenset({"receipt-early"}),
     ),
     Guard(
-        guard="a stage never falls",
-        where="tests.faults.ledger:MemoryLedger.advance",
-        old="if row and row.stage < stage:",
-        new="if row:",
-        profile=Profile(name="slow plan", scenes=12, side=3, rates=Rates(dawdled=0.4), latency=20),
-        shows=frozenset({"no-end", "abandoned"}),
+        guard="a batch that is under way is not sent again",
+        where="clayline.steps.tiling:_is_to_be_sent",
+        old="row is None or (row.result is None and (row.lost is not None or row.invocation is None))",
+        new="row is None or row.result is None",
+        profile=_TWICE,
+        shows=frozenset({"paid-twice"}),
     ),
     Guard(
-        guard="batches that have a result are a set, and no number",
-        where="tests.faults.ledger:MemoryLedger.settle",
-        old="row.settled | {batch}",
-        new='row.settled | {batch, f"again{len(row.settled)}"}',
+        guard="an attempt is begun once, whoever begins it",
+        where="tests.run.memory_ledger:MemoryLedger.begin",
+        old="if row and (row.result or row.attempt >= attempt):",
+        new="if row and row.result:",
+        profile=Profile(name="slow twice", scenes=12, side=3, rates=Rates(dawdled=0.3), weather=Weather(twice=0.9)),
+        shows=frozenset({"attempt-twice"}),
+    ),
+    Guard(
+        guard="a request that has expired is cut again",
+        where="clayline.steps.tiling:Tiling._stored",
+        old="self.objects.head(work.request(batch.name))",
+        new="pass",
+        profile=OUTAGE,
+        shows=frozenset({"answered-and-failed", "failed-by-expiry"}),
+    ),
+    Guard(
+        guard="a failed attempt is followed by another",
+        where="clayline.steps.settling:Settling.settle",
+        old="self._again(result)",
+        new="False",
         profile=HEALING,
+        shows=frozenset({"answered-and-failed"}),
+    ),
+    Guard(
+        guard="a scene is collected only when no batch is open",
+        where="clayline.steps.settling:Settling.send_on",
+        old="if run.open:",
+        new="if run.open > 1:",
+        profile=CALM,
         shows=frozenset({"unforeseen"}),
+    ),
+    Guard(
+        guard="a batch ends once: only then is it counted",
+        where="tests.run.memory_ledger:MemoryLedger.close",
+        old='is_late = row.result is not None or (result.status == "failed" and row.attempt != result.attempt)',
+        new="is_late = False",
+        profile=_TWICE,
+        shows=frozenset({"unforeseen", "no-end"}),
+    ),
+    Guard(
+        guard="a result of a batch that was never sent is dropped",
+        where="tests.run.memory_ledger:MemoryLedger.close",
+        old="if row is None:\n        return Closing.UNKNOWN",
+        new="if row is None:\n"
+        "        row = BatchRow(\n"
+        "            batch=result.batch, job=0, attempt=1, since=PAST, invocation=None, lost=None, result=None\n"
+        "        )",
+        profile=_STRAYS,
+        shows=frozenset({"unforeseen", "no-end"}),
+    ),
+    Guard(
+        guard="a failure ends a batch only if it is that of the last attempt",
+        where="tests.run.memory_ledger:MemoryLedger.close",
+        old='row.result is not None or (result.status == "failed" and row.attempt != result.attempt)',
+        new="row.result is not None",
+        profile=Profile(
+            name="failing", fates={"failed": 0.5}, fickle=True, heals=True, weather=Weather(late=0.5, twice=0.9)
+        ),
+        shows=frozenset({"answered-and-failed"}),
+    ),
+    Guard(
+        guard="collect writes from the verdict that was frozen first",
+        where="clayline.steps.collecting:Collecting._fill",
+        old="spool.clear()\n    return gathering.fill(outcomes, spool, position, frozen)[0]",
+        new="return gathered",
+        profile=Profile(name="very late", rates=Rates(killed=0.2), fates={"very late": 0.5}),
+        shows=frozenset({"file-differs", "outputs-differ", "receipt-early", "unforeseen"}),
+    ),
+    Guard(
+        guard="a response that is not there yet is waited for",
+        where="clayline.steps.gathering:Gathering._body",
+        old="if self.is_fresh:",
+        new="if False:",
+        profile=Profile(name="late", fates={"late": 0.5}, heals=True),
+        shows=frozenset({"answered-and-failed"}),
+    ),
+    Guard(
+        guard="reconcile looks for answers that nobody told of",
+        where="clayline.steps.reconciling:Reconciling._answer",
+        old="if self._is_there(row.invocation.output):",
+        new="if False:",
+        profile=Profile(name="mute", fates={"mute": 0.5}),
+        shows=frozenset({"paid-twice", "answered-and-failed", "failed-without-cause"}),
+    ),
+    Guard(
+        guard="reconcile gives up a request when no answer can come",
+        where="clayline.steps.reconciling:Reconciling._answer",
+        old="elif now >= row.since + self.answer_within:",
+        new="elif False:",
+        profile=Profile(name="silent", fates={"silent": 0.3}),
+        shows=frozenset({"no-end"}),
+    ),
+    Guard(
+        guard="reconcile sends jobs again of which a batch was never begun",
+        where="clayline.steps.reconciling:Reconciling._look",
+        old="jobs = {batch.job for batch in self._batches(row).batches if batch.name not in begun}",
+        new="jobs = set[int]()",
+        profile=_KILLS,
+        shows=frozenset({"no-end"}),
+    ),
+    Guard(
+        guard="reconcile lets plan begin again",
+        where="clayline.steps.reconciling:Reconciling._plan",
+        old="self.scene_queue.send",
+        new="(lambda _: None)",
+        profile=Profile(
+            name="deployed", scenes=12, side=3, rates=Rates(killed=0.1, refused=0.1), deployments=0.5, replacements=0.5
+        ),
+        shows=frozenset({"abandoned", "no-end"}),
+    ),
+    Guard(
+        guard="a claim that leads to another run by now is forgotten",
+        where="clayline.steps.planning:Planning.again",
+        old="if outcome.run != run and row:",
+        new="if False:",
+        profile=Profile(
+            name="deployed", scenes=12, side=3, rates=Rates(killed=0.1, refused=0.1), deployments=0.5, replacements=0.5
+        ),
+        shows=frozenset({"abandoned", "no-end"}),
+    ),
+    Guard(
+        guard="an outcome counts as announced only when its event is out",
+        where="clayline.steps.answering:Answering.announce",
+        old="self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=False))",
+        new="self.ledger.announced(\n"
+        "        receipt.run, Outcome(status=receipt.status, receipt=at, failed=False), now=self.clock()\n"
+        "    )\n"
+        "    self.announcer.announce(receipt.status, receipt.summary(landed_uri=landed_uri, repeated=False))",
+        profile=_KILLS,
+        shows=_LOST,
+    ),
+    Guard(
+        guard="a replaced file makes another run",
+        where="clayline.steps.succession:Succession.stand",
+        old="else scene.run",
+        new="else scene.source.hash + scene.source.hash[:8] + scene.source.hash",
+        profile=Profile(name="replaced", replacements=1.0),
+        shows=frozenset({"stale"}),
     ),
 )

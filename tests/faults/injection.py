@@ -16,7 +16,7 @@ from tests.faults.timeline import Timeline
 from clayline.errors import TransientError
 
 READS: Final = frozenset(
-    {"head", "get", "run", "landing", "landings", "batch", "batches", "due", "read_header", "sample"}
+    {"head", "get", "run", "landing", "landings", "batch", "batches", "overdue", "flights", "read_header", "sample"}
 )
 """Calls that change nothing. Whatever a port may have beside them counts as a write."""
 PURE: Final = frozenset({"source", "to_lonlat", "is_same_crs"})

@@ -6,6 +6,7 @@ from typing import Final
 from tests.faults.endpoint import REASONS
 from tests.faults.injection import Rates
 from tests.faults.queues import Weather
+from tests.faults.timeline import DAY
 
 HEALS_AFTER: Final = 3
 """Of five receives: a message received more often is handled without faults."""
@@ -29,15 +30,15 @@ class Profile:
     fates: dict[str, float] = field(default_factory=dict)
     """Of invocations (endpoint.py)."""
     fickle: bool = False
-    """Whether two invocations under one id may fare differently."""
+    """Whether two invocations of one batch may fare differently."""
+    heals: bool = False
+    """Whether a batch's last attempt does not fail, so that no chip may."""
     latency: float = 1800.0
     """Of the slowest invocation, seconds."""
     outage: float = 0.0
     """How long the endpoint refuses every invocation at first, seconds."""
     strays: float = 0.0
     """Messages about nothing of ours on the result queue, for each landing."""
-    phantoms: float = 0.0
-    """Results of a batch that is in no plan, while its run is planned, for each landing."""
     relandings: float = 0.0
     """Share of scenes that land again, as they are: at the same place or at another."""
     lands_at_the_end: float = 0.0
@@ -55,28 +56,34 @@ class Profile:
     redrive_after: float = 3600.0
     """When the operator brings dead letters back, seconds after all is quiet."""
 
-    @property
-    def heals(self) -> bool:
-        """Say whether no chip may fail."""
-        return not (self.fates or self.replacements or self.overwrites or self.deletions or self.swaps)
-
 
 STORM: Final = Rates(killed=0.02, refused=0.02, unanswered=0.01, repeated=0.01, crashed=0.005, dawdled=0.02)
 CALM: Final = Profile(name="quiet")
-HEALING: Final = Profile(name="healing", rates=STORM, weather=Weather(late=0.2, twice=0.15), strays=0.5, relandings=0.3)
+HEALING: Final = Profile(
+    name="healing",
+    rates=STORM,
+    weather=Weather(late=0.2, twice=0.15),
+    fates={"failed": 0.02, "expired": 0.01, "silent": 0.005, "mute failure": 0.01, "mute": 0.03, "late": 0.02},
+    fickle=True,
+    heals=True,
+    strays=0.5,
+    relandings=0.3,
+    deployments=0.1,
+)
 """What heals: whatever happens, nothing may be lost, nothing may fail."""
 ROUGH: Final = replace(
     HEALING,
     name="rough",
     heals_after=None,
-    fates={fate: 0.004 for fate in REASONS if fate not in {"refused", "mute failure"}},
+    fates={**{fate: 0.004 for fate in REASONS if fate != "refused"}, "mute": 0.02, "late": 0.02},
+    fickle=False,
+    heals=False,
     replacements=0.15,
     overwrites=0.005,
     deletions=0.05,
-    deployments=0.1,
     swaps=0.05,
 )
 """What does not heal as well: chips may fail, with the reason that befits the fault, and nothing may be lost."""
-PROFILES: Final = {profile.name: profile for profile in (CALM, HEALING, ROUGH)}
-KNOWN: Final = frozenset({"abandoned", "stale"})
-"""What today's code does not hold under ``rough`` (holes.py, docs/reliability.md). Empty once every hole is closed."""
+OUTAGE: Final = replace(HEALING, name="outage", scenes=2, side=4, outage=2.5 * DAY)
+"""The endpoint refuses for longer than requests are kept."""
+PROFILES: Final = {profile.name: profile for profile in (CALM, HEALING, ROUGH, OUTAGE)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from random import Random
 from typing import Any
@@ -58,12 +59,12 @@ class MemoryQueue:
         self.dead: list[Message] = []
         """The dead-letter queue."""
 
-    def put(self, body: str) -> None:
-        """Take a message in."""
+    def put(self, body: str, *, delay: float = 0.0) -> None:
+        """Take a message in, which nobody gets before ``delay`` seconds."""
         self._count += 1
         number = f"{self.name}-{self._count}"
         drawn = self._chance.random
-        late = drawn() * 1200 if drawn() < self._weather.late else drawn() * 2
+        late = delay + (drawn() * 1200 if drawn() < self._weather.late else drawn() * 2)
         self._timeline.after(late, lambda: self._show(Message(number=number, body=body)))
         if drawn() < self._weather.twice:
             again = late + drawn() * (4000 if drawn() < 0.2 else 60)
@@ -105,7 +106,7 @@ class SendingEnd:
         self._queue = queue
         self._injector = injector
 
-    def send(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+    def send(self, bodies: Sequence[Mapping[str, Any]], *, delay: int = 0) -> None:
         for body in bodies:
-            text = dumps(body, sort_keys=True)
-            self._injector.call(f"{self._queue.name}.send", lambda text=text: self._queue.put(text), read=False)  # type: ignore[misc]
+            put = partial(self._queue.put, dumps(body, sort_keys=True), delay=delay)
+            self._injector.call(f"{self._queue.name}.send", put, read=False)

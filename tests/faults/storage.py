@@ -10,7 +10,16 @@ from clayline.errors import OutputConflictError
 from clayline.ports import ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.run.keys import parse_s3_uri
 
-KEPT_DAYS = {"requests": 2.0, "items": 30.0, "plans": 30.0, "outcomes": 30.0, "settlements": 30.0, "responses": 30.0}
+KEPT_DAYS = {
+    "requests": 2.0,
+    "items": 30.0,
+    "plans": 30.0,
+    "outcomes": 30.0,
+    "settlements": 30.0,
+    "verdicts": 30.0,
+    "responses": 30.0,
+    "failures": 30.0,
+}
 """Lifecycle of the work bucket's prefixes (template.yaml, WorkBucket; compared by a test)."""
 
 

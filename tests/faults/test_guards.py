@@ -7,7 +7,7 @@ from tests.faults.campaign import run_campaign
 from tests.faults.guards import GUARDS, Guard, without
 from tests.faults.tables import Plain
 
-MOST = 25
+MOST = 12
 """Campaigns until it shows."""
 
 

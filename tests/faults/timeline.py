@@ -39,6 +39,11 @@ class Timeline:
             self._next()
         self.seconds = max(self.seconds, until)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Say whether nothing is due."""
+        return not self._due
+
     def run(self) -> None:
         """Go on until nothing is due."""
         while self._due:

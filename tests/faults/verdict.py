@@ -7,19 +7,21 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.faults.endpoint import GOOD, LATE, MUTE, REASONS, Call
+from tests.faults.endpoint import FAILURES, GOOD, LATE, MUTE, REASONS, Call
 from tests.faults.imagery import chips_of, read_band
 from tests.faults.injection import Rates
 from tests.faults.model import Model
 from tests.faults.quiet import quiet_outputs
+from tests.faults.timeline import HOUR
 from tests.faults.world import OUT, WORK, Event, Landed, Watch, World
 
 from clayline.run.keys import WorkObjects
-from clayline.run.ledger import RunRow, Stage
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import ChipOutcome, Receipt, State, count
 
 type _Expected = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
+_HOURS = 2 * HOUR
+"""For which a message may be on its way, given back and received again."""
 _SOURCES = frozenset({"source-changed", "source-missing"})
 
 
@@ -74,7 +76,7 @@ class _Judge:
         self._calls: dict[tuple[str, str], list[Call]] = {}
         for call in world.endpoint.calls:
             run, name = call.input_uri.removeprefix(f"s3://{WORK}/requests/").split("/")
-            self._calls.setdefault((run, name.partition("-")[0]), []).append(call)
+            self._calls.setdefault((run, name.partition(".")[0]), []).append(call)
         self._receipts = {
             uri: Receipt.model_validate_json(found.body)
             for uri, found in world.storage.under(f"s3://{OUT}/").items()
@@ -100,11 +102,11 @@ class _Judge:
         told = {event.detail["run"] for event in self._world.events if not event.detail["repeated"]}
         at = {receipt.run for receipt in self._receipts.values()}
         for row in self._world.ledger.runs.values():
-            if row.stage < Stage.ANNOUNCED and not _was_refused(row):
+            if not row.state.is_over:
                 waits = any(f"/{row.scene}/" in uri for uri in waiting)
-                what = f"run {row.run} of {row.scene} stays {row.stage.name.lower()}"
+                what = f"run {row.run} of {row.scene} stays {row.state}"
                 yield ("no-end", what) if waits else ("abandoned", f"{what}, though all its landings were answered")
-            elif row.stage is Stage.ANNOUNCED and (row.run not in told or row.run not in at):
+            elif row.run not in told or row.run not in at:
                 yield "not-told", f"run {row.run} of {row.scene} counts as announced, without receipt or first event"
 
     def _landings(self) -> Iterator[tuple[str, str]]:
@@ -127,13 +129,17 @@ class _Judge:
         """Messages that come twice cost nothing: no batch is invoked again, and no scene computed again."""
         profile = self._world.profile
         twice = [key for key, calls in self._calls.items() if len(calls) > 1]
-        if profile.rates == Rates() and twice:
+        if profile.rates == Rates() and not FAILURES & profile.fates.keys() and twice:
             yield "paid-twice", f"batches {twice[:3]} were invoked again though nothing failed"
+        identities = Counter(call.inference_id for call in self._world.endpoint.calls)
+        again = [identity for identity, number in identities.items() if number > 1]
+        if again and not profile.rates.repeated:
+            yield "attempt-twice", f"attempts {again[:3]} were invoked twice"
         landed = Counter(_scene_of(landed.uri) for landed in self._world.landed)
         runs = Counter(plan.scene.name for plan in self._plans())
         same = not (profile.deployments or profile.replacements or profile.overwrites)
         if same and (more := runs - landed):
-            yield "paid-twice", f"more runs than landings: {dict(more)}"
+            yield "computed-twice", f"more runs than landings: {dict(more)}"
 
     def _newest(self) -> Iterator[tuple[str, str]]:
         """Where nothing changed since a scene's last landing, its highest revision is what lies there."""
@@ -210,14 +216,23 @@ class _Judge:
         if chip.reason in _SOURCES:
             changed = profile.replacements or profile.overwrites or profile.deletions
             return None if changed else "failed-without-cause"
-        fates = {call.fate for call in self._calls.get((run, batch), [])}
-        if any(call.fate == GOOD and call.notified is not None for call in self._calls.get((run, batch), [])):
+        calls = self._calls.get((run, batch), [])
+        fates = {call.fate for call in calls}
+        lies = fates - FAILURES - {GOOD, LATE, MUTE, "request gone", "refused"}
+        if chip.reason in {REASONS[fate] for fate in lies}:
+            return None  # the first answer ends a batch, and that one was a lie
+        if profile.heals or any(self._was_told(run, call) for call in calls):
             return "answered-and-failed"
         if "request gone" in fates:
             return "failed-by-expiry"
-        if fates & {LATE, MUTE}:
-            return "answered-and-failed"
-        return None if chip.reason in {REASONS[fate] for fate in fates} else "failed-without-cause"
+        return None if chip.reason in {REASONS[fate] for fate in fates if fate in REASONS} else "failed-without-cause"
+
+    def _was_told(self, run: str, call: Call) -> bool:
+        """Say whether settle had hours to take a good answer before it froze how the batches ended."""
+        settled = self._world.storage.find(WorkObjects(bucket=WORK, run=run).settlement)
+        if call.fate not in {GOOD, LATE} or call.notified is None or settled is None:
+            return False
+        return call.notified + _HOURS < settled.written
 
     def _bytes(self, plan: Plan, where: str) -> Iterator[tuple[str, str]]:
         quiet = quiet_outputs(self._world, plan, self._models[plan.model.entry.digest])
@@ -255,8 +270,3 @@ def _computed(plan_json: str, bodies: tuple[bytes, ...], same: _Same) -> _Expect
 def _scene_of(uri: str) -> str:
     """Give the scene that an Item is of, by its URI."""
     return uri.split("/")[-2]
-
-
-def _was_refused(row: RunRow) -> bool:
-    """Say whether a claim was given back: the landing was refused, which is told under a run of its own."""
-    return row.stage is Stage.CLAIMED and row.claimed.timestamp() == 0

@@ -9,38 +9,47 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
 
-from tests.faults.endpoint import PlayedEndpoint
+from tests.faults.endpoint import TTL, PlayedEndpoint
 from tests.faults.imagery import SCENES, MemoryHeaders, MemoryPixels, read_band
-from tests.faults.injection import CrashedError, Injector
-from tests.faults.ledger import MemoryLedger
+from tests.faults.injection import CrashedError, Injector, Killed
 from tests.faults.model import Model
 from tests.faults.profile import Profile
 from tests.faults.queues import MemoryQueue, Message, SendingEnd
 from tests.faults.storage import Storage
 from tests.faults.tables import Table
-from tests.faults.timeline import Timeline
+from tests.faults.timeline import DAY, Timeline
+from tests.run.memory_ledger import MemoryLedger
 
 from clayline.errors import TransientError
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
 from clayline.run.result import UnknownResultError, parse_result
 from clayline.scene.intake import Landing, ObjectCreated, classify
-from clayline.scene.notification import read_message
+from clayline.scene.notification import PlanAgain, read_message
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps import gathering
+from clayline.steps.admission import Admission
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planning
+from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 from clayline.steps.tiling import TileJob, Tiling
 
 WORK, OUT = "work", "embeddings"
 RECEIVES: Final = 5
-TIMEOUTS: Final = {"plan": 240.0, "tile": 300.0, "settle": 60.0, "collect": 900.0}
+TIMEOUTS: Final = {"plan": 240.0, "tile": 300.0, "settle": 60.0, "collect": 900.0, "reconcile": 300.0}
 VISIBILITY: Final = {"scene": 1440.0, "tile": 1800.0, "result": 360.0, "settled": 5400.0}
 MOST: Final = {"scene": 1, "tile": 1, "result": 10, "settled": 1}
 """All three as in template.yaml, with which a test compares them."""
 LEASE: Final = 300.0
+IN_FLIGHT: Final = 40
+"""Batches: few, so that runs wait."""
+_BETWEEN_PASSES: Final = 300.0
+_GIVES_UP: Final = 1.5 * DAY
+"""After so long without an end there is none; three requests expire in less."""
+_ENOUGH: Final = 20
+"""Errors that no fault explains: nothing is to be learnt from more."""
 OPTIONS: Final = PlanOptions(
     work_bucket=WORK, embeddings_bucket=OUT, allowed_buckets=frozenset({SCENES}), any_gsd=False,
     any_pixel_shape=False, boa=BoaOverride.AUTO, tiff_datetime=False, creator="the faults", thresholds=Thresholds(),
@@ -134,31 +143,41 @@ class World:
         }  # fmt: skip
         self.endpoint = PlayedEndpoint(
             storage=self.storage, timeline=self.timeline, chance=chance, notify=self.queues["result"].put,
-            work_bucket=WORK, fates=profile.fates, fickle=profile.fickle, repeats=profile.weather.twice,
-            latency=profile.latency, outage=profile.outage,
+            work_bucket=WORK, fates=profile.fates, fickle=profile.fickle, heals=profile.heals,
+            repeats=profile.weather.twice, latency=profile.latency, outage=profile.outage,
         )  # fmt: skip
         self.endpoint.served = {model.manifest.folder: model for model in models}
         wrap = self.injector.wrap
         self._objects = wrap("objects", self.storage)
         self._ledger = wrap("ledger", self.ledger)
         self._announcer = wrap("announcer", _Announcer(self))
+        clock = self.timeline
+        admission = Admission(
+            ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=IN_FLIGHT
+        )  # fmt: skip
         self._planning = Planning(
-            objects=self._objects, ledger=self._ledger, tile_queue=self._to("tile"), announcer=self._announcer,
+            objects=self._objects, ledger=self._ledger, admission=admission, announcer=self._announcer,
             headers=wrap("headers", MemoryHeaders(objects=self.storage)),
-            clock=self.timeline if planned is None else lambda: planned,
+            clock=clock if planned is None else lambda: planned,
             manifest=self.model.manifest, options=OPTIONS,
         )  # fmt: skip
         self._tiling = Tiling(
             objects=self._objects, ledger=self._ledger, endpoint=wrap("endpoint", self.endpoint),
-            result_queue=self._to("result"), work_bucket=WORK,
+            result_queue=self._to("result"), work_bucket=WORK, clock=clock,
             pixels=MemoryPixels(objects=wrap("files", self.storage), meanwhile=self._overwrite),
         )  # fmt: skip
         self._settling = Settling(
-            ledger=self._ledger, objects=self._objects, settled_queue=self._to("settled"), work_bucket=WORK
-        )
+            ledger=self._ledger, objects=self._objects, tile_queue=self._to("tile"),
+            settled_queue=self._to("settled"), clock=clock, work_bucket=WORK,
+        )  # fmt: skip
         self._collecting = Collecting(
             objects=self._objects, ledger=self._ledger, announcer=self._announcer, write_table=table.write,
-            read_header=table.read_header, work_bucket=WORK, scratch=scratch,
+            clock=clock, read_header=table.read_header, work_bucket=WORK, scratch=scratch,
+        )  # fmt: skip
+        self._reconciling = Reconciling(
+            ledger=self._ledger, objects=self._objects, scene_queue=self._to("scene"), tile_queue=self._to("tile"),
+            settled_queue=self._to("settled"), settling=self._settling, admission=admission, clock=clock,
+            work_bucket=WORK, answer_within=timedelta(seconds=TTL + 900),
         )  # fmt: skip
 
     def deploy(self, model: Model) -> None:
@@ -180,14 +199,34 @@ class World:
     def run(self) -> None:
         """Let everything happen, and have an operator bring back dead letters until there are none."""
         with _one_thread():
-            self.timeline.run()
-            for _ in range(6):
+            self._go_on()
+            for _ in range(3):
                 if not any(queue.dead for queue in self.queues.values()):
                     return
                 self.timeline.pass_by(self.profile.redrive_after)
                 for queue in self.queues.values():
                     queue.redrive()
-                self.timeline.run()
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Let what is due happen, with a pass of reconcile every few minutes until every run is over."""
+        until = max(self.timeline.seconds, self.profile.outage) + _GIVES_UP
+        self.timeline.after(0, lambda: self._pass(until))
+        self.timeline.run()
+
+    def _pass(self, until: float) -> None:
+        is_over = all(row.state.is_over for row in self.ledger.runs.values())
+        gives_up = self.timeline.seconds > until or len(self.unforeseen) > _ENOUGH
+        if (is_over and self.timeline.is_quiet) or gives_up:
+            return
+        self.timeline.after(_BETWEEN_PASSES, lambda: self._pass(until))
+        with self.injector.invocation("reconcile", timeout=TIMEOUTS["reconcile"]):
+            try:
+                self._reconciling.reconcile()
+            except (TransientError, CrashedError, Killed):
+                pass  # the next pass looks again
+            except Exception as error:  # noqa: BLE001 - as Lambda does: the next pass looks again
+                self.unforeseen.append(f"reconcile: {type(error).__name__}: {error}")
 
     def _overwrite(self, uri: str) -> None:
         """Replace a file that is about to be read, if that is the profile's wish."""
@@ -218,10 +257,14 @@ class World:
 
     def _plan(self, message: Message) -> None:
         found = read_message(message.body, message=message.number)
+        planning = replace(self._planning, manifest=self.model.manifest)
+        if isinstance(found, PlanAgain):
+            planning.again(found.run, found.landing)
+            return
         assert isinstance(found, ObjectCreated)
         landing = classify(found, item_prefix="", cog_prefix="cog/")
         assert isinstance(landing, Landing)
-        replace(self._planning, manifest=self.model.manifest).plan(landing)
+        planning.plan(landing)
 
     def _tile(self, message: Message) -> None:
         self._tiling.tile(TileJob.model_validate_json(message.body))
