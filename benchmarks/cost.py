@@ -3,133 +3,87 @@
 Dollars per million chips and per Sentinel-2 scene by instance type, and what a scene costs beside it.
 
 `benchmarks/cost.py` prints a line of JSON a row, `--markdown` the tables of docs/cost.md, `--write` puts them there.
-Nothing is measured here: it is arithmetic over the numbers below, each with where it comes from. After a measurement
-put its number in and run `--write`; a test holds the page to the program.
+Nothing is measured here: prices are those of data/prices.json, arithmetic and measured times those of
+`clayline plan-cost` (clayline/run/cost.py, speed.py), requests those that benchmarks/chain_calls.py counts. A test
+holds the page to the program.
 """
 
 import argparse
 import json
-import math
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.clay_operations import chip_operations
-
-from clay.architecture import ARCHITECTURES
+from clayline.chips.batch import BlockGrid, lay_batches, lay_jobs
+from clayline.chips.grid import ChipGrid
+from clayline.chips.reading import Reading, reading_of
+from clayline.run.calls import Work
+from clayline.run.cost import REQUEST_DAYS, Cost, compute, cost
+from clayline.run.prices import Instance, built_in
+from clayline.run.speed import CPU_SECONDS, Speed, speed_of
+from clayline_cli.costing.deployed import Deployed
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/cost.md"
 BEGIN, END = "<!-- begin: benchmarks/cost.py --markdown -->", "<!-- end -->"
-SCENE_CHIPS = 1849
-"""A Sentinel-2 tile of 10980 px in chips of 256 px, edges included."""
-BANDS, CHIP = 10, 256
 MILLION = 1_000_000
-
-# --- throughput ----------------------------------------------------------------------------------------------------
-MATMUL_OF_PEAK = 798 / 989
-"""Matmul rate over datasheet peak, assumed for every GPU: others noted 798 TFLOP/s on one H100 (PyTorch, bf16, 8192
-cubed). Not ours."""
-SHARE_OF_MATMUL = 0.55
-"""The goal for `large` fp16; not measured yet. benchmarks/clay_gpu.py measures it."""
-MEASURED_GPU: dict[str, float] = {}
-"""Chips a second of `large`, fp16, by instance type, where clay_gpu.py has run. None has been measured."""
-CPU_SECONDS = {"fp32": 10.5, "int8": 7.0}
-"""CPU seconds a chip of `large`: two cores, AMD EPYC, AVX2 without VNNI, 2026-11-22, `benchmarks/clay_cpu.py`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Instance:
-    """A SageMaker instance type. Dollars an hour, on demand, real-time and asynchronous hosting, us-east-1."""
-
-    name: str
-    price: float
-    lists: str
-    """How many public price lists were found with this price."""
-    vcpus: int
-    gpu: str | None = None
-    peak_tflops: float | None = None
-    """Datasheet, dense fp16."""
-    datasheet: str | None = None
-
-
-NVIDIA = "https://www.nvidia.com/en-us/data-center/"
-INSTANCES = (
-    Instance(
-        name="ml.g4dn.xlarge",
-        price=0.7364,
-        lists="several",
-        vcpus=4,
-        gpu="T4",
-        peak_tflops=65,
-        datasheet=f"{NVIDIA}tesla-t4/",
-    ),
-    Instance(
-        name="ml.g5.xlarge",
-        price=1.408,
-        lists="several",
-        vcpus=4,
-        gpu="A10G",
-        peak_tflops=70,
-        datasheet="https://d1.awsstatic.com/product-marketing/ec2/NVIDIA_AWS_A10G_DataSheet_FINAL_02_17_2022.pdf",
-    ),
-    Instance(
-        name="ml.g6.xlarge", price=1.127, lists="several", vcpus=4, gpu="L4", peak_tflops=121, datasheet=f"{NVIDIA}l4/"
-    ),
-    Instance(
-        name="ml.g6e.xlarge",
-        price=2.61,
-        lists="several",
-        vcpus=4,
-        gpu="L40S",
-        peak_tflops=362,
-        datasheet=f"{NVIDIA}l40s/",
-    ),
-    Instance(
-        name="ml.p5.4xlarge",
-        price=7.912,
-        lists="one",
-        vcpus=16,
-        gpu="H100",
-        peak_tflops=989,
-        datasheet=f"{NVIDIA}h100/",
-    ),
-    Instance(name="ml.c6i.4xlarge", price=0.816, lists="one", vcpus=16),
-    Instance(name="ml.c7i.4xlarge", price=0.857, lists="one", vcpus=16),
-)
+CLAY = "clay-v1.5-large"
+SIDE, CHIP, BLOCK, CHIPS_PER_BATCH, MEMORY_BUDGET = 10980, 256, 1024, 64, 512_000_000
+BANDS = {10: 4, 20: 7}
+"""Files by metres a pixel: ten bands, and SCL."""
+BANDS_READ = 10
+FILE_BYTES = 1.78 * (4 * SIDE**2 + 6 * (SIDE // 2) ** 2)
+"""Of the bands' files: 1.78 bytes a pixel, as ../shared/data/s2_aquileia_2019 has them (deflate)."""
+DELETED_AFTER_DAYS = 1 / 24
+"""Of a request object that is deleted once the receipt stands; assumed."""
 SCENES_AT_A_TIME = (1, 20, 200, 1000)
-START_MINUTES, IDLE_MINUTES = 10, 15
-"""Of one wake-up: the longest of the 5 to 10 minutes reported from zero to one instance, all billed; then the wait for
-scale-in."""
+TARGET = 0.006
+"""Dollars of a scene beside the endpoint, at most."""
 
-# --- beside the endpoint, us-east-1, x86_64 ----------------------------------------------------------------------
-GB_SECOND, LAMBDA_REQUEST = 0.0000166667, 0.20 / MILLION
-S3_PUT, S3_GET, S3_GB_MONTH = 0.005 / 1000, 0.0004 / 1000, 0.023
-SQS_REQUEST, DYNAMO_WRITE, DYNAMO_READ = 0.40 / MILLION, 0.625 / MILLION, 0.125 / MILLION
-CALL_OVERHEAD = 1.5
-"""Seconds of a cold call for imports and clients: 0.5 s rasterio, 0.9 s boto3."""
-UPLOAD_MB_PER_SECOND = 100.0
-"""From a function to S3 and back; assumed."""
-TILE_CHIPS_PER_SECOND = 215.0
-"""Measured: the slower layout of docs/benchmarks.md, local disk, two processors."""
-TILE_MB = 2 * 1_769
-"""What has two processors on Lambda, where 1,769 MB have one."""
-PLAN_SECONDS, SETTLE_SECONDS, COLLECT_SECONDS = 7.3 / 152_881, 24.1 / 2_406, 5.0 / 152_881
-"""Measured in benchmarks/scale.py: a chip, a batch, a chip."""
-CHIPS_PER_BATCH, TILE_BUDGET_MB = 64, 512
-REQUEST_DAYS = 2
-LEDGER_WRITES, LEDGER_READS = 6, 6
-"""A batch, at most: row by tile twice, row and set by settle, each of up to 2 KB; and as many reads."""
+
+def sentinel_2() -> Work:
+    """Lay a Sentinel-2 tile, four bands at 10 m, six and the classes at 20 m, as plan does. Its chips are windows of
+    its MGRS tile, and its files' blocks lie row by row.
+    """
+    grid = ChipGrid(height=SIDE, width=SIDE, size=CHIP)
+    scales = {metres: metres // 10 for metres in BANDS}
+    blocks = [BlockGrid(height=BLOCK, width=BLOCK, scale_y=scale, scale_x=scale) for scale in scales.values()]
+    bytes_per_pixel = 2 * BANDS_READ + 1
+    jobs = lay_jobs(
+        grid,
+        blocks,
+        bytes_per_pixel=bytes_per_pixel,
+        memory_budget=MEMORY_BUDGET,
+        chips_per_batch=CHIPS_PER_BATCH,
+    )
+    reading = Reading()
+    for job in jobs:
+        for metres, files in BANDS.items():
+            row0, row1, col0, col1 = (at // scales[metres] for at in job.pixel_window(grid))
+            across = ceil(SIDE / scales[metres] / BLOCK)
+            rows, cols = range(row0 // BLOCK, ceil(row1 / BLOCK)), range(col0 // BLOCK, ceil(col1 / BLOCK))
+            places = [((row * across + col) * 2**20, 2**20) for row in rows for col in cols]
+            for _ in range(files):
+                reading += reading_of(places) + Reading(files=1)
+    files, band_pixels = sum(BANDS.values()), len(grid) * BANDS_READ * CHIP**2
+    return Work(
+        chips=len(grid),
+        jobs=len(jobs),
+        batches=len(lay_batches(jobs, CHIPS_PER_BATCH)),
+        files=files,
+        job_files=len(jobs) * files,
+        read_requests=reading.requests,
+        read_bytes=round(FILE_BYTES),
+        request_bytes=2 * band_pixels,
+        band_pixels=band_pixels,
+        places=len(jobs),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
+class Row:
     """What an instance type costs with one precision."""
 
     instance: str
@@ -145,102 +99,52 @@ class Cost:
     dollars_per_wake_up: float
 
 
-def costs() -> Iterator[Cost]:
-    """Give every row."""
-    for instance in INSTANCES:
-        if instance.gpu is not None and instance.peak_tflops is not None:
-            measured = MEASURED_GPU.get(instance.name)
-            speed = projected(instance.peak_tflops) if measured is None else measured
-            yield cost(instance, instance.gpu, "fp16", speed, "projected" if measured is None else "measured")
-        else:
-            for precision, seconds in CPU_SECONDS.items():
-                yield cost(instance, f"{instance.vcpus} vCPU", precision, instance.vcpus / seconds, "scaled")
+def rows() -> Iterator[Row]:
+    """Give every row that is known."""
+    chips = sentinel_2().chips
+    for instance in built_in().instances:
+        cpu = [precision for _, precision in CPU_SECONDS]
+        for precision in ["fp16"] if instance.gpu else cpu:
+            if speed := speed_of(instance, CLAY, precision):
+                yield row(instance, precision, speed, chips)
 
 
-def projected(peak_tflops: float) -> float:
-    """Give chips a second of `large` in fp16 if the goal is met."""
-    operations = chip_operations(ARCHITECTURES["large"], bands=BANDS, chip_size=CHIP)
-    return peak_tflops * 1e12 * MATMUL_OF_PEAK * SHARE_OF_MATMUL / operations
-
-
-def cost(instance: Instance, processor: str, precision: str, speed: float, basis: str) -> Cost:
-    """Work out a row from chips a second."""
-    per_chip = instance.price / 3600 / speed
-    return Cost(
+def row(instance: Instance, precision: str, speed: Speed, chips: int) -> Row:
+    """Work out a row, of a scene of ``chips``."""
+    scene, million = compute(chips, instance, speed), compute(MILLION, instance, speed)
+    return Row(
         instance=instance.name,
-        processor=processor,
+        processor=instance.gpu or f"{instance.vcpus} vCPU",
         precision=precision,
-        chips_per_second=speed,
-        basis=basis,
-        dollars_per_hour=instance.price,
-        dollars_per_million_chips=per_chip * MILLION,
-        dollars_per_scene=per_chip * SCENE_CHIPS,
-        scene_minutes=SCENE_CHIPS / speed / 60,
-        dollars_per_wake_up=instance.price * (START_MINUTES + IDLE_MINUTES) / 60,
+        chips_per_second=speed.chips_per_second,
+        basis=speed.basis,
+        dollars_per_hour=instance.dollars_per_hour,
+        dollars_per_million_chips=million.dollars,
+        dollars_per_scene=scene.dollars,
+        scene_minutes=scene.hours * 60,
+        dollars_per_wake_up=scene.wake_up_dollars,
     )
 
 
-def cheapest(scenes: int) -> Cost:
+def cheapest(scenes: int) -> Row:
     """Give the row that embeds so many scenes after one wake-up for the fewest dollars."""
-    return min(costs(), key=lambda row: row.dollars_per_wake_up + scenes * row.dollars_per_scene)
+    return min(rows(), key=lambda row: row.dollars_per_wake_up + scenes * row.dollars_per_scene)
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads a template; of CloudFormation's tags it minds !Ref alone."""
-
-
-_Loader.add_multi_constructor("!", lambda *_: None)
-_Loader.add_constructor("!Ref", lambda _, node: node.value)
-
-
-def stack_template() -> dict[str, Any]:
-    """Give template.yaml; what its other tags mean is left out."""
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    template: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    return template
-
-
-def memory_sizes() -> dict[str, int]:
-    """Give each function's memory in MB, from the template; where that is a parameter, its default."""
-    template = stack_template()
-    functions = {
-        name: each["Properties"]
-        for name, each in template["Resources"].items()
-        if each["Type"] == "AWS::Serverless::Function"
-    }
-    parameters = template["Parameters"]
-    sizes = {name.removesuffix("Function").lower(): properties["MemorySize"] for name, properties in functions.items()}
-    return {name: size if isinstance(size, int) else parameters[size]["Default"] for name, size in sizes.items()}
-
-
-def beside() -> dict[str, float]:
-    """Give the dollars of a scene beside the endpoint, by what they are for."""
-    # Tile's seconds were measured on two processors. With less memory it has less of them and takes as much longer, for
-    # the same product.
-    memory = {**memory_sizes(), "tile": TILE_MB}
-    batches = math.ceil(SCENE_CHIPS / CHIPS_PER_BATCH)
-    request_mb = SCENE_CHIPS * BANDS * CHIP**2 * 2 / 1e6
-    jobs = math.ceil(request_mb / TILE_BUDGET_MB)
-    seconds = {
-        "plan": (PLAN_SECONDS * SCENE_CHIPS + CALL_OVERHEAD, 1),
-        "tile": (SCENE_CHIPS / TILE_CHIPS_PER_SECOND + request_mb / UPLOAD_MB_PER_SECOND + jobs * CALL_OVERHEAD, jobs),
-        "settle": (SETTLE_SECONDS * batches + CALL_OVERHEAD, batches),
-        "collect": (COLLECT_SECONDS * SCENE_CHIPS + CALL_OVERHEAD, 1),
-    }
-    functions = sum(
-        time * memory[name] / 1024 * GB_SECOND + calls * LAMBDA_REQUEST for name, (time, calls) in seconds.items()
+def scene_cost(*, request_days: float = REQUEST_DAYS) -> Cost:
+    """Give what a Sentinel-2 scene costs, on the template's instance."""
+    prices, deployed = built_in(), Deployed.read()
+    instance = prices.instance(deployed.instance)
+    assert instance is not None
+    speed = speed_of(instance, CLAY, "fp16")
+    return cost(
+        sentinel_2(),
+        prices=prices,
+        functions=deployed.functions,
+        instance=instance,
+        speed=speed,
+        request_days=request_days,
     )
-    # A batch: request, outcome, response; a scene: plan, chips, settlement, four files. Read: the blocks of ten bands,
-    # and all that again.
-    writes, reads = 3 * batches + 7, 121 * BANDS + 3 * batches + 4 * jobs
-    messages = 3 * (1 + jobs + batches + 1)  # each is sent, received, deleted
-    return {
-        "Lambda": functions,
-        "S3 requests": writes * S3_PUT + reads * S3_GET,
-        f"S3, requests kept {REQUEST_DAYS} days": request_mb / 1000 * S3_GB_MONTH * REQUEST_DAYS / 30,
-        "SQS": messages * SQS_REQUEST,
-        "DynamoDB": batches * (LEDGER_WRITES * DYNAMO_WRITE + LEDGER_READS * DYNAMO_READ),
-    }
 
 
 def markdown() -> str:
@@ -250,27 +154,61 @@ def markdown() -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.instance} | {row.processor} | {row.precision} | {_digits(row.chips_per_second)} | {row.basis} |"
-        f" {row.dollars_per_hour:g} | {_digits(row.dollars_per_million_chips)} | {_digits(row.dollars_per_scene)} |"
-        f" {_digits(row.scene_minutes)} | {row.dollars_per_wake_up:.2f} |"
-        for row in costs()
+        f"| {each.instance} | {each.processor} | {each.precision} | {_digits(each.chips_per_second)} | {each.basis} |"
+        f" {each.dollars_per_hour:g} | {_digits(each.dollars_per_million_chips)} | {_digits(each.dollars_per_scene)} |"
+        f" {_digits(each.scene_minutes)} | {each.dollars_per_wake_up:.2f} |"
+        for each in rows()
     ]
     lines += ["", "| scenes after one wake-up | cheapest | $/scene, the wake-up with it |", "|---|---|---|"]
     for scenes in SCENES_AT_A_TIME:
-        row = cheapest(scenes)
-        dollars = row.dollars_per_wake_up / scenes + row.dollars_per_scene
-        lines += [f"| {scenes} | {row.instance} | {_digits(dollars)} |"]
-    lines += ["", "| beside the endpoint | $/scene |", "|---|---|"]
-    parts = beside()
-    lines += [f"| {name} | {value:.5f} |" for name, value in parts.items()]
-    lines += [f"| together | {sum(parts.values()):.4f} |"]
+        found = cheapest(scenes)
+        dollars = found.dollars_per_wake_up / scenes + found.dollars_per_scene
+        lines += [f"| {scenes} | {found.instance} | {_digits(dollars)} |"]
+    kept, deleted = scene_cost(), scene_cost(request_days=DELETED_AFTER_DAYS)
+    lines += ["", *_beside(kept, deleted), "", *_calls(kept)]
     lines += ["", "| instance | public lists with this price | peak, dense fp16 |", "|---|---|---|"]
     lines += [
         f"| {each.name} | {each.lists} |"
         f" {'' if each.peak_tflops is None else f'[{each.peak_tflops:g} TFLOP/s]({each.datasheet})'} |"
-        for each in INSTANCES
+        for each in built_in().instances
     ]
     return "\n".join(lines) + "\n"
+
+
+def _beside(kept: Cost, deleted: Cost) -> Iterator[str]:
+    yield f"| beside the endpoint, $/scene | requests kept {REQUEST_DAYS} days | deleted once the receipt stands |"
+    yield "|---|---|---|"
+    names = {
+        "functions": "Lambda",
+        "s3_requests": "S3 requests",
+        "s3_storage": "S3, request objects",
+        "queues": "SQS, SNS, EventBridge",
+        "ledger": "DynamoDB",
+    }
+    for field, name in names.items():
+        yield f"| {name} | {getattr(kept.beside, field):.5f} | {getattr(deleted.beside, field):.5f} |"
+    totals = [
+        f"**{each.beside.together:.4f}**{', met' if each.beside.together <= TARGET else ', missed'}"
+        for each in (kept, deleted)
+    ]
+    yield f"| together (target {TARGET:g}) | {' | '.join(totals)} |"
+
+
+def _calls(found: Cost) -> Iterator[str]:
+    work, calls = found.work, found.calls
+    yield f"| of a scene of {work.chips:,} chips, {work.jobs} jobs, {work.batches} batches, {work.files} files | |"
+    yield "|---|---|"
+    names = {
+        "s3_writes": "S3, writes",
+        "s3_reads": "S3, reads",
+        "sqs_requests": "SQS requests",
+        "sns_publishes": "SNS publishes",
+        "dynamodb_writes": "DynamoDB write units",
+        "dynamodb_reads": "DynamoDB read units",
+        "lambda_calls": "Lambda calls, at most",
+    }
+    for field, name in names.items():
+        yield f"| {name} | {getattr(calls, field):,} |"
 
 
 def _digits(value: float) -> str:
@@ -296,14 +234,12 @@ def main() -> None:
     elif options.markdown:
         print(markdown(), end="")
     else:
-        rows: list[dict[str, Any]] = [{"name": "cost", **asdict(row)} for row in costs()]
-        rows += [{"name": "cost_beside", **beside()}]
-        for row in rows:
-            print(
-                json.dumps(
-                    {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
-                )
-            )
+        found = scene_cost()
+        lines: list[dict[str, Any]] = [{"name": "cost", **asdict(each)} for each in rows()]
+        lines += [{"name": "cost_beside", **asdict(found.beside)}, {"name": "cost_calls", **asdict(found.calls)}]
+        for line in lines:
+            said = {name: round(value, 6) if isinstance(value, float) else value for name, value in line.items()}
+            print(json.dumps(said))
 
 
 if __name__ == "__main__":

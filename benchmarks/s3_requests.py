@@ -29,7 +29,7 @@ from clayline.raster.part import BandSource
 from clayline.raster.tile import read_job
 from clayline.run.keys import parse_s3_uri
 from clayline_cli.choosing.options import SceneOptions, add_reading, add_record, add_scenes, add_telling
-from clayline_cli.explaining.planning import plan_options
+from clayline_cli.choosing.planning import plan_options
 from clayline_cli.staging.stage import stage
 from clayline_local.dry_run import DryRun, dry_run
 from clayline_local.model_folder import ModelFolder

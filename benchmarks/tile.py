@@ -208,17 +208,18 @@ def run_jobs(bands: Sequence[BandSource], mask: BandSource | None, work: Work) -
         decoded, count = decoded + read.decoded_blocks, count + len(windows)
         pixels, origin = read.pixels, (window[0], window[2])
         parts = [windows[batch.start : batch.stop] for batch in batches if batch.job == job.number]
+        room = np.empty((CHIPS_PER_BATCH, work.bands, work.chip, work.chip), pixels.dtype)
         if work.whole:
             valid = valid_mask(pixels, [[0]] * work.bands)
             pixels = prepare(pixels, valid, offsets=[-1000] * work.bands, fill=0, dtype="uint16")
             cloud = None if read.mask is None else find_cloud(read.mask, SCL)
             for part in parts:
                 fractions(valid, cloud, part, origin=origin)
-                sent += len(request(cut(pixels, part, origin=origin, fill=0)))
+                sent += len(request(cut(pixels, part, origin=origin, fill=0, room=room)))
         else:
             for part in parts:
-                sent += cut(pixels, part, origin=origin, fill=0).nbytes
-        del read, pixels
+                sent += cut(pixels, part, origin=origin, fill=0, room=room).nbytes
+        del read, pixels, room
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = next(
         int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
@@ -228,6 +229,7 @@ def run_jobs(bands: Sequence[BandSource], mask: BandSource | None, work: Work) -
     return {
         "chips": count,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "chips_per_second": count / seconds,
         "chips_per_cpu_second": count / cpu,
         "bytes_read": bytes_read() - before,

@@ -5,3 +5,7 @@ from clayline.errors import ClaylineError
 
 class LocalCloudError(ClaylineError):
     """The template asks for something that the local cloud does not understand, or a local server did not come up."""
+
+
+class NoSceneError(LocalCloudError):
+    """What was given starts no scene: it is other JSON."""

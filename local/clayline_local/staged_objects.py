@@ -1,21 +1,17 @@
 """A staged scene's files as objects of the scenes bucket: for plan's dry run, without any cloud."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, NoReturn, override
 
-from clayline.chips.cog import Affine, CogSource
-from clayline.chips.reading import Reading
+from clayline.chips.cog import CogSource
 from clayline.ports import ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.raster.headers import GdalHeaders
-from clayline.raster.pixels import GdalPixels
-from clayline.raster.reading import readings
-from clayline.raster.tile import PixelWindow, openings
 from clayline.run.names import Names
-from clayline.run.plan import PlannedBand
+from clayline_local.looked_up import LookedUpPixels
 from clayline_local.physical import Place, identify
 from clayline_local.scene_keys import NAMES
 from clayline_local.staged_scene import StagedScene
@@ -85,8 +81,8 @@ class StagedHeaders(GdalHeaders):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagedPixels(GdalPixels):
-    """GdalPixels on the files themselves."""
+class StagedPixels(LookedUpPixels):
+    """LookedUpPixels on the files themselves."""
 
     files: Mapping[str, Path]
     """By URI."""
@@ -94,23 +90,6 @@ class StagedPixels(GdalPixels):
     @override
     def locate(self, uri: str, size: int) -> CogSource:
         return replace(super().locate(uri, size), path=str(self.files[uri].absolute()))
-
-    def readings(
-        self,
-        bands: Sequence[PlannedBand],
-        mask: PlannedBand | None,
-        validity: Sequence[PlannedBand],
-        *,
-        transform: Affine,
-        windows: Sequence[PixelWindow],
-    ) -> list[Reading] | None:
-        """Give for each window what reading it will take: see ``raster.reading``, whose errors it raises."""
-        opened = openings(
-            [self._band(band) for band in bands],
-            self._band(mask) if mask else None,
-            [self._band(band) for band in validity],
-        )
-        return readings(opened, transform=transform, windows=windows, settings=self.settings)
 
 
 def _etag(file: Path, *, in_parts: bool) -> str:

@@ -10,6 +10,10 @@ from benchmarks.clay_operations import block_products, chip_operations
 
 from benchmarks import cost
 from clay.architecture import ARCHITECTURES
+from clayline.run import speed
+from clayline.run.prices import Instance, built_in
+from clayline.run.speed import Speed
+from clayline_cli.costing.deployed import Deployed
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,16 +35,15 @@ def test_products_of_the_blocks_are_the_linear_operations_of_the_contract() -> N
 
 def test_the_page_shows_what_the_program_prints() -> None:
     program = [sys.executable, str(ROOT / "benchmarks/cost.py"), "--markdown"]
-    environment = {"PYTHONPATH": f"{ROOT}/model:{ROOT}/layers/clayline", "PATH": ""}
-    printed = subprocess.run(program, check=True, capture_output=True, text=True, env=environment).stdout
+    printed = subprocess.run(program, check=True, capture_output=True, text=True, env={"PATH": ""}).stdout
     page = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
     shown = page.split("<!-- begin: benchmarks/cost.py --markdown -->\n")[1].split("<!-- end -->")[0]
     assert shown == printed
 
 
 def test_dollars_follow_from_price_and_speed() -> None:
-    instance = cost.Instance(name="ml.test", price=3.6, lists="one", vcpus=4)
-    row = cost.cost(instance, "test", "fp16", 50.0, "measured")
+    instance = Instance(name="ml.test", dollars_per_hour=3.6, lists="one", read="2026-11", vcpus=4)
+    row = cost.row(instance, "fp16", Speed(chips_per_second=50.0, basis="measured"), chips=1849)
     assert row.dollars_per_million_chips == pytest.approx(20)  # 20,000 s at a thousandth of a dollar
     assert row.dollars_per_scene == pytest.approx(0.03698)
     assert row.scene_minutes == pytest.approx(0.6163, abs=1e-4)
@@ -48,8 +51,8 @@ def test_dollars_follow_from_price_and_speed() -> None:
 
 
 def test_a_gpu_that_was_not_measured_is_called_projected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "MEASURED_GPU", {"ml.g5.xlarge": 30.0})
-    rows = {row.instance: row for row in cost.costs() if row.precision == "fp16"}
+    monkeypatch.setattr(speed, "MEASURED_GPU", {(cost.CLAY, "ml.g5.xlarge"): 30.0})
+    rows = {row.instance: row for row in cost.rows() if row.precision == "fp16"}
     assert (rows["ml.g5.xlarge"].basis, rows["ml.g5.xlarge"].chips_per_second) == ("measured", 30.0)
     assert rows["ml.p5.4xlarge"].basis == "projected"
     # 989 TFLOP/s, of which 0.807 in a product, of which 0.55, for 0.6979 TFLOP a chip.
@@ -57,14 +60,30 @@ def test_a_gpu_that_was_not_measured_is_called_projected(monkeypatch: pytest.Mon
 
 
 def test_the_default_instance_is_the_cheapest_for_a_scene_that_wakes_it() -> None:
-    default = cost.stack_template()["Parameters"]["InstanceType"]["Default"]
+    default = Deployed.read().instance
     assert cost.cheapest(1).instance == default
     # 0.7364 against 1.127 dollars an hour for 25 minutes, and 4.95 against 4.07 a million chips: 100 scenes are even.
     assert {cost.cheapest(scenes).instance for scenes in (99, 101)} == {default, "ml.g6.xlarge"}
 
 
-def test_memory_sizes_are_the_templates() -> None:
-    assert cost.memory_sizes() == {"plan": 2048, "tile": 3008, "settle": 512, "collect": 3008, "reconcile": 512}
+@pytest.mark.parametrize("size", list(ARCHITECTURES))
+def test_operations_that_speeds_rest_on_are_those_of_the_architecture(size: str) -> None:
+    counted = [
+        chip_operations(ARCHITECTURES[size], bands=10, chip_size=speed.COUNTED_PX, loss=loss) / 1e9
+        for loss in (False, True)
+    ]
+    assert speed.GFLOP[f"clay-v1.5-{size}"] == pytest.approx(counted, rel=1e-3)
+
+
+def test_a_sentinel_2_scene_is_laid_as_plan_lays_it() -> None:
+    """The layout of Earth Search's files: blocks of 1024 px."""
+    work = cost.sentinel_2()
+    assert (work.chips, work.jobs, work.batches, work.files) == (1849, 30, 35, 11)
+    assert work.request_bytes == 1849 * 10 * 256**2 * 2
+
+
+def test_beside_the_endpoint_a_scene_whose_requests_are_deleted_meets_the_target() -> None:
+    assert cost.scene_cost(request_days=cost.DELETED_AFTER_DAYS).beside.together <= cost.TARGET
 
 
 def test_every_priced_instance_is_one_that_a_package_is_registered_for() -> None:
@@ -75,4 +94,4 @@ def test_every_priced_instance_is_one_that_a_package_is_registered_for() -> None
         for node in registry.body
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "INSTANCE_TYPES" and node.value is not None
     )
-    assert {instance.name for instance in cost.INSTANCES} <= set(types)
+    assert {instance.name for instance in built_in().instances} <= set(types)

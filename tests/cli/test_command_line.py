@@ -226,6 +226,10 @@ def test_an_out_that_cannot_be_written_is_a_usage_error(
         ["embed", "x.tif", "--out", "o"],
         ["explain", "--help"],
         ["explain", "x.tif"],
+        ["plan-cost", "--help"],
+        ["plan-cost", "x.tif"],
+        ["doctor", "--help"],
+        ["doctor", "--model", "none"],
     ],
 )
 def test_help_and_mistakes_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
@@ -269,7 +273,8 @@ def _actions() -> Iterator[argparse.Action]:
     commands = parser.add_subparsers(parser_class=Parser)
     for add in COMMANDS:
         add(commands)
-    assert set(commands.choices) == {module.name for module in pkgutil.iter_modules(clayline_cli.commands.__path__)}
+    modules = {module.name.replace("_", "-") for module in pkgutil.iter_modules(clayline_cli.commands.__path__)}
+    assert set(commands.choices) == modules
     yield from (action for found in commands.choices.values() for action in found._actions)
 
 

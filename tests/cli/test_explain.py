@@ -14,9 +14,9 @@ import pytest
 from moto import mock_aws
 from tests.pipeline.scenes import landsat
 
+from clayline_cli.choosing.planning import plan_options
 from clayline_cli.explaining.explain_options import ExplainOptions, add_options
 from clayline_cli.explaining.page import page
-from clayline_cli.explaining.planning import plan_options
 from clayline_cli.program import main
 from clayline_local.model_folder import ModelFolder
 from clayline_local.repository import ROOT, STARTER

@@ -119,9 +119,9 @@ class PlayedEndpoint:
 
     def invoke(self, *, input_uri: str, inference_id: str) -> Invocation:
         self.taken.append((input_uri, inference_id))
-        return Invocation(output=self._output(inference_id), failure=f"s3://{WORK}/failures/{inference_id}-error.out")
+        return Invocation(output=self.output(inference_id), failure=f"s3://{WORK}/failures/{inference_id}-error.out")
 
-    def _output(self, inference_id: str) -> str:
+    def output(self, inference_id: str) -> str:
         return f"s3://{WORK}/responses/{inference_id}.out"
 
     def answer(self, s3: Any, input_uri: str, inference_id: str) -> dict[str, Any]:
@@ -134,9 +134,9 @@ class PlayedEndpoint:
             _, _, body = refusal(HTTPStatus.BAD_REQUEST, error.reason, str(error))
             reason = f'Received client error (400) from model with message "{body.decode()}".'
             return {**failed(input_uri, inference_id), "failureReason": reason}
-        bucket, key = parse_s3_uri(self._output(inference_id))
+        bucket, key = parse_s3_uri(self.output(inference_id))
         s3.put_object(Bucket=bucket, Key=key, Body=embed(loaded, request, micro_batch=16).to_bytes())
-        return completed(input_uri, inference_id, self._output(inference_id))
+        return completed(input_uri, inference_id, self.output(inference_id))
 
 
 def completed(input_uri: str, inference_id: str, output: str) -> dict[str, Any]:

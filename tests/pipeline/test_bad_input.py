@@ -127,7 +127,7 @@ def test_a_band_replaced_or_deleted_after_planning(
     pipeline = make_pipeline()
     _land(pipeline, scenes.landsat(sample))
     pipeline.plan("scene/item.json")
-    monkeypatch.setattr("clayline.raster.tile.open_cog", lambda *_, **__: pytest.fail("tile opened it"))
+    monkeypatch.setattr("clayline.raster.damage.open_cog", lambda *_, **__: pytest.fail("tile opened it"))
     if replace:
         pipeline.put("scene/B4.tif", scenes.landsat(sample, row=900)["scene/B4.tif"])
     else:

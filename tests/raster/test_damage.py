@@ -206,7 +206,7 @@ class Reads:
             return opening(*args, **kwargs)
 
         patch.setattr(FilePart, "read", count)
-        patch.setattr("clayline.raster.tile.open_cog", count_opened)
+        patch.setattr("clayline.raster.damage.open_cog", count_opened)
 
 
 @pytest.mark.usefixtures("short_stripes")

@@ -74,7 +74,7 @@ def test_everything_that_keeps_something_keeps_it_under_the_key(stack: Stack) ->
 
 def test_a_role_uses_the_key_through_what_it_encrypts_and_never_by_itself(stack: Stack) -> None:
     found = grants(stack, "UseKey")
-    assert len(found) == 5
+    assert len(found) == 6
     for role, mine in found.items():
         services = ("s3", "sns") if role == "EndpointRole" else ("s3", "sqs", "dynamodb")
         for action in ("kms:Decrypt", "kms:GenerateDataKey"):

@@ -125,8 +125,10 @@ def add_scenes(parser: argparse.ArgumentParser, *, done: str) -> None:
     )
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add what decides how a scene is found, read and cut, in the groups and order in which help tells them."""
+def add_reading(parser: argparse.ArgumentParser, *, batch_chips: str = "64 of 64 px, 4 of 256 px") -> None:
+    """Add what decides how a scene is found, read and cut, in the groups and order in which help tells them;
+    ``batch_chips`` is the default that is told of a batch.
+    """
     where = parser.add_argument_group("where an Item's files are")
     where.add_argument(
         "--assets",
@@ -205,8 +207,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--batch-chips",
         type=arguments.number(int, 1, MOST_CHIPS),
         metavar="N",
-        help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: 64 of 64 px, 4 of 256 px;"
-        " progress is by batch)",
+        help=f"chips in one request to the model, 1 to {MOST_CHIPS} (default: {batch_chips}; progress is by batch)",
     )
     model.add_argument(
         "--max-chips",

@@ -44,7 +44,7 @@ def page(explanation: Explanation) -> str:
     found = explanation.found
     if found is None:
         return f"{NOT_RUN}: {explanation.scene}\n  {explanation.error}\n"
-    lines: list[str] = [f"{explanation.status}: {found.source.name if found.source else found.scene.name}"]
+    lines: list[str] = [f"{explanation.status}: {found.source.name if found.source else found.name}"]
     if found.refused:
         lines += _wrapped(f"{found.refused.reason}: {explanation.message}")
     if found.source:

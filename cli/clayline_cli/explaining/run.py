@@ -8,12 +8,12 @@ from pathlib import Path
 from clayline.errors import ClaylineError, shown
 from clayline.outputs.provenance import untrained_note
 from clayline.steps.options import PlanOptions
+from clayline_cli.choosing.planning import plan_options
 from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
 from clayline_cli.explaining.explain_options import ExplainOptions
 from clayline_cli.explaining.explanation import Explanation
 from clayline_cli.explaining.page import page, table
-from clayline_cli.explaining.planning import plan_options
 from clayline_local.dry_run import dry_run
 from clayline_local.model_folder import ModelFolder
 from clayline_local.staged_objects import SCENE_NAMES

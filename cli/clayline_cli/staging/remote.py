@@ -54,6 +54,19 @@ class Remote:
         """Write the first bytes of an object to ``target``, enough for a look at it. Raises as ``fetch``."""
         self._ask(bucket, key, target, lambda: target.write_bytes(self._start(bucket, key)))
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """Give the keys that begin so, in their order. Raises CommandError."""
+        found: list[str] = []
+
+        def listing() -> None:
+            for page in (
+                self._s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **self._payer)
+            ):
+                found.extend(entry["Key"] for entry in page.get("Contents", []))
+
+        self._ask(bucket, prefix, Path(prefix), listing)
+        return found
+
     def _start(self, bucket: str, key: str) -> bytes:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - a second of imports that only S3 needs
 
@@ -101,6 +114,8 @@ class Remote:
         """Give S3's code. A refused HEAD, with which a download begins, has no body to say it: GET has one."""
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
+        if error.operation_name != "HeadObject":
+            return str(error.response.get("Error", {}).get("Code", ""))
         try:
             self._s3().get_object(Bucket=bucket, Key=key, Range="bytes=0-0", **self._payer)["Body"].close()
         except ClientError as again:
@@ -113,7 +128,8 @@ class Remote:
             raise NoObjectError(msg) from error
         if code in _DENIED:
             payer = "" if self._payer else "; if its owner has readers pay, add --request-payer"
-            msg = f"{uri}: access is denied. Use credentials that may read it (s3:GetObject){payer}."
+            action = "list it (s3:ListBucket)" if error.operation_name == "ListObjectsV2" else "read it (s3:GetObject)"
+            msg = f"{uri}: access is denied. Use credentials that may {action}{payer}."
         else:
             msg = (
                 f"{uri}: {_REFUSED.get(code) or f'S3 refuses it ({code or error}). Check the URI and the credentials'}."

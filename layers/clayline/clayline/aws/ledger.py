@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from boto3.dynamodb.conditions import Attr, Key
+from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
@@ -46,7 +46,7 @@ class DynamoLedger:
             run_key(run),
             "SET #state = :claimed, scene = :scene, origin = :origin, lease_until = :until, due = :due, claimed ="
             " if_not_exists(claimed, :now)",
-            "attribute_not_exists(pk) OR (#state = :claimed AND lease_until <= :now)",
+            "attribute_not_exists(#state) OR (#state = :claimed AND lease_until <= :now)",
             {
                 ":claimed": RunState.CLAIMED,
                 ":scene": scene,
@@ -67,19 +67,18 @@ class DynamoLedger:
         self._change(run_key(run), "SET lease_until = :past", "#state = :claimed AND lease_until = :until", values)
 
     def refuse(self, run: str, *, lease_until: datetime) -> None:
-        """Delete the claim, unless it is another's by now or a plan is stored."""
-        mine = Attr("state").eq(RunState.CLAIMED) & Attr("lease_until").eq(seconds(lease_until))
-        with retryable(f"forgetting the claim on run {run}"):
-            try:
-                self._table.delete_item(Key=run_key(run), ConditionExpression=mine)
-            except ClientError as error:
-                if code_of(error) != _CONDITION_FAILED:
-                    raise
+        """Take away all that makes it a run, unless it is another's by now or a plan is stored.
+
+        Nobody may delete rows: a row without a state is no run.
+        """
+        values = {":until": seconds(lease_until), ":claimed": RunState.CLAIMED}
+        condition = "#state = :claimed AND lease_until = :until"
+        self._change(run_key(run), "REMOVE #state, due, lease_until, claimed", condition, values)
 
     def run(self, run: str) -> RunRow | None:
         """Give a run."""
         item = self._get(run_key(run))
-        return run_row(run, item) if item else None
+        return run_row(run, item) if item and "state" in item else None
 
     def revision(self, *, token: str, scene_hash: str, run: str) -> int:
         """Append the run to the scene's list unless it is in it; its place is the revision."""
@@ -172,7 +171,7 @@ class DynamoLedger:
             ":now": seconds(now),
             ":outcome": asdict(outcome),
         }
-        self._change(run_key(run), change, "attribute_not_exists(pk)", values)
+        self._change(run_key(run), change, "attribute_not_exists(#state)", values)
 
     def keep_landing(self, run: str, landing: str, *, uri: str) -> None:
         """Write the landing's row, once."""

@@ -14,7 +14,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.session import DummySession
 
 from clayline.chips.cog import CogSource
+from clayline.chips.workers import WORKERS
 from clayline.errors import SceneError, TransientError
 from clayline.run.access import AS_OURS, Access
 
@@ -42,13 +43,17 @@ _NETWORK = frozenset(
     {"CPLE_HttpResponseError", "CPLE_AWSError", "CPLE_AWSInvalidCredentialsError", "CPLE_AWSSignatureDoesNotMatchError"}
 )
 
+# It comes of every file that is opened without its place. Silence for one file would be the whole process's too, and
+# threads that each put it back would mix it up.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadSettings:
     """How GDAL reads."""
 
-    threads: int = 2
-    """Threads that decode blocks of one read."""
+    threads: int = WORKERS
+    """Threads that decode blocks, and files that are read at once."""
     cache_bytes: int = 64 * _MIB
     """GDAL's block cache. A read of whole blocks hardly uses it."""
     max_block_bytes: int = 128 * _MIB
@@ -116,12 +121,20 @@ class OpenCog:
 
 @contextmanager
 def open_cog(
-    source: CogSource, settings: ReadSettings, *, header_only: bool = False, directory: int | None = None
+    source: CogSource,
+    settings: ReadSettings,
+    *,
+    header_only: bool = False,
+    directory: int | None = None,
+    placed: bool = True,
 ) -> Iterator[OpenCog]:
     """Open a COG, for as long as the context lasts: its image, or the image in another ``directory`` of it, a mask.
 
     ``OVERVIEW_LEVEL=NONE`` keeps decimated reads from overviews, but GDAL then hides the bands' descriptions. So
     ``header_only`` leaves it out, and who asks for that must neither read pixels nor ask for overviews.
+
+    Who knows already where the file lies lets it be opened without: not ``placed``. Each thread has a PROJ of its own,
+    and finding a CRS by it costs as much as decoding a block.
 
     Raises SceneError (``empty-object``, ``source-missing``, ``source-forbidden``, ``truncated``, ``not-a-geotiff``) and
     TransientError.
@@ -129,7 +142,8 @@ def open_cog(
     if source.size == 0:
         msg = f"{source.uri} is empty (0 bytes). Deliver the whole file again."
         raise SceneError(msg, reason="empty-object")
-    overviews = {} if header_only else {"OVERVIEW_LEVEL": "NONE"}
+    options = {"GEOREF_SOURCES": "INTERNAL" if placed else "NONE"}
+    options |= {} if header_only else {"OVERVIEW_LEVEL": "NONE"}
     watch = Watch()
     logger = logging.getLogger("rasterio")
     logger.addHandler(watch)
@@ -137,7 +151,7 @@ def open_cog(
         # DummySession: GDAL takes credentials from the environment itself; rasterio would import boto3 for them.
         with Env(DummySession(), **settings.gdal_options(source)):
             try:
-                dataset = _open(source.path, directory, overviews)
+                dataset = _open(source.path, directory, options)
             except RasterioIOError as error:
                 raise _explained(source, error, watch) from error
             with dataset:
@@ -155,10 +169,7 @@ def open_cog(
 def _open(path: str, directory: int | None, options: Mapping[str, str]) -> Any:  # noqa: ANN401 - rasterio publishes no types
     """Open the image, or the one in another directory, which lies as the image lies and does not say so itself."""
     name = path if directory is None else f"GTIFF_DIR:{directory}:{path}"
-    with nullcontext() if directory is None else warnings.catch_warnings():
-        if directory is not None:
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(name, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **options)
+    return rasterio.open(name, driver="GTiff", sharing=False, **options)
 
 
 def is_remote(source: CogSource) -> bool:

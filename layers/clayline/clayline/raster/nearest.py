@@ -1,11 +1,14 @@
 """Nearest neighbour along one axis: which pixels of a file a window of the finest grid takes."""
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.batch import CENTRE_TOLERANCE
+
+ROWS_AT_A_TIME: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,19 @@ class Span:
     def blocks_of(self, start: int, stop: int, side: int) -> range:
         """Give the blocks that needed pixels [start, stop) touch."""
         return range((self.start + start) // side, (self.start + stop - 1) // side + 1)
+
+
+def spread(plane: NDArray[Any], rows: NDArray[np.int64], cols: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Lay pixels of ``plane`` [h, w] into ``out``: out[i, j] = plane[rows[i], cols[j]]. ``rows`` ascend.
+
+    Some rows at a time, so that what lies between the two steps stays in the processor's cache. An index in brackets
+    would lay rows apart: five times slower.
+    """
+    for top in range(0, len(rows), ROWS_AT_A_TIME):
+        wanted = rows[top : top + ROWS_AT_A_TIME]
+        first, last = wanted[0], wanted[-1]
+        wide = np.take(plane[first : last + 1], cols, axis=1, mode="clip")
+        np.take(wide, wanted - first, axis=0, out=out[top : top + ROWS_AT_A_TIME], mode="clip")
 
 
 def find_span(start: int, stop: int, scale: float, offset: float, *, length: int, upwards: bool = False) -> Span:

@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from clayline.chips.cog import CogHeader, CogSource
 from clayline.chips.reading import NOTHING, Reading
-from clayline.raster.nearest import Span
+from clayline.raster.nearest import Span, spread
 
 _STRIPE_BYTES = 64 * 2**20
 
@@ -187,11 +187,9 @@ class FilePart:
             return
         row_index = rows.index[down.start - rows.inside.start : down.stop - rows.inside.start] - area.row_start
         col_index = cols.index[across.start - cols.inside.start : across.stop - cols.inside.start] - area.col_start
-        for plane, position in zip(
-            dataset.read(numbers, window=window, out_dtype=self.out.dtype), positions, strict=True
-        ):
-            wide = np.take(plane, col_index, axis=1)  # an index in brackets would lay rows apart: five times slower
-            np.take(wide, row_index, axis=0, out=self.out[position, down, across], mode="clip")
+        read = dataset.read(numbers, window=window, out_dtype=self.out.dtype)
+        for plane, position in zip(read, positions, strict=True):
+            spread(plane, row_index, col_index, self.out[position, down, across])
 
     def covered(self, area: Area) -> tuple[slice, slice]:
         """Give the rows and columns of the window whose pixels come from an area."""

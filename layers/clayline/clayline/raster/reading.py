@@ -32,7 +32,7 @@ def readings(
         return None
     found = [Reading() for _ in windows]
     for parts in laid:
-        with open_cog(parts[0].source, settings, directory=parts[0].directory) as opened:
+        with open_cog(parts[0].source, settings, directory=parts[0].directory, placed=False) as opened:
             for number, part in enumerate(parts):
                 found[number] += _of_part(part, opened.dataset)
     return found

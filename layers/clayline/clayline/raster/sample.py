@@ -29,7 +29,7 @@ def read_sample(source: CogSource, header: CogHeader, bands: Sequence[int], sett
     """
     found: list[NDArray[Any]] = []
     varied = 0
-    with open_cog(source, settings) as opened:
+    with open_cog(source, settings, placed=False) as opened:
         for window in _windows(header):
             try:
                 block = opened.dataset.read(list(bands), window=window).reshape(len(bands), -1)

@@ -1,25 +1,23 @@
-"""Pixels of a job: each file opened once and read once, each block decoded once, coarser bands brought to the finest
-grid.
-
-Where that fails, a second attempt finds the blocks that are damaged and reads the others.
+"""Pixels of a job: each file opened once and read once, several files at a time, each block decoded once, coarser bands
+brought to the finest grid.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import RasterioIOError
 
 from clayline.chips.cog import Affine
-from clayline.chips.reading import NOTHING, Reading, reading_of
-from clayline.errors import BatchError, SceneError, TransientError
-from clayline.raster.cog import OpenCog, ReadSettings, is_remote, is_short, network_trouble, open_cog
+from clayline.chips.reading import NOTHING, Reading
+from clayline.chips.workers import each
+from clayline.raster.cog import ReadSettings
+from clayline.raster.damage import read_part
 from clayline.raster.nearest import find_span
-from clayline.raster.part import Area, BandSource, Block, FilePart, facing
-from clayline.run.receipt import UNREADABLE
+from clayline.raster.part import Area, BandSource, FilePart, facing
 
 PixelWindow = tuple[int, int, int, int]
 """row0, row1, col0, col1: pixels, half open."""
@@ -58,98 +56,148 @@ def read_job(
     from what says where there are values (``validity``: alpha bands, and masks that files carry).
 
     A finest pixel takes the value of the band's pixel that contains its centre; nothing is reprojected. Where a file
-    has no pixel, the band's nodata stands. Memory: the result, an alpha band as another band, one plane of the other
-    masks at a time, a coarser band in its own resolution, and GDAL's own (some blocks for each thread).
+    has no pixel, the band's nodata stands. Files are read ``settings.threads`` at a time. Memory: the result, an alpha
+    band as another band; and of each file that is being read a plane if it is a mask, a stripe of a coarser band in its
+    own resolution, and GDAL's own (some blocks for each thread).
 
     Raises BatchError (``source-changed``, why a file does not open any more,
-    ``unreadable-pixels`` if its tags cannot be read any more) and TransientError.
+    ``unreadable-pixels`` if its tags cannot be read any more) and TransientError; then files that have not been begun
+    are not read, and none is being read any more.
     """
     row0, row1, col0, col1 = window
-    marks = _Marks(shape=(row1 - row0, col1 - col0))
-    files = {band.dataset for band in bands}
-    beside = [band for band in validity if band.dataset in files]  # alpha: its blocks are those of the bands
-    dtype = np.result_type(*(band.header.dtype for band in bands))
-    joins = mask is not None and mask.dataset in files and np.issubdtype(dtype, np.integer)  # so are such a mask's
-    every = [*bands, *beside, *([mask] if mask is not None and joins else [])]
-    planes = np.empty((len(every), *marks.shape), dtype)
-    around = _Marks(shape=marks.shape)
-    blocks = 0
-    for positions in _by_file(every):
-        part = lay_part([every[position] for position in positions], positions, planes, transform, window)
-        blocks += marks.read(part, settings)
-        marks.mask_outside(part)
-        if joins and positions[-1] == len(every) - 1:
-            around.mask_outside(part)
-    for plane in planes[len(bands) : len(bands) + len(beside)]:
-        marks.mask(plane == 0)
-    classes = planes[-1:] if joins else None
-    if mask is not None and not joins:
-        classes = np.empty((1, *marks.shape), mask.header.dtype)
-        part = lay_part([mask], [0], classes, transform, window)
-        blocks += marks.read(part, settings)
-        around.mask_outside(part)
-    for band in validity:
-        if band.dataset not in files:
-            own = np.empty((1, *marks.shape), band.header.dtype)
-            blocks += marks.read(lay_part([band], [0], own, transform, window), settings)
-            marks.mask(own[0] == 0)
+    found = _Found(shape=(row1 - row0, col1 - col0))
+    opened = openings(bands, mask, validity)
+    count = sum(len(opening.wanted) for opening in opened if opening.positions is not None)
+    planes = np.empty((count, *found.shape), _pixel_type(bands))
+
+    def read(opening: Opening) -> None:
+        sources, positions, out = [wanted.band for wanted in opening.wanted], opening.positions, planes
+        if positions is None:
+            positions = range(len(sources))
+            out = np.empty((len(sources), *found.shape), sources[0].header.dtype)
+        part = lay_part(sources, positions, out, transform, window)
+        found.add(part, read_part(part, settings))
+        for wanted, position in zip(opening.wanted, positions, strict=True):
+            found.use(part, out[position], wanted.use)
+
+    each(read, opened, workers=settings.threads)
     return TilePixels(
         pixels=planes[: len(bands)],
-        mask=None if classes is None else classes[0],
-        unclassified=around.masked,
-        masked=marks.masked,
-        damaged=marks.damaged,
-        decoded_blocks=blocks,
-        reading=marks.reading,
+        mask=found.classes,
+        unclassified=found.unclassified,
+        masked=found.masked,
+        damaged=found.damaged,
+        decoded_blocks=found.blocks,
+        reading=found.reading,
     )
 
 
+class Use(Enum):
+    """What a band is read for."""
+
+    PIXELS = auto()
+    VALIDITY = auto()
+    CLASSES = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A band, and what it is read for."""
+
+    band: BandSource
+    use: Use
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """What is read of one opening of a file: all that is wanted of it, for one block may hold it all."""
+
+    wanted: Sequence[Wanted]
+    positions: Sequence[int] | None
+    """Their planes among the job's. None: the file holds no band of the scene, and has planes of its own."""
+
+
+def openings(bands: Sequence[BandSource], mask: BandSource | None, validity: Sequence[BandSource]) -> list[Opening]:
+    """Give what ``read_job`` reads of each opening of a file; the bands' planes come first, in their order.
+
+    Classes beside bands are read with them only into whole numbers, which hold theirs exactly.
+    """
+    files = {band.dataset for band in bands}
+    is_exact = np.issubdtype(_pixel_type(bands), np.integer)
+    others = [Wanted(band=band, use=Use.VALIDITY) for band in validity]
+    others += [Wanted(band=mask, use=Use.CLASSES)] if mask else []
+    beside: list[Wanted] = []
+    alone: list[Wanted] = []
+    for wanted in others:
+        is_beside = wanted.band.dataset in files and (is_exact or wanted.use is not Use.CLASSES)
+        (beside if is_beside else alone).append(wanted)
+    planes = [*(Wanted(band=band, use=Use.PIXELS) for band in bands), *beside]
+    return [
+        *(Opening(wanted=[planes[place] for place in places], positions=places) for places in _by_file(planes)),
+        *(Opening(wanted=[alone[place] for place in places], positions=None) for places in _by_file(alone)),
+    ]
+
+
+def _by_file(wanted: Sequence[Wanted]) -> list[list[int]]:
+    """Give places in ``wanted``, those of one file together."""
+    files: dict[tuple[str, int | None], list[int]] = {}
+    for place, one in enumerate(wanted):
+        files.setdefault(one.band.dataset, []).append(place)
+    return list(files.values())
+
+
+def _pixel_type(bands: Sequence[BandSource]) -> np.dtype[Any]:
+    """Give the type that holds all bands' types."""
+    return np.result_type(*(band.header.dtype for band in bands))
+
+
 @dataclass(kw_only=True, slots=True)
-class _Marks:
-    """What is said of a window's pixels beside their values, as far as it has been read."""
+class _Found:
+    """What has been found in a window so far, beside its bands' values. Threads may share it."""
 
     shape: tuple[int, int]
+    classes: NDArray[Any] | None = None
+    unclassified: NDArray[np.bool_] | None = None
     masked: NDArray[np.bool_] | None = None
     damaged: NDArray[np.bool_] | None = None
+    blocks: int = 0
     reading: Reading = NOTHING
+    _lock: Lock = field(default_factory=Lock)
 
-    def read(self, part: FilePart, settings: ReadSettings) -> int:
-        """Read a part, mark what is damaged, and give its number of blocks."""
-        for area in _read(part, settings):
-            self.damaged = np.zeros(self.shape, np.bool_) if self.damaged is None else self.damaged
-            facing(part.header, self.damaged)[part.covered(area)] = True
-        self.reading += part.taken.reading
-        return part.block_count
+    def add(self, part: FilePart, damaged: Sequence[Area]) -> None:
+        """Count what a part took, and mark what is damaged of it."""
+        with self._lock:
+            self.blocks += part.block_count
+            self.reading += part.taken.reading
+            for area in damaged:
+                self.damaged = np.zeros(self.shape, np.bool_) if self.damaged is None else self.damaged
+                facing(part.header, self.damaged)[part.covered(area)] = True
 
-    def mask(self, where: NDArray[np.bool_]) -> None:
-        """Mark where there is no value [h, w]."""
-        self.masked = where if self.masked is None else np.logical_or(self.masked, where, out=self.masked)
+    def use(self, part: FilePart, plane: NDArray[Any], use: Use) -> None:
+        """Take from a plane [h, w] that a part has filled what it was read for; its pixels are where they belong."""
+        with self._lock:
+            outside = self._outside(part)
+            if use is Use.CLASSES:
+                self.classes, self.unclassified = plane, outside
+            else:
+                self.masked = _either(self.masked, outside)
+            if use is Use.VALIDITY:
+                self.masked = _either(self.masked, plane == 0)
 
-    def mask_outside(self, part: FilePart) -> None:
-        """Mark where a file has no pixel."""
-        if not part.is_whole:
-            outside = np.ones(self.shape, np.bool_)
-            facing(part.header, outside)[part.rows.inside, part.cols.inside] = False
-            self.mask(outside)
-
-
-def openings(
-    bands: Sequence[BandSource], mask: BandSource | None, validity: Sequence[BandSource]
-) -> list[list[BandSource]]:
-    """Give the bands that ``read_job`` reads of each opening of a file."""
-    files = {band.dataset for band in bands}
-    every = [*bands, *(band for band in validity if band.dataset in files)]
-    together = [[every[position] for position in positions] for positions in _by_file(every)]
-    alone = [*([mask] if mask else []), *(band for band in validity if band.dataset not in files)]
-    return [*together, *([band] for band in alone)]
+    def _outside(self, part: FilePart) -> NDArray[np.bool_] | None:
+        """Give where a file has no pixel. None: nowhere."""
+        if part.is_whole:
+            return None
+        outside = np.ones(self.shape, np.bool_)
+        facing(part.header, outside)[part.rows.inside, part.cols.inside] = False
+        return outside
 
 
-def _by_file(bands: Sequence[BandSource]) -> list[list[int]]:
-    """Give places in ``bands``, those of one file together."""
-    files: dict[tuple[str, int | None], list[int]] = {}
-    for position, band in enumerate(bands):
-        files.setdefault(band.dataset, []).append(position)
-    return list(files.values())
+def _either(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Give where one of two is marked, None: nowhere. The first is used up."""
+    if one is None or other is None:
+        return other if one is None else one
+    return np.logical_or(one, other, out=one)
 
 
 def lay_part(
@@ -170,141 +218,3 @@ def lay_part(
         rows=rows,
         cols=find_span(col0, col1, *horizontal, length=header.width),
     )
-
-
-def _read(part: FilePart, settings: ReadSettings) -> list[Area]:
-    """Read one file's part, a second time if the first fails; give what is damaged.
-
-    The second time one thread does it all, so that GDAL's warnings of the network come to this thread's ear: they tell
-    a connection that failed from a block that cannot be decoded. A block that fails then is asked for once more over a
-    new connection.
-    """
-    part.blank_outside()
-    if not part.block_count:
-        return []
-    try:
-        is_whole = _read_whole(part, settings)
-    except (BatchError, TransientError):
-        is_whole = False
-    if is_whole:
-        return []
-    alone = replace(settings, threads=1)
-    suspects = _read_around(part, alone)
-    return _read_again(part, suspects, alone) if suspects else []
-
-
-def _read_whole(part: FilePart, settings: ReadSettings) -> bool:
-    """Read everything, and say whether that could be done."""
-    with _opened(part, settings) as opened:
-        return not _gaps(part, opened) and all(_is_read(part, opened, stripe) for stripe in part.stripes())
-
-
-def _read_around(part: FilePart, settings: ReadSettings) -> list[Block]:
-    """Read everything but blocks that cannot be read, and give those.
-
-    A stripe that fails is read by block rows, a block row that fails by blocks: a few damaged blocks cost few requests
-    more.
-    """
-    with _opened(part, settings) as opened:
-        suspects = _gaps(part, opened)
-        for stripe in part.stripes():
-            if _is_read(part, opened, stripe):
-                continue
-            for block_row in part.block_rows(stripe):
-                if not _is_read(part, opened, block_row):
-                    suspects += [
-                        block for block in part.blocks(block_row) if not _is_read(part, opened, part.block_area(block))
-                    ]
-        return suspects
-
-
-def _read_again(part: FilePart, suspects: Sequence[Block], settings: ReadSettings) -> list[Area]:
-    """Read the blocks that failed; let nodata stand where they fail again, and give those places."""
-    damaged = []
-    with _opened(part, settings) as opened:
-        gaps = set(_gaps(part, opened))
-        for block in dict.fromkeys(suspects):
-            area = part.block_area(block)
-            if block in gaps or not _is_read(part, opened, area):
-                part.blank(area)
-                damaged.append(area)
-    return damaged
-
-
-@contextmanager
-def _opened(part: FilePart, settings: ReadSettings) -> Iterator[OpenCog]:
-    """Open the file. Raises BatchError and TransientError."""
-    try:
-        with open_cog(part.source, settings, directory=part.directory) as opened:
-            part.taken.add(Reading(files=1))
-            _check_unchanged(part, opened.dataset)
-            yield opened
-    except SceneError as error:
-        raise BatchError(str(error), reason=error.reason) from error
-
-
-def _is_read(part: FilePart, opened: OpenCog, area: Area) -> bool:
-    """Read an area and say whether it could be decoded. Raises TransientError where the network is to blame."""
-    part.taken.add(reading_of(part.places(opened.dataset, area)))
-    try:
-        part.read(opened.dataset, area)
-    except RasterioIOError as error:
-        undelivered = is_remote(part.source) and is_short(error) and not _ends_outside(part, opened.dataset, area)
-        if opened.watch.network or undelivered:
-            raise network_trouble(part.source, error.__cause__ or error) from error
-        return False
-    return True
-
-
-def _ends_outside(part: FilePart, dataset: Any, area: Area) -> bool:  # noqa: ANN401 - rasterio publishes no types
-    """Say whether the index places one of the blocks beyond the file's end."""
-    return any(offset + size > part.source.size for offset, size in part.places(dataset, area))
-
-
-def _check_unchanged(part: FilePart, dataset: Any) -> None:  # noqa: ANN401
-    header = part.header
-    if (dataset.width, dataset.height, dataset.count, dataset.dtypes[0]) != (
-        header.width,
-        header.height,
-        header.band_count,
-        header.dtype,
-    ):
-        msg = (
-            f"{part.source.uri} has another size, type or number of bands than when it was planned: it was replaced in"
-            " between."
-        )
-        raise BatchError(msg, reason="source-changed")
-
-
-def _gaps(part: FilePart, opened: OpenCog) -> list[Block]:
-    """Look up every block before any is read; give those that are missing, which would silently read as nodata.
-
-    Raises TransientError where the network is to blame, and BatchError where tags could not be read: pixels may then be
-    decoded wrongly.
-    """
-    if opened.watch.gap:
-        raise _unreadable(part, opened, "a part of its directory cannot be read")
-    header, dataset = part.header, opened.dataset
-    gaps = [
-        Block(group, row, col)
-        for group, band in [(group, part.index_band(group)) for group in part.groups]
-        for row in part.rows.blocks(header.block_height)
-        for col in part.cols.blocks(header.block_width)
-        if dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band) is None
-    ]
-    if opened.watch.gap and not gaps:
-        raise _unreadable(part, opened, "a part of its directory cannot be read")
-    if gaps and opened.watch.network:
-        raise network_trouble(part.source, f"{len(gaps)} entries of its block index are missing")
-    return gaps if opened.watch.gap or not header.sparse else []
-
-
-def _unreadable(part: FilePart, opened: OpenCog, why: str) -> BatchError | TransientError:
-    if opened.watch.network:
-        return network_trouble(part.source, why)
-    bands, rows = (
-        " ".join(band.name for band in part.bands),
-        f"{part.rows.start} to {part.rows.start + part.rows.length}",
-    )
-    msg = f"{part.source.uri} (band {bands}) is damaged in rows {rows}: {why}. Deliver the whole file again."
-    return BatchError(msg, reason=UNREADABLE)

@@ -160,6 +160,9 @@ class Tiling:
         classification = plan.classification or SCL
         cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
         origin = (read.row, read.col)
+        most, size = max(batch.stop - batch.start for batch in batches), windows[0].size
+        room = np.empty((most, len(pixels), size, size), pixels.dtype)
+        corners = self._corners(work, plan)
         for batch in batches:
             part = windows[batch.start : batch.stop]
             shares = fractions(valid, cloud, part, origin=origin)
@@ -174,8 +177,8 @@ class Tiling:
             )
             sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
             if sent:
-                chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill)
-                inputs = {"pixels": chips, **self._position(work, plan, sent)}
+                chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill, room=room)
+                inputs = {"pixels": chips, **_position(plan, sent, corners)}
                 request = Request(
                     header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs
                 )
@@ -204,24 +207,30 @@ class Tiling:
                 )
                 raise BatchError(msg, reason="source-changed")
 
-    def _position(self, work: WorkObjects, plan: Plan, sent: Sequence[ChipWindow]) -> dict[str, NDArray[Any]]:
-        """Give ``time`` and ``latlon`` [N, 4] float32, if the model takes them."""
-        entry, inputs = plan.model.entry, {}
-        if "time" in entry.inputs:
-            taken, hour = plan.scene.acquired, entry.options.hour or "noon"
-            if hour == "acquisition" and taken.start != taken.end:
-                hour = "noon"  # an interval has no hour; noon is what Clay was trained with, midnight would be made up
-            vector = time_vector(taken.start, hour=hour)
-            inputs["time"] = np.tile(np.array(vector, dtype=np.float32), (len(sent), 1))
-        if "latlon" in entry.inputs:
-            corners = PlannedChips.from_bytes(self.objects.get(work.chips)).corners[[window.index for window in sent]]
-            lons, lats = _centres(corners)
-            order = entry.options.coordinate_order or "lonlat"
-            vectors = [
-                place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)
-            ]
-            inputs["latlon"] = np.array(vectors, dtype=np.float32)
-        return inputs
+    def _corners(self, work: WorkObjects, plan: Plan) -> NDArray[np.float64] | None:
+        """Read the corners [N, 4, 2] of all chips, once a job; None if the model does not ask where chips lie."""
+        if "latlon" not in plan.model.entry.inputs:
+            return None
+        return PlannedChips.from_bytes(self.objects.get(work.chips)).corners
+
+
+def _position(plan: Plan, sent: Sequence[ChipWindow], corners: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]:
+    """Give ``time`` and ``latlon`` [N, 4] float32, if the model takes them; it takes ``latlon`` if there are
+    ``corners`` [all chips, 4, 2].
+    """
+    entry, inputs = plan.model.entry, {}
+    if "time" in entry.inputs:
+        taken, hour = plan.scene.acquired, entry.options.hour or "noon"
+        if hour == "acquisition" and taken.start != taken.end:
+            hour = "noon"  # an interval has no hour; noon is what Clay was trained with, midnight would be made up
+        vector = time_vector(taken.start, hour=hour)
+        inputs["time"] = np.tile(np.array(vector, dtype=np.float32), (len(sent), 1))
+    if corners is not None:
+        lons, lats = _centres(corners[[window.index for window in sent]])
+        order = entry.options.coordinate_order or "lonlat"
+        vectors = [place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)]
+        inputs["latlon"] = np.array(vectors, dtype=np.float32)
+    return inputs
 
 
 def _is_to_be_sent(row: BatchRow | None) -> bool:

@@ -1,5 +1,6 @@
-"""What plan would be told by ``clayline embed`` under the same options."""
+"""What plan would be told under the same options: by ``clayline embed``, and by a stack."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from clayline.aws.settings import PlanSettings
@@ -47,3 +48,10 @@ def plan_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
         names=SCENE_NAMES,
         place=Place.CLI,
     )
+
+
+def deployed_options(options: SceneOptions, model: ModelFolder) -> PlanOptions:
+    """Give plan's options as a stack has them whose parameters are template.yaml's defaults, but for what was said."""
+    chips = _DEFAULTS["chips_per_batch"].default if options.batch_chips is None else options.batch_chips
+    bounds = Bounds(max_chips=options.max_chips)
+    return replace(plan_options(options, model), chips_per_batch=chips, bounds=bounds)

@@ -1,0 +1,1 @@
+"""Looking, before a deployment, whether it can succeed."""

@@ -1,0 +1,1 @@
+"""Telling what scenes would cost on AWS."""
