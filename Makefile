@@ -9,7 +9,8 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-gpio setup-readers setup-spark setup-publish setup-model \
-  setup-stacchip bench fuzz lock build image local-cloud local-invoke starter clay python311 publish-model smoke-test \
+  setup-stacchip bench fuzz faults lock build image local-cloud local-invoke starter clay python311 publish-model \
+  smoke-test \
   clean
 .DEFAULT_GOAL := demo
 
@@ -73,6 +74,9 @@ setup-model: $(if $(PYTHON311),.venv-model/.ready)
 
 fuzz: setup ## 20,000 mutated inputs (SEED=, CASES=): no crash, no hang, no allocation over the limit
 	$(BIN)/python -m tests.fuzz.run --seed $(or $(SEED),9) --cases $(or $(CASES),20000)
+
+faults: setup ## 50,000 batches under faults (SEED=, BATCHES=): nothing lost, nothing wrong, every end announced
+	$(BIN)/python -m tests.faults.run --seed $(or $(SEED),1) --batches $(or $(BATCHES),50000)
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.

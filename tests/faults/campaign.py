@@ -1,0 +1,151 @@
+"""A campaign: some scenes in one world, and what goes wrong, all from one seed."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from tests.faults.endpoint import notification
+from tests.faults.imagery import SCENES, Scene, make_scene, read_band
+from tests.faults.model import Model, make_model
+from tests.faults.profile import Profile
+from tests.faults.tables import Table
+from tests.faults.timeline import HOUR
+from tests.faults.verdict import Violation, Watching, judge
+from tests.faults.world import WORK, World
+
+from clayline.run.keys import inference_id
+
+_LANDING_SECONDS = 1200.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What came of a campaign."""
+
+    seed: str
+    batches: int
+    scenes: int
+    violations: tuple[Violation, ...]
+    ends: Counter[str]
+    """Events by kind."""
+    injected: Counter[tuple[str, str]]
+    """Faults by call and kind."""
+    fates: Counter[str]
+    days: float
+    """Of injected time."""
+    trace: str
+
+
+@cache
+def models() -> tuple[Model, Model, Model]:
+    """Give a model, its next version, and other weights under the first one's names."""
+    return make_model("1.0", seed=1), make_model("2.0", seed=2), make_model("1.0", seed=3)
+
+
+def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) -> Told:
+    """Run it to its end and judge it."""
+    first, second, swapped = models()
+    world = World(profile, seed=f"{seed} faults", models=(first, second), table=table, scratch=scratch)
+    chance = Random(f"{seed} scenes")
+    story = _Story(world, chance, second=second, swapped=swapped)
+    world.watch = watching = Watching(world, settled=story.settled)
+    for number in range(profile.scenes):
+        story.tell(make_scene(f"scene-{number}", chance, side=profile.side, empty=profile.empty))
+    world.run()
+    found = (*watching.found, *judge(world, {model.entry.digest: model for model in models()}))
+    return Told(
+        seed=seed,
+        batches=sum(row.batches for row in world.ledger.runs.values()),
+        scenes=profile.scenes,
+        violations=found,
+        ends=Counter(event.kind for event in world.events),
+        injected=world.injector.done,
+        fates=world.endpoint.spoken,
+        days=world.timeline.seconds / (24 * HOUR),
+        trace=world.injector.trace,
+    )
+
+
+class _Story:
+    """What happens to a scene from outside."""
+
+    def __init__(self, world: World, chance: Random, *, second: Model, swapped: Model) -> None:
+        self._world = world
+        self._chance = chance
+        self._second = second
+        self._swapped = swapped
+
+    def tell(self, scene: Scene) -> None:
+        """Let a scene land, and whatever else the profile has in store for it."""
+        profile = self._world.profile
+        lands = self._chance.random() * _LANDING_SECONDS
+        for key, body in scene.files.items():
+            self._world.storage.put(f"s3://{SCENES}/{key}", body)
+        self._at(lands, lambda: self._world.land(scene.key, scene.item))
+        while self._happens(profile.relandings):
+            key = scene.key if self._happens(0.5) else f"copies/{scene.key}"
+            self._at(lands + self._soon(), lambda key=key: self._world.land(key, scene.item))  # type: ignore[misc]
+        if self._happens(profile.replacements):
+            self._at(lands + self._soon(), lambda: self._replace(scene))
+        if self._happens(profile.deletions):
+            gone = self._chance.choice(sorted(scene.files))
+            self._at(lands + self._soon(), lambda: self._world.storage.delete(f"s3://{SCENES}/{gone}"))
+        if self._happens(profile.deployments):
+            self._at(lands + self._soon(), lambda: self._world.deploy(self._second))
+        if self._happens(profile.swaps):
+            folder = self._swapped.manifest.folder
+            swap = self._world.endpoint.served.__setitem__
+            self._at(lands + self._soon(), lambda: swap(folder, self._swapped))
+        while self._happens(profile.strays):
+            self._at(lands + self._soon(), self._stray)
+
+    def settled(self, run: str) -> None:
+        """Let the scene of a run land once more, at another place, just before it is collected."""
+        row, share = self._world.ledger.run(run), self._world.profile.lands_at_the_end
+        if row and share and self._happens(share):
+            item = self._world.storage.objects[f"s3://{SCENES}/{row.scene}/item.json"]
+            self._world.land(f"again/{row.scene}/item.json", item.body)
+
+    def _replace(self, scene: Scene) -> None:
+        """Put other pixels, or another Item; mostly the Item lands again with them."""
+        if self._happens(0.7):
+            key = self._chance.choice(sorted(scene.files))
+            other = replace(read_band(scene.files[key]), seed=self._chance.getrandbits(40))
+            self._world.storage.put(f"s3://{SCENES}/{key}", other.to_bytes())
+            if self._happens(0.7):
+                self._world.land(scene.key, scene.item)
+        else:
+            self._world.land(scene.key, scene.item.replace(b'"note": "', b'"note": "corrected '))
+
+    def _stray(self) -> None:
+        """Put something onto the result queue that is about no attempt of ours."""
+        runs = sorted(self._world.ledger.runs)
+        run = self._chance.choice(runs) if runs and self._happens(0.8) else f"{self._chance.getrandbits(128):032x}"
+        batch, other = f"b{self._chance.randrange(3):05d}", f"b{self._chance.randrange(3, 6):05d}"
+        texts = (
+            self._result(run, batch, f"{self._chance.getrandbits(160):040x}"),
+            self._result(run, batch, inference_id(run=run, batch=other, attempt=1)),
+            self._result(run, "b40000", inference_id(run=run, batch="b40000", attempt=1)),
+            "no JSON",
+            "{}",
+        )
+        self._world.queues["result"].put(self._chance.choice(texts))
+
+    def _result(self, run: str, batch: str, identity: str) -> str:
+        status = self._chance.choice(("Completed", "Failed"))
+        input_uri = f"s3://{WORK}/requests/{run}/{batch}.safetensors"
+        return notification(input_uri, identity, status=status, output=f"s3://{WORK}/responses/nobody.out")
+
+    def _at(self, seconds: float, act: Callable[[], None]) -> None:
+        self._world.timeline.after(seconds, act)
+
+    def _happens(self, rate: float) -> bool:
+        return self._chance.random() < rate
+
+    def _soon(self) -> float:
+        """While the scene is on its way: half of it while it is planned and cut, in the first minutes."""
+        drawn = self._chance.random()
+        return drawn * 180 if self._happens(0.5) else drawn**2 * 2 * HOUR
