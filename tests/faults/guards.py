@@ -3,58 +3,12 @@
 A change is a piece of a function's text and what stands in its place: the table goes red when the piece is gone.
 """
 
-import inspect
-import sys
-import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 from tests.faults.injection import Rates
+from tests.faults.mutation import Guard
 from tests.faults.profile import CALM, HEALING, OUTAGE, Profile
 from tests.faults.queues import Weather
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Guard:
-    """A guard."""
-
-    guard: str
-    """What it sees to."""
-    where: str
-    """Module and function."""
-    old: str
-    new: str
-    profile: Profile
-    """Faults under which its absence shows."""
-    shows: frozenset[str] = field(default_factory=frozenset)
-    """Kinds of violations, any of which is seen."""
-    begins: int = 0
-    """Campaign with which the search begins: those before showed nothing when they were tried."""
-
-
-@contextmanager
-def without(guard: Guard) -> Iterator[None]:
-    """Take the guard away for a while. Raises AssertionError if the code no longer has it."""
-    module_name, _, path = guard.where.partition(":")
-    holder_name, _, name = path.rpartition(".")
-    module = import_module(module_name)
-    holder: Any = getattr(module, holder_name) if holder_name else module
-    original: Any = vars(holder)[name]
-    text = textwrap.dedent(inspect.getsource(original))
-    assert text.count(guard.old) == 1, f"{guard.where} has no longer {guard.old!r} once: see to {guard.guard!r}"
-    made: dict[str, Any] = {}
-    exec(compile(text.replace(guard.old, guard.new), guard.where, "exec"), vars(module), made)  # noqa: S102 - our own text
-    places = [holder, *(each for each in sys.modules.values() if vars(each).get(name) is original)]
-    for place in places:
-        setattr(place, name, made[name])
-    try:
-        yield
-    finally:
-        for place in places:
-            setattr(place, name, original)
 
 
 def _lying(*fates: str) -> Profile:
