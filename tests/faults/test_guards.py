@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.faults.campaign import run_campaign
-from tests.faults.guards import GUARDS, Guard, without
+from tests.faults.guards import GUARDS
+from tests.faults.mutation import Guard, without
 from tests.faults.tables import Plain
 
 MOST = 12
