@@ -24,14 +24,13 @@ from clayline.errors import TransientError
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
 from clayline.run.result import UnknownResultError, parse_result
-from clayline.scene.intake import Landing, ObjectCreated, classify
-from clayline.scene.notification import PlanAgain, read_message
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps import gathering
 from clayline.steps.admission import Admission
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planning
+from clayline.steps.receiving import Receiving
 from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 from clayline.steps.tiling import TileJob, Tiling
@@ -153,8 +152,13 @@ class World:
         admission = Admission(
             ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=profile.in_flight
         )  # fmt: skip
+        self._settling = Settling(
+            ledger=self._ledger, objects=self._objects, tile_queue=self._to("tile"),
+            settled_queue=self._to("settled"), clock=clock, work_bucket=WORK,
+        )  # fmt: skip
         self._planning = Planning(
-            objects=self._objects, ledger=self._ledger, admission=admission, announcer=self._announcer,
+            objects=self._objects, settling=self._settling, ledger=self._ledger, admission=admission,
+            announcer=self._announcer,
             headers=wrap("headers", MemoryHeaders(objects=self.storage)),
             clock=clock if planned is None else lambda: planned,
             manifest=self.model.manifest, options=OPTIONS,
@@ -164,13 +168,10 @@ class World:
             result_queue=self._to("result"), work_bucket=WORK, clock=clock,
             pixels=MemoryPixels(objects=wrap("files", self.storage), meanwhile=self._overwrite),
         )  # fmt: skip
-        self._settling = Settling(
-            ledger=self._ledger, objects=self._objects, tile_queue=self._to("tile"),
-            settled_queue=self._to("settled"), clock=clock, work_bucket=WORK,
-        )  # fmt: skip
         self._collecting = Collecting(
-            objects=self._objects, ledger=self._ledger, announcer=self._announcer, write_table=table.write,
-            clock=clock, read_header=table.read_header, work_bucket=WORK, scratch=scratch,
+            objects=self._objects, requests=self._objects, ledger=self._ledger,
+            announcer=self._announcer, write_table=table.write,
+            clock=clock, read_header=table.read_header, read_rows=table.read_rows, work_bucket=WORK, scratch=scratch,
         )  # fmt: skip
         self._reconciling = Reconciling(
             ledger=self._ledger, objects=self._objects, scene_queue=self._to("scene"), tile_queue=self._to("tile"),
@@ -254,15 +255,9 @@ class World:
         return consume
 
     def _plan(self, message: Message) -> None:
-        found = read_message(message.body, message=message.number)
         planning = replace(self._planning, manifest=self.model.manifest)
-        if isinstance(found, PlanAgain):
-            planning.again(found.run, found.landing)
-            return
-        assert isinstance(found, ObjectCreated)
-        landing = classify(found, item_prefix="", cog_prefix="cog/")
-        assert isinstance(landing, Landing)
-        planning.plan(landing)
+        receiving = Receiving(planning=planning, item_prefix="", cog_prefix="cog/")
+        receiving.receive(message.body, message=message.number)
 
     def _tile(self, message: Message) -> None:
         self._tiling.tile(TileJob.model_validate_json(message.body))

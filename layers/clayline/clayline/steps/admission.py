@@ -44,11 +44,12 @@ class Admission:
     def admit(self, run: RunRow, batches: Sequence[int], line: Line) -> int:
         """Hand out the next jobs of a waiting run: its share of what is free, at least one. Gives how many.
 
-        ``batches`` has each job's number of batches. First the ledger, then the messages: jobs whose messages were
-        lost to a kill are found by the reconciler. Raises TransientError.
+        ``batches`` has each job's number of open batches; a job without one takes no room, and no message. First the
+        ledger, then the messages: jobs whose messages were lost to a kill are found by the reconciler. Raises
+        TransientError.
         """
         share, stop, out = line.share, run.handed, 0
-        while stop < run.jobs and share > 0 and (out == 0 or out + batches[stop] <= share):
+        while stop < run.jobs and (not batches[stop] or (share > 0 and (out == 0 or out + batches[stop] <= share))):
             out += batches[stop]
             stop += 1
         line.waiting -= 1
@@ -59,5 +60,5 @@ class Admission:
         if not self.ledger.hand_out(run.run, start=run.handed, stop=stop, out=before + out, due=due):
             return 0
         line.free -= out
-        self.tile_queue.send([{"run": run.run, "job": job} for job in range(run.handed, stop)])
+        self.tile_queue.send([{"run": run.run, "job": job} for job in range(run.handed, stop) if batches[job]])
         return stop - run.handed

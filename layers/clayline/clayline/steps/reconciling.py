@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from clayline.ports import Clock, ObjectMissingError, Objects, Queue
+from clayline.ports import Clock, ObjectMissingError, Objects, ObjectTooLargeError, Queue
 from clayline.run.keys import WorkObjects
 from clayline.run.ledger import BatchRow, Ledger, RunRow
 from clayline.run.planned_batches import PlannedBatches, by_job
-from clayline.run.result import BatchResult
-from clayline.run.state import PATIENCE, RunState
+from clayline.run.result import BatchResult, failed_result
+from clayline.run.state import OPEN, PATIENCE, RunState
 from clayline.steps.admission import Admission, Line
 from clayline.steps.settling import Settling
 
@@ -21,6 +21,12 @@ MOST_RUNS: Final = 50
 """Of one state that one pass looks at, the longest overdue first."""
 MOST_LOOKS: Final = 500
 """Answers of one run that one pass looks for, those of the oldest requests first: the endpoint answers in order."""
+LONGEST: Final = timedelta(days=14)
+"""Less than what the work bucket keeps plans for, from which a run is ended."""
+_GIVEN_UP: Final = frozenset({RunState.CLAIMED, *OPEN})
+"""States that something outside has to end. After them it is collect alone that works."""
+_MOST_ERROR: Final = 1_000_000
+"""Bytes of an error that is read."""
 _WAIT: Final = timedelta(minutes=1)
 """Between two looks at a run that waits."""
 
@@ -41,6 +47,8 @@ class Reconciling:
     answer_within: timedelta
     """After that no answer comes any more: how long SageMaker keeps a request, and the longest computation."""
     patience: timedelta = PATIENCE
+    longest: timedelta = LONGEST
+    """After so long a run is ended as it is."""
     most_runs: int = MOST_RUNS
     most_looks: int = MOST_LOOKS
 
@@ -68,7 +76,10 @@ class Reconciling:
                 wait = min(_WAIT, self.patience) if state is RunState.WAITING else self.patience
                 look = now + self.patience if row.look <= now else row.look
                 if self.ledger.postpone(run, due=row.due, until=now + wait, look=look):
-                    act(row)
+                    if state in _GIVEN_UP and now >= row.claimed + self.longest:
+                        self.scene_queue.send([{"kind": "clayline-give-up/1", "run": run}])
+                    else:
+                        act(row)
                     done[state.value] += 1
         return done
 
@@ -85,8 +96,10 @@ class Reconciling:
         """
         if row.handed and row.look <= self.clock():
             self._look(row)
-        if line.free > 0:
-            self.admission.admit(row, by_job(self._batches(row).batches, jobs=row.jobs), line)
+        if line.free > 0 or not row.open:
+            self.admission.admit(row, by_job(self._batches(row).open, jobs=row.jobs), line)
+            if not row.open and (now := self.ledger.run(row.run)):
+                self.settling.send_on(now)
 
     def _batches(self, row: RunRow) -> PlannedBatches:
         work = WorkObjects(bucket=self.work_bucket, run=row.run)
@@ -102,7 +115,7 @@ class Reconciling:
         jobs = {each.job for each in still if self._is_stuck(each, now)}
         if len(rows) < row.out:
             begun = {each.batch for each in rows}
-            planned = self._batches(row).batches
+            planned = self._batches(row).open
             jobs |= {each.job for each in planned if each.job < row.handed and each.name not in begun}
         self.tile_queue.send([{"run": row.run, "job": job} for job in sorted(jobs)])
         if row.open == 0:
@@ -126,16 +139,23 @@ class Reconciling:
             return BatchResult(
                 run=run, batch=row.batch, attempt=row.attempt, status="succeeded", output=row.invocation.output
             )
-        reason = None
-        if row.invocation.failure and self._is_there(row.invocation.failure):
-            reason, message = "inference-failed", f"see {row.invocation.failure}"
-        elif now >= row.since + self.answer_within:
-            reason, message = "request-expired", "no answer came while SageMaker keeps a request"
-        if reason is None:
+        if row.invocation.failure and (said := self._said(row.invocation.failure)) is not None:
+            return failed_result(run=run, batch=row.batch, attempt=row.attempt, message=said)
+        if now < row.since + self.answer_within:
             return None
+        message = "no answer came while SageMaker keeps a request"
         return BatchResult(
-            run=run, batch=row.batch, attempt=row.attempt, status="failed", reason=reason, message=message
+            run=run, batch=row.batch, attempt=row.attempt, status="failed", reason="request-expired", message=message
         )
+
+    def _said(self, uri: str) -> str | None:
+        """Read the container's error; None if there is none."""
+        try:
+            return self.objects.get(uri, most=_MOST_ERROR).decode(errors="replace")
+        except ObjectMissingError:
+            return None
+        except ObjectTooLargeError as error:
+            return str(error)
 
     def _is_there(self, uri: str) -> bool:
         try:

@@ -1,0 +1,73 @@
+"""Operate: end a run, or compute again what failed in one, because somebody, or the reconciler, says so."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from clayline.errors import SceneError
+from clayline.place import Option
+from clayline.run.keys import redrive_landing
+from clayline.run.ledger import Ledger, RunRow
+from clayline.run.state import RunState
+from clayline.scene.intake import Landing
+from clayline.scene.notification import Order
+from clayline.steps.planning import Planned, Planning, PlanOutcome
+from clayline.steps.settling import Settling
+
+type GivenUp = Literal["aborted", "not-finished"]
+
+_WHY: Final[dict[GivenUp, str]] = {
+    "aborted": "it was aborted",
+    "not-finished": "it was not finished in the time that a run may take",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operating:
+    """Ports of operating."""
+
+    planning: Planning
+    settling: Settling
+    ledger: Ledger
+
+    def obey(self, order: Order) -> PlanOutcome:
+        """Do what a message orders. Raises TransientError."""
+        if order.kind == "clayline-redrive/1":
+            return self.redrive(order.run)
+        return self.end(order.run, "aborted" if order.kind == "clayline-abort/1" else "not-finished")
+
+    def end(self, run: str, reason: GivenUp) -> PlanOutcome:
+        """End a run as it is: what was embedded is written, every other chip fails for ``reason``.
+
+        A run whose batches have all ended, or of which nobody knows, is left alone. Raises TransientError.
+        """
+        row = self.ledger.run(run)
+        if row is None:
+            return _nothing(run, "is not known")
+        message = f"scene {row.scene}: {_WHY[reason]}. {Option.TRY_AGAIN}"
+        if row.state is RunState.CLAIMED:
+            landing = Landing.model_validate_json(row.origin)
+            return self.planning.give_up(row, landing, SceneError(message, reason=reason))
+        if not self.settling.give_up(row, reason=reason, message=message):
+            return _nothing(run, f"is {row.state}: there is nothing left to end")
+        return PlanOutcome(kind=Planned.FAILED, run=run, message=message)
+
+    def redrive(self, run: str) -> PlanOutcome:
+        """Compute again what failed in a run that is over, as the scene's next revision; read again what was refused.
+
+        A redrive that comes twice is one. Raises TransientError.
+        """
+        row = self.ledger.run(run)
+        if row is None:
+            return _nothing(run, "is not known")
+        if not _may_be_redriven(row):
+            return _nothing(run, f"is {row.state}, and no chip of it failed" if row.outcome else f"is {row.state}")
+        landing = Landing.model_validate_json(row.origin)
+        return self.planning.plan(landing.model_copy(update={"landing": redrive_landing(run)}), redrive=True)
+
+
+def _may_be_redriven(row: RunRow) -> bool:
+    return row.outcome is not None and bool(row.origin) and (row.outcome.failed or not row.jobs)
+
+
+def _nothing(run: str, why: str) -> PlanOutcome:
+    return PlanOutcome(kind=Planned.IGNORED, run=run, message=f"run {run} {why}")
