@@ -1,6 +1,7 @@
 """The chain in one process and one thread: the shipped steps over ports in memory, each behind the injector."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -127,6 +128,8 @@ class World:
         self.model = models[0]
         self.events: list[Event] = []
         self.landed: list[Landed] = []
+        self.ordered: Counter[str] = Counter()
+        """Runs of each scene that were ordered to be computed again where they failed."""
         self.unforeseen: list[str] = []
         """Errors that no fault explains."""
         takes = {"scene": self._plan, "tile": self._tile, "result": self._settle, "settled": self._collect}

@@ -59,9 +59,10 @@ def change_item(pipeline: Pipeline, **properties: Any) -> None:
 
 
 def scene_rows(pipeline: Pipeline) -> dict[str, RunState]:
+    items: list[Any] = pipeline.table.scan()["Items"]
     return {
         row["pk"].removeprefix("run#"): RunState(row["state"])
-        for row in pipeline.table.scan()["Items"]
+        for row in items
         if row["sk"] == "scene" and "state" in row
     }
 

@@ -137,6 +137,12 @@ class OutputObjects:
     prefix: str
     """``s3://bucket/{token}/{scene12}/{MGRS}_{start}_{end}_v{NNN}``, or ``s3://bucket/failed/{scene12}/{run}``."""
 
+    @property
+    def scene(self) -> tuple[str, str]:
+        """The model's token and scene12, of outputs that a plan names."""
+        token, scene_hash = self.prefix.split("/")[3:5]
+        return token, scene_hash
+
     @classmethod
     def of_receipt(cls, uri: str) -> Self:
         """Give the outputs beside a receipt."""

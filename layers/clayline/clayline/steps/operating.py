@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from clayline.errors import SceneError
 from clayline.place import Option
-from clayline.run.keys import redrive_landing
+from clayline.run.keys import OutputObjects, redrive_landing, successor_id
 from clayline.run.ledger import Ledger, RunRow
 from clayline.run.state import RunState
 from clayline.scene.intake import Landing
@@ -59,14 +59,24 @@ class Operating:
         row = self.ledger.run(run)
         if row is None:
             return _nothing(run, "is not known")
-        if not _may_be_redriven(row):
-            return _nothing(run, f"is {row.state}, and no chip of it failed" if row.outcome else f"is {row.state}")
+        if why := self._why_not(row):
+            return _nothing(run, why)
         landing = Landing.model_validate_json(row.origin)
         return self.planning.plan(landing.model_copy(update={"landing": redrive_landing(run)}), redrive=True)
 
-
-def _may_be_redriven(row: RunRow) -> bool:
-    return row.outcome is not None and bool(row.origin) and (row.outcome.failed or not row.jobs)
+    def _why_not(self, row: RunRow) -> str | None:
+        """Say why nothing of a run is computed again; None if it is."""
+        if row.outcome is None:
+            return f"is {row.state}"
+        if not row.jobs:
+            return None if row.origin else "was refused before it was noted from where"
+        if not row.outcome.failed:
+            return "is over, and no chip of it failed"
+        token, scene_hash = OutputObjects.of_receipt(row.outcome.receipt).scene
+        newest = self.ledger.newest(token=token, scene_hash=scene_hash)
+        if newest in {None, row.run, successor_id(row.run)}:
+            return None
+        return f"is not the newest of its scene any more: that is run {newest}"
 
 
 def _nothing(run: str, why: str) -> PlanOutcome:

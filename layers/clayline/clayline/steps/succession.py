@@ -76,6 +76,8 @@ class Succession:
         """Give what the landing finds at a run that is planned; None if it goes on to the next."""
         landing = scene.landing.landing
         if not row.state.is_over:
+            if self._is_older(scene, row) and self.ledger.landing(row.run, landing) is None:
+                return None
             self.ledger.keep_landing(row.run, landing, uri=scene.landed_uri)
             row = (
                 self.ledger.run(row.run) or row
