@@ -117,7 +117,12 @@ class Reconciling:
             return None
         if self._is_there(row.invocation.output):
             return BatchResult(
-                run=run, batch=row.batch, attempt=row.attempt, status="succeeded", output=row.invocation.output
+                run=run,
+                batch=row.batch,
+                attempt=row.attempt,
+                status="succeeded",
+                output=row.invocation.output,
+                found="reconcile",
             )
         reason = None
         if row.invocation.failure and self._is_there(row.invocation.failure):
@@ -127,7 +132,13 @@ class Reconciling:
         if reason is None:
             return None
         return BatchResult(
-            run=run, batch=row.batch, attempt=row.attempt, status="failed", reason=reason, message=message
+            run=run,
+            batch=row.batch,
+            attempt=row.attempt,
+            status="failed",
+            reason=reason,
+            message=message,
+            found="reconcile",
         )
 
     def _is_there(self, uri: str) -> bool:
