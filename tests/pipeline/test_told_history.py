@@ -23,8 +23,8 @@ def pipeline(make_pipeline: Callable[..., Pipeline], sample: Path) -> Pipeline:
 
 
 def batches(pipeline: Pipeline) -> list[BatchRow]:
-    [run] = {row["pk"].removeprefix("run#") for row in pipeline.table.scan()["Items"] if row["sk"] == "scene"}
-    return list(pipeline.ledger.batches(str(run)))
+    [run] = {str(row["pk"]).removeprefix("run#") for row in pipeline.table.scan()["Items"] if row["sk"] == "scene"}
+    return list(pipeline.ledger.batches(run))
 
 
 def test_an_answer_of_which_a_message_told_was_not_found(pipeline: Pipeline) -> None:
