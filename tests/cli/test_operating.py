@@ -54,6 +54,8 @@ def world() -> Iterator[Deployed]:
         author.hand_out(RUNNING, due=NOW - HOUR)
         author.send(RUNNING, "b00000")
         author.end(RUNNING, "b00000")
+        author.send(RUNNING, "b00001")
+        author.lose(RUNNING, "b00001")
         author.claim(CLAIMED, "claimed", begun=NOW)
         deployed.client("sqs").send_message(QueueUrl=deployed.url("TileQueue"), MessageBody="{}")
         deployed.client("sqs").send_message(QueueUrl=deployed.url("TileDlq"), MessageBody="{}")
@@ -81,7 +83,7 @@ def told(world: Deployed, capsys: pytest.CaptureFixture[str]) -> Told:
 def test_the_overview_counts_what_is_under_way_and_how_it_ended(told: Told) -> None:
     [found] = told("status")
     assert found["under_way"] == {"claimed": 1, "waiting": 1, "running": 1, "settled": 0, "committed": 0}
-    assert found["ended_within_a_day"] == {"embedded": 1, "partial": 1, "failed": 0, "refused": 1, "aborted": 0}
+    assert found["ended_within_a_day"] == {"embedded": 1, "partial": 1, "failed": 0, "refused": 1}
     assert found["batches"] == {"in_flight": 2 + 3, "waiting": 4, "most_in_flight": 2000}
     assert (found["oldest"]["run"], found["oldest"]["begun"]) == (RUNNING, iso(NOW - 4 * HOUR))
     assert found["overdue"] == [RUNNING]
@@ -132,6 +134,12 @@ def test_a_run_that_is_under_way_says_what_it_waits_for(told: Told, run: str, ne
     assert found["next"].startswith(next_step)
     assert found["overdue"] == (run == RUNNING)
     assert found["counts"] is None
+
+
+def test_an_attempt_that_was_lost_and_has_no_other_yet_is_told(told: Told) -> None:
+    [found] = told("status", RUNNING)
+    assert [loss["times"] for loss in found["lost"]] == [1]
+    assert (found["begun_again"], found["attempts"]) == (0, {"1": 2})
 
 
 def test_a_scene_is_found_by_what_landed(told: Told, world: Deployed, tmp_path: Path) -> None:
@@ -187,7 +195,7 @@ def test_people_are_told_the_same_in_lines(world: Deployed, capsys: pytest.Captu
     head, line = capsys.readouterr().out.splitlines()
     assert head.split() == ["begun", "state", "reasons", "run", "scene"]
     assert line.split() == [iso(NOW - HOUR / 2), "refused", "asset-missing", REFUSED, "refused"]
-    assert main(["list", "--state", "aborted", *where]) == 0
+    assert main(["list", "--state", "settled", *where]) == 0
     assert not capsys.readouterr().out
 
 

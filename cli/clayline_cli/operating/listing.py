@@ -14,7 +14,7 @@ from clayline_cli.operating.where import Where, add_where
 
 UNDER_WAY: Final = ("claimed", "waiting", "running", "settled", "committed")
 """States of a run that is not over (docs/states.md)."""
-ENDED: Final = ("embedded", "partial", "failed", "refused", "aborted")
+ENDED: Final = ("embedded", "partial", "failed", "refused")
 """How a run can have ended."""
 WITH_REASON: Final = frozenset({"partial", "failed", "refused"})
 """Of which the receipt has reasons."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
-from clayline.run.state import OVER, RunState
+from clayline.run.state import RunState
 from clayline_cli.operating.moments import iso
 from clayline_cli.operating.queues import Depth, Endpoint, depths, endpoint
 from clayline_cli.operating.running import DEAD_LETTERS, Running
@@ -34,12 +34,12 @@ class Overview:
     def look(cls, running: Running, *, now: datetime) -> Self:
         """Look at all of it."""
         runs = Runs(running.table)
-        states = [state for state in RunState if state not in OVER]
+        states = [state for state in RunState if not state.is_over]
         return cls(
             running=running,
             now=now,
             under_way=runs.begun(states, since=None, until=None),
-            ended=[run for state in sorted(OVER) for run in runs.of_state(state, due=now - DAY)],
+            ended=[run for state in RunState if state.is_over for run in runs.of_state(state, due=now - DAY)],
             queues=depths(running),
             endpoint=endpoint(running),
         )
@@ -48,13 +48,13 @@ class Overview:
     def states(self) -> dict[str, int]:
         """How many runs that are not over are in each state."""
         found = Counter(run.state for run in self.under_way)
-        return {state.value: found[state] for state in RunState if state not in OVER}
+        return {state.value: found[state] for state in RunState if not state.is_over}
 
     @property
     def ends(self) -> dict[str, int]:
         """How many ended in which way."""
         found = Counter(run.kind for run in self.ended)
-        return {kind: found[kind] for kind in (*KINDS, RunState.ABORTED.value)}
+        return {kind: found[kind] for kind in KINDS}
 
     @property
     def in_flight(self) -> int:

@@ -94,7 +94,9 @@ class SceneRun:
     @property
     def begun_again(self) -> int:
         """Attempts that follow one of which nothing was heard: the job was sent to tile again."""
-        return sum(batch.attempt - 1 - len(batch.losses) for batch in self.batches)
+        return sum(
+            batch.attempt - 1 - sum(loss.attempt < batch.attempt for loss in batch.losses) for batch in self.batches
+        )
 
     @property
     def is_overdue(self) -> bool:
@@ -104,8 +106,8 @@ class SceneRun:
     def happened(self) -> Iterator[str]:
         """Say what went wrong on the way, and what became of it."""
         for loss in self.lost:
-            again = "tried again" if len(loss.attempts) == 1 else "tried again and again"
-            yield f"{loss.times} attempt(s) failed ({loss.reason}) and were {again}: {loss.message or 'no message'}"
+            what = loss.message or "no message"
+            yield f"{loss.times} attempt(s) failed ({loss.reason}), and another followed or follows: {what}"
         if self.found:
             yield f"{self.found} answer(s) were found by the reconciler: no message had told of them"
         if self.begun_again:

@@ -98,7 +98,7 @@ class Reconciling:
         rows = self.ledger.batches(row.run)
         still = [each for each in rows if each.result is None]
         for result in self._answers(row.run, still, now):
-            self.settling.settle(result)
+            self.settling.settle(result.model_copy(update={"found": "reconcile"}))
         jobs = {each.job for each in still if self._is_stuck(each, now)}
         if len(rows) < row.out:
             begun = {each.batch for each in rows}
@@ -124,12 +124,7 @@ class Reconciling:
             return None
         if self._is_there(row.invocation.output):
             return BatchResult(
-                run=run,
-                batch=row.batch,
-                attempt=row.attempt,
-                status="succeeded",
-                output=row.invocation.output,
-                found="reconcile",
+                run=run, batch=row.batch, attempt=row.attempt, status="succeeded", output=row.invocation.output
             )
         reason = None
         if row.invocation.failure and self._is_there(row.invocation.failure):
@@ -139,13 +134,7 @@ class Reconciling:
         if reason is None:
             return None
         return BatchResult(
-            run=run,
-            batch=row.batch,
-            attempt=row.attempt,
-            status="failed",
-            reason=reason,
-            message=message,
-            found="reconcile",
+            run=run, batch=row.batch, attempt=row.attempt, status="failed", reason=reason, message=message
         )
 
     def _is_there(self, uri: str) -> bool:
