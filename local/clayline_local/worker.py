@@ -27,6 +27,7 @@ from typing import IO, Any, Final
 
 import boto3
 from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]  # publishes no types
+from botocore.config import Config
 
 from clayline_local.children import child_environment, start_child
 from clayline_local.errors import LocalCloudError
@@ -40,6 +41,8 @@ WAIT_SECONDS: Final = 2
 PASS_SECONDS: Final = 5
 """The longest time between two calls by the clock, whatever the schedule: on one machine it costs nothing."""
 LOG: Final = logging.getLogger("clayline_local.worker")
+USER_AGENT: Final = "clayline-local-worker"
+"""In the requests of a worker itself, which are not those of its function."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +53,7 @@ class Retry:
     """
 
     failed: int | None = None
-    """After the function failed on it."""
+    """After the function failed on it, whatever it said itself of when."""
     killed: int | None = None
     """After this worker was killed with it in hand."""
 
@@ -270,9 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, stop)
     retry = Retry(failed=options.retry_seconds, killed=options.visibility_seconds)
     handler = load_handler(spec)
-    worker = (
-        Clockwork(spec, handler) if spec.source is None else Worker(spec, handler, sqs=boto3.client("sqs"), retry=retry)
-    )
+    sqs = boto3.client("sqs", config=Config(user_agent_extra=USER_AGENT))
+    worker = Clockwork(spec, handler) if spec.source is None else Worker(spec, handler, sqs=sqs, retry=retry)
     while not stopping:
         worker.poll_once()
     return 0

@@ -14,12 +14,13 @@ from tests.faults.imagery import SCENES, MemoryHeaders, MemoryPixels, read_band
 from tests.faults.injection import CrashedError, Injector, Killed
 from tests.faults.model import Model
 from tests.faults.profile import Profile
-from tests.faults.queues import MemoryQueue, Message, SendingEnd
+from tests.faults.queues import GivenBack, MemoryQueue, Message, SendingEnd
 from tests.faults.storage import Storage
 from tests.faults.tables import Table
 from tests.faults.timeline import DAY, Timeline
 from tests.run.memory_ledger import MemoryLedger
 
+from clayline.aws.messages import wait_before_again
 from clayline.errors import TransientError
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
@@ -43,8 +44,6 @@ VISIBILITY: Final = {"scene": 1440.0, "tile": 1800.0, "result": 360.0, "settled"
 MOST: Final = {"scene": 1, "tile": 1, "result": 10, "settled": 1}
 """All three as in template.yaml, with which a test compares them."""
 LEASE: Final = 300.0
-IN_FLIGHT: Final = 40
-"""Batches: few, so that runs wait."""
 _BETWEEN_PASSES: Final = 300.0
 _GIVES_UP: Final = 1.5 * DAY
 """After so long without an end there is none; three requests expire in less."""
@@ -153,7 +152,7 @@ class World:
         self._announcer = wrap("announcer", _Announcer(self))
         clock = self.timeline
         admission = Admission(
-            ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=IN_FLIGHT
+            ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=profile.in_flight
         )  # fmt: skip
         self._planning = Planning(
             objects=self._objects, ledger=self._ledger, admission=admission, announcer=self._announcer,
@@ -238,22 +237,35 @@ class World:
     def _to(self, name: str) -> SendingEnd:
         return SendingEnd(self.queues[name], self.injector)
 
-    def _consumer(self, function: str, take: Callable[[Message], None]) -> Callable[[list[Message]], list[Message]]:
-        def consume(messages: list[Message]) -> list[Message]:
+    def _consumer(self, function: str, take: Callable[[Message], None]) -> Callable[[list[Message]], list[GivenBack]]:
+        def consume(messages: list[Message]) -> list[GivenBack]:
             failed = []
             with self.injector.invocation(function, timeout=TIMEOUTS[function]) as invocation:
                 for message in messages:
                     invocation.received = message.received
                     try:
                         take(message)
-                    except (TransientError, CrashedError):
-                        failed.append(message)
+                    except (TransientError, CrashedError) as error:
+                        wait = wait_before_again(error, message.received)
+                        failed.append(GivenBack(message=message, again_in=wait))
                     except Exception as error:  # noqa: BLE001 - as the functions do: back to the queue
                         self.unforeseen.append(f"{function}: {type(error).__name__}: {error}")
-                        failed.append(message)
-            return failed
+                        failed.append(GivenBack(message=message))
+                return self._sooner(failed)
 
         return consume
+
+    def _sooner(self, failed: list[GivenBack]) -> list[GivenBack]:
+        """Tell the queue when messages are to come again: one call, which may fail as any other."""
+        told: list[bool] = []
+        if any(each.again_in for each in failed):
+            try:
+                self.injector.call("queue.change_visibility", lambda: told.append(True), read=False)
+            except TransientError:
+                pass  # what was not told comes when the queue's visibility runs out
+            except CrashedError:
+                raise Killed from None  # nothing is answered: to Lambda one is as the other
+        return failed if told else [GivenBack(message=each.message) for each in failed]
 
     def _plan(self, message: Message) -> None:
         found = read_message(message.body, message=message.number)
