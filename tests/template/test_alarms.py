@@ -73,6 +73,7 @@ def test_without_an_endpoint_nobody_is_told_that_scenes_wait(bare: Stack) -> Non
     assert alarms == {"SceneDlqAlarm", "TileDlqAlarm", "ResultDlqAlarm", "SettledDlqAlarm"} | {
         "ResultAgeAlarm",
         "SettledAgeAlarm",
+        "BackfillAlarm",
     }
 
 
