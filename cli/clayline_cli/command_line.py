@@ -7,13 +7,25 @@ from typing import Final
 from clayline import __version__
 from clayline.errors import ClaylineError
 from clayline_cli.call import Call, Commands, Parser
-from clayline_cli.commands import doctor, embed, explain, land, list_runs, local_cloud, plan_cost, sensors, status
+from clayline_cli.commands import (
+    backfill,
+    doctor,
+    embed,
+    explain,
+    land,
+    list_runs,
+    local_cloud,
+    plan_cost,
+    sensors,
+    status,
+)
 
 COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
     sensors.add,
     plan_cost.add,
+    backfill.add,
     doctor.add,
     local_cloud.add,
     land.add,

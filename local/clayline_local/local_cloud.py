@@ -38,8 +38,10 @@ def name_answer(inference_id: str) -> str:
 @contextmanager
 def local_cloud(*, logs: Path) -> Iterator[Session]:
     """Keep the seeded cloud up. Raises LocalCloudError."""
+    # No deadline passes but those that an event says of.
+    parameters = {"MaxAttempts": "1", "PatienceSeconds": "86400"}
     emulation = Emulation(name_output=name_answer)
-    with Session(logs=logs, workers=False, emulation=emulation, parameters={"MaxAttempts": "1"}) as session:
+    with Session(logs=logs, workers=False, emulation=emulation, parameters=parameters) as session:
         seed(session)
         yield session
 

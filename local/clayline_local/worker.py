@@ -211,11 +211,13 @@ def context(spec: FunctionSpec) -> LambdaContext:
 def _stamped(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a message; S3's `Object Created` with a sequencer of its PUT's own: moto's is a constant, as is its id.
 
-    It follows from the message's id: received again, it has the same.
+    It follows from the message's id: received again, it has the same. A backfill's event has none, and keeps its id.
     """
     try:
         event = json.loads(message["Body"])
         if (event["source"], event["detail-type"]) != ("aws.s3", "Object Created"):
+            return message
+        if "sequencer" not in event["detail"]["object"]:
             return message
         put = hashlib.sha256(message["MessageId"].encode()).hexdigest()
         event["detail"]["object"]["sequencer"] = put[:16].upper()
