@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from clayline.errors import ClaylineError
+from clayline_local.emulation import Emulation
 from clayline_local.repository import ROOT
 from clayline_local.session import Session
 
@@ -37,7 +38,10 @@ def name_answer(inference_id: str) -> str:
 @contextmanager
 def local_cloud(*, logs: Path) -> Iterator[Session]:
     """Keep the seeded cloud up. Raises LocalCloudError."""
-    with Session(logs=logs, workers=False, name_output=name_answer, parameters={"MaxAttempts": "1"}) as session:
+    # No deadline passes but those that an event says of.
+    parameters = {"MaxAttempts": "1", "PatienceSeconds": "86400"}
+    emulation = Emulation(name_output=name_answer)
+    with Session(logs=logs, workers=False, emulation=emulation, parameters=parameters) as session:
         seed(session)
         yield session
 

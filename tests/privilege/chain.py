@@ -31,6 +31,8 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
+RETURNING: Final = "cog/LC08_L1TP_001004_20200518_x.tif"
+ABORTED: Final = "cog/LC08_L1TP_001005_20200518_x.tif"
 COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
 """Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
@@ -91,9 +93,9 @@ class Chain:
         for identity in (PUBLISHED, f"{PUBLISHED}-too"):
             self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
 
-    def land_cog(self, key: str, gsd: float = 30.0) -> None:
+    def land_cog(self, key: str, gsd: float = 30.0, height: int = 64) -> None:
         """Land a COG that needs no Item."""
-        pixels = scenes.noise(bands=3, height=64, width=128)
+        pixels = scenes.noise(bands=3, height=height, width=128)
         transform = scenes.utm_grid(gsd=gsd)
         body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
         self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
@@ -237,7 +239,13 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
 
 
 def play(chain: Chain) -> dict[str, dict[str, Any]]:
-    """Go through every situation; gives the receipts as they were before anything was played again."""
+    """Go through every situation; gives the receipts as they were before anything was played again.
+
+    Each function's first call to the ledger is refused, so that its first message comes again.
+    """
+    for name, recorder in chain.recorders.items():
+        if name != ENDPOINT:
+            recorder.refuse_once()
     _before_the_model_is_copied(chain)
     chain.land("missing", without="B4")
     chain.land("archived", elsewhere=ARCHIVE)
@@ -249,6 +257,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _what_was_there_is_gone(chain)
     receipts = chain.receipts()
     _again(chain, receipts)
+    _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     return receipts
 
@@ -312,6 +321,30 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
     chain.until_quiet()
 
 
+def _by_order(chain: Chain) -> None:
+    """A COG's content that returns, of which nothing is computed; a run that is aborted while it is on its way."""
+    chain.land_cog(RETURNING)
+    chain.until_quiet()
+    chain.land_cog(RETURNING, height=96)
+    chain.until_quiet()
+    chain.land_cog(RETURNING)
+    chain.until_quiet()
+    tile = chain.recorders["TileFunction"]
+    tile.hold()
+    chain.land_cog(ABORTED)
+    chain.until_waiting("TileQueue", 1)
+    [run] = [
+        row["pk"].removeprefix("run#")
+        for row in chain.ledger.scan()["Items"]
+        if row["sk"] == "scene" and row.get("state") == "running"
+    ]
+    queue = chain.session.stack.resources["SceneQueue"].physical.ref
+    chain.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"kind": "clayline-abort/1", "run": run}))
+    chain.until_state(run, "announced")
+    tile.release()
+    chain.until_quiet()
+
+
 def _left_standing(chain: Chain, run: str, other: str) -> None:
     """Runs as lost messages and kills leave them, each overdue: the reconciler takes them on to their end."""
     table = chain.ledger
@@ -337,13 +370,12 @@ def _left_standing(chain: Chain, run: str, other: str) -> None:
     table.put_item(Item={**sent, "attempt": 1, "invocation": there})  # tile is asked for another attempt
     table.put_item(Item=running)
     chain.until_state(run, "announced")
-    for early in (
-        {"state": "claimed", "lease_until": 0},
-        {"state": "waiting", "handed": 0, "out": 0, "open": row["batches"]},
-    ):
-        chain.forget(run)
-        table.put_item(Item={**row, **early, "due": 0})
-        chain.until_state(run, "announced")
+    waiting = {"state": "waiting", "handed": 0, "out": 0}
+    for each, early in ((run, {"state": "claimed", "lease_until": 0}), (run, waiting), (other, waiting)):
+        row = table.get_item(Key={"pk": f"run#{each}", "sk": "scene"})["Item"]
+        chain.forget(each)
+        table.put_item(Item={**row, **early, "due": 0, "open": row["batches"]})
+        chain.until_state(each, "announced")
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

@@ -97,8 +97,9 @@ def chain_calls(work: Work) -> Calls:
     # Plan, chips, settlement, verdict.
     collect_reads = 4 * work.scenes + 2 * work.batches
     return Calls(
-        # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, and what comes out.
-        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes,
+        # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, what comes out, and
+        # what deletes the requests, a thousand at a time.
+        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000),
         s3_reads=plan_reads + tile_reads + work.batches + collect_reads,
         sqs_requests=sends + 2 * messages,  # each message is received and deleted
         sns_publishes=work.batches,

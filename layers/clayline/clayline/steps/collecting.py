@@ -158,10 +158,12 @@ class Collecting:
         )
 
     def _write(self, gathering: Gathering) -> Receipt:
-        """Gather and write; once more where another delivery froze another verdict meanwhile."""
-        while (receipt := self._written(gathering, self._frozen(gathering.work))) is None:
-            pass
-        return receipt
+        """Gather and write; once more where another delivery froze another verdict meanwhile. Raises TransientError."""
+        for _ in range(2):
+            if receipt := self._written(gathering, self._frozen(gathering.work)):
+                return receipt
+        msg = f"scene {gathering.plan.scene.name}: its verdict is not there any more. It is collected again."
+        raise TransientError(msg)
 
     def _written(self, gathering: Gathering, frozen: Verdict | None) -> Receipt | None:
         """Write everything from the ``frozen`` verdict, or from what there is now; None if that is not the verdict."""
