@@ -87,6 +87,7 @@ def test_a_new_run_is_claimed(ledger: Ledger) -> None:
         scene="S2A",
         state=RunState.CLAIMED,
         due=NOON + LEASE + PATIENCE,
+        look=datetime(1970, 1, 1, tzinfo=UTC),
         lease_until=NOON + LEASE,
         claimed=NOON,
         origin='{"uri": 1}',
@@ -137,7 +138,7 @@ def test_what_nobody_claimed_makes_no_row(ledger: Ledger) -> None:
     ledger.announced(RUN, PARTIAL, now=NOON)
     assert not ledger.hand_out(RUN, start=0, stop=1, out=1, due=NOON)
     assert not ledger.enter(RUN, RunState.SETTLED, due=NOON)
-    assert not ledger.postpone(RUN, due=NOON, until=LATER)
+    assert not ledger.postpone(RUN, due=NOON, until=LATER, look=LATER)
     assert ledger.run(RUN) is None
     assert (ledger.batch(RUN, "b00000"), list(ledger.batches(RUN))) == (None, [])
 
@@ -198,8 +199,9 @@ def test_nothing_is_left_for_plan_once_the_plan_is_stored(ledger: Ledger, state:
 
 def test_a_deadline_is_moved_once(ledger: Ledger) -> None:
     plan(ledger)
-    assert ledger.postpone(RUN, due=NOON, until=LATER)
-    assert not ledger.postpone(RUN, due=NOON, until=LATER), "another pass has it in hand"
+    assert ledger.postpone(RUN, due=NOON, until=LATER, look=NOON)
+    assert (row_of(ledger).due, row_of(ledger).look) == (LATER, NOON)
+    assert not ledger.postpone(RUN, due=NOON, until=LATER, look=NOON), "another pass has it in hand"
     assert row_of(ledger).due == LATER
 
 
@@ -207,7 +209,7 @@ def test_who_is_overdue_is_found_by_state_the_longest_first(ledger: Ledger) -> N
     late, later, waiting, over = (f"{number:032x}" for number in range(4))
     for run in (later, late):
         bring(ledger, RunState.SETTLED, run)
-    assert ledger.postpone(later, due=NOON, until=NOON + timedelta(seconds=1))
+    assert ledger.postpone(later, due=NOON, until=NOON + timedelta(seconds=1), look=NOON)
     bring(ledger, RunState.WAITING, waiting)
     bring(ledger, RunState.ANNOUNCED, over)
     found = {
@@ -441,7 +443,7 @@ def _acts() -> list[Act]:
         Act("claim later", _claim(1)),
         Act("release", lambda ledger, run: ledger.release(run, lease_until=NOON + LEASE)),
         Act("refuse", lambda ledger, run: ledger.refuse(run, lease_until=NOON + LEASE)),
-        Act("postpone", lambda ledger, run: ledger.postpone(run, due=LATER, until=NOON)),
+        Act("postpone", lambda ledger, run: ledger.postpone(run, due=LATER, until=NOON, look=NOON)),
         Act("announced", lambda ledger, run: ledger.announced(run, PARTIAL, now=LATER)),
     ]
     acts += [Act(f"jobs {start} to {stop}", _hand_out(start, stop)) for start, stop in ((0, 1), (1, 2), (0, 2))]

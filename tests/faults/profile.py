@@ -35,6 +35,8 @@ class Profile:
     """Whether a batch's last attempt does not fail, so that no chip may."""
     latency: float = 1800.0
     """Of the slowest invocation, seconds."""
+    in_flight: int = 40
+    """Batches that may be on their way (``MaxBatchesInFlight``)."""
     outage: float = 0.0
     """How long the endpoint refuses every invocation at first, seconds."""
     strays: float = 0.0
@@ -86,4 +88,6 @@ ROUGH: Final = replace(
 """What does not heal as well: chips may fail, with the reason that befits the fault, and nothing may be lost."""
 OUTAGE: Final = replace(HEALING, name="outage", scenes=2, side=4, outage=2.5 * DAY)
 """The endpoint refuses for longer than requests are kept."""
-PROFILES: Final = {profile.name: profile for profile in (CALM, HEALING, ROUGH, OUTAGE)}
+NARROW: Final = replace(HEALING, name="narrow", in_flight=4)
+"""Room for a part of a scene: most of it waits, while what is out may be lost."""
+PROFILES: Final = {profile.name: profile for profile in (CALM, HEALING, ROUGH, OUTAGE, NARROW)}

@@ -16,13 +16,13 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 
 from tests.faults.campaign import Told, run_campaign
-from tests.faults.profile import HEALING, OUTAGE, PROFILES, ROUGH
+from tests.faults.profile import HEALING, NARROW, OUTAGE, PROFILES, ROUGH
 from tests.faults.tables import GeoParquet, Plain
 
 _REAL_FILES = 8
 """Every so many campaigns the shipped writer makes the files."""
 _AT_ONCE = 3
-_IN_TURN = (HEALING, ROUGH, HEALING, ROUGH, OUTAGE)
+_IN_TURN = (HEALING, ROUGH, NARROW, ROUGH, OUTAGE)
 
 
 def run_seed(seed: str) -> Told:
@@ -34,7 +34,7 @@ def run_seed(seed: str) -> Told:
 
 
 def seeds(seed: int) -> Iterator[str]:
-    """Give the campaigns of a seed: what heals, what does not and an outage in turn."""
+    """Give the campaigns of a seed: what heals, what does not, little room and an outage in turn."""
     for number in count():
         yield f"{_IN_TURN[number % len(_IN_TURN)].name}:{seed}:{number // len(_IN_TURN)}"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.faults.campaign import run_campaign
 from tests.faults.injection import Rates
-from tests.faults.profile import CALM, HEALING, OUTAGE, ROUGH, Profile
+from tests.faults.profile import CALM, HEALING, NARROW, OUTAGE, ROUGH, Profile
 from tests.faults.queues import Weather
 from tests.faults.storage import KEPT_DAYS
 from tests.faults.tables import GeoParquet, Plain
@@ -56,6 +56,13 @@ def test_faults_that_do_not_heal_lose_nothing(number: int, tmp_path: Path) -> No
 def test_an_outage_is_borne_though_requests_expire_meanwhile(tmp_path: Path) -> None:
     told = run_campaign(OUTAGE, seed=f"outage:{SEED}:0", table=Plain(), scratch=tmp_path)
     assert told.violations == ()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_scene_larger_than_the_room_ends(number: int, tmp_path: Path) -> None:
+    told = run_campaign(NARROW, seed=f"narrow:{SEED}:{number}", table=Plain(), scratch=tmp_path)
+    assert told.violations == ()
+    assert told.batches > NARROW.in_flight
 
 
 def test_a_kill_comes_before_and_after_every_write(tmp_path: Path) -> None:

@@ -43,8 +43,6 @@ VISIBILITY: Final = {"scene": 1440.0, "tile": 1800.0, "result": 360.0, "settled"
 MOST: Final = {"scene": 1, "tile": 1, "result": 10, "settled": 1}
 """All three as in template.yaml, with which a test compares them."""
 LEASE: Final = 300.0
-IN_FLIGHT: Final = 40
-"""Batches: few, so that runs wait."""
 _BETWEEN_PASSES: Final = 300.0
 _GIVES_UP: Final = 1.5 * DAY
 """After so long without an end there is none; three requests expire in less."""
@@ -153,7 +151,7 @@ class World:
         self._announcer = wrap("announcer", _Announcer(self))
         clock = self.timeline
         admission = Admission(
-            ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=IN_FLIGHT
+            ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=profile.in_flight
         )  # fmt: skip
         self._planning = Planning(
             objects=self._objects, ledger=self._ledger, admission=admission, announcer=self._announcer,

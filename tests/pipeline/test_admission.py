@@ -64,6 +64,7 @@ def waiting(run: str, batches: Sequence[int], *, handed: int = 0) -> RunRow:
         scene=run,
         state=RunState.WAITING,
         due=NOW,
+        look=NOW,
         lease_until=NOW,
         claimed=NOW,
         origin="",

@@ -37,6 +37,20 @@ def purge(pipeline: Pipeline, queue: str) -> int:
     return lost
 
 
+def tile(pipeline: Pipeline) -> None:
+    """Do every job that was handed out."""
+    while pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body))):
+        pass
+
+
+def settle(pipeline: Pipeline) -> None:
+    """Do every job, answer every request, end every batch."""
+    tile(pipeline)
+    pipeline.answer_all()
+    while pipeline.deliver("result", pipeline.result):
+        pass
+
+
 def rows(pipeline: Pipeline) -> list[dict[str, Any]]:
     return list(pipeline.table.scan()["Items"])
 
@@ -67,11 +81,7 @@ def test_messages_that_are_lost_are_sent_again(pipeline: Pipeline, queue: str) -
     if queue == "tile":
         lost = purge(pipeline, queue)
     else:
-        while pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body))):
-            pass
-        pipeline.answer_all()
-        while pipeline.deliver("result", pipeline.result):
-            pass
+        settle(pipeline)
         assert state(pipeline) is RunState.SETTLED
         lost = purge(pipeline, queue)
     assert lost
@@ -153,11 +163,7 @@ def test_a_claim_whose_source_was_replaced_ends_and_the_new_content_is_embedded(
 @pytest.mark.parametrize("commit", ["receipt", "event"])
 def test_a_receipt_without_an_event_is_announced(pipeline: Pipeline, commit: str) -> None:
     pipeline.plan(KEY)
-    while pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body))):
-        pass
-    pipeline.answer_all()
-    while pipeline.deliver("result", pipeline.result):
-        pass
+    settle(pipeline)
     log = pipeline.faults.log
     start = len(log)
     purge(pipeline, "settled")
@@ -177,11 +183,7 @@ def test_a_receipt_without_an_event_is_announced(pipeline: Pipeline, commit: str
 def test_an_answer_that_comes_and_goes_does_not_give_two_truths(pipeline: Pipeline) -> None:
     """Missing at the first try, killed after the Parquet, there at the second: file and receipt say the same."""
     pipeline.plan(KEY)
-    while pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body))):
-        pass
-    pipeline.answer_all()
-    while pipeline.deliver("result", pipeline.result):
-        pass
+    settle(pipeline)
     purge(pipeline, "settled")
     key = pipeline.s3.list_objects_v2(Bucket=WORK, Prefix="responses/")["Contents"][0]["Key"]
     body = pipeline.s3.get_object(Bucket=WORK, Key=key)["Body"].read()
@@ -201,11 +203,7 @@ def test_an_answer_that_comes_and_goes_does_not_give_two_truths(pipeline: Pipeli
 
 def test_a_missing_answer_is_waited_for_before_it_counts_as_missing(pipeline: Pipeline) -> None:
     pipeline.plan(KEY)
-    while pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body))):
-        pass
-    pipeline.answer_all()
-    while pipeline.deliver("result", pipeline.result):
-        pass
+    settle(pipeline)
     purge(pipeline, "settled")
     key = pipeline.s3.list_objects_v2(Bucket=WORK, Prefix="responses/")["Contents"][0]["Key"]
     body = pipeline.s3.get_object(Bucket=WORK, Key=key)["Body"].read()
@@ -254,3 +252,31 @@ def test_what_does_not_fit_waits_its_turn_and_no_scene_starves(
     pipeline.drain()
     assert [(event["type"], event["reason"]) for event in pipeline.announced()] == [("SceneEmbedded", None)] * 2
     assert list(pipeline.ledger.flights()) == []
+
+
+@pytest.mark.parametrize("lost", ["jobs", "requests", "notifications"])
+def test_what_is_lost_of_a_scene_that_waits_does_not_keep_the_room(
+    make_pipeline: Callable[..., Pipeline], sample: Path, lost: str
+) -> None:
+    """Some jobs are handed out and fill the room, the others wait for it: for ever, if nobody looks."""
+    pipeline = make_pipeline(chips_per_batch=2, memory_budget=200_000)
+    pipeline.most_in_flight = 4
+    for key, body in scenes.landsat(sample, row=600, height=600).items():
+        pipeline.put(key, body)
+    pipeline.plan(KEY)
+    if lost == "jobs":
+        assert purge(pipeline, "tile")
+    else:
+        tile(pipeline)
+        if lost == "requests":
+            pipeline.endpoint.taken.clear()
+        else:
+            pipeline.answer_all(change=lambda _: [])
+    [flight] = pipeline.ledger.flights()
+    assert (flight.state, flight.in_flight) == (RunState.WAITING, 4)
+    if lost == "requests":
+        pipeline.now += timedelta(hours=7)
+    pipeline.drain()
+    receipt = ended(pipeline)
+    assert receipt["counts"]["failed"] == {}
+    assert receipt["counts"]["written"] > 0

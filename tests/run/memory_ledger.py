@@ -37,6 +37,7 @@ class MemoryLedger:
             scene=scene,
             state=RunState.CLAIMED,
             due=_seconds(due),
+            look=PAST,
             lease_until=_seconds(lease_until),
             claimed=row.claimed if row else _seconds(now),
             origin=origin,
@@ -81,7 +82,10 @@ class MemoryLedger:
         if row is None or row.state is not RunState.WAITING or row.handed != start or stop > row.jobs:
             return False
         row = replace(row, handed=stop, out=out)
-        self.runs[run] = replace(row, state=RunState.RUNNING, due=_seconds(due)) if stop == row.jobs else row
+        is_last = stop == row.jobs
+        self.runs[run] = (
+            replace(row, state=RunState.RUNNING, due=_seconds(due)) if is_last else replace(row, look=_seconds(due))
+        )
         return True
 
     def enter(self, run: str, state: RunState, *, due: datetime) -> bool:
@@ -91,11 +95,11 @@ class MemoryLedger:
         self.runs[run] = replace(row, state=state, due=_seconds(due))
         return True
 
-    def postpone(self, run: str, *, due: datetime, until: datetime) -> bool:
+    def postpone(self, run: str, *, due: datetime, until: datetime, look: datetime) -> bool:
         row = self.runs.get(run)
         if row is None or row.due != _seconds(due):
             return False
-        self.runs[run] = replace(row, due=_seconds(until))
+        self.runs[run] = replace(row, due=_seconds(until), look=_seconds(look))
         return True
 
     def overdue(self, state: RunState, *, now: datetime, most: int) -> Sequence[str]:
@@ -122,6 +126,7 @@ class MemoryLedger:
                 scene=scene,
                 state=RunState.ANNOUNCED,
                 due=_seconds(now),
+                look=PAST,
                 lease_until=PAST,
                 claimed=_seconds(now),
                 origin="",

@@ -115,12 +115,18 @@ class DynamoLedger:
 
     def hand_out(self, run: str, *, start: int, stop: int, out: int, due: datetime) -> bool:
         """Raise the number of jobs that are out; the last one makes the run running."""
-        values: dict[str, Any] = {":start": start, ":stop": stop, ":out": out, ":waiting": RunState.WAITING}
-        change = "SET handed = :stop, #out = :out"
+        values: dict[str, Any] = {
+            ":start": start,
+            ":stop": stop,
+            ":out": out,
+            ":waiting": RunState.WAITING,
+            ":due": seconds(due),
+        }
+        change = "SET handed = :stop, #out = :out, look = :due"
         condition = "#state = :waiting AND handed = :start AND jobs > :stop"
         if self._change(run_key(run), change, condition, values) is not None:
             return True
-        values |= {":running": RunState.RUNNING, ":due": seconds(due)}
+        values |= {":running": RunState.RUNNING}
         change = "SET handed = :stop, #out = :out, #state = :running, due = :due"
         condition = "#state = :waiting AND handed = :start AND jobs = :stop"
         return self._change(run_key(run), change, condition, values) is not None
@@ -132,10 +138,10 @@ class DynamoLedger:
         values = {":state": state, ":due": seconds(due), **before}
         return self._change(run_key(run), "SET #state = :state, due = :due", condition, values) is not None
 
-    def postpone(self, run: str, *, due: datetime, until: datetime) -> bool:
-        """Change the deadline, if it is still the one that was seen."""
-        values = {":due": seconds(due), ":until": seconds(until)}
-        return self._change(run_key(run), "SET due = :until", "due = :due", values) is not None
+    def postpone(self, run: str, *, due: datetime, until: datetime, look: datetime) -> bool:
+        """Change the deadlines, if the first is still the one that was seen."""
+        values = {":due": seconds(due), ":until": seconds(until), ":look": seconds(look)}
+        return self._change(run_key(run), "SET due = :until, look = :look", "due = :due", values) is not None
 
     def overdue(self, state: RunState, *, now: datetime, most: int) -> Sequence[str]:
         """Ask the index."""
@@ -250,19 +256,20 @@ class DynamoLedger:
         Batches of one run that end at the same moment meet at its row: who comes second tries again at once.
         """
         items: Any = [{"Update": {"TableName": self._table.name, **change}} for change in changes]
-        for wait in (*_CONFLICT_WAITS, None):
+        waits = iter(_CONFLICT_WAITS)
+        while True:
             try:
                 self._table.meta.client.transact_write_items(TransactItems=items)
             except ClientError as error:
                 reasons = _cancelled(error)
                 if reasons and reasons <= {"None", "ConditionalCheckFailed"}:
                     return False
+                wait = next(waits, None)
                 if wait is None or "TransactionConflict" not in reasons:
                     raise
                 self._sleep(wait)
             else:
                 return True
-        raise AssertionError  # the last try returns or raises
 
     def _late(self, result: BatchResult) -> Closing:
         """Say what a result is about that ended nothing; let a success replace a failure."""

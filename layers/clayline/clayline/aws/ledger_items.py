@@ -60,6 +60,7 @@ def run_row(run: str, item: dict[str, Any]) -> RunRow:
         scene=item["scene"],
         state=RunState(item["state"]),
         due=_moment(item["due"]),
+        look=_moment(item.get("look", 0)),
         lease_until=_moment(item.get("lease_until", 0)),
         claimed=_moment(item["claimed"]),
         origin=item.get("origin", ""),

@@ -63,6 +63,9 @@ class RunRow:
     state: RunState
     due: datetime
     """When the reconciler looks at it. When it ended, for a run that is over."""
+    look: datetime
+    """When the reconciler looks for what became of the jobs that were handed out, while others wait; long past before
+    the first is."""
     lease_until: datetime
     """Until then nobody else plans it."""
     claimed: datetime
@@ -151,8 +154,8 @@ class Ledger(Protocol):
     def hand_out(self, run: str, *, start: int, stop: int, out: int, due: datetime) -> bool:
         """Note that the jobs from ``start`` up to ``stop`` are handed to tile; after the last one the run is running.
 
-        ``out`` is the number of batches of all jobs up to ``stop``. False unless ``start`` is how many jobs were handed
-        out.
+        ``out`` is the number of batches of all jobs up to ``stop``; ``due`` is when they are looked for. False unless
+        ``start`` is how many jobs were handed out.
         """
         ...
 
@@ -160,8 +163,8 @@ class Ledger(Protocol):
         """Go on to a state from one before it; False if the run is in none of those."""
         ...
 
-    def postpone(self, run: str, *, due: datetime, until: datetime) -> bool:
-        """Move a deadline that is still ``due``; False if something happened to the run since."""
+    def postpone(self, run: str, *, due: datetime, until: datetime, look: datetime) -> bool:
+        """Move both deadlines, where the first is still ``due``; False if something happened to the run since."""
         ...
 
     def overdue(self, state: RunState, *, now: datetime, most: int) -> Sequence[str]:

@@ -1,6 +1,5 @@
 """The plan of a run: everything that later steps need, written before any work starts and never changed."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -233,11 +232,6 @@ class Plan(BaseModel):
     def job_batches(self, job: int) -> tuple[Batch, ...]:
         """Give the batches that one tile job makes."""
         return tuple(batch for batch in self.batches if batch.job == job)
-
-    def batches_by_job(self) -> list[int]:
-        """Give the number of batches of each job."""
-        counted = Counter(batch.job for batch in self.batches)
-        return [counted[job.number] for job in self.jobs]
 
     def cells(self, indexes: Sequence[int]) -> list[str | None]:
         """Name the ground of the chips ``indexes``; None for each where the scene lies on its own grid."""

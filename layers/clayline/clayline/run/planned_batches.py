@@ -1,6 +1,8 @@
 """A plan's batches and the jobs that make them: all that who never looks at pixels needs of it."""
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,7 +23,15 @@ class PlannedBatches(BaseModel):
     model_config = _PART
     batches: tuple[PlannedBatch, ...]
 
-    def by_job(self) -> list[int]:
-        """Give the number of batches of each job."""
-        counted = Counter(batch.job for batch in self.batches)
-        return [counted[job] for job in range(max(counted, default=-1) + 1)]
+
+class _OfJob(Protocol):
+    """A batch, as far as this is about it."""
+
+    @property
+    def job(self) -> int: ...
+
+
+def by_job(batches: Iterable[_OfJob], *, jobs: int) -> list[int]:
+    """Give the number of batches of each job."""
+    counted = Counter(batch.job for batch in batches)
+    return [counted[job] for job in range(jobs)]

@@ -9,6 +9,7 @@ from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, Object
 from clayline.run.keys import JSON, WorkObjects, scene_hash
 from clayline.run.ledger import Claim, Ledger, RunRow
 from clayline.run.plan import Plan, PlannedModel
+from clayline.run.planned_batches import by_job
 from clayline.run.stored_plan import load_plan
 from clayline.scene.intake import Landing
 from clayline.scene.source import LandedScene
@@ -141,11 +142,12 @@ class Planning:
         except TransientError:
             self.ledger.release(run, lease_until=lease_until)
             raise
-        self.admission.admit(self._row(run), plan.batches_by_job(), self.admission.line())
-        chips, batches = len(plan.grid), len(plan.batches)
+        batches = by_job(plan.batches, jobs=len(plan.jobs))
+        self.admission.admit(self._row(run), batches, self.admission.line())
+        chips = len(plan.grid)
         weights = ", by untrained weights" if self.manifest.untrained else ""
-        message = f"scene {name}: {chips} chips in {batches} batches{weights}"
-        return PlanOutcome(kind=Planned.ENQUEUED, run=run, message=message, chips=chips, batches=batches)
+        message = f"scene {name}: {chips} chips in {sum(batches)} batches{weights}"
+        return PlanOutcome(kind=Planned.ENQUEUED, run=run, message=message, chips=chips, batches=sum(batches))
 
     def _stored(self, run: str) -> Plan | None:
         try:

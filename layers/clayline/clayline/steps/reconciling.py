@@ -11,7 +11,7 @@ from typing import Final
 from clayline.ports import Clock, ObjectMissingError, Objects, Queue
 from clayline.run.keys import WorkObjects
 from clayline.run.ledger import BatchRow, Ledger, RunRow
-from clayline.run.planned_batches import PlannedBatches
+from clayline.run.planned_batches import PlannedBatches, by_job
 from clayline.run.result import BatchResult
 from clayline.run.state import PATIENCE, RunState
 from clayline.steps.admission import Admission, Line
@@ -55,20 +55,19 @@ class Reconciling:
             RunState.COMMITTED: self._collect,
             RunState.SETTLED: self._collect,
             RunState.RUNNING: self._look,
-            RunState.WAITING: lambda row: self._admit(row, line),
+            RunState.WAITING: lambda row: self._wait(row, line),
             RunState.CLAIMED: self._plan,
         }
         done: Counter[str] = Counter()
         for state, act in acts.items():
-            if state is RunState.WAITING and line.free <= 0:
-                continue
             now = self.clock()
             for run in self.ledger.overdue(state, now=now, most=self.most_runs):
                 row = self.ledger.run(run)
-                wait = min(_WAIT, self.patience) if state is RunState.WAITING else self.patience
                 if row is None or row.state is not state or row.due > now:
                     continue  # the index was behind
-                if self.ledger.postpone(run, due=row.due, until=now + wait):
+                wait = min(_WAIT, self.patience) if state is RunState.WAITING else self.patience
+                look = now + self.patience if row.look <= now else row.look
+                if self.ledger.postpone(run, due=row.due, until=now + wait, look=look):
                     act(row)
                     done[state.value] += 1
         return done
@@ -80,8 +79,14 @@ class Reconciling:
         """Let plan begin again from the landing: its message is in a dead-letter queue, or lost."""
         self.scene_queue.send([{"kind": "clayline-plan-again/1", "run": row.run, "landing": row.origin}])
 
-    def _admit(self, row: RunRow, line: Line) -> None:
-        self.admission.admit(row, self._batches(row).by_job(), line)
+    def _wait(self, row: RunRow, line: Line) -> None:
+        """Look for what became of the jobs that are out, as of a running run: what is lost of them takes the room for
+        which the others wait. Then hand out more.
+        """
+        if row.handed and row.look <= self.clock():
+            self._look(row)
+        if line.free > 0:
+            self.admission.admit(row, by_job(self._batches(row).batches, jobs=row.jobs), line)
 
     def _batches(self, row: RunRow) -> PlannedBatches:
         work = WorkObjects(bucket=self.work_bucket, run=row.run)
@@ -94,9 +99,11 @@ class Reconciling:
         still = [each for each in rows if each.result is None]
         for result in self._answers(row.run, still, now):
             self.settling.settle(result)
-        begun = {each.batch for each in rows}
-        jobs = {batch.job for batch in self._batches(row).batches if batch.name not in begun}
-        jobs |= {each.job for each in still if self._is_stuck(each, now)}
+        jobs = {each.job for each in still if self._is_stuck(each, now)}
+        if len(rows) < row.out:
+            begun = {each.batch for each in rows}
+            planned = self._batches(row).batches
+            jobs |= {each.job for each in planned if each.job < row.handed and each.name not in begun}
         self.tile_queue.send([{"run": row.run, "job": job} for job in sorted(jobs)])
         if row.open == 0:
             self.settling.send_on(row)
