@@ -6,28 +6,25 @@ its order. Nothing is killed; a share of notifications is lost, so that the reco
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from random import Random
-from typing import Any, Final, override
-
-from tests.faults.timeline import Timeline
+from typing import Any, Final
 
 from benchmarks.simulate_arrivals import DAY, HOUR
 from benchmarks.simulate_ledger import StateLedger, counted
+from benchmarks.simulate_ports import AmongThoseLookedAt, PlayedObjects, Scene, Sender
 from benchmarks.simulate_queues import MINUTE, Endpoint, Lane, Scaling
 from benchmarks.simulate_work import Batches, Seconds
-from clayline.ports import ObjectHead, ObjectMissingError
+from tests.faults.timeline import Timeline
+
 from clayline.run.cost import START_MINUTES
-from clayline.run.keys import WorkObjects
 from clayline.run.ledger import Invocation, Outcome, RunRow
 from clayline.run.result import BatchResult
 from clayline.run.state import PATIENCE, RunState
-from clayline.steps.admission import Admission, Line
-from clayline.steps.reconciling import MOST_RUNS, Reconciling
+from clayline.steps.admission import Admission
+from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 
 WORK: Final = "work"
@@ -43,7 +40,7 @@ WAITS_SECONDS: Final = {"ledger": 0.01, "objects": 0.05, "scene": 0.02, "tile": 
 class Settings:
     """What the stack is deployed with, and what is assumed."""
 
-    most_in_flight: int = 4000
+    most_in_flight: int = 8000
     most_instances: int = 6
     backlog_per_instance: int = 5
     plan_at_once: int = 5
@@ -61,17 +58,6 @@ class Settings:
     """Share of notifications that never come."""
     share: str = "waiting"
     """Among whom a pass divides what is free: all who wait, as shipped, or ``pass``, those that the pass looks at."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Scene:
-    """A scene on its way."""
-
-    work: Batches
-    landed: float
-    planned: float = 0.0
-    handed: float = 0.0
-    """When jobs of it were handed out last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,48 +83,6 @@ class Minutes:
     """How long the reconciler's pass takes."""
 
 
-class AmongThoseLookedAt(Admission):
-    """What docs/scale.md proposes: a pass divides what is free among the runs that it looks at, not all that wait."""
-
-    @override
-    def line(self) -> Line:
-        line = super().line()
-        line.waiting = min(line.waiting, MOST_RUNS)
-        return line
-
-
-class _Sender:
-    """The port Queue: into a lane."""
-
-    def __init__(self, lane: Lane[Any]) -> None:
-        self._lane = lane
-
-    def send(self, bodies: Sequence[Any], *, delay: int = 0) -> None:
-        for body in bodies:
-            self._lane.put((body["run"], body.get("job")), delay=delay)
-
-
-class _Objects:
-    """The port Objects, as far as settle and reconcile look: plans, and answers that nobody told of."""
-
-    def __init__(self, scenes: dict[str, Scene]) -> None:
-        self._scenes = scenes
-        self.answers: set[str] = set()
-
-    def head(self, uri: str) -> ObjectHead:
-        if uri not in self.answers:
-            raise ObjectMissingError(uri)
-        return ObjectHead(uri=uri, size=1, etag="e", metadata={})
-
-    def get(self, uri: str, *, most: int | None = None) -> bytes:
-        assert most is None
-        return self._scenes[uri.split("/")[-2]].work.plan
-
-    def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
-        assert uri and body and run and content_type
-        return True
-
-
 class Chain:
     """Queues, functions, ledger, endpoint, and what was seen of them."""
 
@@ -149,7 +93,7 @@ class Chain:
         self.timeline = clock = Timeline(self._chance)
         self.scenes: dict[str, Scene] = {}
         self.ledger = StateLedger(handed=self._handed)
-        self.objects = _Objects(self.scenes)
+        self.objects = PlayedObjects(self.scenes)
         self.calls: Counter[str] = Counter()
         """Of the reconciler, by port and method."""
         self.minutes = Minutes()
@@ -183,12 +127,12 @@ class Chain:
             answer=self._answered,
         )
         self._admission = Admission(
-            ledger=self.ledger, tile_queue=_Sender(self.tile_lane), clock=clock, patience=settings.patience,
+            ledger=self.ledger, tile_queue=Sender(self.tile_lane), clock=clock, patience=settings.patience,
             most_in_flight=settings.most_in_flight,
         )  # fmt: skip
         self._settling = Settling(
-            ledger=self.ledger, objects=self.objects, tile_queue=_Sender(self.tile_lane), clock=clock,
-            settled_queue=_Sender(self.settled_lane), work_bucket=WORK, patience=settings.patience,
+            ledger=self.ledger, objects=self.objects, tile_queue=Sender(self.tile_lane), clock=clock,
+            settled_queue=Sender(self.settled_lane), work_bucket=WORK, patience=settings.patience,
         )  # fmt: skip
 
     @cached_property
@@ -197,11 +141,11 @@ class Chain:
         kind = AmongThoseLookedAt if self.settings.share == "pass" else Admission
         ledger = counted("ledger", self.ledger, self.calls)
         objects = counted("objects", self.objects, self.calls)
-        tile = counted("tile", _Sender(self.tile_lane), self.calls)
-        settled = counted("settled", _Sender(self.settled_lane), self.calls)
+        tile = counted("tile", Sender(self.tile_lane), self.calls)
+        settled = counted("settled", Sender(self.settled_lane), self.calls)
         return Reconciling(
             ledger=ledger, objects=objects, tile_queue=tile, settled_queue=settled, clock=self.timeline,
-            scene_queue=counted("scene", _Sender(self.scene_lane), self.calls), work_bucket=WORK,
+            scene_queue=counted("scene", Sender(self.scene_lane), self.calls), work_bucket=WORK,
             settling=replace(self._settling, ledger=ledger, objects=objects, tile_queue=tile, settled_queue=settled),
             admission=kind(
                 ledger=ledger, tile_queue=tile, clock=self.timeline, patience=self.settings.patience,

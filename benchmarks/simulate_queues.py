@@ -28,7 +28,7 @@ class Lane[Body]:
         seconds: Callable[[list[Body]], float],
         done: Callable[[list[Body]], None],
     ) -> None:
-        """At most ``at_once`` calls side by side, each with at most ``most`` messages; what it does is done at its end."""
+        """At most ``at_once`` calls side by side, each of at most ``most`` messages, which are done when it ends."""
         self._timeline, self._at_once, self._most = timeline, at_once, most
         self._seconds, self._done = seconds, done
         self._waiting: deque[tuple[float, Body]] = deque()

@@ -3,15 +3,16 @@
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-
 from benchmarks.simulate_arrivals import DAY, HOUR
-from benchmarks.simulate_chain import Chain
+from benchmarks.simulate_chain import Chain, Minutes
 from benchmarks.simulate_work import Batches
+
 from clayline.run.calls import chain_calls
 from clayline.run.cost import TILE_MB, cost
 from clayline.run.prices import Instance, built_in
@@ -104,6 +105,12 @@ def tell(chain: Chain, landed: list[Batches], unfinished: int, instance: Instanc
     )
 
 
+@cache
+def deployed() -> Deployed:
+    """Read the template, once."""
+    return Deployed.read()
+
+
 def _lanes(chain: Chain) -> dict[str, Any]:
     return {
         "plan": chain.scene_lane, "tile": chain.tile_lane, "settle": chain.result_lane, "collect": chain.settled_lane,
@@ -112,24 +119,22 @@ def _lanes(chain: Chain) -> dict[str, Any]:
 
 def _dollars(chain: Chain, landed: list[Batches], days: float, instance: Instance) -> dict[str, float]:
     """Give dollars a day: the endpoint's and Lambda's as simulated, the rest as docs/cost.md has it."""
-    prices, deployed = built_in(), Deployed.read()
+    prices, functions = built_in(), deployed().functions
     work = landed[0].work
     for each in landed[1:]:
         work += each.work
-    kept = cost(work, prices=prices, functions=deployed.functions, instance=instance, speed=None).beside
-    deleted = cost(
-        work, prices=prices, functions=deployed.functions, instance=instance, speed=None, request_days=1 / 24
-    ).beside
-    memory = {name: size.memory_mb for name, size in deployed.functions.items()} | {"tile": TILE_MB}
+    kept = cost(work, prices=prices, functions=functions, instance=instance, speed=None).beside
+    deleted = cost(work, prices=prices, functions=functions, instance=instance, speed=None, request_days=1 / 24).beside
+    memory = {name: size.memory_mb for name, size in functions.items()} | {"tile": TILE_MB}
     lanes, services = _lanes(chain), prices.services
-    functions = sum(
+    computing = sum(
         lane.busy_seconds * memory[name] / _MIB_A_GB * services.lambda_gb_second.each
         + lane.calls * services.lambda_call.each
         for name, lane in lanes.items()
     )
     found = {
         "endpoint": chain.endpoint.paid_seconds / HOUR * instance.dollars_per_hour,
-        "Lambda": functions,
+        "Lambda": computing,
         "S3 requests": kept.s3_requests,
         "request objects, kept 2 days": kept.s3_storage,
         "request objects, deleted after an hour": deleted.s3_storage,
@@ -170,7 +175,8 @@ def markdown(told: Told) -> Iterator[str]:
     yield ""
     yield "| | |"
     yield "|---|---|"
-    yield f"| scenes landed, ended, not ended | {told.scenes:,}, {told.scenes - told.unfinished:,}, {told.unfinished:,} |"
+    ended = told.scenes - told.unfinished
+    yield f"| scenes landed, ended, not ended | {told.scenes:,}, {ended:,}, {told.unfinished:,} |"
     yield f"| batches ended, computed, expired | {told.batches:,}, {told.computed:,}, {told.expired:,} |"
     yield f"| runs in line, batches in flight, at most | {told.most_waiting:,}, {told.most_in_flight:,} |"
     yield (
@@ -204,29 +210,32 @@ def span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 3 * HOUR else f"{seconds / HOUR:.1f} h"
 
 
-def draw(chain: Chain, path: Path, *, limit: int) -> None:
-    """Draw the week: who waits, and how many instances are paid."""
+def draw(minutes: Minutes, path: Path) -> None:
+    """Draw the time, hour by hour: the oldest that waits, the line, and the instances."""
     import matplotlib as mpl  # noqa: PLC0415 - only where a picture is asked for
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - the same
 
-    seen = chain.minutes
-    days = np.array(seen.at) / DAY
-    figure, (ages, line, instances) = plt.subplots(3, 1, figsize=(9, 6.2), sharex=True, constrained_layout=True)
-    ages.plot(days, np.array(seen.tile_age) / 60, lw=0.8, label="tile queue")
-    ages.plot(days, np.array(seen.endpoint_age) / 60, lw=0.8, label="endpoint")
+    hours = len(minutes.at) // 60
+    tile, endpoint, waiting, paid = (
+        np.array(each)[: hours * 60].reshape(hours, 60)
+        for each in (minutes.tile_age, minutes.endpoint_age, minutes.waiting, minutes.instances)
+    )
+    days = np.arange(hours) / 24
+    figure, (ages, line, instances) = plt.subplots(3, 1, figsize=(9, 6), sharex=True, constrained_layout=True)
+    ages.step(days, endpoint.max(1) / 60, where="post", color="C1", label="endpoint")
+    ages.step(days, tile.max(1) / 60, where="post", color="C0", label="tile queue")
     ages.set_ylabel("oldest, minutes")
-    ages.legend(loc="upper right", frameon=False)
-    line.plot(days, seen.waiting, lw=0.8, color="C2", label="scenes in line")
-    line.plot(days, seen.in_flight, lw=0.8, color="C3", label="batches in flight")
-    line.axhline(limit, lw=0.6, ls="--", color="C3")
-    line.legend(loc="upper right", frameon=False)
-    instances.step(days, seen.instances, lw=0.8, color="C4", where="post")
-    instances.set_ylabel("instances paid")
+    ages.legend(loc="upper right", frameon=False, ncols=2)
+    ages.set_ylim(0, 1.3 * float(endpoint.max()) / 60)
+    line.step(days, waiting.max(1), where="post", color="C2")
+    line.set_ylabel("scenes in line")
+    line.set_ylim(bottom=0)
+    instances.fill_between(days, paid.mean(1), step="post", color="C4", alpha=0.5)
+    instances.set_ylabel("instances paid, mean")
+    instances.set_ylim(bottom=0)
     instances.set_xlabel("day")
-    for each in (ages, line, instances):
-        each.set_ylim(bottom=0)
-        each.margins(x=0)
-    figure.savefig(path, dpi=90)
+    instances.margins(x=0)
+    figure.savefig(path, dpi=85)
     plt.close(figure)

@@ -24,12 +24,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "layers" / "clayline"), str(ROOT / "cli"),
 from benchmarks.cost import CLAY  # noqa: E402 - run as a script: the path comes first
 from benchmarks.simulate_arrivals import DAY, HOUR, Stall, arrivals  # noqa: E402
 from benchmarks.simulate_chain import Chain, Settings  # noqa: E402
-from benchmarks.simulate_report import Told, draw, markdown, span, tell  # noqa: E402
+from benchmarks.simulate_report import Told, deployed, draw, markdown, span, tell  # noqa: E402
 from benchmarks.simulate_work import Batches, Seconds, giant, sentinel  # noqa: E402
 
 from clayline.run.prices import Instance, built_in  # noqa: E402
 from clayline.run.speed import speed_of  # noqa: E402
-from clayline_cli.costing.deployed import Deployed  # noqa: E402
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand  # noqa: E402
 
 FACTORS = (0.5, 1.0, 2.0)
@@ -44,10 +43,12 @@ def simulate(
     settings: Settings, *, days: float, scenes_a_day: int, seed: int, instance: Instance,
     stall: Stall | None = None, large: tuple[Batches, float] | None = None,
 ) -> tuple[Chain, Told]:  # fmt: skip
-    """Simulate ``days``, and what it takes until everything has ended. ``large`` is one more scene and when it lands."""
+    """Simulate ``days``, and until everything has ended. ``large`` is one more scene, and when it lands."""
     chain, chance = Chain(settings, seed=seed, seconds=Seconds()), Random(f"{seed} arrivals")  # noqa: S311 - it replays
     landed = [sentinel() for _ in range(round(days * scenes_a_day))]
-    for at, work in zip(arrivals(days=days, scenes_a_day=scenes_a_day, chance=chance, stall=stall), landed, strict=True):
+    for at, work in zip(
+        arrivals(days=days, scenes_a_day=scenes_a_day, chance=chance, stall=stall), landed, strict=True
+    ):
         chain.land(work, at)
     if large:
         chain.land(*large)
@@ -71,7 +72,7 @@ def _progress(chain: Chain, hour: int, begun: float) -> None:
 def of_template() -> Settings:
     """Give what template.yaml deploys by default."""
     parameters = expand(TEMPLATE, LOCAL_PARAMETERS).parameters
-    at_once = {name: size.at_once for name, size in Deployed.read().functions.items()}
+    at_once = {name: size.at_once for name, size in deployed().functions.items()}
     number = {name: int(str(parameters[name])) for name in ("MaxBatchesInFlight", "MaxInstances", "BacklogPerInstance")}
     return Settings(
         most_in_flight=number["MaxBatchesInFlight"],
@@ -110,9 +111,11 @@ NEEDED_HEAD = """\
 
 
 def needed(settings: Settings, *, days: float, scenes_a_day: int, seed: int, instance: Instance) -> Iterator[Needed]:
-    """Try more and more instances, for each factor of the GPU's time."""
+    """Try more and more instances, for each factor of the GPU's time, from as many as are busy on the average."""
+    chips_a_second = scenes_a_day * sentinel().work.chips / DAY
     for factor in FACTORS:
-        for most in range(1, MOST_TRIED):
+        busy = int(chips_a_second / settings.chips_per_second * factor)
+        for most in range(max(1, busy), MOST_TRIED):
             tried = replace(settings, gpu_factor=factor, most_instances=most)
             _, told = simulate(tried, days=days, scenes_a_day=scenes_a_day, seed=seed, instance=instance)
             done = told.ages["landing to event"].p99
@@ -161,7 +164,7 @@ def main() -> None:
         if large and work is large[0]:
             print(f"the scene of {work.work.batches:,} batches: {span(end - begun)}", file=sys.stderr)
     if options.chart:
-        draw(chain, options.chart, limit=settings.most_in_flight)
+        draw(chain.minutes, options.chart)
 
 
 def _options() -> argparse.Namespace:

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Final, Self
 
 from benchmarks.cost import BANDS, BANDS_READ, BLOCK, CHIP, CHIPS_PER_BATCH, MEMORY_BUDGET, SIDE, sentinel_2
+
 from clayline.chips.batch import BlockGrid, lay_batches, lay_jobs
 from clayline.chips.grid import ChipGrid
 from clayline.run.calls import PLAN_READS_A_FILE, Work
@@ -131,6 +132,4 @@ class Seconds:
         work = scene.work
         requests = 3 + 5 + 2 * work.batches / GATHERED_AT_ONCE
         moved = 2 * work.chips * _VECTOR_BYTES
-        return (
-            COLLECT_SECONDS * work.chips + requests * S3_WAIT + moved / S3_BYTES_A_SECOND + 6 * LEDGER_WAIT
-        )
+        return COLLECT_SECONDS * work.chips + requests * S3_WAIT + moved / S3_BYTES_A_SECOND + 6 * LEDGER_WAIT

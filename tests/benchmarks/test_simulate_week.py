@@ -30,7 +30,7 @@ def small(settings: Settings, *, seed: int = 1, scenes: int = 150, large: int = 
 
 
 def test_the_same_seed_gives_the_same_week_and_another_seed_another() -> None:
-    (first, told), (second, again), (_, other) = small(SMALL), small(SMALL), small(SMALL, seed=2)
+    (first, told), (second, again), (_, other) = (small(SMALL, seed=seed, scenes=60) for seed in (1, 1, 2))
     assert first.ended == second.ended
     assert told == again
     assert told != other
@@ -60,9 +60,19 @@ def test_a_scene_that_is_larger_than_the_room_ends_and_starves_nobody() -> None:
     assert told.most_in_flight < 2 * SMALL.most_in_flight
 
 
+def test_a_line_far_longer_than_a_pass_reaches_ends_as_fast_as_it_is_computed() -> None:
+    """With the share that docs/scale.md proposes; with the shipped one it takes twice as long and more."""
+    settings = replace(SMALL, chips_per_second=100.0, tile_at_once=60, most_in_flight=1_000, share="pass")
+    _, told = simulate(settings, days=1 / 24, scenes_a_day=24 * 400, seed=1, instance=INSTANCE)
+    assert told.most_waiting > 200
+    assert told.unfinished == 0
+    computing = 400 * sentinel().work.chips / (100.0 * SMALL.most_instances)
+    assert told.days * DAY < 1.5 * computing + HOUR
+
+
 def test_twice_the_time_of_the_gpu_needs_about_twice_the_instances() -> None:
-    slow = replace(SMALL, chips_per_second=3.5, backlog_per_instance=20)
-    half, once, twice = needed(slow, days=0.5, scenes_a_day=200, seed=1, instance=INSTANCE)
+    slow = replace(SMALL, chips_per_second=2.5, backlog_per_instance=20, patience=timedelta(hours=6))
+    half, once, twice = needed(slow, days=0.25, scenes_a_day=120, seed=1, instance=INSTANCE)
     assert (half.factor, once.factor, twice.factor) == (0.5, 1.0, 2.0)
     assert half.instances < once.instances < twice.instances
     assert twice.instances / once.instances == pytest.approx(2, abs=0.7)
@@ -94,8 +104,8 @@ def test_scenes_land_by_passes_and_none_in_a_standstill() -> None:
     gap = DAY / (2 * 14.3)
     assert all(at % gap < SPREAD for at in free)
     assert sum(LAND) == pytest.approx(1, abs=0.01)
-    # At 9:30 UTC plus the delay a satellite is over 15 E, Europe and Africa; at 21:30 over the Pacific.
-    assert land_below((9.5 + 5) * HOUR) > 3 * land_below((21.5 + 5) * HOUR)
+    # At 9:30 UTC a satellite is over 15 E, Europe and Africa; at 21:30 over 165 W, the Pacific.
+    assert land_below(9.5 * HOUR) > 10 * land_below(21.5 * HOUR)
 
 
 def test_the_ledger_with_an_index_gives_what_the_one_of_the_tests_gives() -> None:
@@ -116,7 +126,7 @@ def test_the_ledger_with_an_index_gives_what_the_one_of_the_tests_gives() -> Non
             elif draw == 3:
                 ledger.close(BatchResult(run=run, batch="b00000", attempt=1, status="succeeded", output="s3://w/o"))
             else:
-                ledger.postpone(run, due=row.due, until=now + timedelta(minutes=1))
+                ledger.postpone(run, due=row.due, until=now + timedelta(minutes=1), look=now)
         assert {each.run: each for each in plain.flights()} == {each.run: each for each in indexed.flights()}
         for state in RunState:
             assert plain.overdue(state, now=now, most=5) == indexed.overdue(state, now=now, most=5)
