@@ -7,13 +7,14 @@ from typing import Final
 from clayline import __version__
 from clayline.errors import ClaylineError
 from clayline_cli.call import Call, Commands, Parser
-from clayline_cli.commands import doctor, embed, explain, plan_cost, sensors
+from clayline_cli.commands import backfill, doctor, embed, explain, plan_cost, sensors
 
 COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
     sensors.add,
     plan_cost.add,
+    backfill.add,
     doctor.add,
 )
 """In the order in which help lists them."""

@@ -10,15 +10,19 @@ import os
 import sys
 import threading
 
+from moto.core.config import default_user_config
 from moto.server import ThreadedMotoServer
 
 
 def main() -> None:
     """Serve until the process is ended."""
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}  # else it only remembers executions
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    port = str(server.get_host_and_port()[1])
+    os.environ["MOTO_PORT"] = port  # where its state machines' tasks find the other services
     with os.fdopen(int(sys.argv[1]), "w") as told:
-        told.write(str(server.get_host_and_port()[1]))
+        told.write(port)
     threading.Event().wait()
 
 

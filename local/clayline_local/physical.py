@@ -23,7 +23,11 @@ _FIXED_NAMES: Final = {
     "AWS::CloudWatch::Alarm": "AlarmName",
 }
 # These may have one that is made of the stack's own: nothing but another name replaces them.
-_CHOSEN_NAMES: Final = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::SageMaker::Endpoint": "EndpointName"}
+_CHOSEN_NAMES: Final = {
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::SageMaker::Endpoint": "EndpointName",
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +104,11 @@ def _role(name: str, place: Place) -> Physical:
     return Physical(ref=name, attributes={"Arn": f"arn:aws:iam::{place.account}:role/{name}"})
 
 
+def _state_machine(name: str, place: Place) -> Physical:
+    arn = place.arn("states", f"stateMachine:{name}")
+    return Physical(ref=arn, attributes={"Arn": arn, "Name": name})
+
+
 def _log_group(name: str, place: Place) -> Physical:
     return Physical(ref=name, attributes={"Arn": place.arn("logs", f"log-group:{name}:*")})
 
@@ -125,4 +134,5 @@ _IDENTITIES: Final[Mapping[str, Callable[[str, Place], Physical]]] = {
     "AWS::SageMaker::EndpointConfig": _sagemaker("endpoint-config", "EndpointConfigName"),
     "AWS::SageMaker::Endpoint": _sagemaker("endpoint", "EndpointName"),
     "AWS::CloudWatch::Alarm": _named("cloudwatch", "alarm:"),
+    "AWS::StepFunctions::StateMachine": _state_machine,
 }

@@ -27,6 +27,7 @@ from typing import IO, Any, Final
 
 import boto3
 from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]  # publishes no types
+from botocore.config import Config
 
 from clayline_local.children import child_environment, start_child
 from clayline_local.errors import LocalCloudError
@@ -40,6 +41,8 @@ WAIT_SECONDS: Final = 2
 PASS_SECONDS: Final = 5
 """The longest time between two calls by the clock, whatever the schedule: on one machine it costs nothing."""
 LOG: Final = logging.getLogger("clayline_local.worker")
+USER_AGENT: Final = "clayline-local-worker"
+"""In the requests of a worker itself, which are not those of its function."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +53,7 @@ class Retry:
     """
 
     failed: int | None = None
-    """After the function failed on it."""
+    """After the function failed on it, whatever it said itself of when."""
     killed: int | None = None
     """After this worker was killed with it in hand."""
 
@@ -208,11 +211,13 @@ def context(spec: FunctionSpec) -> LambdaContext:
 def _stamped(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a message; S3's `Object Created` with a sequencer of its PUT's own: moto's is a constant, as is its id.
 
-    It follows from the message's id: received again, it has the same.
+    It follows from the message's id: received again, it has the same. A backfill's event has none, and keeps its id.
     """
     try:
         event = json.loads(message["Body"])
         if (event["source"], event["detail-type"]) != ("aws.s3", "Object Created"):
+            return message
+        if "sequencer" not in event["detail"]["object"]:
             return message
         put = hashlib.sha256(message["MessageId"].encode()).hexdigest()
         event["detail"]["object"]["sequencer"] = put[:16].upper()
@@ -268,9 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, stop)
     retry = Retry(failed=options.retry_seconds, killed=options.visibility_seconds)
     handler = load_handler(spec)
-    worker = (
-        Clockwork(spec, handler) if spec.source is None else Worker(spec, handler, sqs=boto3.client("sqs"), retry=retry)
-    )
+    sqs = boto3.client("sqs", config=Config(user_agent_extra=USER_AGENT))
+    worker = Clockwork(spec, handler) if spec.source is None else Worker(spec, handler, sqs=sqs, retry=retry)
     while not stopping:
         worker.poll_once()
     return 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from json import dumps
 from random import Random
@@ -21,6 +22,15 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GivenBack:
+    """A message that its consumer failed on."""
+
+    message: Message
+    again_in: timedelta | None = None
+    """None: when the queue's visibility runs out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Weather:
     """How the queues deliver."""
 
@@ -37,7 +47,7 @@ class MemoryQueue:
         self,
         name: str,
         *,
-        consume: Callable[[list[Message]], list[Message]],
+        consume: Callable[[list[Message]], list[GivenBack]],
         visibility: float,
         receives: int,
         most: int,
@@ -94,9 +104,10 @@ class MemoryQueue:
         try:
             failed = self._consume(taken)
         except Killed:
-            failed = taken
-        for message in failed:
-            self._timeline.after(self._visibility, lambda again=message: self._show(again))  # type: ignore[misc]
+            failed = [GivenBack(message=message) for message in taken]
+        for given in failed:
+            seconds = self._visibility if given.again_in is None else given.again_in.total_seconds()
+            self._timeline.after(seconds, lambda again=given.message: self._show(again))  # type: ignore[misc]
 
 
 class SendingEnd:

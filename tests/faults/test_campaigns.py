@@ -4,18 +4,22 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from itertools import accumulate, repeat
 from pathlib import Path
+from random import Random
 
 import pytest
 from tests.conftest import ROOT
-from tests.faults.campaign import run_campaign
+from tests.faults.campaign import models, run_campaign
+from tests.faults.imagery import SCENES, make_scene
 from tests.faults.injection import Rates
 from tests.faults.profile import CALM, HEALING, NARROW, OUTAGE, ROUGH, Profile
 from tests.faults.queues import Weather
 from tests.faults.storage import KEPT_DAYS
 from tests.faults.tables import GeoParquet, Plain
-from tests.faults.world import LEASE, MOST, RECEIVES, TIMEOUTS, VISIBILITY
+from tests.faults.world import LEASE, MOST, RECEIVES, TIMEOUTS, VISIBILITY, World
 
+from clayline.aws.messages import WAITS
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 SEED, CAMPAIGNS = 6, 6
@@ -56,6 +60,20 @@ def test_faults_that_do_not_heal_lose_nothing(number: int, tmp_path: Path) -> No
 def test_an_outage_is_borne_though_requests_expire_meanwhile(tmp_path: Path) -> None:
     told = run_campaign(OUTAGE, seed=f"outage:{SEED}:0", table=Plain(), scratch=tmp_path)
     assert told.violations == ()
+
+
+def test_a_call_that_is_refused_once_costs_a_minute(tmp_path: Path) -> None:
+    profile = Profile(name="refused", latency=1.0, outage=30.0)
+    (model, *_) = models()
+    world = World(profile, seed="refused", models=(model,), table=Plain(), scratch=tmp_path)
+    scene = make_scene("scene", Random(SEED), side=3, empty=0.0)
+    for key, body in scene.files.items():
+        world.storage.put(f"s3://{SCENES}/{key}", body)
+    world.land(scene.key, scene.item)
+    world.run()
+    (event,) = world.events
+    assert event.kind == "SceneEmbedded"
+    assert WAITS[0].total_seconds() < event.at < 2 * WAITS[0].total_seconds()
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -106,6 +124,7 @@ def test_times_and_counts_are_the_template_s() -> None:
     for name, function in functions.items():
         queue = stack.resources[f"{name.title()}Queue"].properties
         assert queue["VisibilityTimeout"] == VISIBILITY[name]
+        assert queue["VisibilityTimeout"] > WAITS[-1].total_seconds()  # a wait is never longer than the queue's
         assert int(queue["RedrivePolicy"]["maxReceiveCount"]) == RECEIVES
         consumer = stack.resources[f"{function.title()}Function"]
         assert consumer.properties["Timeout"] == TIMEOUTS[function]
@@ -120,3 +139,14 @@ def test_times_and_counts_are_the_template_s() -> None:
     rules = stack.resources["WorkBucket"].properties["LifecycleConfiguration"]["Rules"]
     days = {rule["Prefix"].strip("/"): rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
     assert {prefix: days.get(prefix) for prefix in KEPT_DAYS} == KEPT_DAYS
+
+
+def test_the_page_on_states_says_when_a_failing_message_comes_again() -> None:
+    page = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
+    names = {"scene": "scenes", "tile": "tile jobs", "result": "results", "settled": "settled scenes"}
+    for queue, name in names.items():
+        own = VISIBILITY[queue] / 60
+        waits = [*(wait.total_seconds() / 60 for wait in WAITS), *repeat(own, RECEIVES - len(WAITS))]
+        *received, dead = accumulate(waits, initial=0.0)
+        said = ", ".join(f"{minutes:.0f}" for minutes in received)
+        assert f"| {name} | {own:.0f} min | {said} | {dead:.0f} min |" in page

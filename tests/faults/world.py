@@ -14,12 +14,13 @@ from tests.faults.imagery import SCENES, MemoryHeaders, MemoryPixels, read_band
 from tests.faults.injection import CrashedError, Injector, Killed
 from tests.faults.model import Model
 from tests.faults.profile import Profile
-from tests.faults.queues import MemoryQueue, Message, SendingEnd
+from tests.faults.queues import GivenBack, MemoryQueue, Message, SendingEnd
 from tests.faults.storage import Storage
 from tests.faults.tables import Table
 from tests.faults.timeline import DAY, Timeline
 from tests.run.memory_ledger import MemoryLedger
 
+from clayline.aws.messages import wait_before_again
 from clayline.errors import TransientError
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
@@ -236,22 +237,35 @@ class World:
     def _to(self, name: str) -> SendingEnd:
         return SendingEnd(self.queues[name], self.injector)
 
-    def _consumer(self, function: str, take: Callable[[Message], None]) -> Callable[[list[Message]], list[Message]]:
-        def consume(messages: list[Message]) -> list[Message]:
+    def _consumer(self, function: str, take: Callable[[Message], None]) -> Callable[[list[Message]], list[GivenBack]]:
+        def consume(messages: list[Message]) -> list[GivenBack]:
             failed = []
             with self.injector.invocation(function, timeout=TIMEOUTS[function]) as invocation:
                 for message in messages:
                     invocation.received = message.received
                     try:
                         take(message)
-                    except (TransientError, CrashedError):
-                        failed.append(message)
+                    except (TransientError, CrashedError) as error:
+                        wait = wait_before_again(error, message.received)
+                        failed.append(GivenBack(message=message, again_in=wait))
                     except Exception as error:  # noqa: BLE001 - as the functions do: back to the queue
                         self.unforeseen.append(f"{function}: {type(error).__name__}: {error}")
-                        failed.append(message)
-            return failed
+                        failed.append(GivenBack(message=message))
+                return self._sooner(failed)
 
         return consume
+
+    def _sooner(self, failed: list[GivenBack]) -> list[GivenBack]:
+        """Tell the queue when messages are to come again: one call, which may fail as any other."""
+        told: list[bool] = []
+        if any(each.again_in for each in failed):
+            try:
+                self.injector.call("queue.change_visibility", lambda: told.append(True), read=False)
+            except TransientError:
+                pass  # what was not told comes when the queue's visibility runs out
+            except CrashedError:
+                raise Killed from None  # nothing is answered: to Lambda one is as the other
+        return failed if told else [GivenBack(message=each.message) for each in failed]
 
     def _plan(self, message: Message) -> None:
         found = read_message(message.body, message=message.number)

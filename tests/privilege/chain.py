@@ -237,7 +237,13 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
 
 
 def play(chain: Chain) -> dict[str, dict[str, Any]]:
-    """Go through every situation; gives the receipts as they were before anything was played again."""
+    """Go through every situation; gives the receipts as they were before anything was played again.
+
+    Each function's first call to the ledger is refused, so that its first message comes again.
+    """
+    for name, recorder in chain.recorders.items():
+        if name != ENDPOINT:
+            recorder.refuse_once()
     _before_the_model_is_copied(chain)
     chain.land("missing", without="B4")
     chain.land("archived", elsewhere=ARCHIVE)
@@ -337,13 +343,12 @@ def _left_standing(chain: Chain, run: str, other: str) -> None:
     table.put_item(Item={**sent, "attempt": 1, "invocation": there})  # tile is asked for another attempt
     table.put_item(Item=running)
     chain.until_state(run, "announced")
-    for early in (
-        {"state": "claimed", "lease_until": 0},
-        {"state": "waiting", "handed": 0, "out": 0, "open": row["batches"]},
-    ):
-        chain.forget(run)
-        table.put_item(Item={**row, **early, "due": 0})
-        chain.until_state(run, "announced")
+    waiting = {"state": "waiting", "handed": 0, "out": 0}
+    for each, early in ((run, {"state": "claimed", "lease_until": 0}), (run, waiting), (other, waiting)):
+        row = table.get_item(Key={"pk": f"run#{each}", "sk": "scene"})["Item"]
+        chain.forget(each)
+        table.put_item(Item={**row, **early, "due": 0, "open": row["batches"]})
+        chain.until_state(each, "announced")
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

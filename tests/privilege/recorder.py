@@ -17,6 +17,8 @@ from typing import Final, Self, override
 
 _HOP_BY_HOP: Final = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server", "expect"}
 _RECEIVE: Final = "AmazonSQS.ReceiveMessage"
+_LEDGER: Final = "DynamoDB_20120810."
+_REFUSED: Final = b'{"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "refused once"}'
 _SECONDS: Final = 60
 
 
@@ -42,6 +44,7 @@ class Recorder:
         self._cloud = cloud
         self._endpoint = endpoint
         self._held = False
+        self._refuses = False
         self._receiving = 0
         self._changed = threading.Condition()
         self._http = _Proxy(("127.0.0.1", 0), self)
@@ -79,6 +82,11 @@ class Recorder:
         with self._changed:
             self._held = False
 
+    def refuse_once(self) -> None:
+        """Refuse the next call to the ledger."""
+        with self._changed:
+            self._refuses = True
+
     def pass_on(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -87,6 +95,8 @@ class Recorder:
         if is_receive and not self._begin_receive():
             threading.Event().wait(0.1)
             return 200, [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", "2")], b"{}"
+        if headers.get("x-amz-target", "").startswith(_LEDGER) and self._is_refused():
+            return 400, [("Content-Type", "application/x-amz-json-1.0")], _REFUSED
         try:
             status, answered, content = self._ask(method, target, headers, body)
         finally:
@@ -101,6 +111,11 @@ class Recorder:
             )  # pixels say nothing
         )
         return status, answered, content
+
+    def _is_refused(self) -> bool:
+        with self._changed:
+            refuses, self._refuses = self._refuses, False
+            return refuses
 
     def _begin_receive(self) -> bool:
         with self._changed:

@@ -67,6 +67,12 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
         [("sqs:SendMessage", ARN.format("sqs", "q"))],
     ),
     (
+        "sqs",
+        "change_message_visibility_batch",
+        {"QueueUrl": QUEUE, "Entries": [{"Id": "0", "ReceiptHandle": "r", "VisibilityTimeout": 60}]},
+        [("sqs:ChangeMessageVisibility", ARN.format("sqs", "q"))],
+    ),
+    (
         "events",
         "put_events",
         {"Entries": [{"Source": "s", "DetailType": "d", "Detail": "{}", "EventBusName": "bus"}, {"Source": "s"}]},

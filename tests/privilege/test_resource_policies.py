@@ -226,7 +226,11 @@ def test_a_role_is_taken_by_its_service_alone(stack: Stack) -> None:
         )
         takers[role.logical_id] = statement["Principal"]
     functions = {role_of(stack, function).logical_id: {"Service": "lambda.amazonaws.com"} for function in FUNCTIONS}
-    assert takers == {**functions, role_of(stack, ENDPOINT).logical_id: {"Service": "sagemaker.amazonaws.com"}}
+    others = {
+        role_of(stack, ENDPOINT).logical_id: {"Service": "sagemaker.amazonaws.com"},
+        "BackfillRole": {"Service": "states.amazonaws.com"},
+    }
+    assert takers == {**functions, **others}
 
 
 def test_sagemakers_metrics_stay_in_its_namespace(stack: Stack) -> None:

@@ -68,15 +68,18 @@ def test_everything_that_keeps_something_keeps_it_under_the_key(stack: Stack) ->
     assert stack.resources["Ledger"].properties["SSESpecification"] == sse
     output = stack.resources["EndpointConfig"].properties["AsyncInferenceConfig"]["OutputConfig"]
     assert output["KmsKeyId"] == KEY
+    history = stack.resources["Backfill"].properties["EncryptionConfiguration"]
+    assert history == {"Type": "CUSTOMER_MANAGED_KMS_KEY", "KmsKeyId": KEY}
     (variant,) = stack.resources["EndpointConfig"].properties["ProductionVariants"]
     assert "KmsKeyId" not in variant
 
 
 def test_a_role_uses_the_key_through_what_it_encrypts_and_never_by_itself(stack: Stack) -> None:
     found = grants(stack, "UseKey")
-    assert len(found) == 6
+    assert len(found) == 7
+    further = {"EndpointRole": ("s3", "sns"), "BackfillRole": ("s3", "sqs", "dynamodb", "states")}
     for role, mine in found.items():
-        services = ("s3", "sns") if role == "EndpointRole" else ("s3", "sqs", "dynamodb")
+        services = further.get(role, ("s3", "sqs", "dynamodb"))
         for action in ("kms:Decrypt", "kms:GenerateDataKey"):
             for service in services:
                 context = {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"}
@@ -99,6 +102,7 @@ def test_functions_and_endpoint_run_in_the_vpc(stack: Stack) -> None:
 def test_lambda_makes_interfaces_and_the_functions_code_does_not(stack: Stack) -> None:
     found = grants(stack, "Network", "NetworkIsNotForCode")
     code = {"lambda:SourceFunctionArn": "arn:aws:lambda:eu-central-1:123456789012:function:clayline-PlanFunction"}
+    assert found.pop("BackfillRole") == []  # Step Functions runs in no VPC
     for role, mine in found.items():
         assert allowing(mine, action="ec2:CreateNetworkInterface", resource="*"), role
         if role != "EndpointRole":

@@ -233,6 +233,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
     }
     assert writes == {
         ("PlanRole", "clayline-workbucket/plans/*"),
+        ("PlanRole", "clayline-workbucket/items/*"),
         ("PlanRole", "clayline-embeddingsbucket/failed/*"),
         ("TileRole", "clayline-workbucket/requests/*"),
         ("TileRole", "clayline-workbucket/outcomes/*"),
@@ -242,6 +243,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("ReconcileRole", "clayline-workbucket/settlements/*"),
         ("EndpointRole", "clayline-workbucket/responses/*"),
         ("EndpointRole", "clayline-workbucket/failures/*"),
+        ("BackfillRole", "clayline-workbucket/backfills/*"),
     }
     sends = {
         (role, resource.rsplit(":", 1)[-1])
@@ -257,6 +259,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("ReconcileRole", "clayline-SceneQueue"),
         ("ReconcileRole", "clayline-TileQueue"),
         ("ReconcileRole", "clayline-SettledQueue"),
+        ("BackfillRole", "clayline-SceneQueue"),
     }
 
 
@@ -330,6 +333,7 @@ def test_work_outlives_every_message_and_requests_outlive_their_time(stack: Stac
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
     assert set(days) == {
         "items/",
+        "backfills/",
         "requests/",
         "plans/",
         "outcomes/",

@@ -187,6 +187,14 @@ BY_TYPE: Final[Mapping[str, Needed]] = {
         resource="arn:{partition}:budgets::{account}:budget/{stack}-budget",
         actions=("budgets:ViewBudget", "budgets:ModifyBudget"),
     ),
+    "AWS::StepFunctions::StateMachine": Needed(
+        what="the state machine of backfills",
+        resource=_at("states", "stateMachine:clayline-backfill-1"),
+        actions=(
+            "states:CreateStateMachine", "states:DescribeStateMachine", "states:UpdateStateMachine",
+            "states:DeleteStateMachine", "states:TagResource",
+        ),
+    ),
     "AWS::CloudWatch::Alarm": Needed(
         what="alarms",
         resource=_at("cloudwatch", "alarm:{stack}-alarm"),

@@ -27,7 +27,7 @@ def plan_cost(options: CostOptions, here: Sequence[str], console: Console) -> in
     Raises ClaylineError, Stopped.
     """
     prices, deployed = built_in(), Deployed.read()
-    instance = _instance(options.instance or deployed.instance, prices)
+    instance = priced(options.instance or deployed.instance, prices)
     estimator = Estimator(
         prices=prices,
         functions=deployed.functions,
@@ -64,7 +64,8 @@ def plan_cost(options: CostOptions, here: Sequence[str], console: Console) -> in
     return max((each.exit_status for each in told), default=2)
 
 
-def _instance(name: str, prices: Prices) -> Instance:
+def priced(name: str, prices: Prices) -> Instance:
+    """Give an instance type with its price. Raises CommandError if that is not known."""
     found = prices.instance(name)
     if found is None:
         known = ", ".join(each.name for each in prices.instances)

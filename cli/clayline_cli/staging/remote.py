@@ -1,8 +1,8 @@
 """The real S3: what is fetched from there, and a sentence for each way in which that fails."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from clayline_cli.errors import CommandError
 
@@ -36,6 +36,15 @@ class NoObjectError(CommandError):
     """There is no object of this key in a bucket that is there."""
 
 
+class Entry(NamedTuple):
+    """An object, as S3 lists it."""
+
+    key: str
+    size: int
+    etag: str
+    """Without quotes."""
+
+
 class Remote:
     """Reads from S3 with the user's own credentials."""
 
@@ -56,16 +65,36 @@ class Remote:
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         """Give the keys that begin so, in their order. Raises CommandError."""
-        found: list[str] = []
+        return [entry.key for entry in self.entries(bucket, prefix)]
 
-        def listing() -> None:
-            for page in (
-                self._s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **self._payer)
-            ):
-                found.extend(entry["Key"] for entry in page.get("Contents", []))
+    def entries(self, bucket: str, prefix: str) -> Iterator[Entry]:
+        """Give the objects whose keys begin so, in their order, page by page. Raises CommandError."""
+        pages: list[Iterator[Any]] = []
+        page: list[Any] = []
 
-        self._ask(bucket, prefix, Path(prefix), listing)
-        return found
+        def turn() -> None:
+            if not pages:
+                paginator = self._s3().get_paginator("list_objects_v2")
+                pages.append(iter(paginator.paginate(Bucket=bucket, Prefix=prefix, **self._payer)))
+            page[:] = [next(pages[0], None)]
+
+        while True:
+            self._ask(bucket, prefix, Path(prefix), turn)
+            if page[0] is None:
+                return
+            for entry in page[0].get("Contents", []):
+                yield Entry(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+
+    def head(self, bucket: str, key: str) -> Entry:
+        """Ask for one object. Raises NoObjectError, CommandError."""
+        found: list[Entry] = []
+
+        def look() -> None:
+            answer = self._s3().head_object(Bucket=bucket, Key=key, **self._payer)
+            found.append(Entry(key, answer["ContentLength"], answer["ETag"].strip('"')))
+
+        self._ask(bucket, key, Path(key), look)
+        return found[0]
 
     def _start(self, bucket: str, key: str) -> bytes:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - a second of imports that only S3 needs

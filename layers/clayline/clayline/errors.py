@@ -3,6 +3,8 @@
 Two families decide what happens to a message: input that can never work, and what a retry may cure.
 """
 
+from datetime import timedelta
+
 from clayline.place import Place, words
 
 MAX_MESSAGE = 2_000
@@ -72,6 +74,11 @@ class BatchError(ClaylineError):
 
 class TransientError(ClaylineError):
     """Something a retry may cure: the message goes back to its queue."""
+
+    def __init__(self, message: str, *, wait: timedelta | None = None) -> None:
+        """Take the sentence, and after how long a retry may help, where that is known."""
+        super().__init__(message)
+        self.wait = wait
 
 
 class LeaseHeldError(TransientError):

@@ -130,7 +130,7 @@ class Planning:
             return None
         if claim is Claim.HELD:
             msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease runs out."
-            raise LeaseHeldError(msg)
+            raise LeaseHeldError(msg, wait=self.options.lease)
         try:
             plan = self._stored(run) or self._make(scene, run, predecessor)
             # Before the first job is out: no run ends without the landings that it answers.

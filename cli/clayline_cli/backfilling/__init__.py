@@ -1,0 +1,1 @@
+"""Sending scenes that were there before the stack, or that it shall see again, to its scene queue."""

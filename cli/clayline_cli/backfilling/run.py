@@ -1,0 +1,138 @@
+"""``clayline backfill``: the list is made, counted, kept in the work bucket, and sent by the stack's state machine."""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Any, Final
+
+from clayline.errors import shown
+from clayline_cli.backfilling.backfill_options import BackfillOptions
+from clayline_cli.backfilling.execution import Backfill, State
+from clayline_cli.backfilling.messages import Messages
+from clayline_cli.backfilling.sample import Sample, take
+from clayline_cli.backfilling.sheet import Tally, write_sheet
+from clayline_cli.backfilling.sources import open_source
+from clayline_cli.backfilling.stack import DeployedStack
+from clayline_cli.console import Console
+from clayline_cli.errors import CommandError
+from clayline_cli.staging.remote import Remote
+from clayline_local.stopping import stoppable
+
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks at how far a backfill is."""
+
+
+def backfill(options: BackfillOptions, console: Console) -> int:
+    """Do what was asked for; gives the exit status. Raises ClaylineError, Stopped."""
+    with stoppable():
+        stack = (
+            DeployedStack.local()
+            if options.local
+            else DeployedStack.on_aws(str(options.stack), region=options.region, profile=options.profile)
+        )
+        name = options.resume or options.status
+        if name:
+            found = Backfill.find(stack, name)
+            state = found.state() if options.status else found.start(ahead=options.ahead, pause=options.pause)
+            return _told(found, state, options, console)
+        with tempfile.TemporaryDirectory(prefix="clayline-") as folder:
+            return _begin(stack, Path(folder), options, console)
+
+
+def _begin(stack: DeployedStack, scratch: Path, options: BackfillOptions, console: Console) -> int:
+    source = str(options.source)
+    remote = Remote(stack.client("s3"), request_payer=options.request_payer)
+    opened = open_source(source, remote, scratch=scratch)
+    console.notice(f"reading {source} ({opened.kind})")
+    messages = Messages(
+        name=options.name or "dry-run",
+        sender=stack.output("Backfill"),
+        scenes_bucket=stack.output("ScenesBucket"),
+        allowed_buckets=frozenset(stack.listed("AllowedBuckets")),
+        item_prefix=stack.parameters.get("ItemPrefix", ""),
+        cog_prefix=stack.parameters.get("CogPrefix", "cog/"),
+    )
+    with (scratch / "list.json").open("w+b") as sheet:
+        tally = write_sheet(opened.found, messages, sheet)
+        if not tally.scenes:
+            raise CommandError(f"{source} names nothing that would start a scene of {stack.name}.{_left(tally)}")
+        if options.dry_run:
+            return _tried(tally, opened.kind, stack, options, console)
+        sheet.seek(0)
+        return _sent(tally, opened.kind, sheet, stack, options, console)
+
+
+def _sent(
+    tally: Tally, kind: str, sheet: IO[bytes], stack: DeployedStack, options: BackfillOptions, console: Console
+) -> int:
+    record = {"source": options.source, "source_kind": kind, "digest": tally.digest, **tally.values()}
+    found = Backfill.make(stack, str(options.name), sheet, record)
+    return _told(found, found.start(ahead=options.ahead, pause=options.pause), options, console)
+
+
+def _tried(tally: Tally, kind: str, stack: DeployedStack, options: BackfillOptions, console: Console) -> int:
+    sample = take(tally.uris, tally.scenes, options, stack, console) if options.sample and tally.uris else None
+    values = {"dry_run": True, "source": options.source, "source_kind": kind, **tally.values()}
+    if options.json:
+        print(json.dumps({**values, "cost": sample.values() if sample else None}), flush=True)
+    else:
+        print(shown("\n".join(_lines(tally, kind, sample))), flush=True)
+    return 1 if sample and sample.refused else 0
+
+
+def _lines(tally: Tally, kind: str, sample: Sample | None) -> list[str]:
+    lines = [f"{tally.scenes:,} scenes by {kind}, {tally.bytes:,} bytes that land, {tally.batches:,} batches"]
+    lines += [f"not sent: {each.count:,} ({each.bytes:,} bytes), such as {each.example}: it {why}"
+              for why, each in tally.left.items()]  # fmt: skip
+    if sample is None:
+        return [*lines, "cost: not estimated"]
+    lines.append(f"cost: estimated from {len(sample.told)} scenes, {len(sample.refused)} of which would be refused")
+    if sample.cost:
+        work, dollars = sample.cost["work"], sample.values()["all_scenes"]
+        lines.append(f"  a scene has {work['chips']:,.0f} chips in {work['batches']:,.1f} batches")
+        endpoint = "unknown" if dollars["endpoint"] is None else f"${dollars['endpoint']:,.2f}"
+        lines.append(f"  all: beside the endpoint ${dollars['beside_endpoint']:,.2f}, on {sample.instance} {endpoint}")
+    return lines
+
+
+def _left(tally: Tally) -> str:
+    return "".join(f" {each.count:,} such as {each.example}: it {why}." for why, each in tally.left.items())
+
+
+def _told(found: Backfill, state: State, options: BackfillOptions, console: Console) -> int:
+    """Tell how far it is, at once or when it has ended."""
+    said: State | None = None
+    while options.watch and not state.has_ended and state.status != "NOT_STARTED":
+        if state != said:
+            console.notice(_line(found, state))
+            said = state
+        time.sleep(LOOK_EVERY)
+        state = found.state()
+    if options.json:
+        print(json.dumps(_values(found, state)), flush=True)
+    else:
+        print(shown(_line(found, state)), flush=True)
+    if state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"}:
+        return 0
+    console.warn(shown(f"{found.name} is {state.status}{f': {state.error}' if state.error else ''}. --resume goes on."))
+    return 1
+
+
+def _values(found: Backfill, state: State) -> dict[str, Any]:
+    record = {name: found.record[name] for name in ("name", "source", "source_kind", "scenes", "bytes", "passed_over")}
+    return {
+        **record,
+        "status": state.status,
+        "batches": dict(state.batches),
+        "execution": state.execution,
+        "error": state.error,
+    }
+
+
+def _line(found: Backfill, state: State) -> str:
+    batches = state.batches
+    return (
+        f"{found.name}: {state.status}, {batches['sent']:,} of {batches['total']:,} batches"
+        f" ({found.record['scenes']:,} scenes) on the scene queue"
+    )
