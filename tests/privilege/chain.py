@@ -231,7 +231,7 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
                 config, container, s3=boto3.client("s3", **there), sns=boto3.client("sns", **there), **rest
             )
 
-        patch.setattr("clayline_local.session.start_worker", recorded_worker)
+        patch.setattr("clayline_local.fleet.start_worker", recorded_worker)
         patch.setattr("clayline_local.session.AsyncEndpoint", recorded_endpoint)
         session = stack.enter_context(Session(model=model, parameters=PARAMETERS, logs=folder / "logs"))
         session.s3.create_bucket(Bucket=ARCHIVE, CreateBucketConfiguration={"LocationConstraint": REGION})
