@@ -100,6 +100,11 @@ class Chain:
         body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
         self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
 
+    def abort(self, run: str) -> None:
+        """Order a run to be ended."""
+        queue = self.session.stack.resources["SceneQueue"].physical.ref
+        self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"kind": "clayline-abort/1", "run": run}))
+
     def until_quiet(self) -> None:
         """Wait until nothing waits anywhere."""
         _wait(
@@ -338,10 +343,15 @@ def _by_order(chain: Chain) -> None:
         for row in chain.ledger.scan()["Items"]
         if row["sk"] == "scene" and row.get("state") == "running"
     ]
-    queue = chain.session.stack.resources["SceneQueue"].physical.ref
-    chain.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"kind": "clayline-abort/1", "run": run}))
+    chain.abort(run)
     chain.until_state(run, "announced")
     tile.release()
+    chain.until_quiet()
+    # As if the first order had been killed before the state: the settlement stands.
+    row = chain.ledger.get_item(Key={"pk": f"run#{run}", "sk": "scene"})["Item"]
+    chain.ledger.put_item(Item={**row, "state": "running"})
+    chain.abort(run)
+    chain.until_state(run, "announced")
     chain.until_quiet()
 
 

@@ -234,7 +234,7 @@ def test_without_any_one_grant_something_is_refused(played: Played, principal: s
         ("s3:DeleteObject", "arn:aws:s3:::clayline-workbucket/plans/*"),
         ("dynamodb:Scan", "arn:aws:dynamodb:eu-central-1:123456789012:table/clayline-Ledger"),
         ("s3:GetObject", "arn:aws:s3:::clayline-embeddingsbucket/elsewhere/*"),
-        ("sqs:SendMessage", "arn:aws:sqs:eu-central-1:123456789012:clayline-SettledQueue"),
+        ("sqs:SendMessage", "arn:aws:sqs:eu-central-1:123456789012:clayline-ResultQueue"),
     ],
 )
 def test_a_grant_too_many_is_found(played: Played, action: str, resource: str) -> None:
