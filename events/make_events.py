@@ -124,6 +124,22 @@ class Maker:
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=1) + "\n", encoding="utf-8")
         return event
 
+    def pass_by_the_clock(self, name: str) -> None:
+        """Write what EventBridge's rule sends to a function that is called by the clock."""
+        rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/clayline-ReconcileFunctionPass"
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": TIME,
+            "region": REGION,
+            "resources": [rule],
+            "detail": {},
+        }
+        (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=1) + "\n", encoding="utf-8")
+
     def run(self, name: str, function: str, bodies: Sequence[str]) -> Observed:
         """Write an event and run the function on it. Raises LocalCloudError if that gave a message back."""
         observed = self._runner.observe(function, self.event(name, function, bodies))
@@ -215,6 +231,7 @@ def make(maker: Maker) -> None:
     maker.event("plan-duplicate", "PlanFunction", [scene])
     maker.event("plan-band-cog", "PlanFunction", [landed(session, f"{SCENE.stem}/B4.tif")])
     maker.event("plan-odd-key", "PlanFunction", [landed(session, ODD_KEY)])
+    maker.pass_by_the_clock("reconcile")
     maker.event("plan-published-item", "PlanFunction", [_published()])
     maker.event("plan-feature-collection", "PlanFunction", [landed(session, COLLECTION_KEY)])
     maker.event("tile-without-plan", "TileFunction", [json.dumps({"job": 0, "run": NOBODY})])

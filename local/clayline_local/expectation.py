@@ -47,6 +47,8 @@ class Expected(BaseModel):
     """Logical id in template.yaml."""
     after: tuple[str, ...] = ()
     """Events that come before."""
+    overdue: tuple[str, ...] = ()
+    """Patterns of scenes: before the event comes, the deadlines of their runs pass."""
     reply: Any
     messages: dict[str, Sent] = {}
     """By the queue's logical id."""
@@ -65,7 +67,7 @@ class Expected(BaseModel):
     def read(cls, path: Path, *, event: Mapping[str, Any]) -> Self:
         """Read an expectation beside its event. Raises LocalCloudError."""
         text = path.read_text(encoding="utf-8")
-        runs = {run for record in event["Records"] for run in _RUN.findall(json.dumps(parsed(record["body"])))}
+        runs = {run for body in bodies_of(event) for run in _RUN.findall(json.dumps(parsed(body)))}
         if "${run}" in text:
             if len(runs) != 1:
                 raise LocalCloudError(f"{path} speaks of ${{run}}, and its event names {len(runs)} runs")
@@ -74,6 +76,11 @@ class Expected(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise LocalCloudError(f"{path}: {error}") from error
+
+
+def bodies_of(event: Mapping[str, Any]) -> list[str]:
+    """Give the bodies of an SQS event's records; what the clock sends has none."""
+    return [record["body"] for record in event.get("Records", ())]
 
 
 def having(pattern: str, uris: Iterable[str]) -> list[str]:

@@ -37,7 +37,9 @@ def name_answer(inference_id: str) -> str:
 @contextmanager
 def local_cloud(*, logs: Path) -> Iterator[Session]:
     """Keep the seeded cloud up. Raises LocalCloudError."""
-    with Session(logs=logs, workers=False, name_output=name_answer, parameters={"MaxAttempts": "1"}) as session:
+    # No deadline passes but those that an event says of.
+    parameters = {"MaxAttempts": "1", "PatienceSeconds": "86400"}
+    with Session(logs=logs, workers=False, name_output=name_answer, parameters=parameters) as session:
         seed(session)
         yield session
 

@@ -77,6 +77,21 @@ def test_without_an_endpoint_nobody_is_told_that_scenes_wait(bare: Stack) -> Non
     }
 
 
+def test_a_reconciler_that_fails_or_is_not_called_is_told(stack: Stack) -> None:
+    function, every = stack.resources["ReconcileFunction"].physical.ref, stack.functions()["ReconcileFunction"].every
+    (failing,), (silent,) = of_metric(stack, "Errors").items(), of_metric(stack, "Invocations").items()
+    assert failing[0] == silent[0] == function
+    said = failing[1].properties
+    assert (said["Namespace"], said["Statistic"], said["EvaluationPeriods"]) == ("AWS/Lambda", "Sum", 1)
+    assert (said["Threshold"], said["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    said = silent[1].properties
+    assert (said["Namespace"], said["Statistic"]) == ("AWS/Lambda", "Sum")
+    assert (said["Threshold"], said["ComparisonOperator"]) == (1, "LessThanThreshold")
+    assert every
+    assert said["Period"] >= 2 * every, "a healthy one is called in each period"
+    assert said["Period"] * said["EvaluationPeriods"] == 15 * 60
+
+
 @pytest.mark.parametrize(
     ("metric", "alarm"),
     [
@@ -141,7 +156,9 @@ def test_people_are_told_where_a_topic_is_named_and_nowhere_else(stack: Stack) -
     assert set(map(str, told.values())) == {str([TOPIC])}
     silent = expand(TEMPLATE, LOCAL_PARAMETERS).of_type("AWS::CloudWatch::Alarm")
     assert {alarm.logical_id for alarm in silent if "AlarmActions" in alarm.properties} == {FOR_THE_ENDPOINT}
-    assert all(alarm.properties["TreatMissingData"] in {"notBreaching", "missing"} for alarm in silent)
+    missing = {alarm.logical_id: alarm.properties["TreatMissingData"] for alarm in silent}
+    assert missing.pop("ReconcileSilentAlarm") == "breaching"
+    assert set(missing.values()) == {"notBreaching", "missing"}
 
 
 def test_the_budget_is_told_before_it_is_spent(stack: Stack, bare: Stack) -> None:
