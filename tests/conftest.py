@@ -31,6 +31,7 @@ LONGEST = (
     "cli/test_signals.py",
     "cli/test_again.py",
     "cli/test_command_line.py",
+    "cli/test_local_cloud.py",
     "server/test_endpoint.py",
     "server/test_async_endpoint.py",
     "server/test_start_and_stop.py",

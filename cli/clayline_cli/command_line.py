@@ -7,7 +7,18 @@ from typing import Final
 from clayline import __version__
 from clayline.errors import ClaylineError
 from clayline_cli.call import Call, Commands, Parser
-from clayline_cli.commands import backfill, doctor, embed, explain, plan_cost, sensors
+from clayline_cli.commands import (
+    backfill,
+    doctor,
+    embed,
+    explain,
+    land,
+    list_runs,
+    local_cloud,
+    plan_cost,
+    sensors,
+    status,
+)
 
 COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
@@ -16,6 +27,10 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     plan_cost.add,
     backfill.add,
     doctor.add,
+    local_cloud.add,
+    land.add,
+    status.add,
+    list_runs.add,
 )
 """In the order in which help lists them."""
 

@@ -5,7 +5,6 @@ S3, POST it to the container's /invocations, write what it answers to the output
 notification (notifier.py).
 """
 
-import http.client
 import json
 import logging
 import re
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, override
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clayline.errors import ClaylineError
+from clayline_local.container import Container, FailureError, NoContainerError
 from clayline_local.invocation import MAX_INPUT, Accepted, AsyncEndpointConfig, Invocation, InvocationRejectedError
 from clayline_local.notifier import Faults, Notifier
 
@@ -31,17 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _ROUTE: Final = re.compile(r"/endpoints/([^/]+)/async-invocations")
-MAX_QUOTED: Final = 1000
-"""Characters of the container's error that the notification quotes."""
-
-
-class _FailureError(ClaylineError):
-    """The request will not get an output; ``body`` goes to the failure path."""
-
-    def __init__(self, reason: str, body: bytes = b"", content_type: str = "text/plain") -> None:
-        super().__init__(reason)
-        self.body = body or reason.encode()
-        self.content_type = content_type
 
 
 class AsyncEndpoint:
@@ -50,7 +38,7 @@ class AsyncEndpoint:
     def __init__(
         self,
         config: AsyncEndpointConfig,
-        container_url: str,
+        container: Container | str,
         *,
         s3: "S3Client",
         sns: "SNSClient",
@@ -59,7 +47,7 @@ class AsyncEndpoint:
         clock: Callable[[], float] = time.time,
         name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
     ) -> None:
-        """Bind 127.0.0.1 at ``port`` (0: any free one).
+        """Bind 127.0.0.1 at ``port`` (0: any free one), in front of a container or of what listens at a URL.
 
         ``clock`` gives seconds since the epoch and decides what has expired.
 
@@ -67,7 +55,8 @@ class AsyncEndpoint:
         at random, as the service does, unless something else is given.
         """
         self.config = config
-        self._container_url = container_url
+        self.container = Container(container, supervised=False) if isinstance(container, str) else container
+        self._stopping = False
         self._s3 = s3
         self._clock = clock
         self._name_output = name_output
@@ -102,6 +91,8 @@ class AsyncEndpoint:
         """Accept nothing more, finish what is being computed, forget what is queued and what is delayed."""
         self._http.shutdown()
         self._http.server_close()
+        self._stopping = True
+        self.container.back(self.container.url)  # nobody waits any more
         self._workers.shutdown(wait=True, cancel_futures=True)
         self._notifier.cancel()
 
@@ -150,23 +141,28 @@ class AsyncEndpoint:
             self._changed.notify_all()
 
     def _process(self, accepted: Accepted) -> None:
-        if self._clock() > accepted.expires:
-            reason = f"The request waited longer than {accepted.invocation.ttl_seconds} seconds."
-            self._notify(accepted, "Expired", failure_reason=reason)
+        while not self._stopping:
+            self.container.wait()
+            if self._clock() > accepted.expires:
+                reason = f"The request waited longer than {accepted.invocation.ttl_seconds} seconds."
+                self._notify(accepted, "Expired", failure_reason=reason)
+                return
+            try:
+                content_type, body = self._compute(accepted)
+                self._put(accepted.output, body, content_type)
+            except NoContainerError:
+                continue
+            except FailureError as error:
+                self._notify(
+                    accepted,
+                    "Failed",
+                    failure_reason=str(error),
+                    response_parameters=self._put_failure(accepted, error),
+                )
+                return
+            answered = {"contentType": content_type, "outputLocation": accepted.output}
+            self._notify(accepted, "Completed", response_parameters=answered)
             return
-        try:
-            content_type, body = self._compute(accepted)
-            self._put(accepted.output, body, content_type)
-        except _FailureError as error:
-            self._notify(
-                accepted, "Failed", failure_reason=str(error), response_parameters=self._put_failure(accepted, error)
-            )
-        else:
-            self._notify(
-                accepted,
-                "Completed",
-                response_parameters={"contentType": content_type, "outputLocation": accepted.output},
-            )
 
     def _notify(
         self,
@@ -197,56 +193,32 @@ class AsyncEndpoint:
         for name, header in (("Accept", "Accept"), ("CustomAttributes", "X-Amzn-SageMaker-Custom-Attributes")):
             if name in invocation.texts:
                 headers[header] = invocation.texts[name]
-        address = urllib.parse.urlsplit(self._container_url)
-        connection = http.client.HTTPConnection(
-            address.hostname or "127.0.0.1", address.port, timeout=invocation.timeout_seconds
-        )
-        try:
-            connection.request("POST", "/invocations", body, headers)
-            response = connection.getresponse()
-            answer = response.read()
-        except TimeoutError as error:
-            raise _FailureError(
-                f"The model container did not answer within {invocation.timeout_seconds} seconds."
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _FailureError(f"The connection to the model container failed: {error!r}") from error
-        finally:
-            connection.close()
-        content_type = response.getheader("Content-Type", "application/octet-stream")
-        if response.status != HTTPStatus.OK:
-            whose = "client" if response.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
-            quoted = answer[:MAX_QUOTED].decode(errors="replace")
-            reason = f'Received {whose} error ({response.status}) from model with message "{quoted}".'
-            raise _FailureError(reason, answer, content_type)
-        if response.getheader("Content-Length") is None:
-            raise _FailureError("The model container answered without Content-Length.")
-        return content_type, answer
+        return self.container.answer(body, headers, seconds=invocation.timeout_seconds)
 
     def _fetch(self, location: str) -> bytes:
         bucket, _, key = location.removeprefix("s3://").partition("/")
         try:
             found = self._s3.get_object(Bucket=bucket, Key=key)
             if found["ContentLength"] > MAX_INPUT:
-                raise _FailureError(f"{location} has {found['ContentLength']} bytes; an input may have {MAX_INPUT}.")
+                raise FailureError(f"{location} has {found['ContentLength']} bytes; an input may have {MAX_INPUT}.")
             return found["Body"].read()
         except (ClientError, BotoCoreError) as error:
-            raise _FailureError(f"Unable to read {location}: {error}") from error
+            raise FailureError(f"Unable to read {location}: {error}") from error
 
     def _put(self, location: str, body: bytes, content_type: str) -> None:
         bucket, _, key = location.removeprefix("s3://").partition("/")
         try:
             self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
         except (ClientError, BotoCoreError) as error:
-            raise _FailureError(f"Unable to write {location}: {error}") from error
+            raise FailureError(f"Unable to write {location}: {error}") from error
 
-    def _put_failure(self, accepted: Accepted, error: _FailureError) -> dict[str, str]:
+    def _put_failure(self, accepted: Accepted, error: FailureError) -> dict[str, str]:
         """Write the error's body where there is a path for it, and give the notification's responseParameters."""
         if accepted.failure is None:
             return {}
         try:
             self._put(accepted.failure, error.body, error.content_type)
-        except _FailureError:
+        except FailureError:
             logger.exception("the failure object of %s is lost", accepted.inference_id)
             return {}
         return {"contentType": error.content_type, "failureLocation": accepted.failure}

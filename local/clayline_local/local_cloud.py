@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from clayline.errors import ClaylineError
+from clayline_local.emulation import Emulation
 from clayline_local.repository import ROOT
 from clayline_local.session import Session
 
@@ -39,7 +40,8 @@ def local_cloud(*, logs: Path) -> Iterator[Session]:
     """Keep the seeded cloud up. Raises LocalCloudError."""
     # No deadline passes but those that an event says of.
     parameters = {"MaxAttempts": "1", "PatienceSeconds": "86400"}
-    with Session(logs=logs, workers=False, name_output=name_answer, parameters=parameters) as session:
+    emulation = Emulation(name_output=name_answer)
+    with Session(logs=logs, workers=False, emulation=emulation, parameters=parameters) as session:
         seed(session)
         yield session
 

@@ -33,6 +33,11 @@ class MotoServer:
         """``http://127.0.0.1:PORT``."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def environment(self) -> dict[str, str]:
         """Give what a child process needs to take this server for AWS: boto3's names, and GDAL's."""
         return {

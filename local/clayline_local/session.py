@@ -6,8 +6,7 @@ Moto's server, the endpoint behind its emulator, a worker a function, wired by t
 import json
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +16,12 @@ from urllib.parse import unquote
 from clayline.model.manifest import MANIFEST_FILE
 from clayline.run.names import AS_THEY_LIE, Names
 from clayline_local.async_endpoint import AsyncEndpoint
-from clayline_local.children import end_process
 from clayline_local.cloud import create, dead_letters, endpoint_config, startup_seconds
+from clayline_local.container import Container
 from clayline_local.dropped import Dropped, Progress, answers
+from clayline_local.emulation import AS_CONFIGURED, Emulation
 from clayline_local.errors import LocalCloudError
+from clayline_local.fleet import Fleet
 from clayline_local.ledger_view import LedgerView
 from clayline_local.listener import Listener
 from clayline_local.model_folder import ModelFolder
@@ -31,7 +32,7 @@ from clayline_local.scene_keys import NAMES, absolute
 from clayline_local.staged_scene import StagedScene
 from clayline_local.stopping import check, stoppable
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
-from clayline_local.worker import Retry, start_worker
+from clayline_local.upload import upload
 
 if TYPE_CHECKING:
     import subprocess
@@ -50,7 +51,7 @@ class Session:
         parameters: Mapping[str, str] | None = None,
         logs: Path,
         workers: bool = True,
-        name_output: Callable[[str], str] = lambda _: str(uuid.uuid4()),
+        emulation: Emulation = AS_CONFIGURED,
         out: Path | None = None,
         notice: Callable[[str], None] = lambda _: None,
         sensors: Mapping[str, Path] | None = None,
@@ -59,22 +60,23 @@ class Session:
 
         Raises LocalCloudError, ModelError.
 
-        Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``name_output`` is
-        AsyncEndpoint's. ``out`` is the folder that a user sees: with it, the functions name what they read and write as
-        it lies on this machine. ``notice`` is told what takes long. ``sensors`` are files
-        that the parameter SensorFiles names.
+        Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``emulation`` is
+        how the endpoint behaves. ``out`` is the folder that a user sees: with it, the functions name what they read and
+        write as it lies on this machine. ``notice`` is told what takes long. ``sensors`` are files that the parameter
+        SensorFiles names.
         """
         self._model = ModelFolder.read(model)
         self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
         self._logs = logs
         self._workers = workers
-        self._name_output = name_output
+        self._emulation = emulation
         self._out = None if out is None else absolute(out)
         self._notice = notice
         self._sensors = sensors or {}
         self._ended: list[dict[str, Any]] = []
         self._dropped: dict[str, Dropped] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._endpoints = 0
         self._stack_of = ExitStack()
         self.manifest = self._model.manifest
 
@@ -122,8 +124,7 @@ class Session:
         """
         keep = self._stack_of
         self.scratch = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="clayline-")))
-        container = keep.enter_context(ModelServer(self._model, scratch=self.scratch, log=self._logs / "endpoint.log"))
-        self._children["endpoint"] = container.process
+        container = self.start_endpoint()
         moto = keep.enter_context(MotoServer(log=self._logs / "moto.log"))
         self._moto = moto
         self.url = moto.url
@@ -142,26 +143,44 @@ class Session:
             container.wait(seconds=startup_seconds(self.stack), notice=self._notice)
         config = endpoint_config(self.stack)
         self.endpoint = AsyncEndpoint(
-            config, container.url, s3=self.s3, sns=self.client("sns"), name_output=self._name_output
+            config,
+            Container(container.url, supervised=self._emulation.supervised),
+            s3=self.s3,
+            sns=self.client("sns"),
+            faults=self._emulation.faults,
+            name_output=self._emulation.name_output,
         )
         self.endpoint.start()
         keep.callback(self.endpoint.stop)
         self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
-        if self._workers:
-            self._start_workers()
+        self.fleet = Fleet(
+            self.stack.functions() if self._workers else {},
+            scratch=self.scratch,
+            logs=self._logs,
+            environment=self.environment,
+            children=self._children,
+        )
+        keep.enter_context(self.fleet)
 
-    def _start_workers(self) -> None:
-        keep = self._stack_of
-        workers: list[subprocess.Popen[bytes]] = []
-        for name, spec in self.stack.functions().items():
-            log = keep.enter_context((self._logs / f"{name}.log").open("wb"))
-            # A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
-            retry = Retry(failed=2, killed=60)
-            worker = start_worker(spec, spec_folder=self.scratch, environment=self.environment, retry=retry, log=log)
-            self._children[name] = worker
-            keep.callback(end_process, worker, seconds=20)
-            workers.append(worker)
-        keep.callback(_ask_to_end, workers)  # all at once, before each is waited for
+    def start_endpoint(self) -> ModelServer:
+        """Start the container's program, be it again; it loads the model meanwhile (``ModelServer.wait``)."""
+        number = self._endpoints
+        self._endpoints += 1
+        scratch, log = (self.scratch, "endpoint") if number == 0 else (self.scratch / str(number), f"endpoint-{number}")
+        scratch.mkdir(exist_ok=True)
+        server = ModelServer(self._model, scratch=scratch, log=self._logs / f"{log}.log")
+        self._children["endpoint"] = self._stack_of.enter_context(server).process
+        return server
+
+    @property
+    def children(self) -> "Mapping[str, subprocess.Popen[bytes]]":
+        """The workers' processes by function, the endpoint's by ``endpoint``."""
+        return self._children
+
+    @property
+    def cloud_is_up(self) -> bool:
+        """Whether moto's process runs: with it end the buckets, the queues and the ledger."""
+        return self._moto.is_up
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
         """Give a client on the local cloud."""
@@ -200,19 +219,14 @@ class Session:
 
     def drop(self, scene: StagedScene) -> str:
         """Upload a scene, what lands last; gives the name by which its event will call it."""
-        key, file = scene.landing
+        key = scene.landing[0]
         uri = f"s3://{self.scenes_bucket}/{key}"
         named = self.names.of(uri)
         self._ended = [detail for detail in self._ended if not answers(detail, {named, uri})]  # an earlier landing's
         self._dropped[named] = Dropped(
             uri=uri, called=frozenset({uri, named, scene.item or named}), before=frozenset(self.finished())
         )
-        for asset, path in scene.assets:
-            self.s3.upload_file(str(path), self.scenes_bucket, asset)
-        with file.open(
-            "rb"
-        ) as body:  # in one PUT, however large: moto tells of parts that became a whole twice, as of two landings
-            self.s3.put_object(Bucket=self.scenes_bucket, Key=key, Body=body, Metadata=dict(scene.metadata))
+        upload(scene, s3=self.s3, bucket=self.scenes_bucket)
         return named
 
     def wait(self, uri: str, *, progress: Callable[[Progress], None] = lambda _: None) -> dict[str, Any]:
@@ -288,8 +302,3 @@ class Session:
             return uri.removeprefix(bucket)
         named = self.names.of(bucket)
         return unquote(uri.removeprefix(named)) if named != bucket and uri.startswith(named) else None
-
-
-def _ask_to_end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    for process in processes:
-        process.terminate()

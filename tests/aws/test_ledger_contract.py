@@ -324,7 +324,14 @@ def test_a_new_attempt_was_not_invoked_and_not_lost(ledger: Ledger) -> None:
     assert ledger.begin(RUN, "b00000", job=0, attempt=2, now=LATER)
     ledger.invoked(RUN, "b00000", attempt=1, invocation=Invocation(output="s3://work/late", failure=None))
     assert ledger.batch(RUN, "b00000") == BatchRow(
-        batch="b00000", job=0, attempt=2, since=LATER, invocation=None, lost=None, result=None
+        batch="b00000",
+        job=0,
+        attempt=2,
+        since=LATER,
+        invocation=None,
+        lost=None,
+        result=None,
+        losses=(result("failed"),),
     )
     assert not ledger.begin(RUN, "b00000", job=0, attempt=1, now=LATER), "an earlier one does not undo a later one"
 
@@ -341,6 +348,21 @@ def test_a_loss_is_the_last_attempts_and_noted_once(ledger: Ledger) -> None:
     row = ledger.batch(RUN, "b00000")
     assert row is not None
     assert (row.lost, row.result) == (None, result("succeeded", attempt=1))
+
+
+def test_what_was_lost_is_remembered_after_the_end(ledger: Ledger) -> None:
+    """Else nobody could tell, of a scene that healed, what had happened to it."""
+    plan(ledger)
+    lost = [result("failed", attempt=attempt, message=f"try {attempt}", found="reconcile") for attempt in (1, 2)]
+    for attempt, loss in enumerate(lost, start=1):
+        send(ledger, attempt=attempt)
+        assert ledger.lose(loss)
+        assert not ledger.lose(loss)
+    send(ledger, attempt=3)
+    assert ledger.close(result("succeeded", attempt=3)) is Closing.CLOSED
+    row = ledger.batch(RUN, "b00000")
+    assert row is not None
+    assert row.losses == tuple(lost)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "nothing-sent"])

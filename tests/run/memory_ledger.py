@@ -156,7 +156,14 @@ class MemoryLedger:
         if row and (row.result or row.attempt >= attempt):
             return False
         rows[batch] = BatchRow(
-            batch=batch, job=job, attempt=attempt, since=_seconds(now), invocation=None, lost=None, result=None
+            batch=batch,
+            job=job,
+            attempt=attempt,
+            since=_seconds(now),
+            invocation=None,
+            lost=None,
+            result=None,
+            losses=row.losses if row else (),
         )
         return True
 
@@ -175,7 +182,7 @@ class MemoryLedger:
         row = self.batch(result.run, result.batch)
         if row is None or row.attempt != result.attempt or row.result or row.lost:
             return False
-        self.batch_rows[result.run][result.batch] = replace(row, lost=result)
+        self.batch_rows[result.run][result.batch] = replace(row, lost=result, losses=(*row.losses, result))
         return True
 
     def close(self, result: BatchResult) -> Closing:

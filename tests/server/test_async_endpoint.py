@@ -24,6 +24,8 @@ from tests.server.container import running_container
 from tests.server.model_folders import build_model_folder, tiny_oracle
 
 from clayline_local.async_endpoint import AsyncEndpoint
+from clayline_local.children import reserved_port
+from clayline_local.container import Container
 from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.notifier import Faults
 
@@ -160,7 +162,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextmanager
 def running(
-    container: ScriptedContainer, *, faults: Faults | None = None, max_concurrent: int = 2, **config: Any
+    container: ScriptedContainer,
+    *,
+    faults: Faults | None = None,
+    max_concurrent: int = 2,
+    supervised: Container | None = None,
+    **config: Any,
 ) -> Iterator[Setting]:
     s3: S3Client = boto3.client("s3", region_name=REGION)
     sns: SNSClient = boto3.client("sns", region_name=REGION)
@@ -182,7 +189,12 @@ def running(
     }
     clock = Clock()
     endpoint = AsyncEndpoint(
-        AsyncEndpointConfig(**(given | config)), container.url, s3=s3, sns=sns, faults=faults, clock=clock
+        AsyncEndpointConfig(**(given | config)),
+        supervised or container.url,
+        s3=s3,
+        sns=sns,
+        faults=faults,
+        clock=clock,
     )
     endpoint.start()
     runtime: SageMakerRuntimeClient = boto3.client(
@@ -498,7 +510,7 @@ def test_the_real_container_behind_it(container: ScriptedContainer, tmp_path: Pa
     header |= {"token": entry["token"], "digest": entry["digest"]}
     tensors = {"index": np.arange(5), "pixels": pixels}
     with running(container) as aws, running_container(tmp_path / "models", tmp_path / "log") as real:
-        aws.endpoint._container_url = real.url
+        aws.endpoint.container.back(real.url)
         good = aws.invoke(safetensors.numpy.save(tensors, metadata=header), "id-good")
         bad = aws.invoke(safetensors.numpy.save(tensors, metadata=header | {"folder": "other-v1.0"}), "id-bad")
         assert [message["inferenceId"] for message in aws.messages("success")] == ["id-good"]
@@ -507,3 +519,52 @@ def test_the_real_container_behind_it(container: ScriptedContainer, tmp_path: Pa
         assert json.loads(aws.object_at(bad["FailureLocation"]))["reason"] == "unknown-model"
         response = safetensors.numpy.load(aws.object_at(good["OutputLocation"]))
         np.testing.assert_allclose(response["embeddings"], tiny_oracle(pixels, 8)[0], rtol=0, atol=2e-6)
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """Give the address of a container that has ended: nobody listens there, or ever will."""
+    with reserved_port() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_requests_wait_for_a_container_that_is_started_again(container: ScriptedContainer, nobody: str) -> None:
+    supervised = Container(nobody, supervised=True)
+    with running(container, supervised=supervised) as aws:
+        locations = [aws.invoke(b"chips", f"id-{number}")["OutputLocation"] for number in range(5)]
+        assert supervised.found_gone.wait(60)
+        assert aws.endpoint.open_requests == 5
+        assert container.asked == []
+        supervised.gone("http://127.0.0.1:1")  # of another that ended before: nothing new
+        supervised.back(container.url)
+        assert len(aws.messages("success")) == 5
+        assert aws.messages("error") == []
+        assert {aws.object_at(location) for location in locations} == {b"made of chips"}
+
+
+def test_what_a_container_computed_as_it_ended_has_failed(container: ScriptedContainer) -> None:
+    with running(container, supervised=Container(container.url, supervised=True)) as aws:
+        aws.invoke(b"hang up", "id-1")
+        [message] = aws.messages("error")
+        assert message["invocationStatus"] == "Failed"
+        assert "The connection to the model container failed" in message["failureReason"]
+
+
+def test_a_request_that_waited_too_long_for_a_container_expires(container: ScriptedContainer, nobody: str) -> None:
+    supervised = Container(nobody, supervised=True)
+    with running(container, supervised=supervised) as aws:
+        aws.invoke(b"chips", "id-1", RequestTTLSeconds=60)
+        assert supervised.found_gone.wait(60)
+        aws.clock.ahead = 61
+        supervised.back(container.url)
+        [message] = aws.messages("error")
+        assert message["invocationStatus"] == "Expired"
+        assert container.asked == []
+
+
+def test_the_end_does_not_wait_for_a_container(container: ScriptedContainer, nobody: str) -> None:
+    supervised = Container(nobody, supervised=True)
+    with running(container, supervised=supervised) as aws:
+        aws.invoke(b"chips", "id-1")
+        assert supervised.found_gone.wait(60)
+    assert container.asked == []

@@ -125,10 +125,8 @@ def add_scenes(parser: argparse.ArgumentParser, *, done: str) -> None:
     )
 
 
-def add_reading(parser: argparse.ArgumentParser, *, batch_chips: str = "64 of 64 px, 4 of 256 px") -> None:
-    """Add what decides how a scene is found, read and cut, in the groups and order in which help tells them;
-    ``batch_chips`` is the default that is told of a batch.
-    """
+def add_assets(parser: argparse.ArgumentParser) -> None:
+    """Add where an Item's files are."""
     where = parser.add_argument_group("where an Item's files are")
     where.add_argument(
         "--assets",
@@ -145,6 +143,9 @@ def add_reading(parser: argparse.ArgumentParser, *, batch_chips: str = "64 of 64
         "--request-payer", action="store_true", help="pay for what is fetched from S3 (usgs-landsat wants that)"
     )
 
+
+def add_said(parser: argparse.ArgumentParser) -> Group:
+    """Add what is said of a GeoTIFF without an Item; gives the group."""
     cog = parser.add_argument_group("what a GeoTIFF without an Item may not say (an Item says it itself)")
     cog.add_argument(
         "--sensor",
@@ -157,6 +158,15 @@ def add_reading(parser: argparse.ArgumentParser, *, batch_chips: str = "64 of 64
         help="when it was taken, if the name does not say it: 2020-05-18T13:34:02Z,"
         " or 2020-05-18 for some time that day",
     )  # fmt: skip
+    return cog
+
+
+def add_reading(parser: argparse.ArgumentParser, *, batch_chips: str = "64 of 64 px, 4 of 256 px") -> None:
+    """Add what decides how a scene is found, read and cut, in the groups and order in which help tells them;
+    ``batch_chips`` is the default that is told of a batch.
+    """
+    add_assets(parser)
+    cog = add_said(parser)
     cog.add_argument(
         "--tiff-datetime",
         action="store_true",

@@ -229,8 +229,10 @@ class DynamoLedger:
     def lose(self, result: BatchResult) -> bool:
         """Note the failure, at the attempt that the row stands at."""
         condition = "attempt = :attempt AND attribute_not_exists(#result) AND attribute_not_exists(lost)"
-        values = {":lost": kept(result), ":attempt": result.attempt}
-        return self._change(batch_key(result.run, result.batch), "SET lost = :lost", condition, values) is not None
+        change = "SET lost = :lost, losses = list_append(if_not_exists(losses, :none), :more)"
+        lost = kept(result)
+        values = {":lost": lost, ":more": [lost], ":none": [], ":attempt": result.attempt}
+        return self._change(batch_key(result.run, result.batch), change, condition, values) is not None
 
     def close(self, result: BatchResult) -> Closing:
         """Write the result and take one from the open batches, in one transaction."""

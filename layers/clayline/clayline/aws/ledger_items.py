@@ -96,4 +96,5 @@ def batch_row(item: dict[str, Any]) -> BatchRow:
         invocation=Invocation(**item["invocation"]) if "invocation" in item else None,
         lost=BatchResult.model_validate(item["lost"]) if "lost" in item else None,
         result=BatchResult.model_validate(item["result"]) if "result" in item else None,
+        losses=tuple(BatchResult.model_validate(each) for each in item.get("losses", ())),
     )

@@ -122,6 +122,8 @@ class BatchRow:
     """How the last attempt failed, if another may follow."""
     result: BatchResult | None
     """How the batch ended."""
+    losses: tuple[BatchResult, ...] = ()
+    """How each attempt failed that was not the last, in order: kept for people."""
 
 
 class Ledger(Protocol):

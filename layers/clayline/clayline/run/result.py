@@ -30,6 +30,8 @@ class BatchResult(BaseModel):
     output: str | None = None
     reason: str | None = None
     message: str | None = None
+    found: Literal["reconcile"] | None = None
+    """Who found it out, where no message told of it: kept for people."""
 
 
 class NothingSent(BaseModel):

@@ -98,7 +98,7 @@ class Reconciling:
         rows = self.ledger.batches(row.run)
         still = [each for each in rows if each.result is None]
         for result in self._answers(row.run, still, now):
-            self.settling.settle(result)
+            self.settling.settle(result.model_copy(update={"found": "reconcile"}))
         jobs = {each.job for each in still if self._is_stuck(each, now)}
         if len(rows) < row.out:
             begun = {each.batch for each in rows}

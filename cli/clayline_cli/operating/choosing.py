@@ -1,0 +1,69 @@
+"""The runs that somebody chose by state, reason and time."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from clayline.run.state import RunState
+from clayline_cli.operating.listing import UNDER_WAY, WITH_REASON, Chosen
+from clayline_cli.operating.moments import iso
+from clayline_cli.operating.receipts import ReceiptHead, Receipts
+from clayline_cli.operating.running import Running
+from clayline_cli.operating.runs import Listed, Runs
+
+_IN: Final = {
+    **{state.value: state for state in RunState},
+    **dict.fromkeys(("embedded", "partial", "failed", "refused"), RunState.ANNOUNCED),
+}
+"""In which state of the ledger runs of a kind are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A run of a list."""
+
+    run: Listed
+    receipt: ReceiptHead | None
+    """Of a run of which something failed."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why, as far as the receipt says."""
+        return sorted(self.receipt.reasons) if self.receipt else []
+
+    def cells(self) -> tuple[str, ...]:
+        """As a line of a table."""
+        return iso(self.run.begun), self.run.kind, ",".join(self.reasons) or "-", self.run.run, self.run.scene
+
+    def values(self) -> dict[str, Any]:
+        """As JSON can say it."""
+        run = self.run
+        return {
+            "run": run.run,
+            "scene": run.scene,
+            "state": run.kind,
+            "begun": iso(run.begun),
+            "due" if run.kind in UNDER_WAY else "ended": iso(run.due),
+            "batches": {"planned": run.batches, "in_flight": run.in_flight, "open": run.open},
+            "reasons": self.reasons,
+            "message": self.receipt.message if self.receipt else None,
+            "counts": self.receipt.counts.model_dump() if self.receipt else None,
+            "receipt": run.outcome.receipt if run.outcome else None,
+        }
+
+
+def chosen(which: Chosen, running: Running) -> list[Found]:
+    """Give the runs that are meant, in the order in which they began.
+
+    Receipts are read of those of which something failed, and only of them.
+    """
+    kinds = set(which.states)
+    states = {_IN[kind] for kind in kinds or _IN}
+    listed = Runs(running.table).begun(states, since=which.since, until=which.until)
+    runs = [run for run in listed if not kinds or run.kind in kinds]
+    if which.reasons:
+        runs = [run for run in runs if run.kind in WITH_REASON]
+    told = [run for run in runs if run.kind in WITH_REASON and run.outcome]
+    heads = Receipts(s3=running.client("s3")).heads([run.outcome.receipt for run in told if run.outcome])
+    receipts = {run.run: head for run, head in zip(told, heads, strict=True)}
+    found = [Found(run=run, receipt=receipts.get(run.run)) for run in runs]
+    return [each for each in found if not which.reasons or which.reasons & set(each.reasons)]
