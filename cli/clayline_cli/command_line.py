@@ -13,12 +13,12 @@ from clayline_cli.commands import (
     embed,
     explain,
     land,
-    list_runs,
     local_cloud,
     plan_cost,
     sensors,
     status,
 )
+from clayline_cli.commands import list as list_runs
 
 COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
