@@ -21,6 +21,7 @@ RUNS = (f"{number:032x}" for number in count(1))
 """Hypothesis' examples share one table: each takes a run of its own."""
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE, PATIENCE = timedelta(minutes=5), timedelta(minutes=15)
+PAST = datetime(1970, 1, 1, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 PARTIAL = Outcome(status="ScenePartial", receipt="s3://out/a_receipt.json", failed=True)
 REFUSED = Outcome(status="SceneFailed", receipt="s3://out/failed/b_receipt.json", failed=False)
@@ -231,8 +232,8 @@ def test_what_is_in_flight_is_counted(ledger: Ledger) -> None:
     send(ledger, run=one)
     assert ledger.close(result("succeeded", run=one)) is Closing.CLOSED
     assert list(ledger.flights()) == [
-        Flight(run=one, state=RunState.WAITING, in_flight=2),
-        Flight(run=two, state=RunState.RUNNING, in_flight=2),
+        Flight(run=one, state=RunState.WAITING, in_flight=2, look=NOON),
+        Flight(run=two, state=RunState.RUNNING, in_flight=2, look=PAST),
     ]
 
 

@@ -116,7 +116,12 @@ class MemoryLedger:
 
     def flights(self) -> Sequence[Flight]:
         return [
-            Flight(run=row.run, state=row.state, in_flight=row.out - (row.batches - row.open))
+            Flight(
+                run=row.run,
+                state=row.state,
+                in_flight=row.out - (row.batches - row.open),
+                look=row.look,
+            )
             for state in (RunState.WAITING, RunState.RUNNING)
             for row in sorted(self.runs.values(), key=lambda row: row.due)
             if row.state is state

@@ -82,7 +82,10 @@ def flight(item: dict[str, Any]) -> Flight:
     """Read what the index holds of a run."""
     ended = int(item["batches"]) - int(item["open"])
     return Flight(
-        run=item["pk"].removeprefix("run#"), state=RunState(item["state"]), in_flight=int(item["out"]) - ended
+        run=item["pk"].removeprefix("run#"),
+        state=RunState(item["state"]),
+        in_flight=int(item["out"]) - ended,
+        look=_moment(item.get("look", 0)),
     )
 
 

@@ -94,6 +94,8 @@ class Flight:
     state: RunState
     in_flight: int
     """Batches of its jobs that were handed out, and have not ended."""
+    look: datetime
+    """As in the run's row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
