@@ -13,9 +13,10 @@ from clayline_cli.backfilling.messages import Messages
 from clayline_cli.backfilling.sample import Sample, take
 from clayline_cli.backfilling.sheet import Tally, write_sheet
 from clayline_cli.backfilling.sources import open_source
-from clayline_cli.backfilling.stack import DeployedStack
+from clayline_cli.backfilling.stack import listed, make_ready, output
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
+from clayline_cli.operating.running import Running, find
 from clayline_cli.staging.remote import Remote
 from clayline_local.stopping import stoppable
 
@@ -26,53 +27,52 @@ LOOK_EVERY: Final = 5.0
 def backfill(options: BackfillOptions, console: Console) -> int:
     """Do what was asked for; gives the exit status. Raises ClaylineError, Stopped."""
     with stoppable():
-        stack = (
-            DeployedStack.local()
-            if options.local
-            else DeployedStack.on_aws(str(options.stack), region=options.region, profile=options.profile)
-        )
+        running = find(options.where)
         name = options.resume or options.status
         if name:
-            found = Backfill.find(stack, name)
+            found = Backfill.find(running, name)
+            make_ready(running)
             state = found.state() if options.status else found.start(ahead=options.ahead, pause=options.pause)
             return _told(found, state, options, console)
         with tempfile.TemporaryDirectory(prefix="clayline-") as folder:
-            return _begin(stack, Path(folder), options, console)
+            return _begin(running, Path(folder), options, console)
 
 
-def _begin(stack: DeployedStack, scratch: Path, options: BackfillOptions, console: Console) -> int:
+def _begin(running: Running, scratch: Path, options: BackfillOptions, console: Console) -> int:
     source = str(options.source)
-    remote = Remote(stack.client("s3"), request_payer=options.request_payer)
+    remote = Remote(running.client("s3"), request_payer=options.request_payer)
     opened = open_source(source, remote, scratch=scratch)
     console.notice(f"reading {source} ({opened.kind})")
     messages = Messages(
         name=options.name or "dry-run",
-        sender=stack.output("Backfill"),
-        scenes_bucket=stack.output("ScenesBucket"),
-        allowed_buckets=frozenset(stack.listed("AllowedBuckets")),
-        item_prefix=stack.parameters.get("ItemPrefix", ""),
-        cog_prefix=stack.parameters.get("CogPrefix", "cog/"),
+        sender=output(running, "Backfill"),
+        scenes_bucket=output(running, "ScenesBucket"),
+        allowed_buckets=frozenset(listed(running, "AllowedBuckets")),
+        item_prefix=running.parameters.get("ItemPrefix", ""),
+        cog_prefix=running.parameters.get("CogPrefix", "cog/"),
     )
     with (scratch / "list.json").open("w+b") as sheet:
-        tally = write_sheet(opened.found, messages, sheet)
+        tally = write_sheet(opened.found, messages, sheet, sample=options.sample if options.dry_run else 0)
         if not tally.scenes:
-            raise CommandError(f"{source} names nothing that would start a scene of {stack.name}.{_left(tally)}")
+            raise CommandError(f"{source} names nothing that would start a scene of the {running.name}.{_left(tally)}")
         if options.dry_run:
-            return _tried(tally, opened.kind, stack, options, console)
+            return _tried(tally, opened.kind, running, options, console)
         sheet.seek(0)
-        return _sent(tally, opened.kind, sheet, stack, options, console)
+        return _sent(tally, opened.kind, sheet, running, options, console)
 
 
 def _sent(
-    tally: Tally, kind: str, sheet: IO[bytes], stack: DeployedStack, options: BackfillOptions, console: Console
+    tally: Tally, kind: str, sheet: IO[bytes], running: Running, options: BackfillOptions, console: Console
 ) -> int:
     record = {"source": options.source, "source_kind": kind, "digest": tally.digest, **tally.values()}
-    found = Backfill.make(stack, str(options.name), sheet, record)
+    make_ready(running)
+    found = Backfill.make(running, str(options.name), sheet, record)
     return _told(found, found.start(ahead=options.ahead, pause=options.pause), options, console)
 
 
-def _tried(tally: Tally, kind: str, stack: DeployedStack, options: BackfillOptions, console: Console) -> int:
-    sample = take(tally.uris, tally.scenes, options, stack, console) if options.sample and tally.uris else None
+def _tried(tally: Tally, kind: str, running: Running, options: BackfillOptions, console: Console) -> int:
+    chosen = tally.sample.taken()
+    sample = take(chosen, tally.scenes, options, running, console) if chosen else None
     values = {"dry_run": True, "source": options.source, "source_kind": kind, **tally.values()}
     if options.json:
         print(json.dumps({**values, "cost": sample.values() if sample else None}), flush=True)
@@ -82,17 +82,17 @@ def _tried(tally: Tally, kind: str, stack: DeployedStack, options: BackfillOptio
 
 
 def _lines(tally: Tally, kind: str, sample: Sample | None) -> list[str]:
-    lines = [f"{tally.scenes:,} scenes by {kind}, {tally.bytes:,} bytes that land, {tally.batches:,} batches"]
+    lines = [f"{tally.scenes:,} scene(s) by {kind}, {tally.bytes:,} bytes that land, {tally.batches:,} batch(es)"]
     lines += [f"not sent: {each.count:,} ({each.bytes:,} bytes), such as {each.example}: it {why}"
               for why, each in tally.left.items()]  # fmt: skip
     if sample is None:
         return [*lines, "cost: not estimated"]
-    lines.append(f"cost: estimated from {len(sample.told)} scenes, {len(sample.refused)} of which would be refused")
+    lines.append(f"cost: estimated from {len(sample.told)} of them, of which {len(sample.refused)} would be refused")
     if sample.cost:
         work, dollars = sample.cost["work"], sample.values()["all_scenes"]
         lines.append(f"  a scene has {work['chips']:,.0f} chips in {work['batches']:,.1f} batches")
-        endpoint = "unknown" if dollars["endpoint"] is None else f"${dollars['endpoint']:,.2f}"
-        lines.append(f"  all: beside the endpoint ${dollars['beside_endpoint']:,.2f}, on {sample.instance} {endpoint}")
+        endpoint = "unknown" if dollars["endpoint"] is None else f"${dollars['endpoint']:,.4f}"
+        lines.append(f"  all: beside the endpoint ${dollars['beside_endpoint']:,.4f}, on {sample.instance} {endpoint}")
     return lines
 
 
@@ -113,7 +113,7 @@ def _told(found: Backfill, state: State, options: BackfillOptions, console: Cons
         print(json.dumps(_values(found, state)), flush=True)
     else:
         print(shown(_line(found, state)), flush=True)
-    if state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"}:
+    if state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"} and not state.batches["failed"]:
         return 0
     console.warn(shown(f"{found.name} is {state.status}{f': {state.error}' if state.error else ''}. --resume goes on."))
     return 1
@@ -133,6 +133,6 @@ def _values(found: Backfill, state: State) -> dict[str, Any]:
 def _line(found: Backfill, state: State) -> str:
     batches = state.batches
     return (
-        f"{found.name}: {state.status}, {batches['sent']:,} of {batches['total']:,} batches"
-        f" ({found.record['scenes']:,} scenes) on the scene queue"
+        f"{found.name}: {state.status}, {batches['sent']:,} of {batches['total']:,} batch(es)"
+        f" ({found.record['scenes']:,} scene(s)) on the scene queue"
     )
