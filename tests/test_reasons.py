@@ -4,7 +4,9 @@ import re
 
 from tests.conftest import ROOT
 
-_IN_CODE = re.compile(r"""(?:reason=|reason = |NODATA = |UNREADABLE = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']""")
+_IN_CODE = re.compile(
+    r"""(?:reason=|reason = |(?:NODATA|UNREADABLE|MISSING|UNDECLARED|NOT_FINISHED)(?:: Final)? = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']"""
+)
 
 
 def test_documented_reasons_are_the_codes() -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,6 +16,10 @@ Message = Annotated[str, AfterValidator(bounded)]
 """For people: whatever made it, it fits an event."""
 NODATA = "nodata"
 UNREADABLE = "unreadable-pixels"
+ABORTED: Final = "aborted"
+NOT_FINISHED: Final = "not-finished"
+GIVEN_UP: Final = frozenset({ABORTED, NOT_FINISHED})
+"""Reasons of batches that were ended from outside, at any moment."""
 
 
 class State(StrEnum):

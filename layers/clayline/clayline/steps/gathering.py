@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,11 @@ from clayline.outputs.spool import VectorSpool
 from clayline.ports import ObjectMissingError, Objects, ObjectTooLargeError
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
-from clayline.run.receipt import BatchOutcomes, BatchSettlement, Settlement, State
+from clayline.run.receipt import GIVEN_UP, BatchOutcomes, BatchSettlement, Settlement, State
 from clayline.run.verdict import BatchVerdict, Verdict
 from clayline.steps.gathered import Gathered
 from clayline.steps.taking_over import TakenOver
 
-GIVEN_UP: Final = frozenset({"aborted", "not-finished"})
-"""Reasons of batches that were ended from outside, at any moment."""
 ROWS_A_CHUNK = 1024
 _AT_ONCE = 8
 """Objects fetched side by side: each response is small, the wait is the round trip."""

@@ -1,23 +1,22 @@
 """Operate: end a run, or compute again what failed in one, because somebody, or the reconciler, says so."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from clayline.errors import SceneError
 from clayline.place import Option
 from clayline.run.keys import OutputObjects, redrive_landing, successor_id
 from clayline.run.ledger import Ledger, RunRow
+from clayline.run.receipt import ABORTED, NOT_FINISHED
 from clayline.run.state import RunState
 from clayline.scene.intake import Landing
 from clayline.scene.notification import Order
 from clayline.steps.planning import Planned, Planning, PlanOutcome
 from clayline.steps.settling import Settling
 
-type GivenUp = Literal["aborted", "not-finished"]
-
-_WHY: Final[dict[GivenUp, str]] = {
-    "aborted": "it was aborted",
-    "not-finished": "it was not finished in the time that a run may take",
+_WHY: Final = {
+    ABORTED: "it was aborted",
+    NOT_FINISHED: "it was not finished in the time that a run may take",
 }
 
 
@@ -33,9 +32,9 @@ class Operating:
         """Do what a message orders. Raises TransientError."""
         if order.kind == "clayline-redrive/1":
             return self.redrive(order.run)
-        return self.end(order.run, "aborted" if order.kind == "clayline-abort/1" else "not-finished")
+        return self.end(order.run, ABORTED if order.kind == "clayline-abort/1" else NOT_FINISHED)
 
-    def end(self, run: str, reason: GivenUp) -> PlanOutcome:
+    def end(self, run: str, reason: str) -> PlanOutcome:
         """End a run as it is: what was embedded is written, every other chip fails for ``reason``.
 
         A run whose batches have all ended, or of which nobody knows, is left alone. Raises TransientError.
