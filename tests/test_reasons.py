@@ -4,8 +4,9 @@ import re
 
 from tests.conftest import ROOT
 
+_NAMED = "NODATA|UNREADABLE|MISSING|UNDECLARED|NOT_FINISHED"
 _IN_CODE = re.compile(
-    r"""(?:reason=|reason = |(?:NODATA|UNREADABLE|MISSING|UNDECLARED|NOT_FINISHED)(?:: Final)? = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']"""
+    rf"""(?:reason=|reason = |(?:{_NAMED})(?:: Final)? = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']"""
 )
 
 
