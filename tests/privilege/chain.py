@@ -32,6 +32,8 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
+RETURNING: Final = "cog/LC08_L1TP_001004_20200518_x.tif"
+ABORTED: Final = "cog/LC08_L1TP_001005_20200518_x.tif"
 COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
 """Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
@@ -92,12 +94,17 @@ class Chain:
         for identity in (PUBLISHED, f"{PUBLISHED}-too"):
             self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
 
-    def land_cog(self, key: str, gsd: float = 30.0) -> None:
+    def land_cog(self, key: str, gsd: float = 30.0, height: int = 64) -> None:
         """Land a COG that needs no Item."""
-        pixels = scenes.noise(bands=3, height=64, width=128)
+        pixels = scenes.noise(bands=3, height=height, width=128)
         transform = scenes.utm_grid(gsd=gsd)
         body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
         self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
+
+    def abort(self, run: str) -> None:
+        """Order a run to be ended."""
+        queue = self.session.stack.resources["SceneQueue"].physical.ref
+        self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"kind": "clayline-abort/1", "run": run}))
 
     def until_quiet(self) -> None:
         """Wait until nothing waits anywhere."""
@@ -258,6 +265,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _what_was_there_is_gone(chain)
     receipts = chain.receipts()
     _again(chain, receipts)
+    _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     return receipts
 
@@ -318,6 +326,35 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
     chain.until_quiet()
     chain.delete(chain.session.embeddings_bucket, receipts[COG]["outputs"]["receipt"].split("/", 3)[3])
     chain.land_cog(COG)
+    chain.until_quiet()
+
+
+def _by_order(chain: Chain) -> None:
+    """A COG's content that returns, of which nothing is computed; a run that is aborted while it is on its way."""
+    chain.land_cog(RETURNING)
+    chain.until_quiet()
+    chain.land_cog(RETURNING, height=96)
+    chain.until_quiet()
+    chain.land_cog(RETURNING)
+    chain.until_quiet()
+    tile = chain.recorders["TileFunction"]
+    tile.hold()
+    chain.land_cog(ABORTED)
+    chain.until_waiting("TileQueue", 1)
+    [run] = [
+        row["pk"].removeprefix("run#")
+        for row in chain.ledger.scan()["Items"]
+        if row["sk"] == "scene" and row.get("state") == "running"
+    ]
+    chain.abort(run)
+    chain.until_state(run, "announced")
+    tile.release()
+    chain.until_quiet()
+    # As if the first order had been killed before the state: the settlement stands.
+    row = chain.ledger.get_item(Key={"pk": f"run#{run}", "sk": "scene"})["Item"]
+    chain.ledger.put_item(Item={**row, "state": "running"})
+    chain.abort(run)
+    chain.until_state(run, "announced")
     chain.until_quiet()
 
 
