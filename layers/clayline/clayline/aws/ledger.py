@@ -19,12 +19,13 @@ from clayline.aws.ledger_items import (
     landing_row,
     run_key,
     run_row,
+    runs_key,
     seconds,
     update,
 )
 from clayline.run.ledger import BatchRow, Claim, Closing, Flight, Invocation, LandingRow, Outcome, RunRow
 from clayline.run.result import BatchResult
-from clayline.run.state import BEFORE, RunState
+from clayline.run.state import BEFORE, OPEN, RunState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -84,17 +85,40 @@ class DynamoLedger:
         item = self._get(run_key(run))
         return run_row(run, item) if item and "state" in item else None
 
-    def revision(self, *, token: str, scene_hash: str, run: str) -> int:
-        """Append the run to the scene's list unless it is in it; its place is the revision."""
-        key = {"pk": f"scene#{token}#{scene_hash}", "sk": "runs"}
-        added = self._change(
-            key,
-            "SET runs = list_append(if_not_exists(runs, :none), :new)",
-            "attribute_not_exists(runs) OR NOT contains(runs, :run)",
-            {":none": [], ":new": [run], ":run": run},
-        )
-        runs: Any = (added or self._get(key) or {})["runs"]
-        return int(runs.index(run)) + 1
+    def revision(self, *, token: str, scene_hash: str, run: str, least: int = 1) -> int:
+        """Put the run at the end of the scene's list, in which an empty text is a place that is nobody's any more."""
+
+        def last(runs: list[str]) -> list[str]:
+            if runs[-1:] == [run] and len(runs) >= least:
+                return runs
+            others = [each if each != run else "" for each in runs]
+            return [*others, *[""] * (least - 1 - len(others)), run]
+
+        return len(self._relist(token, scene_hash, last))
+
+    def newest(self, *, token: str, scene_hash: str) -> str | None:
+        """Give the last of the list that is a run."""
+        runs = (self._get(runs_key(token, scene_hash)) or {}).get("runs", [])
+        return next((str(run) for run in reversed(runs) if run), None)
+
+    def forget_revision(self, *, token: str, scene_hash: str, run: str) -> None:
+        """Empty its place."""
+        self._relist(token, scene_hash, lambda runs: [each if each != run else "" for each in runs])
+
+    def _relist(self, token: str, scene_hash: str, change: Callable[[list[str]], list[str]]) -> list[str]:
+        """Change the list of a scene's runs as nobody else changes it meanwhile; give it as it is then."""
+        key = runs_key(token, scene_hash)
+        while True:
+            before = (self._get(key) or {}).get("runs")
+            after = change(list(before or []))
+            if after == (before or []):
+                return after
+            values: dict[str, Any] = {":after": after}
+            condition = "attribute_not_exists(runs)"
+            if before is not None:
+                values[":before"], condition = before, "runs = :before"
+            if self._change(key, "SET runs = :after", condition, values) is not None:
+                return after
 
     def planned(self, run: str, *, jobs: int, batches: int, due: datetime) -> None:
         """Go from claimed to waiting, with every batch open."""
@@ -172,12 +196,15 @@ class DynamoLedger:
         }
         self._change(run_key(run), change, condition, values)
 
-    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, now: datetime) -> None:
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, origin: str, now: datetime) -> None:
         """Write the run's row as announced, unless there is one."""
-        change = "SET #state = :announced, scene = :scene, due = :now, claimed = :now, outcome = :outcome"
+        change = (
+            "SET #state = :announced, scene = :scene, origin = :origin, due = :now, claimed = :now, outcome = :outcome"
+        )
         values = {
             ":announced": RunState.ANNOUNCED,
             ":scene": scene,
+            ":origin": origin,
             ":now": seconds(now),
             ":outcome": asdict(outcome),
         }
@@ -242,7 +269,7 @@ class DynamoLedger:
             condition += " AND attempt = :attempt"
             values[":attempt"] = result.attempt
         end = update(batch_key(result.run, result.batch), "SET #result = :result REMOVE lost", condition, values)
-        among = {f":at{number}": state for number, state in enumerate((RunState.WAITING, RunState.RUNNING))}
+        among = {f":at{number}": state for number, state in enumerate(sorted(OPEN))}
         count = update(
             run_key(result.run),
             "SET #open = #open - :one",

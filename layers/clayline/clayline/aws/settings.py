@@ -72,6 +72,7 @@ class InvokingSettings(CommonSettings):
 class PlanSettings(ReadingSettings, AdmittingSettings):
     """Settings of plan."""
 
+    settled_queue_url: str
     scenes_bucket: str
     allowed_buckets: str = ""
     """Further buckets that hrefs may point to, comma separated."""
@@ -139,6 +140,8 @@ class ReconcileSettings(SettleSettings, AdmittingSettings, InvokingSettings):
     """Settings of reconcile."""
 
     scene_queue_url: str
+    give_up_days: int = Field(default=14, ge=1, le=28)
+    """After so long a run is ended as it is."""
 
 
 class CollectSettings(PatientSettings):

@@ -1,14 +1,16 @@
 """Plan: from a landed object to a stored plan and its tile jobs."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
-from clayline.errors import LeaseHeldError, SceneError, TransientError
+from clayline.errors import LeaseHeldError, ReplacedError, SceneError, TransientError
 from clayline.model.manifest import Manifest
-from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, Objects
-from clayline.run.keys import JSON, WorkObjects, scene_hash
+from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, PinnedObjects
+from clayline.run.keys import WorkObjects, scene_hash
 from clayline.run.ledger import Claim, Ledger, RunRow
-from clayline.run.plan import Plan, PlannedModel
+from clayline.run.plan import Plan
 from clayline.run.planned_batches import by_job
 from clayline.run.stored_plan import load_plan
 from clayline.scene.intake import Landing
@@ -16,8 +18,13 @@ from clayline.scene.source import LandedScene
 from clayline.steps.admission import Admission
 from clayline.steps.answering import Answering, Refusal
 from clayline.steps.drafting import Drafting
+from clayline.steps.making import Making
 from clayline.steps.options import PlanOptions
+from clayline.steps.settling import Settling
 from clayline.steps.succession import Standing, Succession
+
+_READS: Final = 2
+"""How often a scene that is replaced while it is planned is read again at once; then its message comes again."""
 
 
 class Planned(Enum):
@@ -47,20 +54,28 @@ class PlanOutcome:
 class Planning:
     """Ports of plan."""
 
-    objects: Objects
+    objects: PinnedObjects
     ledger: Ledger
     admission: Admission
+    settling: Settling
     announcer: Announcer
     headers: Headers
     clock: Clock
     manifest: Manifest
     options: PlanOptions
 
-    def plan(self, landing: Landing) -> PlanOutcome:
+    def plan(self, landing: Landing, *, redrive: bool = False) -> PlanOutcome:
         """Plan the scene and enqueue its tile jobs, announce again what became of it, or say that it can never work.
 
-        Raises TransientError (LeaseHeldError among them): the message should come again.
+        With ``redrive`` what failed is computed again, whatever the options say. Raises TransientError (LeaseHeldError
+        among them): the message should come again.
         """
+        for _ in range(_READS):
+            with suppress(ReplacedError):
+                return self._plan(landing, redrive=redrive)
+        return self._plan(landing, redrive=redrive)
+
+    def _plan(self, landing: Landing, *, redrive: bool) -> PlanOutcome:
         try:
             scene = self._drafting.read(landing)
             if isinstance(scene, str):
@@ -69,7 +84,7 @@ class Planning:
             named = self.options.names.of(landing.uri)
             return self._refuse(landing, error, name=named, hash_=scene_hash(collection=None, item=None, uri=named))
         try:
-            return self._take(scene)
+            return self._take(scene, redrive=redrive)
         except SceneError as error:
             return self._refuse(landing, error, name=scene.source.name, hash_=scene.source.hash)
 
@@ -84,13 +99,23 @@ class Planning:
             self.ledger.refuse(run, lease_until=row.lease_until)
         return outcome
 
-    def _take(self, scene: LandedScene) -> PlanOutcome:
+    def give_up(self, row: RunRow, landing: Landing, error: SceneError) -> PlanOutcome:
+        """Refuse a scene whose run is claimed and nobody is planning. Raises TransientError."""
+        if row.lease_until > self.clock():
+            msg = f"scene {row.scene}: run {row.run} is being planned at this moment. It is ended when that is over."
+            raise LeaseHeldError(msg)
+        named = self.options.names.of(landing.uri)
+        outcome = self._refuse(landing, error, name=row.scene, hash_=scene_hash(collection=None, item=None, uri=named))
+        self.ledger.refuse(row.run, lease_until=row.lease_until)
+        return outcome
+
+    def _take(self, scene: LandedScene, *, redrive: bool) -> PlanOutcome:
         """Plan the run that this landing is about, unless it was answered or waits there."""
-        retry, answering = self.options.retry_failed, self._answering
+        retry, answering = redrive or self.options.retry_failed, self._answering
         succession = Succession(ledger=self.ledger, answering=answering, retry_failed=retry)
         found = succession.stand(scene)
         while found.standing is Standing.NEW:
-            if outcome := self._claimed(scene, found.run, predecessor=found.predecessor):
+            if outcome := self._claimed(scene, found.run, found.before):
                 return outcome
             found = succession.stand(scene)  # another delivery enqueued it since
         kind, message = {
@@ -105,6 +130,16 @@ class Planning:
         return Drafting(objects=self.objects, headers=self.headers, manifest=self.manifest, options=self.options)
 
     @property
+    def _making(self) -> Making:
+        return Making(
+            objects=self.objects,
+            ledger=self.ledger,
+            drafting=self._drafting,
+            manifest=self.manifest,
+            options=self.options,
+        )
+
+    @property
     def _answering(self) -> Answering:
         return Answering(
             objects=self.objects,
@@ -114,7 +149,7 @@ class Planning:
             names=self.options.names,
         )
 
-    def _claimed(self, scene: LandedScene, run: str, *, predecessor: str | None) -> PlanOutcome | None:
+    def _claimed(self, scene: LandedScene, run: str, before: RunRow | None) -> PlanOutcome | None:
         """Plan under a lease; None if there is nothing left to plan. Raises SceneError, TransientError."""
         name, now = scene.source.name, self.clock()
         lease_until = now + self.options.lease
@@ -132,18 +167,20 @@ class Planning:
             msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease runs out."
             raise LeaseHeldError(msg, wait=self.options.lease)
         try:
-            plan = self._stored(run) or self._make(scene, run, predecessor)
+            plan = self._stored(run) or self._making.make(scene, run, before, created=self._row(run).claimed)
             # Before the first job is out: no run ends without the landings that it answers.
             self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landed_uri)
-            self.ledger.planned(run, jobs=len(plan.jobs), batches=len(plan.batches), due=self.clock())
-        except SceneError:
+            self.ledger.planned(run, jobs=len(plan.jobs), batches=len(plan.open_batches), due=self.clock())
+        except (SceneError, ReplacedError):
             self.ledger.refuse(run, lease_until=lease_until)
             raise
         except TransientError:
             self.ledger.release(run, lease_until=lease_until)
             raise
-        batches = by_job(plan.batches, jobs=len(plan.jobs))
+        batches = by_job(plan.open_batches, jobs=len(plan.jobs))
         self.admission.admit(self._row(run), batches, self.admission.line())
+        if not plan.open_batches:
+            self.settling.send_on(self._row(run))
         chips = len(plan.grid)
         weights = ", by untrained weights" if self.manifest.untrained else ""
         message = f"scene {name}: {chips} chips in {sum(batches)} batches{weights}"
@@ -154,50 +191,6 @@ class Planning:
             return load_plan(self.objects, WorkObjects(bucket=self.options.work_bucket, run=run))
         except ObjectMissingError:
             return None
-
-    def _make(self, landed: LandedScene, run: str, predecessor: str | None) -> Plan:
-        """Draft the plan, write its chips, then the plan: its object is the commit."""
-        draft = self._drafting.draft(landed)
-        source, entry, scene = landed.source, landed.entry, draft.scene
-        revision = self.ledger.revision(token=entry.token, scene_hash=source.hash, run=run)
-        days = f"{scene.acquired.start:%Y%m%d}_{scene.acquired.end:%Y%m%d}"
-        prefix = (
-            f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
-        )
-        plan = Plan(
-            run=run,
-            created=self._row(run).claimed,
-            creator=self.options.creator,
-            revision=revision,
-            predecessor=predecessor,
-            landed_uri=landed.landed_uri,
-            scene=scene,
-            bands=draft.bands,
-            mask=draft.mask,
-            classification=draft.classification,
-            mask_chosen_by=draft.mask_chosen_by,
-            validity=draft.validity,
-            model=PlannedModel(
-                folder=self.manifest.folder,
-                entry=entry,
-                checkpoint=self.manifest.checkpoint,
-                producer=self.manifest.producer,
-            ),
-            options=dict(landed.options),
-            thresholds=self.options.thresholds,
-            encoding=self.options.encoding,
-            warnings=draft.warnings,
-            jobs=draft.jobs,
-            batches=draft.batches,
-            output_prefix=prefix,
-            names=self.options.names,
-            place=self.options.place,
-        )
-        work = WorkObjects(bucket=self.options.work_bucket, run=run)
-        self.objects.put_new(work.chips, draft.chips.to_bytes(), run=run, content_type="application/x-safetensors")
-        if self.objects.put_new(work.plan, plan.model_dump_json(indent=1).encode(), run=run, content_type=JSON):
-            return plan
-        return load_plan(self.objects, work)  # another delivery outlived its lease and was first: its plan is the plan
 
     def _row(self, run: str) -> RunRow:
         row = self.ledger.run(run)
