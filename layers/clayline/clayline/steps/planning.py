@@ -115,7 +115,8 @@ class Planning:
 
         Raises TransientError.
         """
-        outcome = self.plan(landing)
+        # That a run is claimed says that it was to be computed; what waits for an asset has still to find its run.
+        outcome = self.plan(landing, redrive=run != waiting_run(landing.landing))
         row = self.ledger.run(run)
         if outcome.run != run and row:
             self.ledger.refuse(run, lease_until=row.lease_until)
