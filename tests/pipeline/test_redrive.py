@@ -162,6 +162,22 @@ def test_a_redrive_is_done_although_new_landings_do_not_retry(pipeline: Pipeline
     assert receipts(pipeline)["v002"]["status"] == "SceneEmbedded"
 
 
+def test_a_redrive_that_was_killed_goes_on_although_new_landings_do_not_retry(pipeline: Pipeline) -> None:
+    pipeline.choose(retry_failed=False)
+    pipeline.run(ITEM, change=fail_first)
+    run = run_of(pipeline)
+    log = pipeline.faults.log
+    pipeline.faults.at, pipeline.faults.after = pipeline.faults.count + 1, True
+    with pytest.raises(Killed):
+        pipeline.order("redrive", run)
+    assert log[-1] == "claim"
+    pipeline.faults.at = None
+    pipeline.now += timedelta(minutes=30)
+    pipeline.drain()
+    assert receipts(pipeline)["v002"]["status"] == "SceneEmbedded"
+    assert set(scene_rows(pipeline).values()) == {RunState.ANNOUNCED}
+
+
 def test_a_refused_scene_is_read_again(pipeline: Pipeline) -> None:
     body = pipeline.s3.get_object(Bucket="scenes", Key="scene/B4.tif")["Body"].read()
     pipeline.s3.delete_object(Bucket="scenes", Key="scene/B4.tif")
