@@ -112,8 +112,8 @@ def test_a_scene_that_healed_tells_what_had_happened_to_it(told: Told) -> None:
 @pytest.mark.parametrize(
     ("run", "kind", "reason", "next_step"),
     [
-        (PARTIAL, "ScenePartial", None, "Land the scene again"),
-        (FAILED, "SceneFailed", "model-changed", "Land the scene again"),
+        (PARTIAL, "ScenePartial", None, "Have what failed computed again"),
+        (FAILED, "SceneFailed", "model-changed", "Have what failed computed again"),
         (REFUSED, "SceneFailed", "asset-missing", "Do what the message says"),
     ],
 )

@@ -39,9 +39,11 @@ class SceneRun:
     now: datetime
     option: str
     """How a command says where this runs."""
+    followed: bool
+    """Whether a later run of the scene is known."""
 
     @classmethod
-    def look(cls, run: str, running: Running, *, now: datetime) -> Self | None:
+    def look(cls, run: str, running: Running, *, now: datetime, followed: bool) -> Self | None:
         """Look at a run; None if there is no such. Raises TransientError if the ledger cannot be read."""
         ledger = DynamoLedger(running.table)
         row = ledger.run(run)
@@ -55,6 +57,7 @@ class SceneRun:
             receipt=Receipts(s3=running.client("s3")).head(uri) if uri else None,
             now=now,
             option=running.option,
+            followed=followed,
         )
 
     @property
@@ -131,14 +134,19 @@ class SceneRun:
             RunState.RUNNING: f"{row.open} batch(es) have not ended; lost ones are looked for{by}.",
             RunState.SETTLED: f"Collect writes the files{by}.",
             RunState.COMMITTED: f"The receipt stands; the event goes out{by}.",
-        }.get(row.state, "Nothing: it is over. Land the scene again to have it computed.")
+        }[row.state]
 
     def _after(self, status: str) -> str:
         if status == "SceneEmbedded":
             return "Nothing: it is done."
+        if self.followed:
+            return "Nothing: the scene has a later run."
+        again = f"clayline redrive {self.row.run} {self.option}"
         if not self.row.batches:
-            return "Do what the message says, and land the scene again."
-        return "Land the scene again: what failed is computed again, as its next revision (RetryFailed)."
+            return f"Do what the message says, and land the scene again, or have it read again: {again}"
+        if not (self.row.outcome and self.row.outcome.failed):
+            return "Nothing: no chip failed, and none was to be written."
+        return f"Have what failed computed again, as the next revision: {again}"
 
     def values(self) -> dict[str, Any]:
         """Give everything as JSON can say it."""
