@@ -128,7 +128,7 @@ def answering(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         remedy = "Allow these credentials that." if code_of(error) in _DENIED else "Try again."
-        raise CommandError(f"{doing}: {error} {remedy}") from error
+        raise CommandError(f"{doing}: {str(error).rstrip('.')}. {remedy}") from error
     except NoRegionError as error:
         raise CommandError("no region is chosen. Give --region, or set AWS_REGION.") from error
     except (BotoCoreError, ResponseParserError) as error:
