@@ -102,6 +102,11 @@ class SceneRun:
         )
 
     @property
+    def given_up(self) -> int:
+        """Batches that had not ended when the run was ended."""
+        return self.row.open if self.row.state.is_over else 0
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the reconciler should look at it by now. One that waits is looked at as soon as there is room."""
         return not self.row.state.is_over and self.row.state is not RunState.WAITING and self.row.due < self.now
@@ -110,7 +115,8 @@ class SceneRun:
         """Say what went wrong on the way, and what became of it."""
         for loss in self.lost:
             what = loss.message or "no message"
-            yield f"{loss.times} attempt(s) failed ({loss.reason}), and another followed or follows: {what}"
+            after = "unless the run was ended first" if self.given_up else "or follows"
+            yield f"{loss.times} attempt(s) failed ({loss.reason}), and another followed {after}: {what}"
         if self.found:
             yield f"{self.found} answer(s) were found by the reconciler: no message had told of them"
         if self.begun_again:
@@ -163,7 +169,8 @@ class SceneRun:
                 "planned": row.batches,
                 "begun": len(self.batches),
                 "in_flight": self.in_flight,
-                "open": row.open,
+                "open": row.open - self.given_up,
+                "given_up": self.given_up,
                 "ended": self.ended,
             },
             "attempts": {str(attempt): count for attempt, count in self.attempts.items()},
@@ -178,6 +185,8 @@ class SceneRun:
             "message": receipt.message if receipt else None,
             "counts": receipt.counts.model_dump() if receipt else None,
             "outputs": receipt.outputs if receipt else {},
+            "predecessor": receipt.predecessor if receipt else None,
+            "taken_over": receipt.taken_over if receipt else 0,
             "happened": list(self.happened()),
             "next": self.next(),
         }
