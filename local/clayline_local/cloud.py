@@ -30,6 +30,7 @@ NOT_CREATED: Final[Mapping[str, str]] = {
     "AWS::SQS::QueuePolicy": "moto does not enforce policies; tests evaluate them",
     "AWS::SageMaker::Endpoint": "the emulator of the asynchronous contract stands for it (async_endpoint.py)",
     "AWS::SageMaker::EndpointConfig": "endpoint_config() hands it to the emulator",
+    "AWS::StepFunctions::StateMachine": "made by the first backfill, which takes moto seconds (state_machine.py)",
     "AWS::SageMaker::Model": "the container's program runs on a folder of this machine",
 }
 
@@ -233,27 +234,6 @@ def _table(resource: Resource, clients: Clients) -> str:
     return str(answer["TableDescription"]["TableName"])
 
 
-def definition(resource: Resource) -> str:
-    """Give a state machine's definition in the States Language, as CloudFormation substitutes it."""
-    text = json.dumps(resource.properties["Definition"])
-    for name, value in resource.properties["DefinitionSubstitutions"].items():
-        text = text.replace(f"${{{name}}}", json.dumps(value)[1:-1])
-    return text
-
-
-def _state_machine(resource: Resource, clients: Clients) -> str:
-    content = _only(
-        resource, "StateMachineName", "StateMachineType", "RoleArn", "Definition", "DefinitionSubstitutions"
-    )
-    answer = clients.client("stepfunctions").create_state_machine(
-        name=resource.physical.attributes["Name"],
-        definition=definition(resource),
-        roleArn=content["RoleArn"],
-        type=content["StateMachineType"],
-    )
-    return str(answer["stateMachineArn"])
-
-
 # In the order of creation: what is referred to comes before what refers to it.
 _MAKERS: Final[Mapping[str, Callable[[Resource, Clients], str]]] = {
     "AWS::S3::Bucket": _bucket,
@@ -262,5 +242,4 @@ _MAKERS: Final[Mapping[str, Callable[[Resource, Clients], str]]] = {
     "AWS::SNS::Subscription": _subscription,
     "AWS::DynamoDB::Table": _table,
     "AWS::Events::Rule": _rule,
-    "AWS::StepFunctions::StateMachine": _state_machine,
 }

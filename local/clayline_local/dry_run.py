@@ -15,6 +15,7 @@ from clayline.run.access import Access
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE
 from clayline.scene.intake import Landing, ObjectCreated, classify
+from clayline.scene.notification import Document
 from clayline.scene.source import LandedScene, SceneSource
 from clayline.steps.drafting import Draft, Drafting
 from clayline.steps.options import PlanOptions
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 COG_PREFIX = "cog/"
 """The stack's own default."""
+_PUBLISHED = "published"
+"""Stands for the bucket in which a stack keeps Items that come as messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,7 @@ def dry_run(scene: StagedScene, *, manifest: Manifest, options: PlanOptions, dig
 
 
 def dry_run_in_s3(
-    uri: str,
+    scene: str | bytes,
     *,
     client: "S3Client",
     access: Access,
@@ -74,12 +77,16 @@ def dry_run_in_s3(
 ) -> DryRun:
     """Plan the scene of an Item or a COG where it lies: of its files only what plan asks for is fetched.
 
-    The Item's own bucket is among those that its hrefs may point to; ``metadata`` says of a COG what its name may not.
-    Raises TransientError for what cannot be read just now, LocalCloudError for what starts no scene.
+    Bytes are an Item that is published itself, and lies nowhere. An Item's own bucket is among those that its hrefs may
+    point to; ``metadata`` says of a COG what its name may not. Raises TransientError for what cannot be read just now,
+    LocalCloudError for what starts no scene.
     """
+    document = None if isinstance(scene, str) else Document(content=scene, message="a dry run")
+    published = document.landing(bucket=_PUBLISHED) if document else None
+    uri = published.uri if published else str(scene)
     bucket, key = parse_s3_uri(uri)
     is_cog = key.lower().endswith((".tif", ".tiff"))
-    objects = _SaidObjects(client, access=access, uri=uri, said=metadata if is_cog else {})
+    objects = _SaidObjects(client, access=access, uri=uri, said=metadata if is_cog else {}, document=document)
     settings = ReadSettings(access=access)
     drafting = Drafting(
         objects=objects,
@@ -88,24 +95,35 @@ def dry_run_in_s3(
         options=replace(options, allowed_buckets=options.allowed_buckets | {bucket}, names=AS_THEY_LIE),
     )
     try:
-        landing = _landing(objects.head(uri), cog_prefix=key if is_cog else f"{key}/")
+        landing = published or _landing(objects.head(uri), cog_prefix=key if is_cog else f"{key}/")
     except ObjectMissingError as error:
         raise LocalCloudError(f"{uri}: there is no such object. Check the key.") from error
     return _dry_run(uri, landing, drafting, LookedUpPixels(settings=settings))
 
 
 class _SaidObjects(S3Objects):
-    """Objects of S3, of one of which more is said than it says itself."""
+    """Objects of S3, of one of which more is said than it says itself, or which is not there but given."""
 
-    def __init__(self, client: "S3Client", *, access: Access, uri: str, said: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: "S3Client", *, access: Access, uri: str, said: Mapping[str, str], document: Document | None
+    ) -> None:
         super().__init__(client, access=access)
         self._uri = uri
+        self._document = document
         self._said = {name.lower(): value for name, value in said.items()}
 
     @override
     def head(self, uri: str) -> ObjectHead:
+        if self._document and uri == self._uri:
+            return ObjectHead(uri=uri, size=len(self._document.content), etag=self._document.digest, metadata={})
         found = super().head(uri)
         return replace(found, metadata={**found.metadata, **self._said}) if uri == self._uri else found
+
+    @override
+    def get(self, uri: str, *, most: int | None = None) -> bytes:
+        if self._document and uri == self._uri:
+            return self._document.content
+        return super().get(uri, most=most)
 
 
 def _dry_run(name: str, landing: Landing, drafting: Drafting, pixels: LookedUpPixels) -> DryRun:

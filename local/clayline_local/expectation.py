@@ -106,6 +106,8 @@ class Observed:
     documents: Mapping[str, Any]
     """Content of the JSON objects that the expectation asks for, by pattern; None where not exactly one object has
     it."""
+    peak: int | None = None
+    """MB of memory that the function has had at most so far, where that is known."""
 
 
 def differences(expected: Expected, observed: Observed, *, bodies: Mapping[str, Sequence[str]]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from clayline_local.invoke import BUILT_TEMPLATE, Reply, runtime
 from clayline_local.sam_local import bridge_gateway, relay, run_sam, sam_template
 from clayline_local.session import Session
-from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
+from clayline_local.template import TEMPLATE, Stack, expand
 
 _LOG_COMES_IN: Final = 10.0
 _END_OF_LOG: Final = "REPORT RequestId"
@@ -57,8 +57,7 @@ def choose_host(session: Session, folder: Path, *, skip_pull_image: bool = False
 
 
 def _stack(session: Session, *, built: bool) -> Stack:
-    given = {**LOCAL_PARAMETERS, "ModelFolder": session.manifest.folder}
-    return expand(BUILT_TEMPLATE if built else TEMPLATE, given, sqs_endpoint=session.url)
+    return expand(BUILT_TEMPLATE if built else TEMPLATE, session.parameters, sqs_endpoint=session.url)
 
 
 class EmulatorHost:

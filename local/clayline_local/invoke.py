@@ -3,8 +3,10 @@
 AWS's Runtime Interface Emulator, which comes with the sam command line.
 
 A function as `sam build` left it (``--built``) gets Python, its own folder, its layers and the runtime client, and
-nothing of this environment: a layer that lacks something fails here as it would on Lambda. Memory is not limited; the
-timeout is enforced.
+nothing of this environment: a layer that lacks something fails here as it would on Lambda. The timeout is enforced, and
+so is the memory: what a function may write to (the kernel's RLIMIT_DATA) is held to its MemorySize. Past that its
+allocations fail, where Lambda would end it. Its address space cannot be held so: the emulator alone reserves a gigabyte
+of it (docs/testing.md).
 """
 
 import argparse
@@ -13,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +25,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -38,7 +41,13 @@ START_SECONDS: Final = 60.0
 NOBODY: Final = "http://127.0.0.1:1"
 """Where nothing answers."""
 _RUNTIME: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
+_SOURCES: Final = ("functions", "layers")
 _TIMED_OUT: Final = "Task timed out after"
+_BOUND: Final = (
+    "import os, resource, sys; limit, *command = sys.argv[1:];"
+    "resource.setrlimit(resource.RLIMIT_DATA, (int(limit), int(limit))); os.execvp(command[0], command)"
+)
+"""Becomes the command that it is given, with so many bytes to write to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +58,8 @@ class Reply:
     """The handler's answer, or Lambda's error object; a text where the runtime gave one."""
     failed: bool
     """True if the handler raised, the time was up, or the runtime ended."""
+    peak: int | None = None
+    """MB that the runtime has had in memory at most since it started, libraries included; None if that is not known."""
 
 
 def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
@@ -63,6 +74,16 @@ def emulator(sam: Path = SAM_ENVIRONMENT) -> Path:
         f"there is no Lambda Runtime Interface Emulator in {sam}: `make .venv-sam` installs the sam command line"
         " with it"
     )
+
+
+def is_built() -> bool:
+    """Say whether `sam build` has run since anything was changed that it builds from."""
+    if not BUILT_TEMPLATE.is_file():
+        return False
+    root = TEMPLATE.parent
+    files = (file for folder in _SOURCES for file in (root / folder).rglob("*") if file.suffix != ".pyc")
+    changed = max(file.stat().st_mtime for file in (TEMPLATE, *files) if file.is_file())
+    return BUILT_TEMPLATE.stat().st_mtime > changed
 
 
 def invoke(
@@ -108,6 +129,7 @@ def runtime(
                 Path(sys.executable).resolve()
             )  # the interpreter that the environment was made from, without its packages
         command = [
+            *(sys.executable, "-I", "-S", "-c", _BOUND, str(spec.memory << 20)),
             *under,
             str(emulator()),
             *("--runtime-interface-emulator-address", f"127.0.0.1:{address}"),
@@ -120,9 +142,20 @@ def runtime(
             lambda_environment(spec),
             {"PYTHONPATH": os.pathsep.join(search_path), "LAMBDA_TASK_ROOT": str(spec.code.resolve())},
         )
-        with _running(command, folder=spec.code, environment=variables, port=address, log=log):
+        with _running(command, folder=spec.code, environment=variables, port=address, log=log) as process:
             url = f"http://127.0.0.1:{address}/2015-03-31/functions/function/invocations"
-            yield lambda event: _post(url, event, seconds=spec.timeout + 60)
+            yield lambda event: replace(_post(url, event, seconds=spec.timeout + 60), peak=_peak(process.pid))
+
+
+def _peak(process: int) -> int | None:
+    """Give the most memory, MB, that any child of a process has had: the runtime's, of the emulator."""
+    found: list[str] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended, or the kernel does not tell
+        for thread in Path(f"/proc/{process}/task").iterdir():  # whichever of them started it
+            for child in (thread / "children").read_text(encoding="ascii").split():
+                status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
+                found += re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return max((int(kilobytes) >> 10 for kilobytes in found), default=None)
 
 
 def link_runtime(folder: Path) -> None:
@@ -137,7 +170,7 @@ def link_runtime(folder: Path) -> None:
 @contextlib.contextmanager
 def _running(
     command: Sequence[str], *, folder: Path, environment: Mapping[str, str], port: int, log: IO[bytes] | None
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the emulator in a process group of its own, since it starts the runtime, and end the group."""
     output = log or sys.stderr
     process = subprocess.Popen(
@@ -152,7 +185,7 @@ def _running(
                     f"the Lambda Runtime Interface Emulator did not come up on port {port}; its output is {where}"
                 )
             time.sleep(0.05)
-        yield
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(process.pid, signal.SIGKILL)

@@ -51,6 +51,8 @@ class Outcome:
     function: str
     differences: Sequence[str]
     seconds: float
+    peak: int | None = None
+    """MB of memory that the function has had at most so far, where that is known."""
 
 
 def read_cases(folder: Path = EVENTS) -> dict[str, Case]:
@@ -105,7 +107,11 @@ class EventRunner:
             bodies = {other.name: other.bodies for other in self._cases.values()}
             found = differences(case.expected, observed, bodies=bodies)
             self.done[name] = Outcome(
-                name=name, function=case.expected.function, differences=found, seconds=time.monotonic() - begun
+                name=name,
+                function=case.expected.function,
+                differences=found,
+                seconds=time.monotonic() - begun,
+                peak=observed.peak,
             )
         return self.done[name]
 
@@ -128,6 +134,7 @@ class EventRunner:
             announced=list(self._session.announced()),
             ledger=self._ledger(),
             documents={pattern: self._document(pattern, objects) for pattern in documents},
+            peak=answer.reply.peak,
         )
 
     def _let_pass(self, scenes: Sequence[str]) -> None:
@@ -222,7 +229,8 @@ def _run(cases: dict[str, Case], names: Sequence[str], folder: Path, *, skip_pul
             runner.run(name)
             for outcome in list(runner.done.values())[shown:]:
                 mark = "differs" if outcome.differences else "ok"
-                print(f"  {mark:8}{outcome.name:22}{outcome.function:18}{outcome.seconds:6.1f} s", flush=True)
+                held = "" if outcome.peak is None else f"{outcome.peak:7} MB"
+                print(f"  {mark:8}{outcome.name:22}{outcome.function:18}{outcome.seconds:6.1f} s{held}", flush=True)
                 for difference in outcome.differences:
                     print(f"          {difference}", flush=True)
             shown = len(runner.done)

@@ -66,7 +66,7 @@ class Session:
         SensorFiles names.
         """
         self._model = ModelFolder.read(model)
-        self._parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
+        self._given = {**LOCAL_PARAMETERS, **(parameters or {})}
         self._logs = logs
         self._workers = workers
         self._emulation = emulation
@@ -130,9 +130,7 @@ class Session:
         self.url = moto.url
         self.environment = moto.environment() | {"TMPDIR": str(self.scratch)}  # what functions leave there goes with it
         with stoppable():
-            self.stack: Stack = expand(
-                TEMPLATE, {**self._parameters, "ModelFolder": self.manifest.folder}, sqs_endpoint=moto.url
-            )
+            self.stack: Stack = expand(TEMPLATE, self.parameters, sqs_endpoint=moto.url)
             create(self.stack, endpoint_url=moto.url)
             self.names = self._names()
             if self._out is not None:
@@ -181,6 +179,11 @@ class Session:
     def cloud_is_up(self) -> bool:
         """Whether moto's process runs: with it end the buckets, the queues and the ledger."""
         return self._moto.is_up
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Those of template.yaml with which the stack is up: a build is expanded with the same."""
+        return {**self._given, "ModelFolder": self.manifest.folder}
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated
         """Give a client on the local cloud."""

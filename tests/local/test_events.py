@@ -22,7 +22,7 @@ from clayline_local.errors import LocalCloudError
 from clayline_local.expectation import REGENERATE
 from clayline_local.function import FunctionSpec
 from clayline_local.hosts import EmulatorHost
-from clayline_local.invoke import SAM_ENVIRONMENT
+from clayline_local.invoke import SAM_ENVIRONMENT, is_built
 from clayline_local.local_cloud import OBJECTS, SCENE, local_cloud
 from clayline_local.local_invoke import Case, EventRunner, conclude, main, read_cases
 from clayline_local.repository import STARTER
@@ -41,7 +41,8 @@ needs_emulator = pytest.mark.skipif(
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, EmulatorHost]]:
     folder = tmp_path_factory.mktemp("events")
     with local_cloud(logs=folder) as session, ExitStack() as stack:
-        yield session, EmulatorHost(session, folder, stack, built=False)
+        # What is deployed, where it is there (`make test` builds first): only its own layers are on its path.
+        yield session, EmulatorHost(session, folder, stack, built=is_built())
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,19 @@ def runner(cloud: tuple[Session, EmulatorHost]) -> EventRunner:
 @pytest.mark.parametrize("name", CASES)
 def test_an_event_has_its_expected_outcome(runner: EventRunner, name: str) -> None:
     assert runner.run(name).differences == []
+
+
+@needs_emulator
+@pytest.mark.pipeline
+def test_no_function_had_more_than_its_memory(runner: EventRunner, functions: dict[str, FunctionSpec]) -> None:
+    """What it may write to is held to that (clayline_local.invoke); here it is all it had, its libraries included."""
+    for name in ("collect-scene", "reconcile"):
+        runner.run(name)  # and what comes before
+    peaks = {outcome.function: outcome.peak for outcome in runner.done.values()}
+    assert set(peaks) == set(functions)
+    for function, peak in peaks.items():
+        assert peak
+        assert 20 < peak < functions[function].memory, function
 
 
 @needs_emulator

@@ -19,6 +19,8 @@ def handler(event, context):
         os._exit(3)
     if event["do"] == "sleep":
         time.sleep(60)
+    if event["do"] == "hold":
+        event["held"] = len(bytearray(event.pop("megabytes") << 20)) >> 20
     if event["do"] == "import":
         __import__(event["module"])
     return {"echo": event, "root": os.environ["LAMBDA_TASK_ROOT"], "name": context.function_name,
@@ -86,13 +88,24 @@ def test_a_runtime_that_takes_longer_than_the_functions_timeout_is_a_failure(spe
     assert reply.payload.startswith("Task timed out after 3")
 
 
+@pytest.mark.parametrize(("megabytes", "failed"), [(64, False), (128, True)])
+def test_a_function_has_its_memory_and_no_more(spec: FunctionSpec, megabytes: int, *, failed: bool) -> None:
+    assert spec.memory == 128
+    reply = invoke(spec, {"do": "hold", "megabytes": megabytes}, environment={}, isolated=True)
+    assert reply.failed is failed
+    assert reply.peak
+    assert reply.payload.get("errorType") == ("MemoryError" if failed else None)
+    assert (reply.peak < megabytes) is failed
+
+
 @pytest.mark.parametrize(
     ("module", "isolated", "failed"), [("in_layer", True, False), ("numpy", True, True), ("numpy", False, False)]
 )
 def test_isolated_sees_its_layers_and_nothing_of_this_environment(
     spec: FunctionSpec, module: str, *, isolated: bool, failed: bool
 ) -> None:
-    assert invoke(spec, {"do": "import", "module": module}, environment={}, isolated=isolated).failed is failed
+    roomy = spec.model_copy(update={"memory": 2048})  # numpy's BLAS takes memory for each processor there is
+    assert invoke(roomy, {"do": "import", "module": module}, environment={}, isolated=isolated).failed is failed
 
 
 def test_without_the_sam_command_line_the_error_says_how_to_get_it(tmp_path: Path) -> None:

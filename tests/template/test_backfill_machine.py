@@ -22,7 +22,7 @@ from tests.privilege.calls import Need
 from tests.privilege.roles import grants_of, judge
 
 from clayline.run.state import RunState
-from clayline_local.cloud import definition
+from clayline_local.state_machine import definition
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 
 BODIES = [f"message {number}" for number in range(23)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from clayline_cli import arguments
+from clayline_cli.operating.where import Where, add_where
 from clayline_local.repository import STARTER
 
 _NAME: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
@@ -35,7 +36,7 @@ examples:
   clayline backfill search.json --stack clayline --name search --ahead 500
   clayline backfill --status year-2025 --stack clayline --json
   clayline backfill --resume year-2025 --stack clayline
-  clayline backfill s3://clayline-scenesbucket/ --local --name again      in the local cloud (make local-cloud)
+  clayline backfill s3://clayline-scenesbucket/ --local cloud --name again     in the local cloud
 
 exit status:
   0    it was begun, goes on, or has ended well; or the dry run found no scene that would be refused
@@ -52,10 +53,7 @@ class BackfillOptions:
     """What a call of ``clayline backfill`` was told."""
 
     source: str | None
-    stack: str | None
-    local: bool
-    region: str | None
-    profile: str | None
+    where: Where
     name: str | None
     resume: str | None
     status: str | None
@@ -74,7 +72,8 @@ class BackfillOptions:
     @classmethod
     def of(cls, found: argparse.Namespace) -> Self:
         """Take what the parser found. Raises argparse.ArgumentTypeError for what does not go together."""
-        options = cls(**{option.name: getattr(found, option.name) for option in fields(cls)})
+        values = {option.name: getattr(found, option.name) for option in fields(cls) if option.name != "where"}
+        options = cls(where=Where.of(found), **values)
         if bool(options.source) == bool(options.resume or options.status):
             arguments.refuse("give a SOURCE, or --resume or --status with the name of a backfill")
         if options.source and not (options.name or options.dry_run):
@@ -87,14 +86,7 @@ class BackfillOptions:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all of them, in the groups and order in which help tells them."""
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="where the scenes are named")
-    where = parser.add_argument_group("where it runs")
-    place = where.add_mutually_exclusive_group(required=True)
-    place.add_argument("--stack", type=arguments.name, metavar="NAME", help="the stack's name")
-    place.add_argument(
-        "--local", action="store_true", help="the local cloud to which this shell's AWS_ENDPOINT_URL leads"
-    )
-    where.add_argument("--region", type=arguments.name, metavar="NAME", help="AWS region (default: AWS_REGION)")
-    where.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
+    add_where(parser)
     what = parser.add_argument_group("what is done")
     what.add_argument(
         "--name", type=_name, metavar="NAME", help="what the backfill is called; letters, digits, hyphens"

@@ -7,8 +7,9 @@ from typing import IO, Any, Final, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clayline_cli.backfilling.stack import DeployedStack
+from clayline_cli.backfilling.stack import output
 from clayline_cli.errors import CommandError
+from clayline_cli.operating.running import Running
 
 KIND: Final = "clayline-backfill/1"
 _MISSING: Final = {"NoSuchKey", "404", "NotFound"}
@@ -37,15 +38,17 @@ class State:
 class Backfill:
     """A list in the work bucket, and what is done with it."""
 
-    stack: DeployedStack
+    running: Running
     name: str
     record: Mapping[str, Any]
     """What lies beside the list."""
+    states: Any
+    """A client of Step Functions."""
 
     @classmethod
-    def make(cls, stack: DeployedStack, name: str, sheet: IO[bytes], record: Mapping[str, Any]) -> Self:
+    def make(cls, running: Running, name: str, sheet: IO[bytes], record: Mapping[str, Any]) -> Self:
         """Put the list, then the record: it is the commit. Raises CommandError if there is one of this name."""
-        s3, bucket = stack.client("s3"), stack.output("WorkBucket")
+        s3, bucket = running.client("s3"), output(running, "WorkBucket")
         listed = f"backfills/{name}/list-{record['digest'][:12]}.json"
         kept = {"kind": KIND, "name": name, **record, "list": listed}
         try:
@@ -64,24 +67,24 @@ class Backfill:
                     " another --name."
                 ) from error
             raise _refused(f"the list of the backfill {name} cannot be kept in {bucket}", error) from error
-        return cls(stack=stack, name=name, record=kept)
+        return cls(running=running, name=name, record=kept, states=running.client("stepfunctions"))
 
     @classmethod
-    def find(cls, stack: DeployedStack, name: str) -> Self:
+    def find(cls, running: Running, name: str) -> Self:
         """Read the record of one that was made. Raises CommandError."""
-        bucket = stack.output("WorkBucket")
+        bucket = output(running, "WorkBucket")
         try:
-            body = stack.client("s3").get_object(Bucket=bucket, Key=_record_key(name))["Body"].read()
+            body = running.client("s3").get_object(Bucket=bucket, Key=_record_key(name))["Body"].read()
             record = json.loads(body)
         except (ClientError, BotoCoreError) as error:
             if _code(error) in _MISSING:
-                raise CommandError(f"the stack {stack.name} has no backfill {name}. Check the name.") from error
+                raise CommandError(f"the {running.name} has no backfill {name}. Check the name.") from error
             raise _refused(f"the backfill {name} cannot be read from {bucket}", error) from error
         except ValueError as error:
             raise CommandError(f"s3://{bucket}/{_record_key(name)} is no JSON: it was changed by hand.") from error
         if record.get("kind") != KIND:
             raise CommandError(f"the backfill {name} is {record.get('kind')}, and {KIND} is read. Begin another.")
-        return cls(stack=stack, name=name, record=record)
+        return cls(running=running, name=name, record=record, states=running.client("stepfunctions"))
 
     def state(self) -> State:
         """Ask how far it is. Raises CommandError."""
@@ -102,7 +105,7 @@ class Backfill:
             number, found = self._latest()
             if found is None or (found["status"] in _ENDED - {"SUCCEEDED"}):
                 if found and found.get("redriveStatus") == "REDRIVABLE":
-                    self._states.redrive_execution(executionArn=found["executionArn"])
+                    self.states.redrive_execution(executionArn=found["executionArn"])
                 else:
                     self._start(number + 1, ahead=ahead, pause=pause)
                 _, found = self._latest()
@@ -110,13 +113,9 @@ class Backfill:
         except (ClientError, BotoCoreError) as error:
             raise _refused(f"the backfill {self.name} cannot be started", error) from error
 
-    @property
-    def _states(self) -> Any:  # noqa: ANN401 - boto3's clients are generated from names
-        return self.stack.client("stepfunctions")
-
     def _latest(self) -> tuple[int, dict[str, Any] | None]:
         """Give the last execution and its number; 0 and None if there is none."""
-        states, last = self._states, None
+        states, last = self.states, None
         for number in range(1, _MOST_STARTS + 1):
             try:
                 last = dict(states.describe_execution(executionArn=self._arn(number)))
@@ -133,15 +132,15 @@ class Backfill:
             "ahead": ahead,
             "pause": pause,
         }
-        self._states.start_execution(
-            stateMachineArn=self.stack.output("Backfill"), name=self._called(number), input=json.dumps(given)
+        self.states.start_execution(
+            stateMachineArn=output(self.running, "Backfill"), name=self._called(number), input=json.dumps(given)
         )
 
     def _state(self, found: Mapping[str, Any] | None) -> State:
         total = int(self.record["batches"])
         if found is None:
             return State(status="NOT_STARTED", execution=None, batches={"total": total, "sent": 0, "failed": 0})
-        states = self._states
+        states = self.states
         runs = states.list_map_runs(executionArn=found["executionArn"])["mapRuns"]
         counts: Mapping[str, int] = (
             states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])["itemCounts"] if runs else {}
@@ -156,7 +155,7 @@ class Backfill:
         )
 
     def _arn(self, number: int) -> str:
-        machine = self.stack.output("Backfill")
+        machine = output(self.running, "Backfill")
         return f"{machine.replace(':stateMachine:', ':execution:')}:{self._called(number)}"
 
     def _called(self, number: int) -> str:

@@ -27,9 +27,13 @@ class Message:
     body: str
     identity: str
     """What it is about: two messages of one identity are one."""
-    uri: str | None
-    """Where its Item or COG lies; None for an Item that is sent itself."""
+    called: str
+    """What people call it: its URI, or the Item's id."""
     size: int
+    uri: str | None = None
+    """Where its Item or COG lies; None for an Item that is sent itself."""
+    document: bytes = b""
+    """The Item that is sent itself, canonical."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +73,7 @@ class Messages:
             return PassedOver(why=_FORBIDDEN, called=found.uri, size=found.size)
         if not self._starts_a_scene(body):
             return PassedOver(why=_NO_SCENE, called=found.uri, size=found.size)
-        return Message(body=body, identity=found.uri, uri=found.uri, size=found.size)
+        return Message(body=body, identity=found.uri, called=found.uri, uri=found.uri, size=found.size)
 
     def _of_item(self, found: FoundItem) -> Message | PassedOver:
         """Where an Item's own link leads to an object that the stack may read, that object is meant: it then is the
@@ -84,7 +88,9 @@ class Messages:
         read = read_message(body, message="")
         if not isinstance(read, Document):
             return PassedOver(why=_NO_SCENE, called=found.called, size=len(body))
-        return Message(body=body, identity=read.digest, uri=None, size=len(read.content))
+        return Message(
+            body=body, identity=read.digest, called=found.called, size=len(read.content), document=read.content
+        )
 
     def _starts_a_scene(self, body: str) -> bool:
         read = read_message(body, message="")

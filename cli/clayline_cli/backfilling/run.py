@@ -13,9 +13,10 @@ from clayline_cli.backfilling.messages import Messages
 from clayline_cli.backfilling.sample import Sample, take
 from clayline_cli.backfilling.sheet import Tally, write_sheet
 from clayline_cli.backfilling.sources import open_source
-from clayline_cli.backfilling.stack import DeployedStack
+from clayline_cli.backfilling.stack import listed, make_ready, output
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
+from clayline_cli.operating.running import Running, find
 from clayline_cli.staging.remote import Remote
 from clayline_local.stopping import stoppable
 
@@ -26,53 +27,52 @@ LOOK_EVERY: Final = 5.0
 def backfill(options: BackfillOptions, console: Console) -> int:
     """Do what was asked for; gives the exit status. Raises ClaylineError, Stopped."""
     with stoppable():
-        stack = (
-            DeployedStack.local()
-            if options.local
-            else DeployedStack.on_aws(str(options.stack), region=options.region, profile=options.profile)
-        )
+        running = find(options.where)
         name = options.resume or options.status
         if name:
-            found = Backfill.find(stack, name)
+            found = Backfill.find(running, name)
+            make_ready(running)
             state = found.state() if options.status else found.start(ahead=options.ahead, pause=options.pause)
             return _told(found, state, options, console)
         with tempfile.TemporaryDirectory(prefix="clayline-") as folder:
-            return _begin(stack, Path(folder), options, console)
+            return _begin(running, Path(folder), options, console)
 
 
-def _begin(stack: DeployedStack, scratch: Path, options: BackfillOptions, console: Console) -> int:
+def _begin(running: Running, scratch: Path, options: BackfillOptions, console: Console) -> int:
     source = str(options.source)
-    remote = Remote(stack.client("s3"), request_payer=options.request_payer)
+    remote = Remote(running.client("s3"), request_payer=options.request_payer)
     opened = open_source(source, remote, scratch=scratch)
     console.notice(f"reading {source} ({opened.kind})")
     messages = Messages(
         name=options.name or "dry-run",
-        sender=stack.output("Backfill"),
-        scenes_bucket=stack.output("ScenesBucket"),
-        allowed_buckets=frozenset(stack.listed("AllowedBuckets")),
-        item_prefix=stack.parameters.get("ItemPrefix", ""),
-        cog_prefix=stack.parameters.get("CogPrefix", "cog/"),
+        sender=output(running, "Backfill"),
+        scenes_bucket=output(running, "ScenesBucket"),
+        allowed_buckets=frozenset(listed(running, "AllowedBuckets")),
+        item_prefix=running.parameters.get("ItemPrefix", ""),
+        cog_prefix=running.parameters.get("CogPrefix", "cog/"),
     )
     with (scratch / "list.json").open("w+b") as sheet:
-        tally = write_sheet(opened.found, messages, sheet)
+        tally = write_sheet(opened.found, messages, sheet, sample=options.sample if options.dry_run else 0)
         if not tally.scenes:
-            raise CommandError(f"{source} names nothing that would start a scene of {stack.name}.{_left(tally)}")
+            raise CommandError(f"{source} names nothing that would start a scene of the {running.name}.{_left(tally)}")
         if options.dry_run:
-            return _tried(tally, opened.kind, stack, options, console)
+            return _tried(tally, opened.kind, running, options, console)
         sheet.seek(0)
-        return _sent(tally, opened.kind, sheet, stack, options, console)
+        return _sent(tally, opened.kind, sheet, running, options, console)
 
 
 def _sent(
-    tally: Tally, kind: str, sheet: IO[bytes], stack: DeployedStack, options: BackfillOptions, console: Console
+    tally: Tally, kind: str, sheet: IO[bytes], running: Running, options: BackfillOptions, console: Console
 ) -> int:
     record = {"source": options.source, "source_kind": kind, "digest": tally.digest, **tally.values()}
-    found = Backfill.make(stack, str(options.name), sheet, record)
+    make_ready(running)
+    found = Backfill.make(running, str(options.name), sheet, record)
     return _told(found, found.start(ahead=options.ahead, pause=options.pause), options, console)
 
 
-def _tried(tally: Tally, kind: str, stack: DeployedStack, options: BackfillOptions, console: Console) -> int:
-    sample = take(tally.uris, tally.scenes, options, stack, console) if options.sample and tally.uris else None
+def _tried(tally: Tally, kind: str, running: Running, options: BackfillOptions, console: Console) -> int:
+    chosen = tally.sample.taken()
+    sample = take(chosen, tally.scenes, options, running, console) if chosen else None
     values = {"dry_run": True, "source": options.source, "source_kind": kind, **tally.values()}
     if options.json:
         print(json.dumps({**values, "cost": sample.values() if sample else None}), flush=True)
@@ -113,7 +113,7 @@ def _told(found: Backfill, state: State, options: BackfillOptions, console: Cons
         print(json.dumps(_values(found, state)), flush=True)
     else:
         print(shown(_line(found, state)), flush=True)
-    if state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"}:
+    if state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"} and not state.batches["failed"]:
         return 0
     console.warn(shown(f"{found.name} is {state.status}{f': {state.error}' if state.error else ''}. --resume goes on."))
     return 1

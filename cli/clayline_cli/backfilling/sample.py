@@ -7,7 +7,8 @@ from typing import Any
 from clayline.errors import ClaylineError, shown
 from clayline.run.prices import built_in
 from clayline_cli.backfilling.backfill_options import BackfillOptions
-from clayline_cli.backfilling.stack import DeployedStack
+from clayline_cli.backfilling.messages import Message
+from clayline_cli.backfilling.stack import lend_credentials, listed, output
 from clayline_cli.call import Parser
 from clayline_cli.console import Console
 from clayline_cli.costing.cost_options import CostOptions, add_options
@@ -15,6 +16,7 @@ from clayline_cli.costing.deployed import Deployed
 from clayline_cli.costing.estimate import Estimate, Estimator, cost_values
 from clayline_cli.costing.in_s3 import InS3
 from clayline_cli.costing.run import priced
+from clayline_cli.operating.running import Running
 from clayline_local.model_folder import ModelFolder
 
 _FLAGS = {
@@ -64,12 +66,13 @@ class Sample:
         }
 
 
-def take(uris: Sequence[str], scenes: int, options: BackfillOptions, stack: DeployedStack, console: Console) -> Sample:
-    """Plan some of the scenes that lie in S3 dry. Raises ClaylineError."""
-    wanted = spread(uris, options.sample)
-    chosen = _cost_options(wanted, options, stack)
+def take(
+    messages: Sequence[Message], scenes: int, options: BackfillOptions, running: Running, console: Console
+) -> Sample:
+    """Plan the scenes of some messages dry. Raises ClaylineError."""
+    chosen = _cost_options(options, running)
     prices, deployed = built_in(), Deployed.read()
-    instance = priced(options.instance or stack.parameters.get("InstanceType") or deployed.instance, prices)
+    instance = priced(options.instance or running.parameters.get("InstanceType") or deployed.instance, prices)
     estimator = Estimator(
         prices=prices,
         functions=deployed.functions,
@@ -78,12 +81,13 @@ def take(uris: Sequence[str], scenes: int, options: BackfillOptions, stack: Depl
         chips_per_second=options.chips_per_second,
     )
     told = []
+    lend_credentials(options.where)
     there = InS3.sign_in(chosen)
-    for number, uri in enumerate(wanted, start=1):
-        console.notice(f"planning {number} of {len(wanted)} dry  {uri}")
-        told.append(_one(uri, there, estimator))
+    for number, message in enumerate(messages, start=1):
+        console.notice(shown(f"planning {number} of {len(messages)} dry  {message.called}"))
+        told.append(_one(message, there, estimator))
         if told[-1].message:
-            console.warn(shown(f"{uri}: {told[-1].message}"))
+            console.warn(shown(f"{message.called}: {told[-1].message}"))
     costs = [each.cost for each in told if each.cost]
     together = cost_values(estimator.total(costs), instance.name) if costs else None
     return Sample(
@@ -92,13 +96,6 @@ def take(uris: Sequence[str], scenes: int, options: BackfillOptions, stack: Depl
         instance=instance.name,
         cost=_averaged(together, len(costs)) if together else None,
     )
-
-
-def spread(uris: Sequence[str], most: int) -> list[str]:
-    """Give so many at most, evenly spread, the first among them."""
-    if len(uris) <= most:
-        return list(uris)
-    return [uris[number * len(uris) // most] for number in range(most)]
 
 
 def _averaged(values: dict[str, Any], scenes: int) -> dict[str, Any]:
@@ -114,24 +111,24 @@ def _shared(value: float | None, scenes: int) -> float | None:
     return None if value is None else value / scenes
 
 
-def _one(uri: str, there: InS3, estimator: Estimator) -> Estimate:
+def _one(message: Message, there: InS3, estimator: Estimator) -> Estimate:
     try:
-        found = there.dry_run(uri, estimator.model)
-        return Estimate(scene=uri, found=found, cost=estimator.scene(found))
+        found = there.dry_run(message.uri or message.document, estimator.model)
+        return Estimate(scene=message.called, found=found, cost=estimator.scene(found))
     except ClaylineError as error:
-        return Estimate(scene=uri, error=str(error))
+        return Estimate(scene=message.called, error=str(error))
 
 
-def _cost_options(wanted: Sequence[str], options: BackfillOptions, stack: DeployedStack) -> CostOptions:
+def _cost_options(options: BackfillOptions, running: Running) -> CostOptions:
     """Give what ``clayline plan-cost`` would be told so that it plans as the stack does."""
-    given = [*wanted, "--model", str(options.model)]
-    given += [flag for name, flag in _FLAGS.items() if stack.parameters.get(name) == "true"]
+    given = ["s3://", "--model", str(options.model)]
+    given += [flag for name, flag in _FLAGS.items() if running.parameters.get(name) == "true"]
     for name, option in _VALUES.items():
-        if value := stack.parameters.get(name):
+        if value := running.parameters.get(name):
             given += [option, value]
-    for bucket in (stack.output("ScenesBucket"), *stack.listed("AllowedBuckets")):
+    for bucket in (output(running, "ScenesBucket"), *listed(running, "AllowedBuckets")):
         given += ["--allow-bucket", bucket]
-    if options.request_payer or stack.listed("RequesterPaysBuckets"):
+    if options.request_payer or listed(running, "RequesterPaysBuckets"):
         given.append("--request-payer")
     parser = Parser(prog="clayline plan-cost")
     add_options(parser)

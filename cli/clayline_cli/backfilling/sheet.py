@@ -26,6 +26,31 @@ class Left:
 
 
 @dataclass(kw_only=True, slots=True)
+class Evenly:
+    """Some of a sequence of unknown length, evenly spread, the first among them."""
+
+    most: int
+    _kept: list[Message] = field(default_factory=list)
+    _seen: int = 0
+    _every: int = 1
+
+    def add(self, one: Message) -> None:
+        """Take the next one: it is kept, or not."""
+        if self.most and self._seen % self._every == 0:
+            self._kept.append(one)
+            if len(self._kept) > 2 * self.most:
+                del self._kept[1::2]
+                self._every *= 2
+        self._seen += 1
+
+    def taken(self) -> list[Message]:
+        """Give so many at most."""
+        if len(self._kept) <= self.most:
+            return list(self._kept)
+        return [self._kept[number * len(self._kept) // self.most] for number in range(self.most)]
+
+
+@dataclass(kw_only=True, slots=True)
 class Tally:
     """What a list holds, and what was left out of it."""
 
@@ -35,8 +60,8 @@ class Tally:
     batches: int = 0
     left: dict[str, Left] = field(default_factory=dict)
     """By the reason."""
-    uris: list[str] = field(default_factory=list)
-    """Of what lies in S3, in order: what the costs are estimated by."""
+    sample: Evenly
+    """What the costs are estimated by."""
     digest: str = ""
     """SHA-256 of the list."""
 
@@ -52,9 +77,12 @@ class Tally:
         left.bytes += one.size
 
 
-def write_sheet(found: Iterable[Found], messages: Messages, target: IO[bytes]) -> Tally:
-    """Write the list of what was found, a JSON array of batches; give the count. Raises what reading on raises."""
-    tally, digest, seen = Tally(), hashlib.sha256(), set[str]()
+def write_sheet(found: Iterable[Found], messages: Messages, target: IO[bytes], *, sample: int) -> Tally:
+    """Write the list of what was found, a JSON array of batches; give the count, with a sample of so many messages.
+
+    Raises what reading on raises.
+    """
+    tally, digest, seen = Tally(sample=Evenly(most=sample)), hashlib.sha256(), set[str]()
 
     def write(text: str) -> None:
         body = text.encode("ascii")
@@ -74,15 +102,14 @@ def _taken(found: Iterable[Found], messages: Messages, tally: Tally, seen: set[s
     for one in found:
         made = messages.of(one)
         if isinstance(made, Message) and made.identity in seen:
-            made = PassedOver(why=_NAMED_TWICE, called=made.uri or made.identity, size=made.size)
+            made = PassedOver(why=_NAMED_TWICE, called=made.called, size=made.size)
         if isinstance(made, PassedOver):
             tally.leave(made)
             continue
         seen.add(made.identity)
         tally.scenes += 1
         tally.bytes += made.size
-        if made.uri:
-            tally.uris.append(made.uri)
+        tally.sample.add(made)
         yield made
 
 

@@ -57,11 +57,15 @@ class InS3:
             f"{target} holds no STAC Item (.json, .geojson) and no GeoTIFF (.tif, .tiff). Check the key."
         )
 
-    def dry_run(self, uri: str, model: ModelFolder) -> DryRun:
-        """Plan a scene dry. Raises what ``dry_run_in_s3`` raises."""
-        buckets = frozenset({parse_s3_uri(uri)[0], *self.options.allow_bucket})
+    def dry_run(self, scene: str | bytes, model: ModelFolder) -> DryRun:
+        """Plan a scene dry: that of an object, or of an Item that is published itself.
+
+        Raises what ``dry_run_in_s3`` raises.
+        """
+        own = {parse_s3_uri(scene)[0]} if isinstance(scene, str) else set[str]()
+        buckets = frozenset({*own, *self.options.allow_bucket})
         return dry_run_in_s3(
-            uri,
+            scene,
             client=self.client,
             access=Access(requester_pays=buckets if self.options.request_payer else frozenset()),
             metadata=self.options.metadata,
