@@ -168,10 +168,11 @@ def test_a_run_that_was_ended_tells_what_was_given_up_and_a_later_one_what_it_to
         followed=False,
     )
     assert (found.values()["batches"]["open"], found.values()["batches"]["given_up"]) == (0, 3)
+    assert found.lost == [], "what failed of batches that were given up is a consequence"
     text = paragraph(found)
     for what in (
         "0 in flight, 3 given up",
-        "and another followed unless the run was ended first",
+        "3 batch(es) had not ended when the run was ended, and were given up",
         f"1 of them were taken over from run {HEALED}",
         "failed 3 (aborted 3)",
         f"clayline redrive {RUNNING} --local cloud",

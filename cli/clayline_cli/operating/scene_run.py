@@ -80,8 +80,12 @@ class SceneRun:
 
     @property
     def lost(self) -> list[Failures]:
-        """Attempts that failed and were followed by another, by reason."""
-        return _by_reason(loss for batch in self.batches for loss in batch.losses)
+        """Attempts that failed and are followed by another, by reason.
+
+        Those of batches that were given up are left out: their requests may have been taken away before.
+        """
+        told = (batch for batch in self.batches if batch.result or not self.row.state.is_over)
+        return _by_reason(loss for batch in told for loss in batch.losses)
 
     @property
     def failed(self) -> list[Failures]:
@@ -115,12 +119,13 @@ class SceneRun:
         """Say what went wrong on the way, and what became of it."""
         for loss in self.lost:
             what = loss.message or "no message"
-            after = "unless the run was ended first" if self.given_up else "or follows"
-            yield f"{loss.times} attempt(s) failed ({loss.reason}), and another followed {after}: {what}"
+            yield f"{loss.times} attempt(s) failed ({loss.reason}), and another followed or follows: {what}"
         if self.found:
             yield f"{self.found} answer(s) were found by the reconciler: no message had told of them"
         if self.begun_again:
             yield f"{self.begun_again} attempt(s) were begun again by the reconciler: nothing was heard of those before"
+        if self.given_up:
+            yield f"{self.given_up} batch(es) had not ended when the run was ended, and were given up"
         for failure in self.failed:
             attempt = max(failure.attempts)
             yield (
