@@ -1,6 +1,7 @@
 """``clayline redrive`` and ``abort``: which runs are meant, and what plan is told of them."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from moto import mock_aws
 from tests.cli.deployed_stack import HOUR, NAME, NOW, REGION, Author, Deployed, deploy
 
+from clayline_cli.operating.running import Running
+from clayline_cli.operating.status import EPILOG as STATUS
 from clayline_cli.program import main
 
 CURED, CURE, PARTIAL, FAILED, EMPTY, REFUSED, MENDED, WAITING, RUNNING, CLAIMED = (
@@ -154,3 +157,31 @@ def test_status_says_how_to_redrive_and_what_was_followed(capsys: pytest.Capture
     assert main(["status", "partial", *where, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)["next"]
     assert again.endswith(f": clayline redrive {PARTIAL} --stack {NAME} --region {REGION}")
+
+
+def test_help_names_every_call_that_is_made(
+    world: Deployed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who may do what help says may use the commands."""
+    made: set[str] = set()
+
+    def note(event_name: str, **_: Any) -> None:
+        service, operation = event_name.split(".")[1:3]
+        made.add(f"{service}:{operation}")
+
+    monkeypatch.setattr(Running, "endpoint", "mine")
+    hooks: Any = world.session.events
+    hooks.register("provide-client-params.*.*", note)
+    try:
+        where = ("--stack", NAME, "--region", REGION)
+        for command in (("status",), ("status", PARTIAL), ("status", "s3://b/item.json"), ("list",)):
+            main([*command, *where])
+        told = set(re.findall(r"[a-z0-9]+:[A-Z][A-Za-z]+", STATUS)) | {"cloudformation:ListStackResources"}
+        assert made == (told | {"dynamodb:Query"})
+        made.clear()
+        main(["redrive", "--state", "partial", *where])
+        assert made - told - {"dynamodb:Query"} == {"sqs:SendMessageBatch"}  # for which IAM asks sqs:SendMessage
+    finally:
+        hooks.unregister("provide-client-params.*.*", note)
+        taken(world)
+    capsys.readouterr()
