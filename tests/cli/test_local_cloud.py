@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from tests.pipeline.scenes import landsat
 
+from clayline_cli.backfilling import run as backfilling
 from clayline_cli.program import main
+from clayline_local.clients import local_client
+from clayline_local.cloud_file import CloudFile
 from clayline_local.repository import ROOT
 
 pytestmark = pytest.mark.pipeline
@@ -141,3 +144,22 @@ def test_it_ends_when_it_is_told_to(cloud: Cloud) -> None:
     assert cloud.process.returncode == 130
     assert "stopped by SIGINT. What was embedded lies in" in err
     assert main(["status", "--local", str(cloud.out)]) == 2
+
+
+def test_what_was_there_before_is_embedded_by_a_backfill(
+    cloud: Cloud, told: Told, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfilling, "LOOK_EVERY", 0.2)
+    found = CloudFile.read(cloud.out)
+    s3, bucket = local_client("s3", url=found.url, region=found.region), found.outputs["ScenesBucket"]
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    for key, body in landsat(sample, row=600, col=400, height=320, width=320).items():
+        s3.put_object(Bucket=bucket, Key=f"old/{Path(key).name}", Body=body)
+    source = f"s3://{bucket}/old/"
+    [sent] = told("backfill", source, "--name", "old", "--watch")
+    assert (sent["status"], sent["scenes"], sent["batches"]) == ("SUCCEEDED", 1, {"total": 1, "sent": 1, "failed": 0})
+    event = cloud.event()
+    assert (event["status"], event["repeated"]) == ("SceneEmbedded", False)
+    told("backfill", source, "--name", "again", "--watch")
+    again = cloud.event()
+    assert (again["run"], again["repeated"]) == (event["run"], True)

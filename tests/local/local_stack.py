@@ -1,6 +1,6 @@
 """The stack in one moto_server, for tests to push at from outside."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clayline_local.moto_process import MotoServer
@@ -11,9 +11,13 @@ from clayline_local.template import Stack
 class LocalCloud:
     server: MotoServer
     stack: Stack
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def client(self, service: str) -> Any:
-        return self.server.client(service)
+        """Give a client, the same each time: making one takes longer than most calls."""
+        if service not in self._clients:
+            self._clients[service] = self.server.client(service)
+        return self._clients[service]
 
     def url(self, queue: str) -> str:
         return self.stack.resources[queue].physical.ref

@@ -82,17 +82,17 @@ def _tried(tally: Tally, kind: str, running: Running, options: BackfillOptions, 
 
 
 def _lines(tally: Tally, kind: str, sample: Sample | None) -> list[str]:
-    lines = [f"{tally.scenes:,} scenes by {kind}, {tally.bytes:,} bytes that land, {tally.batches:,} batches"]
+    lines = [f"{tally.scenes:,} scene(s) by {kind}, {tally.bytes:,} bytes that land, {tally.batches:,} batch(es)"]
     lines += [f"not sent: {each.count:,} ({each.bytes:,} bytes), such as {each.example}: it {why}"
               for why, each in tally.left.items()]  # fmt: skip
     if sample is None:
         return [*lines, "cost: not estimated"]
-    lines.append(f"cost: estimated from {len(sample.told)} scenes, {len(sample.refused)} of which would be refused")
+    lines.append(f"cost: estimated from {len(sample.told)} of them, of which {len(sample.refused)} would be refused")
     if sample.cost:
         work, dollars = sample.cost["work"], sample.values()["all_scenes"]
         lines.append(f"  a scene has {work['chips']:,.0f} chips in {work['batches']:,.1f} batches")
-        endpoint = "unknown" if dollars["endpoint"] is None else f"${dollars['endpoint']:,.2f}"
-        lines.append(f"  all: beside the endpoint ${dollars['beside_endpoint']:,.2f}, on {sample.instance} {endpoint}")
+        endpoint = "unknown" if dollars["endpoint"] is None else f"${dollars['endpoint']:,.4f}"
+        lines.append(f"  all: beside the endpoint ${dollars['beside_endpoint']:,.4f}, on {sample.instance} {endpoint}")
     return lines
 
 
@@ -133,6 +133,6 @@ def _values(found: Backfill, state: State) -> dict[str, Any]:
 def _line(found: Backfill, state: State) -> str:
     batches = state.batches
     return (
-        f"{found.name}: {state.status}, {batches['sent']:,} of {batches['total']:,} batches"
-        f" ({found.record['scenes']:,} scenes) on the scene queue"
+        f"{found.name}: {state.status}, {batches['sent']:,} of {batches['total']:,} batch(es)"
+        f" ({found.record['scenes']:,} scene(s)) on the scene queue"
     )
