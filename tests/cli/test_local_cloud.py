@@ -138,14 +138,6 @@ def test_a_run_that_is_ended_is_redriven(cloud: Cloud, told: Told, tmp_path: Pat
     assert told("redrive", "--reason", "aborted") == [], "the scene has a later run"
 
 
-def test_it_ends_when_it_is_told_to(cloud: Cloud) -> None:
-    cloud.process.send_signal(signal.SIGINT)
-    _, err = cloud.process.communicate(timeout=PATIENCE)
-    assert cloud.process.returncode == 130
-    assert "stopped by SIGINT. What was embedded lies in" in err
-    assert main(["status", "--local", str(cloud.out)]) == 2
-
-
 def test_what_was_there_before_is_embedded_by_a_backfill(
     cloud: Cloud, told: Told, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,3 +155,11 @@ def test_what_was_there_before_is_embedded_by_a_backfill(
     told("backfill", source, "--name", "again", "--watch")
     again = cloud.event()
     assert (again["run"], again["repeated"]) == (event["run"], True)
+
+
+def test_it_ends_when_it_is_told_to(cloud: Cloud) -> None:
+    cloud.process.send_signal(signal.SIGINT)
+    _, err = cloud.process.communicate(timeout=PATIENCE)
+    assert cloud.process.returncode == 130
+    assert "stopped by SIGINT. What was embedded lies in" in err
+    assert main(["status", "--local", str(cloud.out)]) == 2
