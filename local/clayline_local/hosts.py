@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from clayline_local.invoke import BUILT_TEMPLATE, Reply, runtime
+from clayline_local.invoke import BUILT_TEMPLATE, Reply, is_built, runtime
 from clayline_local.sam_local import bridge_gateway, relay, run_sam, sam_template
 from clayline_local.session import Session
 from clayline_local.template import TEMPLATE, Stack, expand
@@ -60,6 +60,10 @@ def _stack(session: Session, *, built: bool) -> Stack:
     return expand(BUILT_TEMPLATE if built else TEMPLATE, session.parameters, sqs_endpoint=session.url)
 
 
+def _what_was_built() -> str:
+    return "what sam build made" if is_built() else "what sam build made before the sources were changed"
+
+
 class EmulatorHost:
     """The emulator, one for each function that is asked for; they end with ``stack``."""
 
@@ -74,7 +78,7 @@ class EmulatorHost:
     @property
     def description(self) -> str:
         """What this is, for people."""
-        return f"under AWS's runtime emulator, {'what sam build made' if self._built else 'from the sources'}"
+        return f"under AWS's runtime emulator, {_what_was_built() if self._built else 'from the sources'}"
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Answer:
         """Run a function; its runtime stays up."""
@@ -138,7 +142,7 @@ class SamHost:
     @property
     def description(self) -> str:
         """What this is, for people."""
-        return "under sam local invoke, in Docker, what sam build made"
+        return f"under sam local invoke, in Docker, {_what_was_built()}"
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Answer:
         """Run a function in a container of its own."""

@@ -36,6 +36,14 @@ def named(key: str) -> str:
     )
 
 
+def names(*, scenes_bucket: str, embeddings_bucket: str, out: Path) -> Names:
+    """Give what people call what lies in the local buckets, where outputs come to lie in the folder ``out``."""
+    key = "".join(f"{part}/" for part in out.parts[1:])
+    outputs = Names(prefixes=((f"s3://{_ANY}/", "file:///"),)).of(f"s3://{_ANY}/{key}")
+    scenes = ((f"s3://{scenes_bucket}/{prefix}", name) for prefix, name in NAMES.items())
+    return Names(prefixes=(*scenes, (f"s3://{embeddings_bucket}/", outputs)))
+
+
 def absolute(path: Path) -> Path:
     """Give the path as the user said it, without dots; where it really leads, if dots behind a link lead elsewhere."""
     lexical = Path(os.path.abspath(path))  # noqa: PTH100 - Path has nothing that folds dots and keeps links

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 from clayline.model.manifest import MANIFEST_FILE
-from clayline.run.names import AS_THEY_LIE, Names
+from clayline.run.names import AS_THEY_LIE
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.cloud import create, dead_letters, endpoint_config, startup_seconds
 from clayline_local.container import Container
@@ -28,7 +28,7 @@ from clayline_local.model_folder import ModelFolder
 from clayline_local.model_server import ModelServer
 from clayline_local.moto_process import MotoServer
 from clayline_local.repository import STARTER
-from clayline_local.scene_keys import NAMES, absolute
+from clayline_local.scene_keys import absolute, names
 from clayline_local.staged_scene import StagedScene
 from clayline_local.stopping import check, stoppable
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
@@ -132,8 +132,10 @@ class Session:
         with stoppable():
             self.stack: Stack = expand(TEMPLATE, self.parameters, sqs_endpoint=moto.url)
             create(self.stack, endpoint_url=moto.url)
-            self.names = self._names()
+            self.names = AS_THEY_LIE
             if self._out is not None:
+                buckets = {"scenes_bucket": self.scenes_bucket, "embeddings_bucket": self.embeddings_bucket}
+                self.names = names(**buckets, out=self._out)
                 self.environment |= {"CLAYLINE_PLACE": "cli", "CLAYLINE_NAMES": json.dumps(dict(self.names.prefixes))}
             self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
             self._publish_model()
@@ -211,14 +213,6 @@ class Session:
     def ledger_table(self) -> str:
         """The ledger's table."""
         return self.stack.functions()["PlanFunction"].environment["CLAYLINE_LEDGER_TABLE"]
-
-    def _names(self) -> Names:
-        if self._out is None:
-            return AS_THEY_LIE
-        prefixes = {f"s3://{self.scenes_bucket}/{prefix}": name for prefix, name in NAMES.items()}
-        key = "".join(f"{part}/" for part in self._out.parts[1:])
-        out = Names(prefixes=(("s3://out/", "file:///"),)).of(f"s3://out/{key}")
-        return Names(prefixes=(*prefixes.items(), (f"s3://{self.embeddings_bucket}/", out)))
 
     def drop(self, scene: StagedScene) -> str:
         """Upload a scene, what lands last; gives the name by which its event will call it."""

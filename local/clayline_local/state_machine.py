@@ -1,7 +1,5 @@
 """template.yaml's state machine in moto, which interprets it. Made by whoever wants it: making it takes seconds."""
 
-import json
-
 from botocore.exceptions import ClientError
 
 from clayline_local.clients import local_client
@@ -10,9 +8,9 @@ from clayline_local.template import Resource, Stack
 
 def definition(resource: Resource) -> str:
     """Give a state machine's definition in the States Language, as CloudFormation substitutes it."""
-    text = json.dumps(resource.properties["Definition"])
+    text = str(resource.properties["DefinitionString"])
     for name, value in resource.properties["DefinitionSubstitutions"].items():
-        text = text.replace(f"${{{name}}}", json.dumps(value)[1:-1])
+        text = text.replace(f"${{{name}}}", value)
     return text
 
 

@@ -22,6 +22,7 @@ from clayline.run.ledger import Claim, Ledger, Outcome
 from clayline.run.state import RunState
 from clayline_cli.errors import CommandError
 from clayline_cli.kept.folder import Kept
+from clayline_local.scene_keys import absolute, names
 from clayline_local.session import Session
 
 REGION = "eu-central-1"
@@ -48,7 +49,9 @@ class Cloud(Session):
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
         )
-        self.names = self._names()
+        self.names = names(
+            scenes_bucket=self.scenes_bucket, embeddings_bucket=self.embeddings_bucket, out=absolute(out)
+        )
         self.ledger = DynamoLedger(boto3.resource("dynamodb", region_name=REGION).Table(self.table))
         self.objects = S3Objects(self.s3)
 

@@ -30,8 +30,8 @@ from clayline.run.names import AS_THEY_LIE
 from clayline.run.result import UnknownResultError, parse_result
 from clayline.scene.boa_statements import statements
 from clayline.scene.intake import Landing, Mode
+from clayline.scene.landed import read_source
 from clayline.scene.radiometry import BoaOverride, decide_boa
-from clayline.scene.source import read_source
 
 MOST_PIXELS: Final = 128
 """Of a side, that are read of a file: what a header may declare is not what a test must wait for."""

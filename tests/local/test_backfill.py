@@ -131,6 +131,14 @@ def test_a_prefix_is_sent_as_its_objects_landed(local: LocalCloud, backfill: Tol
     assert (landed.size, landed.etag) == (len(ITEM_KEY.encode()), digest)
 
 
+def test_only_what_is_asked_for_is_sent(local: LocalCloud, backfill: Told) -> None:
+    _put(local, "2025/a_MTL.json", "2025/deep/a_stac.json")
+    status, told, _ = backfill(f"s3://{_bucket(local)}/", "--only", "2025/*_stac.json", "--dry-run", "--sample", "0")
+    assert (status, told["scenes"], told["cost"]) == (0, 1, None)
+    [left] = told["passed_over"]
+    assert (left["why"], left["example"]) == ("is not among what --only says", f"s3://{_bucket(local)}/2025/a_MTL.json")
+
+
 def test_the_same_backfill_is_the_same_landings_and_another_is_not(
     local: LocalCloud, backfill: Told, out: Path
 ) -> None:

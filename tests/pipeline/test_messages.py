@@ -43,8 +43,9 @@ def test_a_delivery_beside_another_waits_for_its_lease(landed: Pipeline) -> None
     landed.faults.at, landed.faults.after = 1, True  # killed right after the claim
     with pytest.raises(Killed):
         landed.plan("scene/item.json")
-    with pytest.raises(LeaseHeldError, match="another delivery"):
+    with pytest.raises(LeaseHeldError, match="another delivery") as held:
         landed.plan("scene/item.json")
+    assert held.value.wait == landed.planning.options.lease
     assert landed.again(lambda: landed.plan("scene/item.json")).kind is Planned.ENQUEUED
 
 

@@ -178,7 +178,7 @@ def test_an_index_that_leaves_out_blocks_of_a_file_that_has_all(
     path, pixels = tmp_path / "scene.tif", texture(1, HEIGHT, WIDTH)
     pixels[0, 64:128, 128:192] = 0
     write(path, pixels, nodata=0, SPARSE_OK=True)
-    monkeypatch.setattr("clayline.raster.headers._BLOCKS_LOOKED_AT", 2)
+    monkeypatch.setattr("clayline.raster.blocks._BLOCKS_LOOKED_AT", 2)
     bands = bands_of(path, 1)
     assert not bands[0].header.sparse
     damaged = block_pixels(1, 2, {"blockysize": 64, "blockxsize": 64})

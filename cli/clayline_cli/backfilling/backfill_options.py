@@ -57,6 +57,7 @@ class BackfillOptions:
     name: str | None
     resume: str | None
     status: str | None
+    only: str | None
     dry_run: bool
     watch: bool
     ahead: int
@@ -94,6 +95,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     again = what.add_mutually_exclusive_group()
     again.add_argument("--resume", type=_name, metavar="NAME", help="go on with one that has stopped")
     again.add_argument("--status", type=_name, metavar="NAME", help="tell how far one is")
+    what.add_argument(
+        "--only", type=arguments.name, metavar="PATTERN",
+        help="of objects only those whose keys are like that, such as '*_stac.json' (a * matches slashes too)",
+    )  # fmt: skip
     what.add_argument("--dry-run", action="store_true", help="count and estimate; send nothing")
     what.add_argument(
         "--watch", action="store_true", help="wait until everything is on the queue, and tell how far it is"

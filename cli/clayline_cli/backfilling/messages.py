@@ -6,6 +6,7 @@ Every message is read by plan's own parser before it is taken: what plan would p
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from clayline.scene.href import S3Object, locate
@@ -17,6 +18,7 @@ MOST_BYTES: Final = 180_000
 """Of a message: a state of Step Functions holds 262,144 bytes, in which its quotes are escaped once more."""
 _FORBIDDEN: Final = "lies in a bucket that is neither the scenes bucket nor among AllowedBuckets"
 _NO_SCENE: Final = "starts no scene, as landing would not"
+_LEFT_OUT: Final = "is not among what --only says"
 _TOO_LARGE: Final = "is larger than a message may be: let the Item land in the scenes bucket"
 
 
@@ -57,6 +59,8 @@ class Messages:
     allowed_buckets: frozenset[str]
     item_prefix: str
     cog_prefix: str
+    only: str | None = None
+    """What keys must be like, as a shell's pattern; None: anything."""
 
     def of(self, found: Found) -> Message | PassedOver:
         """Make the message for what a source names, or say why it is none."""
@@ -65,6 +69,8 @@ class Messages:
         return self._of_item(found)
 
     def _of_object(self, found: FoundObject) -> Message | PassedOver:
+        if self.only and not fnmatchcase(found.key, self.only):
+            return PassedOver(why=_LEFT_OUT, called=found.uri, size=found.size)
         if found.bucket == self.scenes_bucket:
             body = self._landed(found)
         elif found.bucket in self.allowed_buckets:

@@ -50,6 +50,7 @@ def _begin(running: Running, scratch: Path, options: BackfillOptions, console: C
         allowed_buckets=frozenset(listed(running, "AllowedBuckets")),
         item_prefix=running.parameters.get("ItemPrefix", ""),
         cog_prefix=running.parameters.get("CogPrefix", "cog/"),
+        only=options.only,
     )
     with (scratch / "list.json").open("w+b") as sheet:
         tally = write_sheet(opened.found, messages, sheet, sample=options.sample if options.dry_run else 0)

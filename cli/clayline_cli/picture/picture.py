@@ -5,7 +5,6 @@ What the satellite saw, what the model made of each chip, how well each chip can
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from clayline.chips.classes import Classes, Classification
 from clayline.chips.cloud import SCL
 from clayline.chips.grid import ChipGrid
-from clayline_cli.picture.ground import Graticule, Ground, length_text
+from clayline_cli.picture.ground import Ground
+from clayline_cli.picture.panel import INK, LINE, Frame, draw_scale_bar, fill_chips, finish
 from clayline_cli.picture.rendering import Layer, picture_shape, see, stretch, zero_of
 from clayline_local.stopping import temporary_folder
 
 _BANDS = ("red", "green", "blue")
-_INK, _LINE, _PAPER = "#1f2933", "#9aa5b1", "#e4e7eb"
+_PAPER = "#e4e7eb"
 _WARNING = "#b42318"
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
-    "text.color": _INK,
-    "axes.edgecolor": _LINE,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
     "axes.facecolor": _PAPER,
 }
 _WIDEST, _TALLEST, _NARROWEST = 5.0, 6.2, 2.2
@@ -44,32 +42,12 @@ _WIDEST, _TALLEST, _NARROWEST = 5.0, 6.2, 2.2
 _TICK_EVERY = 0.75
 """Inches that a label needs."""
 _DPI = 100
-_SQUARE = 0.05
-"""How far from square a pixel may be for its width to be told alone."""
 _CLOUDY = 0.2
 """Cloud fraction above which a chip is no judge of the ground."""
 _WHOLE = 0.9
 """Valid fraction below which a chip, as at the scene's edge, is no judge of how the others differ."""
 _FEWEST = 4
 """Chips that three components need."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """What all panels share."""
-
-    grid: ChipGrid
-    ground: Ground
-    graticule: Graticule
-    aspect: float
-    """Height of a pixel by its width, on the ground."""
-
-    @property
-    def chip_text(self) -> str:
-        """Say how large chips are, in pixels and on the ground."""
-        width = self.grid.size * self.ground.metres_a_column()
-        sides = [width] if abs(self.aspect - 1) < _SQUARE else [width, width * self.aspect]
-        return f"chips of {self.grid.size} px, {' by '.join(length_text(float(f'{side:.2g}')) for side in sides)}"
 
 
 def draw(
@@ -129,7 +107,7 @@ def _figure(
     width = min(_WIDEST, max(_NARROWEST, _TALLEST / ratio))
     height = min(_TALLEST, width * ratio)
     graticule = ground.graticule(across=int(width / _TICK_EVERY), down=max(2, int(height / _TICK_EVERY)))
-    place = _Place(grid=grid, ground=ground, graticule=graticule, aspect=aspect)
+    frame = Frame(grid=grid, ground=ground, graticule=graticule, aspect=aspect)
     index = table["index"].to_numpy()
     vectors = pc.list_flatten(table["embeddings"]).to_numpy().reshape(len(table), -1).astype(np.float64)
     losses = table["loss"].to_numpy().astype(np.float64) if table["loss"].null_count < len(table) else None
@@ -139,10 +117,10 @@ def _figure(
     size = ((width + 0.75) * panels + (0.6 if losses is not None else 0), height + 1.5)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, panels)
-    _scene(axes[0], place, table, provenance, bands, mask)
-    _components(axes[1], place, vectors, index, judges)
+    _scene(axes[0], frame, table, provenance, bands, mask)
+    _components(axes[1], frame, vectors, index, judges)
     if losses is not None:
-        _losses(figure, axes[2], place, losses, index, judges, str(table["loss_metric"][0]))
+        _losses(figure, axes[2], frame, losses, index, judges, str(table["loss_metric"][0]))
     longest = max(len(line) for line in title.split("\n"))
     figure.suptitle(title, color=colour, fontsize=min(12.0, size[0] * 72 / longest / 0.65))
     return figure, title
@@ -154,12 +132,12 @@ def _title(table: pa.Table, provenance: dict[str, Any], grid: ChipGrid) -> tuple
     title = f"{name}   ·   {day}   ·   {len(table):,} of {len(grid):,} chips   ·   {table['source_model'][0]}"
     if provenance["model"].get("untrained"):
         return f"{title}\nUNTRAINED weights: random numbers, these embeddings mean nothing", _WARNING
-    return title, _INK
+    return title, INK
 
 
 def _scene(
     axes: Axes,
-    place: _Place,
+    frame: Frame,
     table: pa.Table,
     provenance: dict[str, Any],
     bands: Sequence[tuple[Path, int]],
@@ -172,7 +150,7 @@ def _scene(
         zero = zero_of(provenance.get("sensor"), asset.get("offset") or 0.0)
         nodata, possible = tuple(asset.get("nodata") or ()), asset.get("possible")
         layers.append(Layer(path=path, number=number, nodata=nodata, possible=possible, zero=zero))
-    grid = place.grid
+    grid = frame.grid
     shape = picture_shape(grid.height, grid.width)
     seen, valid, cloudy = see(
         layers, Layer(path=mask[0], number=mask[1]) if mask else None, shape, _classification(provenance)
@@ -180,9 +158,9 @@ def _scene(
     if not mask:
         cloudy = _cloudy_chips(table, grid, shape)
     image = np.dstack([stretch(seen, valid, cloudy, [layer.zero for layer in layers]), valid])
-    axes.imshow(image, extent=(0, grid.width, grid.height, 0), aspect=place.aspect, interpolation="antialiased")
-    _finish(axes, place, "The scene, red-green-blue", degrees_left=True)
-    _scale_bar(axes, place.ground)
+    axes.imshow(image, extent=(0, grid.width, grid.height, 0), aspect=frame.aspect, interpolation="antialiased")
+    finish(axes, frame, "The scene, red-green-blue", degrees_left=True)
+    draw_scale_bar(axes, frame.ground)
 
 
 def mask_of(provenance: dict[str, Any]) -> str:
@@ -221,7 +199,7 @@ def _judges(table: pa.Table) -> NDArray[np.bool_]:
 
 def _components(
     axes: Axes,
-    place: _Place,
+    frame: Frame,
     vectors: NDArray[np.float64],
     index: NDArray[np.int64],
     judges: NDArray[np.bool_],
@@ -238,14 +216,14 @@ def _components(
     colours = np.zeros((len(index), 3))
     colours[:, :count] = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
     share = float((strength[:count] ** 2).sum() / max((strength**2).sum(), 1e-12))
-    _chips(axes, place, colours, index)
-    _finish(axes, place, f"Embeddings: three principal components\n({share:.0%} of their variance; {place.chip_text})")
+    fill_chips(axes, frame, colours, index)
+    finish(axes, frame, f"Embeddings: three principal components\n({share:.0%} of their variance; {frame.chip_text})")
 
 
 def _losses(
     figure: Figure,
     axes: Axes,
-    place: _Place,
+    frame: Frame,
     losses: NDArray[np.float64],
     index: NDArray[np.int64],
     judges: NDArray[np.bool_],
@@ -253,80 +231,8 @@ def _losses(
 ) -> None:
     low, high = np.percentile(losses[judges], (1, 99))
     colours = mpl.colormaps["viridis"](np.clip((losses - low) / max(high - low, 1e-12), 0, 1))[:, :3]
-    _chips(axes, place, colours, index)
+    fill_chips(axes, frame, colours, index)
     figure.colorbar(
         ScalarMappable(norm=Normalize(low, high), cmap="viridis"), ax=axes, shrink=0.7, pad=0.02
     ).outline.set_visible(False)
-    _finish(axes, place, f"Loss, {name}\n(confounded with texture: smooth is low)")
-
-
-def _chips(axes: Axes, place: _Place, colours: NDArray[np.float64], index: NDArray[np.int64]) -> None:
-    """Fill each chip's own pixels, as far as they lie in the scene.
-
-    A cell is a chip, but for a scene's own grid, where it is an eighth of a side: where the shifted last row overlaps,
-    the later chip wins.
-    """
-    grid = place.grid
-    step = grid.size if grid.start else max(1, grid.size // 8)
-    top, left = grid.start or (0, 0)
-    rows, cols = -(-max(grid.height - top, grid.size) // step), -(-max(grid.width - left, grid.size) // step)
-    canvas = np.zeros((rows, cols, 4))
-    for colour, number in zip(colours, index.tolist(), strict=True):
-        window = grid.window(number)
-        row, col = window.row - top, window.col - left
-        rows_of, cols_of = (slice(at // step, -(-(at + grid.size) // step)) for at in (row, col))
-        canvas[rows_of, cols_of] = (*colour, 1.0)
-    extent = (left, left + cols * step, top + rows * step, top)
-    axes.imshow(canvas, extent=extent, aspect=place.aspect, interpolation="nearest")
-
-
-def _finish(axes: Axes, place: _Place, title: str, *, degrees_left: bool = False) -> None:
-    """Put title and graticule on a panel."""
-    net = place.graticule
-    for field, levels in ((net.lon, net.meridians), (net.lat, net.parallels)):
-        if levels:
-            axes.contour(
-                net.cols,
-                net.rows,
-                _without_jump(field),
-                levels=levels,
-                colors="white",
-                linewidths=0.6,
-                linestyles="solid",
-                alpha=0.55,
-            )
-    axes.set_title(title, fontsize=11)
-    axes.set_xlim(0, place.grid.width)
-    axes.set_ylim(place.grid.height, 0)
-    axes.set_xticks(net.below.pixels, net.below.labels)
-    axes.set_yticks(net.left.pixels, net.left.labels if degrees_left else [""] * len(net.left.labels))
-    axes.tick_params(length=3, labelsize=8.5, color=_LINE, labelcolor=_INK)
-    if degrees_left:
-        for label in axes.get_yticklabels():
-            label.set(rotation=90, verticalalignment="center")
-
-
-def _without_jump(field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Hide where longitude jumps by a turn, in the meridian beyond a pole: a contour would draw every level there."""
-    hidden = np.zeros(field.shape, np.bool_)
-    half_turn = 180
-    for axis in (0, 1):
-        jump = np.abs(np.diff(field, axis=axis)) > half_turn
-        hidden |= np.insert(jump, 0, values=False, axis=axis) if axis else np.insert(jump, 0, values=False, axis=0)
-    return np.where(hidden, np.nan, field)
-
-
-def _scale_bar(axes: Axes, ground: Ground) -> None:
-    """Draw a bar of a round length in the lower right corner, legible on any ground."""
-    metres, columns = ground.scale_bar()
-    thick, margin = ground.height * 0.012, 0.04
-    right, lower = ground.width * (1 - margin), ground.height * (1 - margin)
-    bar = Rectangle(
-        (right - columns, lower - thick), columns, thick, facecolor="white", edgecolor=_INK, linewidth=0.8, zorder=5
-    )
-    axes.add_patch(bar)
-    halo = [patheffects.withStroke(linewidth=2.5, foreground=_INK)]
-    place = (right - columns / 2, lower - 1.6 * thick)
-    axes.text(
-        *place, length_text(metres), ha="center", va="bottom", color="white", fontsize=9.5, path_effects=halo, zorder=5
-    )
+    finish(axes, frame, f"Loss, {name}\n(confounded with texture: smooth is low)")

@@ -1,28 +1,22 @@
-"""What a file says of its making: the provenance in its header, the metadata JSON beside it, and the STAC Item."""
+"""What a file says of its making: the provenance in its header, and the metadata JSON beside it."""
 
 import dataclasses
-import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from clayline import __version__
 from clayline.chips.cloud import SCL
 from clayline.identity.ground import lattice_name
 from clayline.model.manifest import Checkpoint
 from clayline.outputs.embedding import SceneColumns
-from clayline.outputs.outline import outline
+from clayline.outputs.wording import layout, pretty, text
 from clayline.run.plan import Plan, PlannedBand
 from clayline.run.receipt import Counts
 
-_EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 _ON_THE_LATTICE = "chips reach over the scene's edges, padded with nodata"
 _IN_THE_CORNER = "last row and column shifted back; a scene smaller than a chip padded with nodata"
-_PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 
 def untrained_note(checkpoint: Checkpoint | None) -> str | None:
@@ -59,7 +53,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "producer": f"clayline {__version__}",
         "run": plan.run,
         "revision": plan.revision,
-        "created": _text(plan.created),
+        "created": text(plan.created),
         "creator": plan.creator,
         "source": {
             "uri": plan.names.of(scene.uri),
@@ -97,8 +91,8 @@ def provenance(plan: Plan) -> dict[str, Any]:
         },
         "cloud": _cloud(plan),
         "acquired": {
-            "start": _text(scene.acquired.start),
-            "end": _text(scene.acquired.end),
+            "start": text(scene.acquired.start),
+            "end": text(scene.acquired.end),
             "datetime_source": scene.acquired.source,
         },
         "sensor": scene.sensor,
@@ -160,7 +154,7 @@ def file_metadata(plan: Plan) -> dict[str, str]:
         "emb:dimensions": entry.dimensions,
         "data_type": "float32",
         "gsd": plan.scene.gsd,
-        "emb:chip_layout": _layout(plan),
+        "emb:chip_layout": layout(plan),
         "emb:model": entry.token,
         "emb:source-data": plan.names.of(plan.scene.uri),
     }
@@ -170,66 +164,7 @@ def file_metadata(plan: Plan) -> dict[str, str]:
 def metadata_json(plan: Plan, counts: Counts, header: Mapping[str, str]) -> bytes:
     """Give the file beside the file: the header's keys as JSON, and the counts."""
     content = {name: json.loads(value) for name, value in header.items()}
-    return _pretty({**content, "columns": _columns_text(plan), "counts": counts.model_dump()})
-
-
-def stac_item(plan: Plan, corners: NDArray[np.float64], counts: Counts) -> bytes:
-    """Give the STAC Item of the embeddings; ``corners`` [N, 4, 2] are the chips'."""
-    scene, outputs = plan.scene, plan.outputs
-    name = outputs.prefix.rpartition("/")[2]
-    geometry, box = outline(corners, rows=plan.grid.rows, cols=plan.grid.cols)
-    instant = scene.acquired.start == scene.acquired.end
-    note = untrained_note(plan.model.checkpoint)
-    span = {"start_datetime": _text(scene.acquired.start), "end_datetime": _text(scene.acquired.end)}
-    item = {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "stac_extensions": [_EMB, _PROCESSING],
-        "id": f"{plan.model.entry.token}_{scene.hash}_{name}",
-        "bbox": box,
-        "geometry": geometry,
-        "properties": {
-            "datetime": _text(scene.acquired.start) if instant else None,
-            **({} if instant else span),
-            "created": _text(plan.created),
-            "processing:datetime": _text(plan.created),
-            "gsd": scene.gsd,
-            **({"description": note} if note else {}),
-            "emb:runtime_parameters": {
-                "type": "chip",
-                "dimensions": plan.model.entry.dimensions,
-                "data_type": "float32",
-                "chip_layout": _layout(plan),
-                "source_model": plan.model.entry.token,
-                "model_digest": plan.model.entry.digest,
-                "untrained": plan.model.untrained,
-                "loss_metric": plan.model.entry.loss_metric,
-                "run": plan.run,
-                "counts": counts.model_dump(),
-                "options": plan.options,
-            },
-        },
-        "links": [
-            {"rel": "emb:source-data", "href": plan.names.of(scene.uri), "type": _media_type(plan)},
-            {
-                "rel": "emb:model",
-                "href": f"./{name}_metadata.json",
-                "type": "application/json",
-                "title": plan.model.entry.token,
-            },
-        ],
-        "assets": {
-            "embeddings": {"href": f"./{name}.parquet", "type": "application/vnd.apache.parquet", "roles": ["data"]},
-            "metadata": {"href": f"./{name}_metadata.json", "type": "application/json", "roles": ["metadata"]},
-            "receipt": {"href": f"./{name}_receipt.json", "type": "application/json", "roles": ["metadata"]},
-        },
-    }
-    return _pretty(item)
-
-
-def _media_type(plan: Plan) -> str:
-    """Of what landed: an Item, or a COG."""
-    return "application/geo+json" if plan.scene.collection else "image/tiff"
+    return pretty({**content, "columns": _columns_text(plan), "counts": counts.model_dump()})
 
 
 def _lattice(plan: Plan) -> dict[str, Any] | None:
@@ -260,29 +195,12 @@ def _cloud(plan: Plan) -> dict[str, Any] | None:
     }
 
 
-def _layout(plan: Plan) -> dict[str, Any]:
-    """Describe the chips' grid: not regular where the last row or column is shifted back."""
-    grid, scene = plan.grid, plan.scene
-    shifted = grid.start is None and (grid.height % grid.size or grid.width % grid.size)
-    grid_id = f"scene-{scene.hash}"
-    if scene.location == "window":
-        grid_id = f"mgrs-{scene.tile}"
-    elif scene.lattice:
-        grid_id = lattice_name(scene.lattice)
-    return {
-        "layout_type": "variable_grid" if shifted else "regular_grid",
-        "chip_size": [grid.size, grid.size],
-        "stride": [grid.size, grid.size],
-        "grid_id": grid_id,
-    }
-
-
 def _columns_text(plan: Plan) -> dict[str, Any]:
     shared = columns(plan)
     return {
         "source_url": shared.source_url,
         "date": shared.date.isoformat(),
-        "datetime": _text(shared.datetime),
+        "datetime": text(shared.datetime),
         "source_model": shared.source_model,
         "loss_metric": shared.loss_metric,
         "source_creator": shared.source_creator,
@@ -294,13 +212,5 @@ def _conversion(band: PlannedBand, dtype: str) -> dict[str, str] | None:
     return {"rule": band.conversion.rule(dtype), "why": band.conversion.why} if band.conversion else None
 
 
-def _text(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-
-
 def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
-
-
-def _pretty(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

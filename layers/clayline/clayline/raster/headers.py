@@ -1,9 +1,8 @@
 """Headers: is this a COG that can be worked with, and where does it lie. No pixel is decoded."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from clayline.chips.cog import CogHeader, CogSource, MaskDirectory
 from clayline.errors import SceneError
 from clayline.ports import ObjectHead, Ranges
 from clayline.raster import projection
+from clayline.raster.blocks import check_size, is_pixel_interleaved, is_sparse
 from clayline.raster.cog import ReadSettings, is_remote, network_trouble, open_cog
 from clayline.raster.directory import look
 from clayline.raster.georeference import check_has_grid, measure_pixel, read_crs, read_transform
@@ -21,12 +21,6 @@ from clayline.raster.sample import read_sample
 from clayline.run.keys import parse_s3_uri
 from clayline.run.names import AS_THEY_LIE, Names
 
-MAX_SIDE = 200_000
-"""Pixels."""
-MAX_BANDS = 1_024
-MAX_BLOCKS = 2**23
-"""Entries of the TIFF's index, all bands together: it is held in memory."""
-_BLOCKS_LOOKED_AT = 2**18
 _MAX_DIRECTORIES = 32
 _MAX_TAGS = 64
 _MAX_TAG_CHARACTERS = 256
@@ -35,7 +29,6 @@ MAX_CRS_CHARACTERS = 16_384
 """Of a CRS in words: it stands in the plan once for each band."""
 _COLOURS = frozenset({ColorInterp.red, ColorInterp.green, ColorInterp.blue})
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +120,7 @@ def _read_once(source: CogSource, settings: ReadSettings) -> CogHeader:
 
 
 def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeader:  # noqa: ANN401 - rasterio publishes no types
-    _check_size(source, dataset, settings)
+    check_size(source, dataset, settings)
     check_has_grid(source, dataset)
     crs, epsg = read_crs(source, dataset)
     if len(crs) > MAX_CRS_CHARACTERS:
@@ -154,8 +147,8 @@ def _header(source: CogSource, dataset: Any, settings: ReadSettings) -> CogHeade
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         block_height=block_height,
         block_width=block_width,
-        pixel_interleaved=_is_pixel_interleaved(dataset),
-        sparse=_is_sparse(source, dataset),
+        pixel_interleaved=is_pixel_interleaved(dataset),
+        sparse=is_sparse(source, dataset),
         descriptions=tuple(
             text if text is None or len(text) <= _MAX_TAG_CHARACTERS else None for text in dataset.descriptions
         ),
@@ -202,7 +195,7 @@ def _mask(source: CogSource, header: CogHeader, settings: ReadSettings) -> MaskD
                 is_alike = (dataset.width, dataset.height) == (header.width, header.height)
                 if not is_alike or dataset.count not in {1, header.band_count} or dataset.dtypes[0] != "uint8":
                     continue
-                _check_size(source, dataset, settings)
+                check_size(source, dataset, settings)
                 (block_height, block_width), *_ = dataset.block_shapes
                 found = MaskDirectory(
                     directory=directory,
@@ -210,8 +203,8 @@ def _mask(source: CogSource, header: CogHeader, settings: ReadSettings) -> MaskD
                     dtype=dataset.dtypes[0],
                     block_height=block_height,
                     block_width=block_width,
-                    pixel_interleaved=_is_pixel_interleaved(dataset),
-                    sparse=_is_sparse(source, dataset),
+                    pixel_interleaved=is_pixel_interleaved(dataset),
+                    sparse=is_sparse(source, dataset),
                 )
                 if dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
                     return found
@@ -227,77 +220,6 @@ def _mask(source: CogSource, header: CogHeader, settings: ReadSettings) -> MaskD
         )
         raise SceneError(msg, reason="unusable-mask")
     return of_bytes
-
-
-def _check_size(source: CogSource, dataset: Any, settings: ReadSettings) -> None:  # noqa: ANN401
-    width, height, bands, dtype = dataset.width, dataset.height, dataset.count, dataset.dtypes[0]
-    if dtype not in _DTYPES:
-        target = "Int32" if np.issubdtype(np.dtype(dtype), np.integer) else "Float32"
-        msg = (
-            f"{source.uri} has pixels of type {dtype}, which no sensor here delivers. Deliver the product's own"
-            f" numbers, or convert these: `gdal_translate -of COG -ot {target} IN OUT` (complex ones: the real part)."
-        )
-        raise SceneError(msg, reason="unsupported-dtype")
-    (block_height, block_width), *_ = dataset.block_shapes
-    per_block = bands if _is_pixel_interleaved(dataset) else 1
-    blocks = ceil(height / block_height) * ceil(width / block_width) * (bands // per_block)
-    if max(width, height) > MAX_SIDE or bands > MAX_BANDS or blocks > MAX_BLOCKS:
-        msg = (
-            f"{source.uri} declares {width} x {height} px, {bands} band(s), {blocks} blocks; the limits are {MAX_SIDE}"
-            f" px a side, {MAX_BANDS} bands, {MAX_BLOCKS} blocks. Cut the scene into tiles, with blocks of 256 to"
-            " 1024 px."
-        )
-        raise SceneError(msg, reason="too-large")
-    block_bytes = block_height * block_width * per_block * np.dtype(dtype).itemsize
-    if block_bytes > settings.max_block_bytes:
-        msg = (
-            f"{source.uri} has blocks of {block_width} x {block_height} px, {block_bytes} bytes decoded, over the limit"
-            f" of {settings.max_block_bytes}. Rewrite it as a COG with blocks of 256 to 1024 px."
-        )
-        raise SceneError(msg, reason="block-too-large")
-
-
-def _is_sparse(source: CogSource, dataset: Any) -> bool:  # noqa: ANN401
-    """Say whether blocks are left out.
-
-    Refuse a file whose index points beyond its end, which is what an interrupted upload leaves.
-    """
-    sparse = False
-    for band, row, col in _places(dataset):
-        offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-        size = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-        if offset is None or size is None:
-            sparse = True
-        elif (end := int(offset) + int(size)) > source.size:
-            msg = (
-                f"{source.uri} is cut off: the block in row {row}, column {col} of band {band} should end at byte"
-                f" {end}, the object has {source.size}. Deliver the whole file again."
-            )
-            raise SceneError(msg, reason="truncated")
-    return sparse
-
-
-def _places(dataset: Any) -> Iterator[tuple[int, int, int]]:  # noqa: ANN401
-    """Give (band, block row, block column) of every block.
-
-    Of a huge index, the last block row of each band and an even sample.
-    """
-    (block_height, block_width), *_ = dataset.block_shapes
-    rows, cols = ceil(dataset.height / block_height), ceil(dataset.width / block_width)
-    bands = 1 if _is_pixel_interleaved(dataset) else dataset.count
-    total = rows * cols * bands
-    step = ceil(total / _BLOCKS_LOOKED_AT)
-    sample = np.arange(0, total, step)
-    if step > 1:
-        last_rows = (np.arange(1, bands + 1)[:, None] * rows * cols - np.arange(1, cols + 1)).ravel()
-        sample = np.union1d(sample, last_rows[:_BLOCKS_LOOKED_AT])
-    for number in sample.tolist():
-        band, place = divmod(number, rows * cols)
-        yield band + 1, *divmod(place, cols)
-
-
-def _is_pixel_interleaved(dataset: Any) -> bool:  # noqa: ANN401
-    return bool(dataset.count > 1 and dataset.profile.get("interleave") == "pixel")
 
 
 def _tags(dataset: Any) -> dict[str, str]:  # noqa: ANN401

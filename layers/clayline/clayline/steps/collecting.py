@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.errors import TransientError
 from clayline.outputs.embedding import EmbeddingRows, SceneColumns
-from clayline.outputs.provenance import columns, file_metadata, metadata_json, stac_item
+from clayline.outputs.provenance import columns, file_metadata, metadata_json
 from clayline.outputs.spool import VectorSpool
+from clayline.outputs.stac import stac_item
 from clayline.place import Option, words
 from clayline.ports import Announcer, Clock, ObjectMissingError, Objects
 from clayline.run.encoding import VectorEncoding

@@ -27,12 +27,13 @@ from clayline.scene.doubt import OnImplausible
 from clayline.scene.grids import check_overlap, strips
 from clayline.scene.intake import Landing
 from clayline.scene.item import BandAsset
+from clayline.scene.landed import read_source
 from clayline.scene.numbers import brought
 from clayline.scene.plausible import told
 from clayline.scene.radiometry import BoaDecision, decide_boa
 from clayline.scene.rivals import settle_rivals
 from clayline.scene.shortfall import fewer_bands, what_was_found
-from clayline.scene.source import LandedScene, SceneSource, read_source
+from clayline.scene.source import LandedScene, SceneSource
 from clayline.scene.validity import check_classes, cloud_warnings, validity_of
 from clayline.steps.bounds import check_batches, check_chips
 from clayline.steps.options import PlanOptions
