@@ -119,7 +119,7 @@ def counting() -> Iterator[Wire]:
 
 
 def _s3(environment: Mapping[str, Any]) -> str:
-    """PUT, POST and LIST have one price, GET and HEAD another, DELETE none."""
+    """PUT, POST (deleting many at once is one) and LIST have one price, GET and HEAD another, DELETE none."""
     method, query = environment["REQUEST_METHOD"], environment.get("QUERY_STRING", "")
     if method == "DELETE":
         return "s3_deletes"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ from clayline.steps.planning import Planning  # noqa: E402
 from clayline.steps.settling import Settling  # noqa: E402
 from clayline.table.geoparquet import write_geoparquet  # noqa: E402
 from clayline.table.header import read_header  # noqa: E402
+from clayline.table.written import read_rows  # noqa: E402
 
 SIDE, CHIP, DIMENSIONS = 390 * 64, 64, 1024
 MOST_ITEM_BYTES = 400_000
@@ -81,6 +83,15 @@ class FolderObjects:
         """Raises ObjectMissingError."""
         self.head(uri)
         return self.path(uri).read_bytes()
+
+    def discard(self, uris: Sequence[str]) -> None:
+        """Take files away."""
+        for uri in uris:
+            self.path(uri).unlink(missing_ok=True)
+
+    def get_range(self, uri: str, *, start: int, stop: int, etag: str) -> bytes:  # noqa: ARG002 - the port's arguments
+        """Raises ObjectMissingError."""
+        return self.get(uri)[start:stop]
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:  # noqa: ARG002 - the port's arguments
         """Write if nothing is there."""
@@ -145,7 +156,11 @@ def prepare(root: Path) -> None:
     model = build_model_folder(root / "models", sensor="landsat-c2l1", gsd=30.0, dimensions=DIMENSIONS)
     with mock_aws():
         ledger, queue = DynamoLedger(table()), Told()
+        settling = Settling(
+            ledger=ledger, objects=objects, tile_queue=queue, settled_queue=Told(), clock=now, work_bucket="work"
+        )
         planning = Planning(
+            settling=settling,
             objects=objects,
             ledger=ledger,
             admission=Admission(ledger=ledger, tile_queue=queue, clock=now, most_in_flight=MOST_IN_FLIGHT),
@@ -185,9 +200,6 @@ def prepare(root: Path) -> None:
         plan = load_plan(objects, work)
         answers(objects, plan, work)
         send(ledger, plan)
-        settling = Settling(
-            ledger=ledger, objects=objects, tile_queue=queue, settled_queue=Told(), clock=now, work_bucket="work"
-        )
         begun = time.perf_counter()
         for batch in plan.batches:
             output = response_of(batch)
@@ -304,11 +316,13 @@ def collect(root: Path) -> None:
         settle_anew(ledger, run)
         collecting = Collecting(
             objects=objects,
+            requests=objects,
             ledger=ledger,
             announcer=told,
             clock=now,
             write_table=write_geoparquet,
             read_header=read_header,
+            read_rows=read_rows,
             work_bucket="work",
             scratch=root,
         )

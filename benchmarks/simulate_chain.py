@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from benchmarks.simulate_arrivals import DAY, HOUR
 from benchmarks.simulate_ledger import StateLedger, counted
-from benchmarks.simulate_ports import AmongThoseLookedAt, PlayedObjects, Scene, Sender
+from benchmarks.simulate_ports import PlayedObjects, Scene, Sender
 from benchmarks.simulate_queues import MINUTE, Endpoint, Lane, Scaling
 from benchmarks.simulate_work import Batches, Seconds
 from tests.faults.timeline import Timeline
@@ -56,8 +56,6 @@ class Settings:
     """How many times as long the GPU takes."""
     lost: float = 1e-4
     """Share of notifications that never come."""
-    share: str = "waiting"
-    """Among whom a pass divides what is free: all who wait, as shipped, or ``pass``, those that the pass looks at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +136,6 @@ class Chain:
     @cached_property
     def _reconciling(self) -> Reconciling:
         """Reconcile over ports that count."""
-        kind = AmongThoseLookedAt if self.settings.share == "pass" else Admission
         ledger = counted("ledger", self.ledger, self.calls)
         objects = counted("objects", self.objects, self.calls)
         tile = counted("tile", Sender(self.tile_lane), self.calls)
@@ -147,7 +144,7 @@ class Chain:
             ledger=ledger, objects=objects, tile_queue=tile, settled_queue=settled, clock=self.timeline,
             scene_queue=counted("scene", Sender(self.scene_lane), self.calls), work_bucket=WORK,
             settling=replace(self._settling, ledger=ledger, objects=objects, tile_queue=tile, settled_queue=settled),
-            admission=kind(
+            admission=Admission(
                 ledger=ledger, tile_queue=tile, clock=self.timeline, patience=self.settings.patience,
                 most_in_flight=self.settings.most_in_flight,
             ), patience=self.settings.patience,

@@ -34,7 +34,7 @@ class RunsByState(dict[str, RunRow]):
         self.by_state[row.state][run] = row
         if row.state in self.flights:
             in_flight = row.out - (row.batches - row.open)
-            self.flights[row.state][run] = Flight(run=run, state=row.state, in_flight=in_flight)
+            self.flights[row.state][run] = Flight(run=run, state=row.state, in_flight=in_flight, look=row.look)
         super().__setitem__(run, row)
 
     @override

@@ -1,16 +1,14 @@
-"""What the shipped steps are given in the simulation: queues to send to, objects to look at, and who shares."""
+"""What the shipped steps are given in the simulation: queues to send to, and objects to look at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, override
+from typing import Any
 
 from benchmarks.simulate_queues import Lane
 from benchmarks.simulate_work import Batches
 
 from clayline.ports import ObjectHead, ObjectMissingError
-from clayline.steps.admission import Admission, Line
-from clayline.steps.reconciling import MOST_RUNS
 
 
 @dataclass(kw_only=True, slots=True)
@@ -22,16 +20,6 @@ class Scene:
     planned: float = 0.0
     handed: float = 0.0
     """When jobs of it were handed out last."""
-
-
-class AmongThoseLookedAt(Admission):
-    """What docs/scale.md proposes: a pass divides what is free among the runs that it looks at, not all that wait."""
-
-    @override
-    def line(self) -> Line:
-        line = super().line()
-        line.waiting = min(line.waiting, MOST_RUNS)
-        return line
 
 
 class Sender:
@@ -62,8 +50,9 @@ class PlayedObjects:
         return ObjectHead(uri=uri, size=1, etag="e", metadata={})
 
     def get(self, uri: str, *, most: int | None = None) -> bytes:
-        """Give a plan."""
-        assert most is None
+        """Give a plan; of errors there are none. Raises ObjectMissingError."""
+        if most is not None:
+            raise ObjectMissingError(uri)
         return self._scenes[uri.split("/")[-2]].work.plan
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:

@@ -138,7 +138,7 @@ def main() -> None:
         "most_in_flight": options.in_flight, "backlog_per_instance": options.backlog_per_instance,
     }  # fmt: skip
     settings = replace(
-        settings, chips_per_second=speed.chips_per_second, gpu_factor=options.gpu_factor, share=options.share,
+        settings, chips_per_second=speed.chips_per_second, gpu_factor=options.gpu_factor,
         **{name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
     print(f"{options.instance}, {speed.basis}: {settings}", file=sys.stderr)
@@ -178,7 +178,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tile-concurrency", type=int)
     parser.add_argument("--in-flight", type=int, help="MaxBatchesInFlight")
     parser.add_argument("--backlog-per-instance", type=int)
-    parser.add_argument("--share", choices=("waiting", "pass"), default="waiting", help="docs/scale.md, The line")
     parser.add_argument("--template", action="store_true", help="with template.yaml's defaults")
     parser.add_argument("--plain", action="store_true", help="without the archive's standstill and the large scene")
     parser.add_argument("--needed", action="store_true", help="the fewest instances, by the GPU's time")

@@ -4,7 +4,10 @@ import re
 
 from tests.conftest import ROOT
 
-_IN_CODE = re.compile(r"""(?:reason=|reason = |NODATA = |UNREADABLE = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']""")
+_NAMED = "ASSET_MISSING|NODATA|UNREADABLE|MISSING|UNDECLARED|NOT_FINISHED"
+_IN_CODE = re.compile(
+    rf"""(?:reason=|reason = |(?:{_NAMED})(?:: Final)? = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']"""
+)
 
 
 def test_documented_reasons_are_the_codes() -> None:

@@ -20,6 +20,7 @@ from clayline.aws.settings import CollectSettings, load
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.table.geoparquet import write_geoparquet
 from clayline.table.header import read_header
+from clayline.table.written import read_rows
 
 logger = Logger()
 metrics = Metrics()
@@ -30,13 +31,16 @@ messages = Messages(logger, metrics)
 def collecting() -> Collecting:
     """Wire the ports, once."""
     chosen = load(CollectSettings)
+    objects = S3Objects(boto3.client("s3"))
     return Collecting(
-        objects=S3Objects(boto3.client("s3")),
+        objects=objects,
+        requests=objects,
         ledger=DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table)),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
         clock=lambda: datetime.now(UTC),
         write_table=write_geoparquet,
         read_header=read_header,
+        read_rows=read_rows,
         work_bucket=chosen.work_bucket,
         scratch=Path(tempfile.gettempdir()),
         patience=timedelta(seconds=chosen.patience_seconds),

@@ -20,14 +20,13 @@ from clayline.model.manifest import read_manifest
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
-from clayline.scene.intake import Landing, ObjectCreated, classify
-from clayline.scene.notification import Document, PlanAgain, read_message
 from clayline.scene.sensor_file import known_with
 from clayline.steps.admission import Admission
 from clayline.steps.bounds import Bounds
-from clayline.steps.keeping import Keeping
 from clayline.steps.options import PlanOptions
-from clayline.steps.planning import Planned, Planning, PlanOutcome
+from clayline.steps.planning import Planned, Planning
+from clayline.steps.receiving import Receiving
+from clayline.steps.settling import Settling
 
 logger = Logger()
 metrics = Metrics()
@@ -35,29 +34,35 @@ messages = Messages(logger, metrics)
 
 
 @cache
-def settings() -> PlanSettings:
-    """Read the environment, once."""
-    return load(PlanSettings)
-
-
-@cache
-def planning() -> Planning:
+def receiving() -> Receiving:
     """Wire the ports, once."""
-    chosen = settings()
+    chosen = load(PlanSettings)
     access = chosen.access()
     objects = S3Objects(
         boto3.client("s3"), access=access, elsewhere=lambda region: boto3.client("s3", region_name=region)
     )
     ledger = DynamoLedger(boto3.resource("dynamodb").Table(chosen.ledger_table))
-    return Planning(
+    queues = boto3.client("sqs")
+    patience = timedelta(seconds=chosen.patience_seconds)
+    tile_queue = SqsQueue(queues, chosen.tile_queue_url)
+    planning = Planning(
         objects=objects,
         ledger=ledger,
+        settling=Settling(
+            ledger=ledger,
+            objects=objects,
+            tile_queue=tile_queue,
+            settled_queue=SqsQueue(queues, chosen.settled_queue_url),
+            clock=_now,
+            work_bucket=chosen.work_bucket,
+            patience=patience,
+        ),
         admission=Admission(
             ledger=ledger,
-            tile_queue=SqsQueue(boto3.client("sqs"), chosen.tile_queue_url),
+            tile_queue=tile_queue,
             clock=_now,
             most_in_flight=chosen.max_batches_in_flight,
-            patience=timedelta(seconds=chosen.patience_seconds),
+            patience=patience,
         ),
         announcer=EventAnnouncer(boto3.client("events"), bus=chosen.event_bus),
         headers=GdalHeaders(settings=ReadSettings(access=access), objects=objects, names=chosen.names),
@@ -81,6 +86,7 @@ def planning() -> Planning:
             retry_failed=chosen.retry_failed,
             encoding=chosen.vector_encoding,
             lease=timedelta(seconds=chosen.lease_seconds),
+            asset_wait=timedelta(minutes=chosen.asset_wait_minutes),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,
             bounds=Bounds(
@@ -93,6 +99,7 @@ def planning() -> Planning:
             place=chosen.place,
         ),
     )
+    return Receiving(planning=planning, item_prefix=chosen.item_prefix, cog_prefix=chosen.cog_prefix)
 
 
 def _now() -> datetime:
@@ -100,24 +107,11 @@ def _now() -> datetime:
 
 
 def take(record: SQSRecord) -> None:
-    """Plan one landed object, or one published Item; or once more what the reconciler found claimed and not planned."""
-    landing = read_message(record.body, message=record.message_id)
-    if isinstance(landing, PlanAgain):
-        _tell(landing.landing, planning().again(landing.run, landing.landing))
-        return
-    if isinstance(landing, ObjectCreated):
-        landing = classify(landing, item_prefix=settings().item_prefix, cog_prefix=settings().cog_prefix)
-    if isinstance(landing, Document):
-        landing = Keeping(objects=planning().objects, work_bucket=settings().work_bucket).keep(landing)
-    if isinstance(landing, str):
-        logger.info("ignored", extra={"why": landing})
-        return
-    _tell(landing, planning().plan(landing))
-
-
-def _tell(landing: Landing, outcome: PlanOutcome) -> None:
-    told = {"scene": landing.uri, "landing": landing.landing, "run": outcome.run, "detail": outcome.message}
-    logger.info(outcome.kind.value, extra=told)
+    """Plan what landed or was published; do what was ordered."""
+    received = receiving().receive(record.body, message=record.message_id)
+    outcome, landing = received.outcome, received.landing
+    about = {"scene": landing.uri, "landing": landing.landing} if landing else {}
+    logger.info(outcome.kind.value, extra={**about, "run": outcome.run, "detail": outcome.message})
     metrics.add_metric(name=f"Scene{outcome.kind.name.title()}", unit=MetricUnit.Count, value=1)
     if outcome.kind is Planned.ENQUEUED:
         metrics.add_metric(name="ChipsPlanned", unit=MetricUnit.Count, value=outcome.chips)

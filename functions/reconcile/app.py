@@ -57,6 +57,7 @@ def reconciling() -> Reconciling:
         work_bucket=chosen.work_bucket,
         answer_within=timedelta(seconds=chosen.request_ttl_seconds + chosen.invocation_timeout_seconds),
         patience=patience,
+        longest=timedelta(days=chosen.give_up_days),
     )
 
 

@@ -26,7 +26,7 @@ MOST_BYTES = 400 * 1024
 
 
 def test_runs_at_the_same_time_get_different_revisions(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each thread with a client of its own, as functions have; each run asks twice."""
+    """Each thread with a client of its own, as functions have."""
     # DynamoDB changes one item one caller at a time; moto checks a condition and then writes, and another thread may
     # come between.
     lock, update = Lock(), DynamoDBBackend.update_item
@@ -40,14 +40,12 @@ def test_runs_at_the_same_time_get_different_revisions(cloud: Cloud, monkeypatch
 
     def ask(number: int) -> tuple[str, int]:
         table = boto3.session.Session().resource("dynamodb", region_name=REGION).Table("ledger")
-        run = f"run{number // 2}"
+        run = f"run{number}"
         return run, DynamoLedger(table).revision(token="m", scene_hash="s", run=run)
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(ask, range(16)))
-    revisions = dict(found)
-    assert set(found) == set(revisions.items()), "a run was given two revisions"
-    assert sorted(revisions.values()) == list(range(2, 10))
+        found = list(pool.map(ask, range(8)))
+    assert sorted(revision for _, revision in found) == list(range(2, 10))
 
 
 class CountedQueries:

@@ -21,6 +21,7 @@ RUNS = (f"{number:032x}" for number in count(1))
 """Hypothesis' examples share one table: each takes a run of its own."""
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE, PATIENCE = timedelta(minutes=5), timedelta(minutes=15)
+PAST = datetime(1970, 1, 1, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 PARTIAL = Outcome(status="ScenePartial", receipt="s3://out/a_receipt.json", failed=True)
 REFUSED = Outcome(status="SceneFailed", receipt="s3://out/failed/b_receipt.json", failed=False)
@@ -54,9 +55,6 @@ def bring(ledger: Ledger, state: RunState, run: str = RUN) -> None:
     """Take a new run of one job without batches to a state."""
     claim(ledger, run=run)
     if state is RunState.CLAIMED:
-        return
-    if state is RunState.ABORTED:
-        assert ledger.enter(run, state, due=NOON)
         return
     ledger.planned(run, jobs=1, batches=0, due=NOON)
     if state is not RunState.WAITING:
@@ -234,8 +232,8 @@ def test_what_is_in_flight_is_counted(ledger: Ledger) -> None:
     send(ledger, run=one)
     assert ledger.close(result("succeeded", run=one)) is Closing.CLOSED
     assert list(ledger.flights()) == [
-        Flight(run=one, state=RunState.WAITING, in_flight=2),
-        Flight(run=two, state=RunState.RUNNING, in_flight=2),
+        Flight(run=one, state=RunState.WAITING, in_flight=2, look=NOON),
+        Flight(run=two, state=RunState.RUNNING, in_flight=2, look=PAST),
     ]
 
 
@@ -255,10 +253,11 @@ def test_only_a_committed_run_is_announced(ledger: Ledger) -> None:
 
 
 def test_a_refusal_is_over_at_once(ledger: Ledger) -> None:
-    ledger.announced_refusal(RUN, REFUSED, scene="S2A", now=NOON)
+    ledger.announced_refusal(RUN, REFUSED, scene="S2A", origin='{"uri": 1}', now=NOON)
     row = row_of(ledger)
     assert (row.state, row.scene, row.outcome, row.due) == (RunState.ANNOUNCED, "S2A", REFUSED, NOON)
-    ledger.announced_refusal(RUN, PARTIAL, scene="S2B", now=LATER)
+    assert row.origin == '{"uri": 1}', "it can be planned again from there"
+    ledger.announced_refusal(RUN, PARTIAL, scene="S2B", origin="", now=LATER)
     assert ledger.run(RUN) == row, "what was announced stays"
 
 
@@ -296,13 +295,24 @@ def test_the_landings_of_a_run_are_given_without_its_batches(ledger: Ledger) -> 
     assert [row.batch for row in ledger.batches(RUN)] == ["b00000"]
 
 
-def test_revisions_count_the_runs_of_a_scene_under_a_model(ledger: Ledger) -> None:
-    def revision(run: str, token: str = "m-v1-a", scene: str = "s" * 12) -> int:  # noqa: S107 - a model's name
-        return ledger.revision(token=token, scene_hash=scene, run=run)
+def test_who_asks_for_a_revision_becomes_the_newest(ledger: Ledger) -> None:
+    def revision(run: str, token: str = "m-v1-a", scene: str = "s" * 12, least: int = 1) -> int:  # noqa: S107 - a model's name
+        return ledger.revision(token=token, scene_hash=scene, run=run, least=least)
 
-    assert [revision("one"), revision("two"), revision("one"), revision("three"), revision("two")] == [1, 2, 1, 3, 2]
+    def newest() -> str | None:
+        return ledger.newest(token="m-v1-a", scene_hash="s" * 12)
+
+    assert newest() is None
+    assert [revision("one"), revision("one"), revision("two"), revision("three")] == [1, 1, 2, 3]
+    assert revision("two") == 4, "its place before stays empty"
+    assert newest() == "two"
     assert revision("two", token="m-v1-b") == 1
     assert revision("two", scene="t" * 12) == 1
+    assert revision("two", least=7) == 7
+    assert [revision("two", least=7), revision("four")] == [7, 8]
+    ledger.forget_revision(token="m-v1-a", scene_hash="s" * 12, run="four")
+    assert newest() == "two"
+    assert revision("four") == 9, "a place is not given again"
 
 
 def test_a_batch_is_begun_once_an_attempt(ledger: Ledger) -> None:
@@ -384,7 +394,7 @@ def test_a_batch_that_was_never_sent_does_not_end(ledger: Ledger) -> None:
     assert ledger.batch(RUN, "b00000") is None
 
 
-@pytest.mark.parametrize("state", [RunState.CLAIMED, RunState.SETTLED, RunState.ANNOUNCED, RunState.ABORTED])
+@pytest.mark.parametrize("state", [RunState.CLAIMED, RunState.SETTLED, RunState.ANNOUNCED])
 def test_nothing_is_counted_of_a_run_that_is_not_on_its_way(ledger: Ledger, state: RunState) -> None:
     bring(ledger, state)
     before = row_of(ledger)
@@ -469,7 +479,7 @@ def _acts() -> list[Act]:
         Act("announced", lambda ledger, run: ledger.announced(run, PARTIAL, now=LATER)),
     ]
     acts += [Act(f"jobs {start} to {stop}", _hand_out(start, stop)) for start, stop in ((0, 1), (1, 2), (0, 2))]
-    acts += [Act(f"enter {to}", _enter(to)) for to in (RunState.SETTLED, RunState.COMMITTED, RunState.ABORTED)]
+    acts += [Act(f"enter {to}", _enter(to)) for to in (RunState.SETTLED, RunState.COMMITTED)]
     for batch, attempt in (("b00000", 1), ("b00000", 2), ("b00001", 1), ("b00002", 1)):
         acts.append(Act(f"begin {batch} {attempt}", _begin(batch, attempt)))
         acts.append(Act(f"lose {batch} {attempt}", _lose(batch, attempt)))

@@ -319,15 +319,6 @@ def test_after_the_end_a_result_is_noted_and_nobody_is_told(scenes: Iterator[Sce
     assert scene.row().state is state
 
 
-def test_an_aborted_run_settles_nothing(scenes: Iterator[Scene]) -> None:
-    scene = next(scenes)
-    scene.deliver(scene.messages[0])
-    assert scene.cloud.ledger.enter(scene.run, RunState.ABORTED, due=NOW)
-    for message in scene.messages:
-        assert scene.deliver(message) is Settled.COLLECTED
-    assert (scene.settlements(), scene.told()) == ([], [])
-
-
 def test_a_run_nobody_knows_leaves_nothing_behind(cloud: Cloud) -> None:
     scene = Scene(cloud=cloud, run="f" * 32)
     for message in scene.messages:

@@ -61,8 +61,8 @@ def test_a_scene_that_is_larger_than_the_room_ends_and_starves_nobody() -> None:
 
 
 def test_a_line_far_longer_than_a_pass_reaches_ends_as_fast_as_it_is_computed() -> None:
-    """With the share that docs/scale.md proposes; with the shipped one it takes twice as long and more."""
-    settings = replace(SMALL, chips_per_second=100.0, tile_at_once=60, most_in_flight=1_000, share="pass")
+    """What is free is divided among those that a pass looks at: among all that wait it would take twice as long."""
+    settings = replace(SMALL, chips_per_second=100.0, tile_at_once=60, most_in_flight=1_000)
     _, told = simulate(settings, days=1 / 24, scenes_a_day=24 * 400, seed=1, instance=INSTANCE)
     assert told.most_waiting > 200
     assert told.unfinished == 0

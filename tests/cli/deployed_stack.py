@@ -149,7 +149,7 @@ class Author:
             chips=(),
         )
         outcome = Outcome(status="SceneFailed", receipt=self.put(receipt), failed=False)
-        self.deployed.ledger.announced_refusal(run, outcome, scene=scene, now=at)
+        self.deployed.ledger.announced_refusal(run, outcome, scene=scene, origin="", now=at)
 
     @property
     def embeddings(self) -> str:

@@ -1,5 +1,6 @@
 """A campaign: some scenes in one world, and what goes wrong, all from one seed."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -69,6 +70,11 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     )
 
 
+def _corrected(item: bytes) -> bytes:
+    """Give another Item of the same scene."""
+    return item.replace(b'"note": "', b'"note": "corrected ')
+
+
 class _Story:
     """What happens to a scene from outside."""
 
@@ -90,6 +96,12 @@ class _Story:
             self._at(lands + self._soon(), lambda key=key: self._world.land(key, scene.item))  # type: ignore[misc]
         if self._happens(profile.replacements):
             self._at(lands + self._soon(), lambda: self._replace(scene))
+        elif self._happens(profile.returns):
+            changes = self._soon()
+            self._at(lands + changes, lambda: self._world.land(scene.key, _corrected(scene.item)))
+            self._at(lands + changes + self._soon(), lambda: self._world.land(scene.key, scene.item))
+        else:
+            self._order(scene, lands)
         if self._happens(profile.deletions):
             gone = self._chance.choice(sorted(scene.files))
             self._at(lands + self._soon(), lambda: self._world.storage.delete(f"s3://{SCENES}/{gone}"))
@@ -101,6 +113,22 @@ class _Story:
             self._at(lands + self._soon(), lambda: swap(folder, self._swapped))
         while self._happens(profile.strays):
             self._at(lands + self._soon(), self._stray)
+
+    def _order(self, scene: Scene, lands: float) -> None:
+        """Have an operator end the scene's runs, and hours later compute again what failed of them."""
+        name = scene.key.split("/")[-2]
+
+        def order(kind: str) -> None:
+            for row in list(self._world.ledger.runs.values()):
+                if row.scene == name:
+                    message = json.dumps({"kind": f"clayline-{kind}/1", "run": row.run})
+                    self._world.queues["scene"].put(message)
+                    self._world.ordered[name] += kind == "redrive"
+
+        if self._happens(self._world.profile.aborts):
+            self._at(lands + self._soon(), lambda: order("abort"))
+        if self._happens(self._world.profile.redrives):
+            self._at(lands + (3 + 20 * self._chance.random()) * HOUR, lambda: order("redrive"))
 
     def settled(self, run: str) -> None:
         """Let the scene of a run land once more, at another place, just before it is collected."""
@@ -118,7 +146,7 @@ class _Story:
             if self._happens(0.7):
                 self._world.land(scene.key, scene.item)
         else:
-            self._world.land(scene.key, scene.item.replace(b'"note": "', b'"note": "corrected '))
+            self._world.land(scene.key, _corrected(scene.item))
 
     def _stray(self) -> None:
         """Put something onto the result queue that is about no attempt of ours."""

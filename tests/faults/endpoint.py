@@ -19,6 +19,8 @@ from clayline.steps.settling import MAX_ATTEMPTS
 
 TTL: Final = 6 * HOUR
 GOOD: Final = "good"
+FAILED: Final = "the model server answered 500"
+REFUSED: Final = '{"reason": "model-changed"}'
 FAILURES: Final = frozenset({"failed", "expired", "mute failure", "silent"})
 """After which another attempt may succeed."""
 LATE: Final = "late"
@@ -95,12 +97,12 @@ class PlayedEndpoint:
         self.spoken[call.fate] += 1
         match call.fate:
             case "failed" | "refused" | "request gone":
-                self._write(call.failure, b"the model server answered 500")
+                self._write(call.failure, (REFUSED if call.fate == "refused" else FAILED).encode())
                 self._tell(call, 0, status="Failed")
             case "expired":
                 self._tell(call, TTL, status="Expired")
             case "mute failure":
-                self._write(call.failure, b"the model server answered 500")
+                self._write(call.failure, FAILED.encode())
             case "silent":
                 pass
             case _:
@@ -162,8 +164,8 @@ def notification(input_uri: str, inference_id: str, *, status: str, output: str 
         "responseParameters": {"outputLocation": output} if output else {},
     }  # fmt: skip
     if status == "Failed":
-        refused = 'Received client error (400) from model with message "{"reason": "model-changed"}"'
-        content["failureReason"] = refused if fate == "refused" else "the model server answered 500"
+        refused = f'Received client error (400) from model with message "{REFUSED}"'
+        content["failureReason"] = refused if fate == "refused" else FAILED
     return json.dumps({"Type": "Notification", "Message": json.dumps(content)})
 
 

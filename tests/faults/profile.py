@@ -47,6 +47,12 @@ class Profile:
     """Share of runs that, when every batch has a result, meet another landing of their scene, at another place."""
     replacements: float = 0.0
     """Share of scenes of which a file or the Item is replaced while they are on their way."""
+    returns: float = 0.0
+    """Share of scenes of which another Item lands, and then the first one again."""
+    aborts: float = 0.0
+    """Share of scenes whose run is aborted while it is on its way, by orders that come twice."""
+    redrives: float = 0.0
+    """Share of scenes of which, hours later, what failed is ordered to be computed again."""
     overwrites: float = 0.0
     """Share of reads of a band's pixels just before which its file is replaced."""
     deletions: float = 0.0
@@ -71,6 +77,7 @@ HEALING: Final = Profile(
     strays=0.5,
     relandings=0.3,
     deployments=0.1,
+    returns=0.1,
 )
 """What heals: whatever happens, nothing may be lost, nothing may fail."""
 ROUGH: Final = replace(
@@ -81,6 +88,8 @@ ROUGH: Final = replace(
     fickle=False,
     heals=False,
     replacements=0.15,
+    aborts=0.15,
+    redrives=0.5,
     overwrites=0.005,
     deletions=0.05,
     swaps=0.05,

@@ -21,6 +21,9 @@ def quiet_outputs(world: World, plan: Plan, model: Model) -> dict[str, bytes]:
         quiet.ledger.runs[before] = world.ledger.runs[before]
         stored = world.storage.get(WorkObjects(bucket=WORK, run=before).plan)
         before = Plan.model_validate_json(stored).predecessor
+    if plan.carried:
+        for pinned in filter(None, (plan.carried.receipt, plan.carried.parquet)):
+            quiet.storage.objects[pinned.uri] = world.storage.objects[pinned.uri]
     assert plan.landed_uri is not None
     quiet.land(plan.landed_uri.removeprefix(f"s3://{SCENES}/"), world.storage.versions[plan.scene.etag])
     quiet.run()

@@ -1,5 +1,6 @@
 """S3 in memory: conditional writes, ETags, the metadata ``run-id``, and objects that expire."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -55,6 +56,10 @@ class Storage:
         """Take an object away."""
         self.objects.pop(uri, None)
 
+    def discard(self, uris: Sequence[str]) -> None:
+        for uri in uris:
+            self.delete(uri)
+
     def find(self, uri: str) -> Stored | None:
         """Give an object that is there and has not expired."""
         found = self.objects.get(uri)
@@ -73,6 +78,12 @@ class Storage:
         if most is not None and len(body) > most:
             raise ObjectTooLargeError(f"{uri} has {len(body)} bytes; at most {most} are read")
         return body
+
+    def get_range(self, uri: str, *, start: int, stop: int, etag: str) -> bytes:
+        found = self._get(uri)
+        if found.etag != etag:
+            raise ObjectMissingError(f"{uri} has no longer the ETag {etag}")
+        return found.body[start:stop]
 
     def put_new(self, uri: str, body: bytes | Path, *, run: str, content_type: str) -> bool:
         assert content_type

@@ -137,8 +137,8 @@ class _Judge:
             yield "attempt-twice", f"attempts {again[:3]} were invoked twice"
         landed = Counter(_scene_of(landed.uri) for landed in self._world.landed)
         runs = Counter(plan.scene.name for plan in self._plans())
-        same = not (profile.deployments or profile.replacements or profile.overwrites)
-        if same and (more := runs - landed):
+        same = not (profile.deployments or profile.replacements or profile.overwrites or profile.returns)
+        if same and (more := runs - landed - self._world.ordered):
             yield "computed-twice", f"more runs than landings: {dict(more)}"
 
     def _newest(self) -> Iterator[tuple[str, str]]:
@@ -213,6 +213,8 @@ class _Judge:
     def _unexplained(self, run: str, batch: str, chip: ChipOutcome) -> str | None:
         """Say what is wrong with a failure; None if a fault that does not heal explains it."""
         profile = self._world.profile
+        if chip.reason == "aborted":
+            return None if profile.aborts else "failed-without-cause"
         if chip.reason in _SOURCES:
             changed = profile.replacements or profile.overwrites or profile.deletions
             return None if changed else "failed-without-cause"

@@ -1,6 +1,7 @@
 """The chain in one process and one thread: the shipped steps over ports in memory, each behind the injector."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,14 +26,13 @@ from clayline.errors import TransientError
 from clayline.run.encoding import VectorEncoding
 from clayline.run.plan import Thresholds
 from clayline.run.result import UnknownResultError, parse_result
-from clayline.scene.intake import Landing, ObjectCreated, classify
-from clayline.scene.notification import PlanAgain, read_message
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps import gathering
 from clayline.steps.admission import Admission
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planning
+from clayline.steps.receiving import Receiving
 from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 from clayline.steps.tiling import TileJob, Tiling
@@ -53,7 +53,7 @@ OPTIONS: Final = PlanOptions(
     work_bucket=WORK, embeddings_bucket=OUT, allowed_buckets=frozenset({SCENES}), any_gsd=False,
     any_pixel_shape=False, boa=BoaOverride.AUTO, tiff_datetime=False, creator="the faults", thresholds=Thresholds(),
     retry_failed=True, encoding=VectorEncoding.PORTABLE, lease=timedelta(seconds=LEASE), chips_per_batch=2,
-    memory_budget=12_000,
+    memory_budget=12_000, asset_wait=timedelta(minutes=20),
 )  # fmt: skip
 
 
@@ -129,6 +129,8 @@ class World:
         self.model = models[0]
         self.events: list[Event] = []
         self.landed: list[Landed] = []
+        self.ordered: Counter[str] = Counter()
+        """Runs of each scene that were ordered to be computed again where they failed."""
         self.unforeseen: list[str] = []
         """Errors that no fault explains."""
         takes = {"scene": self._plan, "tile": self._tile, "result": self._settle, "settled": self._collect}
@@ -154,8 +156,13 @@ class World:
         admission = Admission(
             ledger=self._ledger, tile_queue=self._to("tile"), clock=clock, most_in_flight=profile.in_flight
         )  # fmt: skip
+        self._settling = Settling(
+            ledger=self._ledger, objects=self._objects, tile_queue=self._to("tile"),
+            settled_queue=self._to("settled"), clock=clock, work_bucket=WORK,
+        )  # fmt: skip
         self._planning = Planning(
-            objects=self._objects, ledger=self._ledger, admission=admission, announcer=self._announcer,
+            objects=self._objects, settling=self._settling, ledger=self._ledger, admission=admission,
+            announcer=self._announcer,
             headers=wrap("headers", MemoryHeaders(objects=self.storage)),
             clock=clock if planned is None else lambda: planned,
             manifest=self.model.manifest, options=OPTIONS,
@@ -165,13 +172,10 @@ class World:
             result_queue=self._to("result"), work_bucket=WORK, clock=clock,
             pixels=MemoryPixels(objects=wrap("files", self.storage), meanwhile=self._overwrite),
         )  # fmt: skip
-        self._settling = Settling(
-            ledger=self._ledger, objects=self._objects, tile_queue=self._to("tile"),
-            settled_queue=self._to("settled"), clock=clock, work_bucket=WORK,
-        )  # fmt: skip
         self._collecting = Collecting(
-            objects=self._objects, ledger=self._ledger, announcer=self._announcer, write_table=table.write,
-            clock=clock, read_header=table.read_header, work_bucket=WORK, scratch=scratch,
+            objects=self._objects, requests=self._objects, ledger=self._ledger,
+            announcer=self._announcer, write_table=table.write,
+            clock=clock, read_header=table.read_header, read_rows=table.read_rows, work_bucket=WORK, scratch=scratch,
         )  # fmt: skip
         self._reconciling = Reconciling(
             ledger=self._ledger, objects=self._objects, scene_queue=self._to("scene"), tile_queue=self._to("tile"),
@@ -268,15 +272,9 @@ class World:
         return failed if told else [GivenBack(message=each.message) for each in failed]
 
     def _plan(self, message: Message) -> None:
-        found = read_message(message.body, message=message.number)
         planning = replace(self._planning, manifest=self.model.manifest)
-        if isinstance(found, PlanAgain):
-            planning.again(found.run, found.landing)
-            return
-        assert isinstance(found, ObjectCreated)
-        landing = classify(found, item_prefix="", cog_prefix="cog/")
-        assert isinstance(landing, Landing)
-        planning.plan(landing)
+        receiving = Receiving(planning=planning, item_prefix="", cog_prefix="cog/")
+        receiving.receive(message.body, message=message.number)
 
     def _tile(self, message: Message) -> None:
         self._tiling.tile(TileJob.model_validate_json(message.body))

@@ -34,17 +34,18 @@ from clayline.run.ledger import Invocation
 from clayline.run.plan import Thresholds
 from clayline.run.result import UnknownResultError, parse_result
 from clayline.scene.intake import Landing, ObjectCreated, classify
-from clayline.scene.notification import PlanAgain, read_message
 from clayline.scene.radiometry import BoaOverride
 from clayline.steps.admission import Admission
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.steps.options import PlanOptions
 from clayline.steps.planning import Planning, PlanOutcome
+from clayline.steps.receiving import Receiving
 from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 from clayline.steps.tiling import TileJob, Tiling
 from clayline.table.geoparquet import write_geoparquet
 from clayline.table.header import read_header
+from clayline.table.written import read_rows
 from server.app import refusal
 from server.folders import load_folders
 from server.inference import embed
@@ -54,7 +55,8 @@ SCENES, WORK, OUT = "scenes", "work", "embeddings"
 QUEUES = ("scene", "tile", "result", "settled", "watch")
 MUTATIONS = frozenset(
     {
-        "put_new", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "planned", "hand_out",
+        "put_new", "discard", "send", "invoke", "announce", "claim", "release", "refuse", "revision", "forget_revision",
+        "planned", "hand_out",
         "enter", "postpone", "announced", "announced_refusal", "keep_landing", "answer_landing",
         "begin", "invoked", "lose", "close",
     }
@@ -268,6 +270,7 @@ class Pipeline:
             objects=wrap(self.objects),
             ledger=wrap(self.ledger),
             admission=self.admission,
+            settling=self.settling,
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             headers=FetchedHeaders(path_of=self._path, names=self.options.names),
             clock=lambda: self.now,
@@ -331,11 +334,13 @@ class Pipeline:
         wrap = self.faults.wrap
         return Collecting(
             objects=wrap(self.objects),
+            requests=wrap(self.objects),
             ledger=wrap(self.ledger),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             clock=lambda: self.now,
             write_table=write_geoparquet,
             read_header=read_header,
+            read_rows=read_rows,
             work_bucket=WORK,
             scratch=self.scratch,
         )
@@ -420,15 +425,18 @@ class Pipeline:
                 return
         raise AssertionError("the reconciler does not come to an end")
 
-    def plan_again(self, body: str) -> None:
-        """Take the reconciler's message on the scene queue."""
-        message = read_message(body, message="")
-        assert isinstance(message, PlanAgain)
-        self.planning.again(message.run, message.landing)
+    def receive(self, body: str) -> PlanOutcome:
+        """Take a message of the scene queue: the reconciler's, or an operator's."""
+        receiving = Receiving(planning=self.planning, item_prefix="", cog_prefix="cog/")
+        return receiving.receive(body, message="").outcome
+
+    def order(self, kind: str, run: str) -> PlanOutcome:
+        """Take an operator's message."""
+        return self.receive(json.dumps({"kind": f"clayline-{kind}/1", "run": run}))
 
     def _empty(self, **how: Any) -> None:
         steps: dict[str, Callable[[str], Any]] = {
-            "scene": self.plan_again,
+            "scene": self.receive,
             "tile": lambda body: self.tiling.tile(TileJob.model_validate_json(body)),
             "result": self.result,
             "settled": lambda body: self.collecting.collect(SettledRun.model_validate_json(body).run),

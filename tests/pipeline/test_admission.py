@@ -26,7 +26,7 @@ class Runs:
 
     def flights(self) -> Sequence[Flight]:
         return [
-            Flight(run=row.run, state=row.state, in_flight=row.out - (row.batches - row.open))
+            Flight(run=row.run, state=row.state, in_flight=row.out - (row.batches - row.open), look=row.look)
             for row in self.rows.values()
         ]
 

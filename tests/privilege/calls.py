@@ -66,6 +66,9 @@ def operation(request: Request) -> str:
 def _s3(request: Request, _arn: str) -> tuple[Need, ...]:
     path, _, query = request.target.partition("?")
     bucket, _, key = path.removeprefix("/").partition("/")
+    if (request.method, key, query) == ("POST", "", "delete"):
+        keys = re.findall(rb"<Key>(.*?)</Key>", request.body)
+        return tuple(Need(action="s3:DeleteObject", resource=f"arn:aws:s3:::{bucket}/{name.decode()}") for name in keys)
     if not key or query or request.method not in {"GET", "HEAD", "PUT"}:
         raise UnknownCallError(f"S3: {request.method} {request.target}")
     objects = f"arn:aws:s3:::{bucket}/{urllib.parse.unquote(key)}"

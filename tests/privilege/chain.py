@@ -22,6 +22,7 @@ from tests.privilege.recorder import Recorder, Request
 from tests.server.model_folders import build_model_folder
 
 from clayline_local.async_endpoint import AsyncEndpoint
+from clayline_local.container import Container
 from clayline_local.function import FunctionSpec
 from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.session import Session
@@ -31,6 +32,8 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
+RETURNING: Final = "cog/LC08_L1TP_001004_20200518_x.tif"
+ABORTED: Final = "cog/LC08_L1TP_001005_20200518_x.tif"
 COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
 """Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
@@ -91,12 +94,17 @@ class Chain:
         for identity in (PUBLISHED, f"{PUBLISHED}-too"):
             self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({**item, "id": identity}))
 
-    def land_cog(self, key: str, gsd: float = 30.0) -> None:
+    def land_cog(self, key: str, gsd: float = 30.0, height: int = 64) -> None:
         """Land a COG that needs no Item."""
-        pixels = scenes.noise(bands=3, height=64, width=128)
+        pixels = scenes.noise(bands=3, height=height, width=128)
         transform = scenes.utm_grid(gsd=gsd)
         body = scenes.geotiff(pixels, crs="EPSG:32621", transform=transform, nodata=0, names=("red", "green", "blue"))
         self.session.s3.put_object(Bucket=self.session.scenes_bucket, Key=key, Body=body)
+
+    def abort(self, run: str) -> None:
+        """Order a run to be ended."""
+        queue = self.session.stack.resources["SceneQueue"].physical.ref
+        self.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"kind": "clayline-abort/1", "run": run}))
 
     def until_quiet(self) -> None:
         """Wait until nothing waits anywhere."""
@@ -216,7 +224,9 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
             assert cloud.removeprefix("http://") not in known, "the function could go past its recorder"
             return start_worker(spec.model_copy(update={"environment": settings}), environment=here, **rest)
 
-        def recorded_endpoint(config: AsyncEndpointConfig, container: str, *, s3: Any, **rest: Any) -> AsyncEndpoint:
+        def recorded_endpoint(
+            config: AsyncEndpointConfig, container: Container, *, s3: Any, **rest: Any
+        ) -> AsyncEndpoint:
             recorder = recorders[ENDPOINT] = stack.enter_context(Recorder(cloud=s3.meta.endpoint_url))
             del rest["sns"]
             there: dict[str, Any] = {
@@ -229,7 +239,7 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
                 config, container, s3=boto3.client("s3", **there), sns=boto3.client("sns", **there), **rest
             )
 
-        patch.setattr("clayline_local.session.start_worker", recorded_worker)
+        patch.setattr("clayline_local.fleet.start_worker", recorded_worker)
         patch.setattr("clayline_local.session.AsyncEndpoint", recorded_endpoint)
         session = stack.enter_context(Session(model=model, parameters=PARAMETERS, logs=folder / "logs"))
         session.s3.create_bucket(Bucket=ARCHIVE, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -255,6 +265,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _what_was_there_is_gone(chain)
     receipts = chain.receipts()
     _again(chain, receipts)
+    _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     return receipts
 
@@ -315,6 +326,35 @@ def _again(chain: Chain, receipts: Mapping[str, Mapping[str, Any]]) -> None:
     chain.until_quiet()
     chain.delete(chain.session.embeddings_bucket, receipts[COG]["outputs"]["receipt"].split("/", 3)[3])
     chain.land_cog(COG)
+    chain.until_quiet()
+
+
+def _by_order(chain: Chain) -> None:
+    """A COG's content that returns, of which nothing is computed; a run that is aborted while it is on its way."""
+    chain.land_cog(RETURNING)
+    chain.until_quiet()
+    chain.land_cog(RETURNING, height=96)
+    chain.until_quiet()
+    chain.land_cog(RETURNING)
+    chain.until_quiet()
+    tile = chain.recorders["TileFunction"]
+    tile.hold()
+    chain.land_cog(ABORTED)
+    chain.until_waiting("TileQueue", 1)
+    [run] = [
+        row["pk"].removeprefix("run#")
+        for row in chain.ledger.scan()["Items"]
+        if row["sk"] == "scene" and row.get("state") == "running"
+    ]
+    chain.abort(run)
+    chain.until_state(run, "announced")
+    tile.release()
+    chain.until_quiet()
+    # As if the first order had been killed before the state: the settlement stands.
+    row = chain.ledger.get_item(Key={"pk": f"run#{run}", "sk": "scene"})["Item"]
+    chain.ledger.put_item(Item={**row, "state": "running"})
+    chain.abort(run)
+    chain.until_state(run, "announced")
     chain.until_quiet()
 
 

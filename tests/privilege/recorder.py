@@ -104,7 +104,7 @@ class Recorder:
                 with self._changed:
                     self._receiving -= 1
                     self._changed.notify_all()
-        is_object = "/s3/" in headers.get("authorization", "")
+        is_object = "/s3/" in headers.get("authorization", "") and method == "PUT"
         self.requests.append(
             Request(
                 method=method, target=target, headers=headers, body=b"" if is_object else body, status=status

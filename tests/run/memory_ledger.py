@@ -64,11 +64,19 @@ class MemoryLedger:
     def run(self, run: str) -> RunRow | None:
         return self.runs.get(run)
 
-    def revision(self, *, token: str, scene_hash: str, run: str) -> int:
+    def revision(self, *, token: str, scene_hash: str, run: str, least: int = 1) -> int:
         listed = self.revisions.setdefault((token, scene_hash), [])
-        if run not in listed:
-            listed.append(run)
-        return listed.index(run) + 1
+        if listed[-1:] != [run] or len(listed) < least:
+            self.forget_revision(token=token, scene_hash=scene_hash, run=run)
+            listed += [""] * (least - 1 - len(listed)) + [run]
+        return len(listed)
+
+    def newest(self, *, token: str, scene_hash: str) -> str | None:
+        return next((run for run in reversed(self.revisions.get((token, scene_hash), [])) if run), None)
+
+    def forget_revision(self, *, token: str, scene_hash: str, run: str) -> None:
+        listed = self.revisions.get((token, scene_hash), [])
+        listed[:] = [each if each != run else "" for each in listed]
 
     def planned(self, run: str, *, jobs: int, batches: int, due: datetime) -> None:
         row = self.runs.get(run)
@@ -108,7 +116,12 @@ class MemoryLedger:
 
     def flights(self) -> Sequence[Flight]:
         return [
-            Flight(run=row.run, state=row.state, in_flight=row.out - (row.batches - row.open))
+            Flight(
+                run=row.run,
+                state=row.state,
+                in_flight=row.out - (row.batches - row.open),
+                look=row.look,
+            )
             for state in (RunState.WAITING, RunState.RUNNING)
             for row in sorted(self.runs.values(), key=lambda row: row.due)
             if row.state is state
@@ -119,7 +132,7 @@ class MemoryLedger:
         if row and row.state is RunState.COMMITTED:
             self.runs[run] = replace(row, state=RunState.ANNOUNCED, due=_seconds(now), outcome=outcome)
 
-    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, now: datetime) -> None:
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, origin: str, now: datetime) -> None:
         if run not in self.runs:
             self.runs[run] = RunRow(
                 run=run,
@@ -129,7 +142,7 @@ class MemoryLedger:
                 look=PAST,
                 lease_until=PAST,
                 claimed=_seconds(now),
-                origin="",
+                origin=origin,
                 jobs=0,
                 handed=0,
                 batches=0,
@@ -190,7 +203,7 @@ class MemoryLedger:
         if row is None:
             return Closing.UNKNOWN
         is_late = row.result is not None or (result.status == "failed" and row.attempt != result.attempt)
-        if is_late or run is None or run.state not in {RunState.WAITING, RunState.RUNNING}:
+        if is_late or run is None or not run.state.is_open:
             if result.status == "succeeded" and row.result and row.result.status == "failed":
                 self.batch_rows[result.run][result.batch] = replace(row, result=result)
             return Closing.KNOWN

@@ -193,7 +193,7 @@ def test_no_statement_reaches_further_than_it_says(stack: Stack) -> None:
             # One star, at the end, under a name of ours: a prefix of objects, a log group's streams, the endpoints' log
             # groups; or a bucket's receipts, which lie beside the files that they are about.
             body = resource.removeprefix("arn:*:")
-            assert re.fullmatch(r"[^*]+(?:[/:]\*|/\*_receipt\.json)?", body), f"{where}: {resource}"
+            assert re.fullmatch(r"[^*]+(?:[/:]\*|/\*_receipt\.json|/\*\.parquet)?", body), f"{where}: {resource}"
 
 
 def test_every_reason_for_a_star_is_still_needed(stack: Stack) -> None:
@@ -237,6 +237,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("PlanRole", "clayline-embeddingsbucket/failed/*"),
         ("TileRole", "clayline-workbucket/requests/*"),
         ("TileRole", "clayline-workbucket/outcomes/*"),
+        ("PlanRole", "clayline-workbucket/settlements/*"),
         ("SettleRole", "clayline-workbucket/settlements/*"),
         ("CollectRole", "clayline-workbucket/verdicts/*"),
         ("CollectRole", "clayline-embeddingsbucket/*"),
@@ -253,6 +254,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
     }
     assert sends == {
         ("PlanRole", "clayline-TileQueue"),
+        ("PlanRole", "clayline-SettledQueue"),
         ("TileRole", "clayline-ResultQueue"),
         ("SettleRole", "clayline-SettledQueue"),
         ("SettleRole", "clayline-TileQueue"),

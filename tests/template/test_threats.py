@@ -33,7 +33,24 @@ def test_no_role_deletes_or_changes_what_protects(stack: Stack) -> None:
         for action in (statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]])
     }
     assert {"s3:PutObject", "dynamodb:UpdateItem", "sqs:DeleteMessage"} <= allowed
-    assert {action for action in allowed if NOT_FOR_A_ROLE.fullmatch(action)} == set()
+    assert {action for action in allowed if NOT_FOR_A_ROLE.fullmatch(action)} == {"s3:DeleteObject"}
+
+
+def test_only_requests_are_deleted_and_by_collect_alone(stack: Stack) -> None:
+    """Nothing of the user's is ever removed: the work bucket's requests are the stack's own, and made again if need
+    be.
+    """
+    found = [
+        (name, statement["Resource"])
+        for name, role in stack.resources.items()
+        if role.type == "AWS::IAM::Role"
+        for policy in role.properties["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:DeleteObject" in statement["Action"]
+    ]
+    [(role, resource)] = found
+    assert role == "CollectRole"
+    assert resource == f"arn:aws:s3:::{stack.resources['WorkBucket'].physical.ref}/requests/*"
 
 
 @pytest.mark.parametrize(

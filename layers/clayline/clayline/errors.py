@@ -85,6 +85,10 @@ class LeaseHeldError(TransientError):
     """Another delivery of the same event is at work on this scene and its lease has not run out."""
 
 
+class ReplacedError(TransientError):
+    """A scene's file is not what it was when planning began: planned again, it is another content's run."""
+
+
 class ModelError(ClaylineError):
     """A model folder or its manifest cannot be used."""
 

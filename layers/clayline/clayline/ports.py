@@ -24,6 +24,10 @@ if TYPE_CHECKING:  # settle has these ports and neither numpy nor rasters in its
     from clayline.run.plan import Plan
 
 
+RUN_ID = "run-id"
+"""Name in an object's metadata under which each run that wrote one stands."""
+
+
 class ObjectMissingError(ClaylineError):
     """There is no object under this URI, or not with the ETag asked for."""
 
@@ -47,6 +51,11 @@ class ObjectHead:
     """Without quotes."""
     metadata: Mapping[str, str]
     """User metadata, names in lower case."""
+
+    @property
+    def run(self) -> str | None:
+        """The run that wrote it."""
+        return self.metadata.get(RUN_ID)
 
 
 class Ranges(Protocol):
@@ -77,6 +86,18 @@ class Objects(Protocol):
         Raises OutputConflictError if another's is.
         """
         ...
+
+
+class Requests(Protocol):
+    """Where requests lie."""
+
+    def discard(self, uris: Sequence[str]) -> None:
+        """Take objects of one bucket away, those that are there. Raises TransientError."""
+        ...
+
+
+class PinnedObjects(Objects, Ranges, Protocol):
+    """An object store of which parts can be read as they were."""
 
 
 class Queue(Protocol):

@@ -34,6 +34,11 @@ def run_key(run: str) -> dict[str, str]:
     return {"pk": f"run#{run}", "sk": "scene"}
 
 
+def runs_key(token: str, scene_hash: str) -> dict[str, str]:
+    """Give the key of the list of a scene's runs under a model."""
+    return {"pk": f"scene#{token}#{scene_hash}", "sk": "runs"}
+
+
 def batch_key(run: str, batch: str) -> dict[str, str]:
     """Give the key of a batch's row."""
     return {"pk": f"run#{run}", "sk": f"batch#{batch}"}
@@ -77,7 +82,10 @@ def flight(item: dict[str, Any]) -> Flight:
     """Read what the index holds of a run."""
     ended = int(item["batches"]) - int(item["open"])
     return Flight(
-        run=item["pk"].removeprefix("run#"), state=RunState(item["state"]), in_flight=int(item["out"]) - ended
+        run=item["pk"].removeprefix("run#"),
+        state=RunState(item["state"]),
+        in_flight=int(item["out"]) - ended,
+        look=_moment(item.get("look", 0)),
     )
 
 

@@ -1,6 +1,7 @@
 """S3: reading, and writing only what is not there yet."""
 
 from contextlib import closing
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,16 +9,17 @@ from botocore.exceptions import ClientError
 
 from clayline.aws.failures import code_of, retryable
 from clayline.errors import OutputConflictError, TransientError
-from clayline.ports import ObjectForbiddenError, ObjectHead, ObjectMissingError, ObjectTooLargeError
+from clayline.ports import RUN_ID, ObjectForbiddenError, ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.run.access import AS_OURS, Access
 from clayline.run.keys import parse_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mypy_boto3_s3 import S3Client
 
-RUN_ID = "run-id"
+_DELETES = 1_000
+"""Of a call, S3's limit."""
 MAX_KEY_BYTES = 1_024
 """S3's own limit."""
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
@@ -104,6 +106,19 @@ class S3Objects:
                 return self._already_ours(uri, run)
         return True
 
+    def discard(self, uris: "Sequence[str]") -> None:
+        """Delete objects of one bucket, a thousand a call. Raises TransientError, also where some are left."""
+        for part in batched(uris, _DELETES, strict=False):
+            keys = [parse_s3_uri(uri) for uri in part]
+            bucket = keys[0][0]
+            with retryable(f"DELETE {len(keys)} objects of {bucket}"):
+                answer = self._client.delete_objects(
+                    Bucket=bucket, Delete={"Objects": [{"Key": key} for _, key in keys], "Quiet": True}
+                )
+            if left := answer.get("Errors"):
+                msg = f"{len(left)} objects of {bucket} were not deleted, the first: {left[0].get('Message')}"
+                raise TransientError(msg)
+
     def _for(self, bucket: str) -> "S3Client":
         """Give the client of a bucket's region: another one's redirects each request, which costs one more."""
         region = self._access.regions.get(bucket)
@@ -127,7 +142,7 @@ class S3Objects:
         )
 
     def _already_ours(self, uri: str, run: str) -> bool:
-        if (owner := self.head(uri).metadata.get(RUN_ID)) == run:
+        if (owner := self.head(uri).run) == run:
             return False
         msg = (
             f"{uri} exists and belongs to run {owner}, not to {run}. Nothing was overwritten; move that object away to"

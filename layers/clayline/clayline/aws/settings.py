@@ -72,6 +72,7 @@ class InvokingSettings(CommonSettings):
 class PlanSettings(ReadingSettings, AdmittingSettings):
     """Settings of plan."""
 
+    settled_queue_url: str
     scenes_bucket: str
     allowed_buckets: str = ""
     """Further buckets that hrefs may point to, comma separated."""
@@ -95,6 +96,8 @@ class PlanSettings(ReadingSettings, AdmittingSettings):
     """Whether a new landing of a scene whose chips failed is computed again."""
     vector_encoding: VectorEncoding = VectorEncoding.PORTABLE
     lease_seconds: int = Field(default=300, ge=1)
+    asset_wait_minutes: int = Field(default=15, ge=0, le=10_080)
+    """How long a scene waits for an asset that lands after its Item."""
     chips_per_batch: int = Field(default=64, ge=1, le=4096)
     memory_budget_mb: int = Field(default=512, ge=16)
     max_chips: int = Field(default=400_000, ge=1)
@@ -139,6 +142,8 @@ class ReconcileSettings(SettleSettings, AdmittingSettings, InvokingSettings):
     """Settings of reconcile."""
 
     scene_queue_url: str
+    give_up_days: int = Field(default=14, ge=1, le=28)
+    """After so long a run is ended as it is."""
 
 
 class CollectSettings(PatientSettings):

@@ -125,3 +125,19 @@ class EmbeddingRows:
             valid_fraction=np.concatenate([part.valid_fraction for part in parts]),
             cloud_fraction=np.concatenate([part.cloud_fraction for part in parts]),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenRows:
+    """Rows of a file, as far as another file can take them over."""
+
+    index: NDArray[np.int64]
+    """[n]"""
+    embeddings: NDArray[np.float32]
+    """[n, D]"""
+    loss: NDArray[np.float32]
+    """[n], NaN where there is none."""
+    valid_fraction: NDArray[np.float32]
+    """[n]"""
+    cloud_fraction: NDArray[np.float32]
+    """[n], NaN where unknown."""

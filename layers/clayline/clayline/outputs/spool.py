@@ -48,10 +48,6 @@ class VectorSpool:
         """Number of positions that hold no vector yet."""
         return len(self._written) - int(np.count_nonzero(self._written))
 
-    def clear(self) -> None:
-        """Forget every vector: what is put from now on takes their places."""
-        self._written[:] = False
-
     def put(self, positions: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Write ``vectors`` [n, D] at ``positions`` [n], in any order.
 

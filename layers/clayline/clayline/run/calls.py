@@ -13,8 +13,9 @@ from clayline.model.manifest import ModelEntry
 
 MESSAGES_A_SEND: Final = 10
 """That SQS takes in one request."""
-PLAN_READS_A_FILE: Final = 7
-"""At most, of a file whose blocks hold different numbers: HEAD, its header, and a look at three blocks."""
+PLAN_READS_A_FILE: Final = 8
+"""At most, of a file whose blocks hold different numbers: HEAD, its header, a look at three blocks, and HEAD once
+more."""
 _ROWS_A_READ: Final = 6
 """Batches' rows that a read unit holds, when settle reads all of them."""
 _FILES_OF_A_RUN: Final = 4
@@ -90,18 +91,21 @@ def chain_calls(work: Work) -> Calls:
     messages = 2 * work.scenes + work.jobs + work.batches
     # EventBridge sends each scene, SNS each result, settle each scene; plan sends jobs, ten at a time.
     sends = 2 * work.scenes + work.batches + max(work.scenes, ceil(work.jobs / MESSAGES_A_SEND))
-    plan_reads = work.scenes + PLAN_READS_A_FILE * work.files
+    # The Item twice, and whether two outputs are there.
+    plan_reads = 4 * work.scenes + PLAN_READS_A_FILE * work.files
     tile_reads = work.jobs + 2 * work.job_files + work.places + work.batches + work.read_requests
-    collect_reads = 3 * work.scenes + 2 * work.batches
+    # Plan, chips, settlement, verdict.
+    collect_reads = 4 * work.scenes + 2 * work.batches
     return Calls(
-        # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, and what comes out.
-        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes,
+        # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, what comes out, and
+        # what deletes the requests, a thousand at a time.
+        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000),
         s3_reads=plan_reads + tile_reads + work.batches + collect_reads,
         sqs_requests=sends + 2 * messages,  # each message is received and deleted
         sns_publishes=work.batches,
         events=work.scenes,
         dynamodb_writes=10 * work.scenes + 6 * work.batches,
-        dynamodb_reads=7 * work.scenes + work.jobs + 2 * work.batches + ceil(work.batches / _ROWS_A_READ),
+        dynamodb_reads=8 * work.scenes + work.jobs + 2 * work.batches + ceil(work.batches / _ROWS_A_READ),
         lambda_calls=messages,
         invocations=work.batches,
     )

@@ -25,8 +25,8 @@ PLAN_SECONDS, SETTLE_SECONDS, COLLECT_SECONDS = 7.3 / 152_881, 24.1 / 2_406, 5.0
 START_MINUTES, IDLE_MINUTES = 10, 15
 """Of one wake-up: the longest of the 5 to 10 minutes reported from zero to one instance, all billed; then the wait for
 scale-in."""
-REQUEST_DAYS: Final = 2
-"""That request objects are kept (template.yaml, WorkBucket)."""
+REQUEST_DAYS: Final = 1 / 24
+"""That a request object lies there: it is deleted once its scene's receipt stands. Assumed."""
 _DAYS_A_MONTH: Final = 30
 _MIB_A_GB: Final = 1024
 

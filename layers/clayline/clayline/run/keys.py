@@ -7,10 +7,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 _MAX_URI = 2_048
 JSON = "application/json"
+_RECEIPT = "_receipt.json"
 
 
 def landing_id(*, bucket: str, key: str, put: Mapping[str, str]) -> str:
@@ -49,8 +50,18 @@ def run_id(
 
 
 def successor_id(run: str) -> str:
-    """Give the run that follows ``run``: of the same scene, and all else that decided that one, done once more."""
+    """Give the run that follows ``run``: of the same content, and all else that decided that one."""
     return _digest({"predecessor": run})[:32]
+
+
+def waiting_run(landing: str) -> str:
+    """Give what stands in the ledger for a landing that waits for an asset."""
+    return _digest({"waits": landing})[:32]
+
+
+def redrive_landing(run: str) -> str:
+    """Give the landing that computing again what failed in ``run`` counts as."""
+    return _digest({"redrive": run})[:32]
 
 
 def failed_run_id(
@@ -132,6 +143,17 @@ class OutputObjects:
     """``s3://bucket/{token}/{scene12}/{MGRS}_{start}_{end}_v{NNN}``, or ``s3://bucket/failed/{scene12}/{run}``."""
 
     @property
+    def scene(self) -> tuple[str, str]:
+        """The model's token and scene12, of outputs that a plan names."""
+        token, scene_hash = self.prefix.split("/")[3:5]
+        return token, scene_hash
+
+    @classmethod
+    def of_receipt(cls, uri: str) -> Self:
+        """Give the outputs beside a receipt."""
+        return cls(prefix=uri.removesuffix(_RECEIPT))
+
+    @property
     def parquet(self) -> str:
         """The embeddings."""
         return f"{self.prefix}.parquet"
@@ -149,7 +171,7 @@ class OutputObjects:
     @property
     def receipt(self) -> str:
         """What became of every planned chip: the commit of the run."""
-        return f"{self.prefix}_receipt.json"
+        return f"{self.prefix}{_RECEIPT}"
 
 
 def is_response(uri: str, *, bucket: str) -> bool:

@@ -94,6 +94,8 @@ class Flight:
     state: RunState
     in_flight: int
     """Batches of its jobs that were handed out, and have not ended."""
+    look: datetime
+    """As in the run's row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,8 +147,19 @@ class Ledger(Protocol):
         """Give a run, read consistently."""
         ...
 
-    def revision(self, *, token: str, scene_hash: str, run: str) -> int:
-        """Give the run's place, from 1, among the runs of this scene under this model; a new run is appended."""
+    def revision(self, *, token: str, scene_hash: str, run: str, least: int = 1) -> int:
+        """Make the run the newest of this scene under this model, and give its place among them, from 1.
+
+        The place is at least ``least``. One that it had before stays empty, and is not given again.
+        """
+        ...
+
+    def newest(self, *, token: str, scene_hash: str) -> str | None:
+        """Give the run that is the newest of this scene under this model, read consistently."""
+        ...
+
+    def forget_revision(self, *, token: str, scene_hash: str, run: str) -> None:
+        """Leave a run's place empty: it will not be planned."""
         ...
 
     def planned(self, run: str, *, jobs: int, batches: int, due: datetime) -> None:
@@ -184,8 +197,8 @@ class Ledger(Protocol):
         """Note that a committed run was announced, and what was said; nothing happens the second time."""
         ...
 
-    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, now: datetime) -> None:
-        """Record that a run without a plan was announced as failed."""
+    def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, origin: str, now: datetime) -> None:
+        """Record that a run without a plan was announced as failed; ``origin`` as for a claim."""
         ...
 
     def keep_landing(self, run: str, landing: str, *, uri: str) -> None:

@@ -22,6 +22,7 @@ from clayline.identity.ground import cell_name
 from clayline.identity.location import Window
 from clayline.model.manifest import Checkpoint, ModelEntry
 from clayline.place import Place
+from clayline.run.carried import Carried
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import OutputObjects
 from clayline.run.names import AS_THEY_LIE, Names
@@ -174,7 +175,9 @@ class Plan(BaseModel):
     creator: str
     revision: int
     predecessor: str | None = None
-    """The run of the same scene whose failed chips made a new landing compute it again."""
+    """The run of the same content before this one: chips of it failed, or other content came in between."""
+    carried: Carried | None = None
+    """What is taken over from it."""
     landed_uri: str | None = None
     """The object whose landing made this plan."""
     scene: PlannedScene
@@ -229,9 +232,15 @@ class Plan(BaseModel):
         every = (*self.bands, *self.validity, *((self.mask,) if self.mask else ()))
         return {band.uri: band for band in every}
 
+    @property
+    def open_batches(self) -> tuple[Batch, ...]:
+        """Those that this run computes: all that are not taken over."""
+        taken = frozenset(self.carried.batches if self.carried else ())
+        return tuple(batch for batch in self.batches if batch.name not in taken)
+
     def job_batches(self, job: int) -> tuple[Batch, ...]:
         """Give the batches that one tile job makes."""
-        return tuple(batch for batch in self.batches if batch.job == job)
+        return tuple(batch for batch in self.open_batches if batch.job == job)
 
     def cells(self, indexes: Sequence[int]) -> list[str | None]:
         """Name the ground of the chips ``indexes``; None for each where the scene lies on its own grid."""

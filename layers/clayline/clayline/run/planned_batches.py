@@ -17,11 +17,23 @@ class PlannedBatch(BaseModel):
     job: int
 
 
+class _Carried(BaseModel):
+    model_config = _PART
+    batches: tuple[str, ...]
+
+
 class PlannedBatches(BaseModel):
     """Every batch, in the plan's order."""
 
     model_config = _PART
     batches: tuple[PlannedBatch, ...]
+    carried: _Carried | None = None
+
+    @property
+    def open(self) -> list[PlannedBatch]:
+        """Give those that are not taken over from the run before."""
+        taken = frozenset(self.carried.batches if self.carried else ())
+        return [batch for batch in self.batches if batch.name not in taken]
 
 
 class _OfJob(Protocol):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,6 +16,10 @@ Message = Annotated[str, AfterValidator(bounded)]
 """For people: whatever made it, it fits an event."""
 NODATA = "nodata"
 UNREADABLE = "unreadable-pixels"
+ABORTED: Final = "aborted"
+NOT_FINISHED: Final = "not-finished"
+GIVEN_UP: Final = frozenset({ABORTED, NOT_FINISHED})
+"""Reasons of batches that were ended from outside, at any moment."""
 
 
 class State(StrEnum):
@@ -47,6 +51,24 @@ class BatchOutcomes(BaseModel):
     """Pixels of its chips that have no value because a band's number is none that its unit can have."""
     clamped: int = 0
     """Valid pixels of its chips of which a band's number was beyond what the model takes, and became that limit."""
+    uncut: bool = False
+    """Nobody decided on its chips: the run was ended before."""
+
+    @classmethod
+    def all_failed(cls, run: str, batch: str, index: Sequence[int], reason: str, *, uncut: bool = False) -> Self:
+        """Give those of a batch of which every chip failed for one reason."""
+        nothing = (None,) * len(index)
+        return cls(
+            run=run,
+            batch=batch,
+            index=tuple(index),
+            sent=(False,) * len(index),
+            state=(State.FAILED,) * len(index),
+            reason=(reason,) * len(index),
+            valid_fraction=nothing,
+            cloud_fraction=nothing,
+            uncut=uncut,
+        )
 
     @property
     def sent_indexes(self) -> list[int]:
@@ -109,7 +131,7 @@ class Counts(BaseModel):
 
 
 class PixelCounts(BaseModel):
-    """What became of numbers, counted in pixels of the planned chips: where chips overlap, in each of them."""
+    """What became of numbers, counted in pixels of the chips that the run computed: where chips overlap, in each."""
 
     model_config = _FROZEN
     impossible: int = 0
@@ -137,6 +159,10 @@ class Receipt(BaseModel):
     warnings: tuple[SceneWarning, ...] = ()
     counts: Counts
     pixels: PixelCounts = PixelCounts()
+    predecessor: str | None = None
+    """The run before, from which outcomes were taken over."""
+    taken_over: int = 0
+    """Chips whose outcomes, and rows, are that run's; counted among the others as well."""
     outputs: dict[str, str]
     """Where each output that exists lies, by the name that people know."""
     chips: tuple[ChipOutcome, ...]

@@ -94,10 +94,24 @@ def _notification(content: Mapping[str, Any], work_bucket: str) -> BatchResult:
             run=run, batch=batch, attempt=attempt, status="failed", reason="response-elsewhere", message=message
         )
     message = str(content.get("failureReason") or f"invocationStatus {status}")
-    reason = "request-expired" if status == "Expired" else "inference-failed"
-    if _MODEL_CHANGED.search(message):
-        # the folder was replaced between plan and endpoint: that is to be told from a failure to compute
-        reason = "model-changed"
+    if status == "Expired" and not _MODEL_CHANGED.search(message):
+        return BatchResult(
+            run=run,
+            batch=batch,
+            attempt=attempt,
+            status="failed",
+            reason="request-expired",
+            message=_sendable(message),
+        )
+    return failed_result(run=run, batch=batch, attempt=attempt, message=message)
+
+
+def failed_result(*, run: str, batch: str, attempt: int, message: str) -> BatchResult:
+    """Give the failure of an attempt of which ``message`` is what the endpoint said.
+
+    That the folder was replaced between plan and endpoint is told from a failure to compute.
+    """
+    reason = "model-changed" if _MODEL_CHANGED.search(message) else "inference-failed"
     return BatchResult(
         run=run, batch=batch, attempt=attempt, status="failed", reason=reason, message=_sendable(message)
     )

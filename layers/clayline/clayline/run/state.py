@@ -20,9 +20,7 @@ class RunState(StrEnum):
     COMMITTED = "committed"
     """Its receipt stands."""
     ANNOUNCED = "announced"
-    """Its event was sent."""
-    ABORTED = "aborted"
-    """An operator ended it."""
+    """Its event was sent: the run is over."""
 
     @property
     def is_planned(self) -> bool:
@@ -32,18 +30,22 @@ class RunState(StrEnum):
     @property
     def is_over(self) -> bool:
         """Whether nothing will change any more."""
-        return self in OVER
+        return self is RunState.ANNOUNCED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether batches may still be sent, and end."""
+        return self in OPEN
 
 
-OVER: Final = frozenset({RunState.ANNOUNCED, RunState.ABORTED})
+OPEN: Final = frozenset({RunState.WAITING, RunState.RUNNING})
 BEFORE: Final = MappingProxyType(
     {
         RunState.WAITING: (RunState.CLAIMED,),
         RunState.RUNNING: (RunState.WAITING,),
-        RunState.SETTLED: (RunState.RUNNING,),
+        RunState.SETTLED: (RunState.WAITING, RunState.RUNNING),
         RunState.COMMITTED: (RunState.SETTLED,),
         RunState.ANNOUNCED: (RunState.COMMITTED,),
-        RunState.ABORTED: (RunState.CLAIMED, RunState.WAITING, RunState.RUNNING),
     }
 )
 """From which states each is entered. Every change is conditional on one of them, so none happens twice."""

@@ -18,6 +18,8 @@ class BatchVerdict(BaseModel):
     """SHA-256 of the response whose vectors are written."""
     reason: Reason | None = None
     """Why the chips that were sent failed."""
+    uncut: bool = False
+    """Nobody had decided on its chips: all of them failed, whatever tile has written since."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -35,3 +37,5 @@ class Verdict(BaseModel):
     format: Literal["clayline-verdict/1"] = "clayline-verdict/1"
     run: str
     batches: tuple[BatchVerdict, ...]
+    predecessor: Literal["taken", "missing"] | None = None
+    """Whether what is taken over was there."""

@@ -57,18 +57,34 @@ class PlanAgain(BaseModel):
     """From which it is planned."""
 
 
-def read_message(body: str, *, message: str) -> ObjectCreated | Landing | Document | PlanAgain | str:
+class Order(BaseModel):
+    """An operator's message, or the reconciler's: a run is to be ended as it is, or computed again where it failed."""
+
+    model_config = ConfigDict(frozen=True)
+    kind: Literal["clayline-abort/1", "clayline-give-up/1", "clayline-redrive/1"]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
+
+
+_OURS: Final[dict[str, type[PlanAgain | Order]]] = {
+    "clayline-plan-again/1": PlanAgain,
+    "clayline-abort/1": Order,
+    "clayline-give-up/1": Order,
+    "clayline-redrive/1": Order,
+}
+
+
+def read_message(body: str, *, message: str) -> ObjectCreated | Landing | Document | PlanAgain | Order | str:
     """Tell what a message of the scene queue is about; a sentence for what starts nothing.
 
     ``message`` is the queue's id of it, the same however often it is delivered. SNS's own id, where the envelope has
     one, goes before. Raises pydantic's ValidationError for an event of EventBridge that is none of S3's, and for a
-    message of the reconciler's kind that it did not write.
+    message of our own kinds that is none.
     """
     content = _parsed(body)
     if isinstance(content, dict) and "detail-type" in content:
         return ObjectCreated.model_validate(content)
-    if isinstance(content, dict) and content.get("kind") == "clayline-plan-again/1":
-        return PlanAgain.model_validate(content)
+    if isinstance(content, dict) and (ours := _OURS.get(str(content.get("kind")))):
+        return ours.model_validate(content)
     if isinstance(content, dict) and isinstance(content.get("Type"), str) and "TopicArn" in content:
         if content["Type"] != "Notification":
             return f"SNS's message of type {content['Type'][:_MAX_SHOWN]!r} publishes nothing"

@@ -105,7 +105,9 @@ class Answering:
         repeated = row is not None and row.state.is_over
         self.announcer.announce(receipt.status, receipt.summary(landed_uri=refusal.landed_uri, repeated=repeated))
         outcome = Outcome(status=receipt.status, receipt=outputs.receipt, failed=False)
-        self.ledger.announced_refusal(run, outcome, scene=refusal.name, now=self.clock())
+        self.ledger.announced_refusal(
+            run, outcome, scene=refusal.name, origin=landing.model_dump_json(), now=self.clock()
+        )
         self.ledger.answer_landing(run, landing.landing, uri=refusal.landed_uri)
         return run, True
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.errors import TransientError
@@ -17,7 +16,7 @@ from clayline.outputs.provenance import columns, file_metadata, metadata_json
 from clayline.outputs.spool import VectorSpool
 from clayline.outputs.stac import stac_item
 from clayline.place import Option, words
-from clayline.ports import Announcer, Clock, ObjectMissingError, Objects
+from clayline.ports import Announcer, Clock, ObjectMissingError, PinnedObjects, Requests
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import JSON, WorkObjects
 from clayline.run.ledger import Ledger, RunRow
@@ -33,11 +32,13 @@ from clayline.run.receipt import (
     scene_reason,
     status_of,
 )
-from clayline.run.state import OVER, PATIENCE, RunState
+from clayline.run.state import PATIENCE, RunState
 from clayline.run.stored_plan import load_plan
 from clayline.run.verdict import Verdict
 from clayline.steps.answering import Answering
-from clayline.steps.gathering import Gathered, Gathering, sent_order, spool_path
+from clayline.steps.gathered import Gathered
+from clayline.steps.gathering import Gathering, sent_order, spool_path
+from clayline.steps.taking_over import UNDECLARED, ReadRows, TakenOver, take_over
 
 PARQUET = "application/vnd.apache.parquet"
 GEOJSON = "application/geo+json"
@@ -79,12 +80,14 @@ class SettledRun(BaseModel):
 class Collecting:
     """Ports of collect."""
 
-    objects: Objects
+    objects: PinnedObjects
+    requests: Requests
     ledger: Ledger
     announcer: Announcer
     clock: Clock
     write_table: WriteTable
     read_header: ReadHeader
+    read_rows: ReadRows
     work_bucket: str
     scratch: Path
     """Where the vectors and the file lie until they are uploaded."""
@@ -97,12 +100,12 @@ class Collecting:
 
         Raises TransientError, OutputConflictError.
 
-        Order: verdict, Parquet, metadata, STAC Item, receipt (the commit), the state in the ledger, event, the outcome
-        in the ledger, then an event for each other place where the scene landed meanwhile. Each file is written once,
-        from the verdict; a retry gives the same.
+        Order: verdict, Parquet, metadata, STAC Item, receipt (the commit), the state in the ledger; the requests, which
+        nobody needs any more, are deleted; event, the outcome in the ledger, then an event for each other place where
+        the scene landed meanwhile. Each file is written once, from the verdict; a retry gives the same.
         """
         row = self.ledger.run(run)
-        if row is None or row.state not in {RunState.SETTLED, RunState.COMMITTED, *OVER}:
+        if row is None or row.state not in {RunState.SETTLED, RunState.COMMITTED, RunState.ANNOUNCED}:
             msg = f"run {run} is said to be settled, and the ledger does not say so. It is looked for again."
             raise TransientError(msg)
         answering = Answering(objects=self.objects, ledger=self.ledger, announcer=self.announcer, clock=self.clock)
@@ -117,6 +120,7 @@ class Collecting:
             msg = f"run {run} is said to be settled, but {error}. It is looked for again."
             raise TransientError(msg) from error
         self.ledger.enter(run, RunState.COMMITTED, due=self.clock() + self.patience)
+        self.requests.discard([work.request(batch.name) for batch in plan.open_batches])
         answering.announce(receipt, at=plan.outputs.receipt, landed_uri=plan.landed_uri or plan.scene.uri)
         return receipt
 
@@ -140,35 +144,43 @@ class Collecting:
             )
         )
 
-    def _fill(
-        self,
-        gathering: Gathering,
-        outcomes: dict[str, BatchOutcomes],
-        spool: VectorSpool,
-        position: NDArray[np.int64],
-    ) -> Gathered:
-        """Gather, and freeze from which answers: a try before this one may have written from others."""
-        gathered, verdict = gathering.fill(outcomes, spool, position)
-        uri = gathering.work.verdict
-        if self.objects.put_new(uri, verdict.model_dump_json().encode(), run=verdict.run, content_type=JSON):
-            return gathered
-        frozen = Verdict.model_validate_json(self.objects.get(uri))
-        if frozen == verdict:
-            return gathered
-        spool.clear()
-        return gathering.fill(outcomes, spool, position, frozen)[0]
+    def _frozen(self, work: WorkObjects) -> Verdict | None:
+        """Give the verdict that a try before this one wrote from, or may have."""
+        try:
+            return Verdict.model_validate_json(self.objects.get(work.verdict))
+        except ObjectMissingError:
+            return None
+
+    def _is_frozen(self, work: WorkObjects, verdict: Verdict) -> bool:
+        """Freeze the verdict before anything is written from it; False if another delivery froze another."""
+        body = verdict.model_dump_json().encode()
+        return self.objects.put_new(work.verdict, body, run=verdict.run, content_type=JSON) or (
+            self._frozen(work) == verdict
+        )
 
     def _write(self, gathering: Gathering) -> Receipt:
+        """Gather and write; once more where another delivery froze another verdict meanwhile. Raises TransientError."""
+        for _ in range(2):
+            if receipt := self._written(gathering, self._frozen(gathering.work)):
+                return receipt
+        msg = f"scene {gathering.plan.scene.name}: its verdict is not there any more. It is collected again."
+        raise TransientError(msg)
+
+    def _written(self, gathering: Gathering, frozen: Verdict | None) -> Receipt | None:
+        """Write everything from the ``frozen`` verdict, or from what there is now; None if that is not the verdict."""
         plan, outputs = gathering.plan, gathering.plan.outputs
-        outcomes = gathering.outcomes()
-        order = sent_order(outcomes, gathering.chips)
+        outcomes = gathering.outcomes(frozen)
+        taken = take_over(self.objects, self.read_rows, plan, gathering.chips.uci, frozen)
+        order = sent_order(outcomes, taken, gathering.chips)
         position = np.full(len(gathering.chips.uci), -1, dtype=np.int64)
         position[order] = np.arange(len(order))
         with ExitStack() as stack:
             spool = VectorSpool(spool_path(self.scratch, plan.run), max(1, len(order)), plan.model.entry.dimensions)
             stack.enter_context(spool)
-            gathered = self._fill(gathering, outcomes, spool, position)
-            receipt = _receipt(plan, gathering.chips, gathered, _counted(outcomes.values()))
+            gathered, verdict = gathering.fill(outcomes, taken, spool, position, frozen)
+            if frozen is None and not self._is_frozen(gathering.work, verdict):
+                return None
+            receipt = _receipt(plan, gathering.chips, gathered, _counted(outcomes.values()), taken)
             if receipt.counts.written:
                 path = self.scratch / f"{plan.run}.parquet"
                 stack.callback(path.unlink, missing_ok=True)
@@ -196,7 +208,9 @@ def receipt_json(receipt: Receipt) -> bytes:
     return f'{head[:-2]},\n "chips": [\n{lines}\n ]\n}}\n'.encode()
 
 
-def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered, pixels: PixelCounts) -> Receipt:
+def _receipt(
+    plan: Plan, chips: PlannedChips, gathered: Gathered, pixels: PixelCounts, taken: TakenOver | None
+) -> Receipt:
     lines = gathered.outcomes(chips)
     counts = count(lines)
     reason = scene_reason(counts)
@@ -212,9 +226,11 @@ def _receipt(plan: Plan, chips: PlannedChips, gathered: Gathered, pixels: PixelC
         source_uri=plan.names.of(plan.scene.uri),
         source_model=plan.model.entry.token,
         untrained=plan.model.untrained,
-        warnings=(*plan.warnings, *_undeclared(plan, pixels)),
+        warnings=(*plan.warnings, *(_undeclared(plan, pixels) or (taken.warnings if taken else ()))),
         counts=counts,
         pixels=pixels,
+        predecessor=plan.carried.run if plan.carried else None,
+        taken_over=len(taken.lines) if taken and taken.found == "taken" else 0,
         outputs={kind: plan.names.of(uri) for kind, uri in {**written, "receipt": outputs.receipt}.items()},
         chips=lines,
     )
@@ -237,7 +253,7 @@ def _undeclared(plan: Plan, pixels: PixelCounts) -> tuple[SceneWarning, ...]:
         f" (possible are {', '.join(limits)}), and count as pixels without a value. If they are fill, declare it:"
         " nodata in the Item, or in the file (`gdal_edit -a_nodata VALUE FILE`)."
     )
-    return (SceneWarning(reason="undeclared-nodata", message=message),)
+    return (SceneWarning(reason=UNDECLARED, message=message),)
 
 
 def _nothing_written(scene: str, counts: Counts) -> str:

@@ -20,54 +20,14 @@ from clayline.outputs.spool import VectorSpool
 from clayline.ports import ObjectMissingError, Objects, ObjectTooLargeError
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
-from clayline.run.receipt import BatchOutcomes, BatchSettlement, ChipOutcome, Settlement, State
+from clayline.run.receipt import GIVEN_UP, BatchOutcomes, BatchSettlement, Settlement, State
 from clayline.run.verdict import BatchVerdict, Verdict
+from clayline.steps.gathered import Gathered
+from clayline.steps.taking_over import TakenOver
 
 ROWS_A_CHUNK = 1024
 _AT_ONCE = 8
 """Objects fetched side by side: each response is small, the wait is the round trip."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Gathered:
-    """Outcome and columns of every chip, by its index in the grid. Filled batch by batch."""
-
-    state: list[State | None]
-    reason: list[str | None]
-    loss: NDArray[np.float32]
-    valid_fraction: NDArray[np.float32]
-    cloud_fraction: NDArray[np.float32]
-
-    @classmethod
-    def empty(cls, chips: int) -> "Gathered":
-        """Begin with nothing known of any chip."""
-        unknown = np.full(chips, np.nan, dtype=np.float32)
-        return cls(
-            state=[None] * chips,
-            reason=[None] * chips,
-            loss=unknown.copy(),
-            valid_fraction=unknown.copy(),
-            cloud_fraction=unknown.copy(),
-        )
-
-    def end(self, index: int, state: State, reason: str | None = None) -> None:
-        """Say how a chip ended."""
-        self.state[index], self.reason[index] = state, reason
-
-    def outcomes(self, chips: PlannedChips) -> tuple[ChipOutcome, ...]:
-        """Give the receipt's lines, sorted by identifier.
-
-        A chip that no batch spoke of would be a lost one: that is an error.
-        """
-        if None in self.state:
-            msg = f"chip {chips.uci[self.state.index(None)]} is in the plan and in no batch"
-            raise RuntimeError(msg)
-        lines = zip(chips.uci, range(len(self.state)), self.state, self.reason, strict=True)
-        return tuple(
-            ChipOutcome(uci=uci, index=index, state=state, reason=reason)
-            for uci, index, state, reason in sorted(lines)
-            if state
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +42,30 @@ class Gathering:
     is_fresh: bool
     """Whether the run was settled a moment ago: an answer that is not there may still come."""
 
-    def outcomes(self) -> dict[str, BatchOutcomes]:
-        """Read what tile decided, for every batch. Raises TransientError if one is not there (yet)."""
+    def outcomes(self, frozen: Verdict | None) -> dict[str, BatchOutcomes]:
+        """Read what tile decided, for every batch that this run computed. Raises TransientError if one is not there
+        (yet).
+        """
+        settled = {batch.batch: batch for batch in self.settlement.batches}
+        known = {batch.batch: batch.uncut for batch in frozen.batches} if frozen else {}
+        batches = self.plan.open_batches
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(
-                zip(
-                    (batch.name for batch in self.plan.batches),
-                    pool.map(self._outcomes, self.plan.batches),
-                    strict=True,
-                )
-            )
+            read = pool.map(lambda each: self._outcomes(each, settled[each.name], known.get(each.name)), batches)
+            return dict(zip((batch.name for batch in batches), read, strict=True))
 
-    def _outcomes(self, batch: Batch) -> BatchOutcomes:
+    def _outcomes(self, batch: Batch, settled: BatchSettlement, uncut: bool | None) -> BatchOutcomes:  # noqa: FBT001 - or not known yet
+        """Read those of a batch. One that was given up may have none; what is frozen of that (``uncut``) holds."""
         uri = self.work.outcomes(batch.name)
+        none = BatchOutcomes.all_failed(
+            self.plan.run, batch.name, self.plan.indexes(batch), settled.reason or "inference-failed", uncut=True
+        )
+        if uncut:
+            return none
         try:
             outcomes = BatchOutcomes.model_validate_json(self.objects.get(uri))
         except ObjectMissingError as error:
+            if uncut is None and settled.reason in GIVEN_UP:
+                return none
             msg = (
                 f"scene {self.plan.scene.name}: batch {batch.name} is settled but {uri} is missing; it is looked for"
                 " again"
@@ -111,9 +79,10 @@ class Gathering:
     def fill(
         self,
         outcomes: dict[str, BatchOutcomes],
+        taken: TakenOver | None,
         spool: VectorSpool,
         position: NDArray[np.int64],
-        frozen: Verdict | None = None,
+        frozen: Verdict | None,
     ) -> tuple[Gathered, Verdict]:
         """End every chip, and put each good vector at its ``position`` [chips] in the spool.
 
@@ -121,6 +90,8 @@ class Gathering:
         Raises TransientError where an answer is not there yet, or is not the frozen one.
         """
         gathered = Gathered.empty(len(self.chips.uci))
+        if taken:
+            taken.note(gathered, spool, position)
         settled = {batch.batch: batch for batch in self.settlement.batches}
         known = {batch.batch: batch for batch in frozen.batches} if frozen else {}
         verdicts: list[BatchVerdict] = []
@@ -136,7 +107,8 @@ class Gathering:
                         for index in found.sent_indexes:
                             gathered.end(index, State.FAILED, verdict.reason)
                         _blank(spool, position[found.sent_indexes], self.plan.model.entry.dimensions)
-        return gathered, Verdict(run=self.plan.run, batches=tuple(verdicts))
+        predecessor = taken.found if taken else None
+        return gathered, Verdict(run=self.plan.run, batches=tuple(verdicts), predecessor=predecessor)
 
     def _note(self, gathered: Gathered, found: BatchOutcomes) -> None:
         for index, state, reason in zip(found.index, found.state, found.reason, strict=True):
@@ -166,7 +138,7 @@ class Gathering:
         if known and known.digest is None:
             return known, None
         if not found.sent_indexes:
-            return BatchVerdict(batch=found.batch), None
+            return BatchVerdict(batch=found.batch, uncut=found.uncut), None
         if settled.status != "succeeded" or settled.output is None:
             return BatchVerdict(batch=found.batch, reason=settled.reason or "inference-failed"), None
         try:
@@ -242,9 +214,10 @@ class Gathering:
                 )
 
 
-def sent_order(outcomes: dict[str, BatchOutcomes], chips: PlannedChips) -> NDArray[np.int64]:
-    """Give the indexes of all chips that were sent, sorted by identifier."""
+def sent_order(outcomes: dict[str, BatchOutcomes], taken: TakenOver | None, chips: PlannedChips) -> NDArray[np.int64]:
+    """Give the indexes of all chips that were sent, or whose rows are taken over, sorted by identifier."""
     sent = [index for found in outcomes.values() for index in found.sent_indexes]
+    sent += taken.written if taken else []
     return np.array(sorted(sent, key=chips.uci.__getitem__), dtype=np.int64)
 
 

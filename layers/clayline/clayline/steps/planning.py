@@ -1,23 +1,33 @@
 """Plan: from a landed object to a stored plan and its tile jobs."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
+from typing import Final
 
-from clayline.errors import LeaseHeldError, SceneError, TransientError
+from clayline.errors import LeaseHeldError, ReplacedError, SceneError, TransientError
 from clayline.model.manifest import Manifest
-from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, Objects
-from clayline.run.keys import JSON, WorkObjects, scene_hash
+from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, PinnedObjects
+from clayline.run.keys import WorkObjects, scene_hash, waiting_run
 from clayline.run.ledger import Claim, Ledger, RunRow
-from clayline.run.plan import Plan, PlannedModel
+from clayline.run.plan import Plan
 from clayline.run.planned_batches import by_job
 from clayline.run.stored_plan import load_plan
 from clayline.scene.intake import Landing
 from clayline.scene.source import LandedScene
 from clayline.steps.admission import Admission
 from clayline.steps.answering import Answering, Refusal
-from clayline.steps.drafting import Drafting
+from clayline.steps.drafting import ASSET_MISSING, Drafting
+from clayline.steps.making import Making
 from clayline.steps.options import PlanOptions
+from clayline.steps.settling import Settling
 from clayline.steps.succession import Standing, Succession
+
+_NEXT_LOOK: Final = timedelta(minutes=1)
+"""At a scene that waits for an asset."""
+_READS: Final = 2
+"""How often a scene that is replaced while it is planned is read again at once; then its message comes again."""
 
 
 class Planned(Enum):
@@ -28,6 +38,8 @@ class Planned(Enum):
     """This landing was answered before, or the event at the run's end will answer it."""
     REPEATED = "repeated"
     """The scene is done: its outcome was announced again."""
+    WAITS = "waits"
+    """An asset is not there yet."""
     IGNORED = "ignored"
     FAILED = "failed"
 
@@ -47,50 +59,86 @@ class PlanOutcome:
 class Planning:
     """Ports of plan."""
 
-    objects: Objects
+    objects: PinnedObjects
     ledger: Ledger
     admission: Admission
+    settling: Settling
     announcer: Announcer
     headers: Headers
     clock: Clock
     manifest: Manifest
     options: PlanOptions
 
-    def plan(self, landing: Landing) -> PlanOutcome:
+    def plan(self, landing: Landing, *, redrive: bool = False) -> PlanOutcome:
         """Plan the scene and enqueue its tile jobs, announce again what became of it, or say that it can never work.
 
-        Raises TransientError (LeaseHeldError among them): the message should come again.
+        With ``redrive`` what failed is computed again, whatever the options say. Raises TransientError (LeaseHeldError
+        among them): the message should come again.
         """
+        for _ in range(_READS):
+            with suppress(ReplacedError):
+                return self._plan(landing, redrive=redrive)
+        return self._plan(landing, redrive=redrive)
+
+    def _plan(self, landing: Landing, *, redrive: bool) -> PlanOutcome:
         try:
             scene = self._drafting.read(landing)
             if isinstance(scene, str):
                 return PlanOutcome(kind=Planned.IGNORED, run=None, message=scene)
         except SceneError as error:
             named = self.options.names.of(landing.uri)
+            if error.reason == ASSET_MISSING and (waits := self._wait(landing, error)):
+                return waits
             return self._refuse(landing, error, name=named, hash_=scene_hash(collection=None, item=None, uri=named))
         try:
-            return self._take(scene)
+            return self._take(scene, redrive=redrive)
         except SceneError as error:
             return self._refuse(landing, error, name=scene.source.name, hash_=scene.source.hash)
+
+    def _wait(self, landing: Landing, error: SceneError) -> PlanOutcome | None:
+        """Let a scene wait for an asset, which may land after its Item; None if it has waited as long as it may.
+
+        It has no run yet: which that is depends on the asset. So the landing is claimed, and nobody holds the claim.
+        The reconciler sends it again, until it leads to a run or is refused.
+        """
+        if not self.options.asset_wait:
+            return None
+        run, now, name = waiting_run(landing.landing), self.clock(), self.options.names.of(landing.uri)
+        due, origin = now + _NEXT_LOOK, landing.model_dump_json()
+        self.ledger.claim(run, scene=name, origin=origin, now=now, lease_until=now, due=due)
+        if now >= self._row(run).claimed + self.options.asset_wait:
+            return None
+        return PlanOutcome(kind=Planned.WAITS, run=run, message=error.at(self.options.place))
 
     def again(self, run: str, landing: Landing) -> PlanOutcome:
         """Plan a run whose claim ran out, from its landing; forget it, where what landed leads to another run by now.
 
         Raises TransientError.
         """
-        outcome = self.plan(landing)
+        # That a run is claimed says that it was to be computed; what waits for an asset has still to find its run.
+        outcome = self.plan(landing, redrive=run != waiting_run(landing.landing))
         row = self.ledger.run(run)
         if outcome.run != run and row:
             self.ledger.refuse(run, lease_until=row.lease_until)
         return outcome
 
-    def _take(self, scene: LandedScene) -> PlanOutcome:
+    def give_up(self, row: RunRow, landing: Landing, error: SceneError) -> PlanOutcome:
+        """Refuse a scene whose run is claimed and nobody is planning. Raises TransientError."""
+        if row.lease_until > self.clock():
+            msg = f"scene {row.scene}: run {row.run} is being planned at this moment. It is ended when that is over."
+            raise LeaseHeldError(msg)
+        named = self.options.names.of(landing.uri)
+        outcome = self._refuse(landing, error, name=row.scene, hash_=scene_hash(collection=None, item=None, uri=named))
+        self.ledger.refuse(row.run, lease_until=row.lease_until)
+        return outcome
+
+    def _take(self, scene: LandedScene, *, redrive: bool) -> PlanOutcome:
         """Plan the run that this landing is about, unless it was answered or waits there."""
-        retry, answering = self.options.retry_failed, self._answering
+        retry, answering = redrive or self.options.retry_failed, self._answering
         succession = Succession(ledger=self.ledger, answering=answering, retry_failed=retry)
         found = succession.stand(scene)
         while found.standing is Standing.NEW:
-            if outcome := self._claimed(scene, found.run, predecessor=found.predecessor):
+            if outcome := self._claimed(scene, found.run, found.before):
                 return outcome
             found = succession.stand(scene)  # another delivery enqueued it since
         kind, message = {
@@ -105,6 +153,16 @@ class Planning:
         return Drafting(objects=self.objects, headers=self.headers, manifest=self.manifest, options=self.options)
 
     @property
+    def _making(self) -> Making:
+        return Making(
+            objects=self.objects,
+            ledger=self.ledger,
+            drafting=self._drafting,
+            manifest=self.manifest,
+            options=self.options,
+        )
+
+    @property
     def _answering(self) -> Answering:
         return Answering(
             objects=self.objects,
@@ -114,7 +172,7 @@ class Planning:
             names=self.options.names,
         )
 
-    def _claimed(self, scene: LandedScene, run: str, *, predecessor: str | None) -> PlanOutcome | None:
+    def _claimed(self, scene: LandedScene, run: str, before: RunRow | None) -> PlanOutcome | None:
         """Plan under a lease; None if there is nothing left to plan. Raises SceneError, TransientError."""
         name, now = scene.source.name, self.clock()
         lease_until = now + self.options.lease
@@ -132,18 +190,20 @@ class Planning:
             msg = f"scene {name}: another delivery is planning run {run}. It is tried again when that lease runs out."
             raise LeaseHeldError(msg, wait=self.options.lease)
         try:
-            plan = self._stored(run) or self._make(scene, run, predecessor)
+            plan = self._stored(run) or self._making.make(scene, run, before, created=self._row(run).claimed)
             # Before the first job is out: no run ends without the landings that it answers.
             self.ledger.keep_landing(run, scene.landing.landing, uri=scene.landed_uri)
-            self.ledger.planned(run, jobs=len(plan.jobs), batches=len(plan.batches), due=self.clock())
-        except SceneError:
+            self.ledger.planned(run, jobs=len(plan.jobs), batches=len(plan.open_batches), due=self.clock())
+        except (SceneError, ReplacedError):
             self.ledger.refuse(run, lease_until=lease_until)
             raise
         except TransientError:
             self.ledger.release(run, lease_until=lease_until)
             raise
-        batches = by_job(plan.batches, jobs=len(plan.jobs))
+        batches = by_job(plan.open_batches, jobs=len(plan.jobs))
         self.admission.admit(self._row(run), batches, self.admission.line())
+        if not plan.open_batches:
+            self.settling.send_on(self._row(run))
         chips = len(plan.grid)
         weights = ", by untrained weights" if self.manifest.untrained else ""
         message = f"scene {name}: {chips} chips in {sum(batches)} batches{weights}"
@@ -154,50 +214,6 @@ class Planning:
             return load_plan(self.objects, WorkObjects(bucket=self.options.work_bucket, run=run))
         except ObjectMissingError:
             return None
-
-    def _make(self, landed: LandedScene, run: str, predecessor: str | None) -> Plan:
-        """Draft the plan, write its chips, then the plan: its object is the commit."""
-        draft = self._drafting.draft(landed)
-        source, entry, scene = landed.source, landed.entry, draft.scene
-        revision = self.ledger.revision(token=entry.token, scene_hash=source.hash, run=run)
-        days = f"{scene.acquired.start:%Y%m%d}_{scene.acquired.end:%Y%m%d}"
-        prefix = (
-            f"s3://{self.options.embeddings_bucket}/{entry.token}/{source.hash}/{scene.mgrs}_{days}_v{revision:03d}"
-        )
-        plan = Plan(
-            run=run,
-            created=self._row(run).claimed,
-            creator=self.options.creator,
-            revision=revision,
-            predecessor=predecessor,
-            landed_uri=landed.landed_uri,
-            scene=scene,
-            bands=draft.bands,
-            mask=draft.mask,
-            classification=draft.classification,
-            mask_chosen_by=draft.mask_chosen_by,
-            validity=draft.validity,
-            model=PlannedModel(
-                folder=self.manifest.folder,
-                entry=entry,
-                checkpoint=self.manifest.checkpoint,
-                producer=self.manifest.producer,
-            ),
-            options=dict(landed.options),
-            thresholds=self.options.thresholds,
-            encoding=self.options.encoding,
-            warnings=draft.warnings,
-            jobs=draft.jobs,
-            batches=draft.batches,
-            output_prefix=prefix,
-            names=self.options.names,
-            place=self.options.place,
-        )
-        work = WorkObjects(bucket=self.options.work_bucket, run=run)
-        self.objects.put_new(work.chips, draft.chips.to_bytes(), run=run, content_type="application/x-safetensors")
-        if self.objects.put_new(work.plan, plan.model_dump_json(indent=1).encode(), run=run, content_type=JSON):
-            return plan
-        return load_plan(self.objects, work)  # another delivery outlived its lease and was first: its plan is the plan
 
     def _row(self, run: str) -> RunRow:
         row = self.ledger.run(run)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import Final
 
 from clayline.ports import Clock, Objects, Queue
 from clayline.run.keys import JSON, WorkObjects
 from clayline.run.ledger import BatchRow, Closing, Ledger, RunRow
+from clayline.run.planned_batches import PlannedBatches
 from clayline.run.receipt import BatchSettlement, Settlement
 from clayline.run.result import BatchResult
 from clayline.run.state import PATIENCE, RunState
@@ -84,23 +85,51 @@ class Settling:
         if run.open:
             return Settled.WAITING
         if run.state is RunState.RUNNING:
-            settlement = _settlement(run, self.ledger.batches(run.run), at=self.clock())
-            uri = WorkObjects(bucket=self.work_bucket, run=run.run).settlement
-            self.objects.put_new(uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type=JSON)
-            self.ledger.enter(run.run, RunState.SETTLED, due=self.clock() + self.patience)
+            ended = _ended(self.ledger.batches(run.run))
+            if len(ended) != run.batches:
+                msg = (
+                    f"no batch of run {run.run} is open, and {len(ended)} of {run.batches} have ended: the ledger was"
+                    " changed"
+                )
+                raise RuntimeError(msg)
+            self._freeze(run, tuple(ended.values()))
         self.settled_queue.send([{"run": run.run}])
         return Settled.COMPLETE
 
+    def give_up(self, run: RunRow, *, reason: str, message: str) -> bool:
+        """End a run as it is: batches that have not ended fail for ``reason``; collect writes what there is.
 
-def _settlement(run: RunRow, rows: Iterable[BatchRow], *, at: datetime) -> Settlement:
-    ended = [(row.batch, row.result) for row in rows if row.result]
-    if len(ended) != run.batches:
-        msg = f"no batch of run {run.run} is open, and {len(ended)} of {run.batches} have ended: the ledger was changed"
-        raise RuntimeError(msg)
-    batches = tuple(
-        BatchSettlement(
-            batch=batch, status=result.status, output=result.output, reason=result.reason, message=result.message
+        False if it waits for nothing any more. Raises TransientError, ObjectMissingError without a stored plan.
+        """
+        if not run.state.is_open:
+            return False
+        work = WorkObjects(bucket=self.work_bucket, run=run.run)
+        planned = PlannedBatches.model_validate_json(self.objects.get(work.plan)).open
+        ended = _ended(self.ledger.batches(run.run))
+        given_up = BatchSettlement(batch="", status="failed", output=None, reason=reason, message=message)
+        names = (batch.name for batch in planned)
+        self._freeze(run, tuple(ended.get(name) or given_up.model_copy(update={"batch": name}) for name in names))
+        self.settled_queue.send([{"run": run.run}])
+        return True
+
+    def _freeze(self, run: RunRow, batches: tuple[BatchSettlement, ...]) -> None:
+        """Store how the batches ended, once, and go on: what ends from now on is noted, and changes nothing."""
+        settlement = Settlement(run=run.run, at=self.clock(), batches=batches)
+        uri = WorkObjects(bucket=self.work_bucket, run=run.run).settlement
+        self.objects.put_new(uri, settlement.model_dump_json(indent=1).encode(), run=run.run, content_type=JSON)
+        self.ledger.enter(run.run, RunState.SETTLED, due=self.clock() + self.patience)
+
+
+def _ended(rows: Iterable[BatchRow]) -> dict[str, BatchSettlement]:
+    """Give how each batch ended that has, by name."""
+    return {
+        row.batch: BatchSettlement(
+            batch=row.batch,
+            status=row.result.status,
+            output=row.result.output,
+            reason=row.result.reason,
+            message=row.result.message,
         )
-        for batch, result in ended
-    )
-    return Settlement(run=run.run, at=at, batches=batches)
+        for row in rows
+        if row.result
+    }

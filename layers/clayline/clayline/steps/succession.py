@@ -1,5 +1,5 @@
-"""Succession: the runs of one scene, each after chips of the one before failed, and where a landing stands among
-them.
+"""Succession: the runs of one content of a scene, each after chips of the one before failed or other content came, and
+where a landing stands among them.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ class Found:
 
     standing: Standing
     run: str
-    predecessor: str | None
+    before: RunRow | None
+    """The run before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,15 @@ class Succession:
             run = successor_id(predecessor) if predecessor else scene.run
             row = self.ledger.run(run)
             if row is None or not row.state.is_planned:
-                if before and not self.retry_failed and self._repeat(scene, before):
-                    return Found(standing=Standing.REPEATED, run=before.run, predecessor=None)
-                return Found(standing=Standing.NEW, run=run, predecessor=predecessor)
+                is_final = before is not None and not self.retry_failed and not self._is_older(scene, before)
+                if before and is_final and self._repeat(scene, before):
+                    return Found(standing=Standing.REPEATED, run=before.run, before=None)
+                return Found(standing=Standing.NEW, run=run, before=before)
             if standing := self._at(scene, row):
-                return Found(standing=standing, run=run, predecessor=predecessor)
+                return Found(standing=standing, run=run, before=before)
             before = row
         msg = (
-            f"scene {scene.source.name}: chips failed in {MAX_RUNS} runs, one after another, and it is not computed"
+            f"scene {scene.source.name}: the same content had {MAX_RUNS} runs, one after another, and is not computed"
             " again. Look for the cause in the receipts' reasons; another model, another option or a changed scene"
             " begins anew."
         )
@@ -74,6 +76,8 @@ class Succession:
         """Give what the landing finds at a run that is planned; None if it goes on to the next."""
         landing = scene.landing.landing
         if not row.state.is_over:
+            if self._is_older(scene, row) and self.ledger.landing(row.run, landing) is None:
+                return None
             self.ledger.keep_landing(row.run, landing, uri=scene.landed_uri)
             row = (
                 self.ledger.run(row.run) or row
@@ -83,8 +87,13 @@ class Succession:
         here = self.ledger.landing(row.run, landing)
         if here and here.answered:
             return Standing.ANSWERED
-        failed = row.outcome is not None and row.outcome.failed
-        return Standing.REPEATED if (here or not failed) and self._repeat(scene, row) else None
+        is_final = here or (not (row.outcome is not None and row.outcome.failed) and not self._is_older(scene, row))
+        return Standing.REPEATED if is_final and self._repeat(scene, row) else None
+
+    def _is_older(self, scene: LandedScene, row: RunRow) -> bool:
+        """Say whether other content of the scene was planned since: what lands now becomes the newest again."""
+        newest = self.ledger.newest(token=scene.entry.token, scene_hash=scene.source.hash)
+        return newest not in {None, row.run}
 
     def _repeat(self, scene: LandedScene, row: RunRow) -> bool:
         """Announce a run's outcome to this landing; False if the receipt is gone, and with it what could be told."""

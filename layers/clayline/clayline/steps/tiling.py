@@ -72,7 +72,7 @@ class Tiling:
             msg = f"run {message.run} has no plan yet: {error}. The job is tried again."
             raise TransientError(msg) from error
         run = self.ledger.run(plan.run)
-        if run is None or run.state.is_over:
+        if run is None or not run.state.is_open:
             return Tiled(batches=0, sent=0, skipped=0, failed=0)
         rows = {batch.name: self.ledger.batch(plan.run, batch.name) for batch in plan.job_batches(message.job)}
         todo = [batch for batch in plan.job_batches(message.job) if _is_to_be_sent(rows[batch.name])]
@@ -141,7 +141,8 @@ class Tiling:
         """
         if isinstance(read, BatchError):
             for batch in batches:
-                yield self._store(work, _all_failed(plan, batch, read.reason))
+                failed = BatchOutcomes.all_failed(plan.run, batch.name, plan.indexes(batch), read.reason)
+                yield self._store(work, failed)
             return
         windows = list(job.windows(plan.grid))
         entry = plan.model.entry
@@ -302,18 +303,3 @@ def _skip_reason(valid: float, cloud: float, thresholds: Thresholds) -> str | No
         return "valid-below-threshold"
     # NaN, an unknown cloud fraction, is above nothing.
     return "cloud-above-threshold" if cloud > thresholds.max_cloud_fraction else None
-
-
-def _all_failed(plan: Plan, batch: Batch, reason: str) -> BatchOutcomes:
-    index = tuple(plan.indexes(batch))
-    nothing = (None,) * len(index)
-    return BatchOutcomes(
-        run=plan.run,
-        batch=batch.name,
-        index=index,
-        sent=(False,) * len(index),
-        state=(State.FAILED,) * len(index),
-        reason=(reason,) * len(index),
-        valid_fraction=nothing,
-        cloud_fraction=nothing,
-    )

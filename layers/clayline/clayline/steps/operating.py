@@ -1,0 +1,82 @@
+"""Operate: end a run, or compute again what failed in one, because somebody, or the reconciler, says so."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from clayline.errors import SceneError
+from clayline.place import Option
+from clayline.run.keys import OutputObjects, redrive_landing, successor_id
+from clayline.run.ledger import Ledger, RunRow
+from clayline.run.receipt import ABORTED, NOT_FINISHED
+from clayline.run.state import RunState
+from clayline.scene.intake import Landing
+from clayline.scene.notification import Order
+from clayline.steps.planning import Planned, Planning, PlanOutcome
+from clayline.steps.settling import Settling
+
+_WHY: Final = {
+    ABORTED: "it was aborted",
+    NOT_FINISHED: "it was not finished in the time that a run may take",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operating:
+    """Ports of operating."""
+
+    planning: Planning
+    settling: Settling
+    ledger: Ledger
+
+    def obey(self, order: Order) -> PlanOutcome:
+        """Do what a message orders. Raises TransientError."""
+        if order.kind == "clayline-redrive/1":
+            return self.redrive(order.run)
+        return self.end(order.run, ABORTED if order.kind == "clayline-abort/1" else NOT_FINISHED)
+
+    def end(self, run: str, reason: str) -> PlanOutcome:
+        """End a run as it is: what was embedded is written, every other chip fails for ``reason``.
+
+        A run whose batches have all ended, or of which nobody knows, is left alone. Raises TransientError.
+        """
+        row = self.ledger.run(run)
+        if row is None:
+            return _nothing(run, "is not known")
+        message = f"scene {row.scene}: {_WHY[reason]}. {Option.TRY_AGAIN}"
+        if row.state is RunState.CLAIMED:
+            landing = Landing.model_validate_json(row.origin)
+            return self.planning.give_up(row, landing, SceneError(message, reason=reason))
+        if not self.settling.give_up(row, reason=reason, message=message):
+            return _nothing(run, f"is {row.state}: there is nothing left to end")
+        return PlanOutcome(kind=Planned.FAILED, run=run, message=message)
+
+    def redrive(self, run: str) -> PlanOutcome:
+        """Compute again what failed in a run that is over, as the scene's next revision; read again what was refused.
+
+        A redrive that comes twice is one. Raises TransientError.
+        """
+        row = self.ledger.run(run)
+        if row is None:
+            return _nothing(run, "is not known")
+        if why := self._why_not(row):
+            return _nothing(run, why)
+        landing = Landing.model_validate_json(row.origin)
+        return self.planning.plan(landing.model_copy(update={"landing": redrive_landing(run)}), redrive=True)
+
+    def _why_not(self, row: RunRow) -> str | None:
+        """Say why nothing of a run is computed again; None if it is."""
+        if row.outcome is None:
+            return f"is {row.state}"
+        if not row.jobs:
+            return None if row.origin else "was refused before it was noted from where"
+        if not row.outcome.failed:
+            return "is over, and no chip of it failed"
+        token, scene_hash = OutputObjects.of_receipt(row.outcome.receipt).scene
+        newest = self.ledger.newest(token=token, scene_hash=scene_hash)
+        if newest in {None, row.run, successor_id(row.run)}:
+            return None
+        return f"is not the newest of its scene any more: that is run {newest}"
+
+
+def _nothing(run: str, why: str) -> PlanOutcome:
+    return PlanOutcome(kind=Planned.IGNORED, run=run, message=f"run {run} {why}")
