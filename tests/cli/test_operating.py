@@ -153,7 +153,7 @@ def test_a_run_that_was_ended_tells_what_was_given_up_and_a_later_one_what_it_to
     row = world.ledger.run(RUNNING)
     assert row
     counts = Counts(planned=4, written=1, skipped={}, failed={"aborted": 3})
-    head = {"run": RUNNING, "status": "ScenePartial", "reason": None, "message": None, "outputs": {}}
+    head: dict[str, Any] = {"run": RUNNING, "status": "ScenePartial", "reason": None, "message": None, "outputs": {}}
     found = SceneRun(
         row=replace(
             row,
