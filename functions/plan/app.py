@@ -86,6 +86,7 @@ def receiving() -> Receiving:
             retry_failed=chosen.retry_failed,
             encoding=chosen.vector_encoding,
             lease=timedelta(seconds=chosen.lease_seconds),
+            asset_wait=timedelta(minutes=chosen.asset_wait_minutes),
             chips_per_batch=chosen.chips_per_batch,
             memory_budget=chosen.memory_budget_mb * 1_000_000,
             bounds=Bounds(

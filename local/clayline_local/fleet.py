@@ -11,8 +11,6 @@ from clayline_local.children import end_process
 from clayline_local.function import FunctionSpec
 from clayline_local.worker import Retry, start_worker
 
-# A retry here need not wait six times the function's timeout, as SQS makes it in AWS.
-_RETRY: Final = Retry(failed=2, killed=60)
 _END_SECONDS: Final = 20
 
 
@@ -26,13 +24,18 @@ class Fleet:
         scratch: Path,
         logs: Path,
         environment: Mapping[str, str],
+        retry: Retry,
         children: dict[str, subprocess.Popen[bytes]],
     ) -> None:
-        """Take the functions by name, where their specifications and logs go, and where each process is noted."""
+        """Take the functions by name, where their specifications and logs go, and where each process is noted.
+
+        ``retry`` is when messages come again.
+        """
         self._functions = functions
         self._scratch = scratch
         self._logs = logs
         self._environment = environment
+        self._retry = retry
         self._children = children
         self._open = ExitStack()
 
@@ -53,7 +56,7 @@ class Fleet:
             self._functions[name],
             spec_folder=self._scratch,
             environment=self._environment,
-            retry=_RETRY,
+            retry=self._retry,
             log=log,
         )
 

@@ -61,9 +61,9 @@ class Session:
         Raises LocalCloudError, ModelError.
 
         Without ``workers`` nobody polls the queues: whoever wants a function to run calls it. ``emulation`` is
-        how the endpoint behaves. ``out`` is the folder that a user sees: with it, the functions name what they read and
-        write as it lies on this machine. ``notice`` is told what takes long. ``sensors`` are files that the parameter
-        SensorFiles names.
+        how the endpoint behaves, and when messages come again. ``out`` is the folder that a user sees: with it, the
+        functions name what they read and write as it lies on this machine. ``notice`` is told what takes long.
+        ``sensors`` are files that the parameter SensorFiles names.
         """
         self._model = ModelFolder.read(model)
         self._given = {**LOCAL_PARAMETERS, **(parameters or {})}
@@ -158,6 +158,7 @@ class Session:
             scratch=self.scratch,
             logs=self._logs,
             environment=self.environment,
+            retry=self._emulation.retry,
             children=self._children,
         )
         keep.enter_context(self.fleet)

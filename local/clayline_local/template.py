@@ -31,6 +31,7 @@ LOCAL_PARAMETERS: Final[Mapping[str, str]] = {
     "EndpointMode": "create",
     "ImageDigest": f"sha256:{'0' * 64}",
     "PatienceSeconds": "30",  # nobody waits here for what is not on its way
+    "AssetWaitMinutes": "0",  # what is given here is there, or it is not
     "AnswerGraceSeconds": "4",  # what a worker's retries can wait for
 }
 _RATE: Final = re.compile(r"rate\((\d+) minutes?\)")

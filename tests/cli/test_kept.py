@@ -74,7 +74,7 @@ class Cloud(Session):
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
-    def embed(self, run: str, *, body: bytes = b"vectors") -> dict[str, Any]:
+    def embed(self, run: str, *, body: bytes = b"vectors", failed: bool = False) -> dict[str, Any]:
         """Do to ledger and bucket what plan and collect do for one run; gives the event's detail."""
         assert claim(self.ledger, run) is Claim.GRANTED
         revision = self.ledger.revision(token=TOKEN, scene_hash=HASH, run=run)
@@ -88,7 +88,7 @@ class Cloud(Session):
             self.objects.put_new(prefix + end, content, run=run, content_type="x")
         for state in (RunState.SETTLED, RunState.COMMITTED):
             assert self.ledger.enter(run, state, due=NOW)
-        outcome = Outcome(status="SceneEmbedded", receipt=f"{prefix}_receipt.json", failed=False)
+        outcome = Outcome(status="SceneEmbedded", receipt=f"{prefix}_receipt.json", failed=failed)
         self.ledger.announced(run, outcome, now=NOW)
         return detail
 
@@ -166,6 +166,22 @@ def test_a_finished_run_is_there_for_plan_to_find(out: Path) -> None:
     assert Kept(out).fetch(cloud, detail) == files
     Kept(out).save(cloud)
     assert snapshot(out) == before
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_file_of_a_run_of_which_chips_failed_is_there_to_be_taken_over(out: Path, failed: bool) -> None:  # noqa: FBT001
+    kept, cloud = Kept(out), Cloud(out)
+    with kept.lock():
+        files = kept.fetch(cloud, cloud.embed("run-a", failed=failed))
+        kept.save(cloud)
+    later = Cloud(out)
+    Kept(out).restore(later)
+    key = str(files["parquet"].relative_to(out))
+    there = {entry["Key"] for entry in later.s3.list_objects_v2(Bucket=later.bucket)["Contents"]}
+    assert (key in there) is failed
+    if failed:
+        head = later.objects.head(f"s3://{later.bucket}/{key}")
+        assert (head.run, head.size) == ("run-a", files["parquet"].stat().st_size)
 
 
 def test_rows_are_kept_whole_whatever_they_hold(out: Path) -> None:

@@ -53,7 +53,7 @@ OPTIONS: Final = PlanOptions(
     work_bucket=WORK, embeddings_bucket=OUT, allowed_buckets=frozenset({SCENES}), any_gsd=False,
     any_pixel_shape=False, boa=BoaOverride.AUTO, tiff_datetime=False, creator="the faults", thresholds=Thresholds(),
     retry_failed=True, encoding=VectorEncoding.PORTABLE, lease=timedelta(seconds=LEASE), chips_per_batch=2,
-    memory_budget=12_000,
+    memory_budget=12_000, asset_wait=timedelta(minutes=20),
 )  # fmt: skip
 
 

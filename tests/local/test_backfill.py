@@ -173,7 +173,8 @@ def test_one_that_was_stopped_is_resumed_from_its_list(local: LocalCloud, backfi
     source = f"s3://{_bucket(local)}/"
     status, told, _ = backfill(source, "--name", "stopped", "--ahead", "1", "--pause", "1")
     assert (status, told["status"], told["batches"]["sent"]) == (0, "RUNNING", 0)
-    local.client("stepfunctions").stop_execution(executionArn=told["execution"])
+    status, _, _ = backfill("--stop", "stopped", "--watch")
+    assert status == 0
     status, told, err = backfill("--status", "stopped", "--watch")
     assert (status, told["status"]) == (1, "ABORTED")
     assert "--resume goes on" in err

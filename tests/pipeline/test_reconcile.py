@@ -14,6 +14,7 @@ from tests.pipeline.harness import WORK, Killed, Pipeline
 
 from clayline.errors import TransientError
 from clayline.run.state import RunState
+from clayline.steps.planning import Planned
 from clayline.steps.tiling import TileJob
 
 KEY = "scene/item.json"
@@ -280,3 +281,30 @@ def test_what_is_lost_of_a_scene_that_waits_does_not_keep_the_room(
     receipt = ended(pipeline)
     assert receipt["counts"]["failed"] == {}
     assert receipt["counts"]["written"] > 0
+
+
+def test_a_scene_whose_asset_lands_after_its_item_waits_for_it(pipeline: Pipeline) -> None:
+    pipeline.choose(asset_wait=timedelta(minutes=40))
+    body = pipeline.s3.get_object(Bucket="scenes", Key="scene/B4.tif")["Body"].read()
+    pipeline.s3.delete_object(Bucket="scenes", Key="scene/B4.tif")
+    assert pipeline.plan(KEY).kind is Planned.WAITS
+    assert pipeline.plan(KEY).kind is Planned.WAITS, "a delivery that comes twice waits as long as the first"
+    waits = run_of(pipeline)
+    pipeline.now += timedelta(minutes=1)
+    assert pipeline.reconciling.reconcile() == {"claimed": 1}
+    assert pipeline.deliver("scene", pipeline.receive)
+    assert pipeline.announced() == []
+    pipeline.put("scene/B4.tif", body)
+    pipeline.drain()
+    assert pipeline.ledger.run(waits) is None
+    assert [(event["type"], event["repeated"]) for event in pipeline.announced()] == [("SceneEmbedded", False)]
+
+
+def test_an_asset_that_never_lands_is_waited_for_no_longer_than_it_may(pipeline: Pipeline) -> None:
+    pipeline.choose(asset_wait=timedelta(minutes=40))
+    pipeline.s3.delete_object(Bucket="scenes", Key="scene/B4.tif")
+    pipeline.plan(KEY)
+    pipeline.drain()
+    [event] = pipeline.announced()
+    assert (event["type"], event["reason"], event["repeated"]) == ("SceneFailed", "asset-missing", False)
+    assert {row["state"] for row in rows(pipeline) if row["sk"] == "scene" and "state" in row} == {"announced"}

@@ -22,6 +22,7 @@ from tests.privilege.recorder import Recorder, Request
 from tests.server.model_folders import build_model_folder
 
 from clayline_local.async_endpoint import AsyncEndpoint
+from clayline_local.container import Container
 from clayline_local.function import FunctionSpec
 from clayline_local.invocation import AsyncEndpointConfig
 from clayline_local.session import Session
@@ -223,7 +224,9 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
             assert cloud.removeprefix("http://") not in known, "the function could go past its recorder"
             return start_worker(spec.model_copy(update={"environment": settings}), environment=here, **rest)
 
-        def recorded_endpoint(config: AsyncEndpointConfig, container: str, *, s3: Any, **rest: Any) -> AsyncEndpoint:
+        def recorded_endpoint(
+            config: AsyncEndpointConfig, container: Container, *, s3: Any, **rest: Any
+        ) -> AsyncEndpoint:
             recorder = recorders[ENDPOINT] = stack.enter_context(Recorder(cloud=s3.meta.endpoint_url))
             del rest["sns"]
             there: dict[str, Any] = {

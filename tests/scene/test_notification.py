@@ -13,6 +13,7 @@ from tests.scene.test_intake import event
 
 from clayline.scene.intake import Entrance, Landing, Mode, ObjectCreated
 from clayline.scene.notification import Document, PlanAgain, read_message, self_link
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 TOPIC = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
 ITEM = item({"red": asset("s3://archive/B04.tif")})
@@ -189,3 +190,15 @@ def test_any_text_is_told_apart(text: str) -> None:
     for body in (text, envelope(text)):
         found = read_message(body, message="m")
         assert isinstance(found, str | Document | Landing)
+
+
+@pytest.mark.parametrize("kind", ["abort", "give-up", "redrive", "plan-again"])
+def test_an_order_that_an_archive_publishes_is_none(kind: str) -> None:
+    """The stack's subscription is not raw: what is published comes in SNS's envelope, and is a document at most."""
+    order = {"kind": f"clayline-{kind}/1", "run": "0" * 32, "landing": "{}"}
+    envelope = {"Type": "Notification", "TopicArn": "arn:aws:sns:us-west-2:608149789419:items", "MessageId": "m-1"}
+    found = read_message(json.dumps({**envelope, "Message": json.dumps(order)}), message="q-1")
+    assert isinstance(found, Document)
+    subscription = expand(TEMPLATE, {**LOCAL_PARAMETERS, "StacTopicArn": envelope["TopicArn"]}).resources
+    [topic] = [each for each in subscription.values() if each.properties.get("TopicArn") == envelope["TopicArn"]]
+    assert not topic.properties.get("RawMessageDelivery")

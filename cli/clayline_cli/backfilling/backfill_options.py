@@ -35,6 +35,7 @@ examples:
   clayline backfill s3://my-scenes/2025/ --stack clayline --name year-2025 --watch
   clayline backfill search.json --stack clayline --name search --ahead 500
   clayline backfill --status year-2025 --stack clayline --json
+  clayline backfill --stop year-2025 --stack clayline
   clayline backfill --resume year-2025 --stack clayline
   clayline backfill s3://clayline-scenesbucket/ --local cloud --name again     in the local cloud
 
@@ -57,6 +58,7 @@ class BackfillOptions:
     name: str | None
     resume: str | None
     status: str | None
+    stop: str | None
     only: str | None
     dry_run: bool
     watch: bool
@@ -75,13 +77,18 @@ class BackfillOptions:
         """Take what the parser found. Raises argparse.ArgumentTypeError for what does not go together."""
         values = {option.name: getattr(found, option.name) for option in fields(cls) if option.name != "where"}
         options = cls(where=Where.of(found), **values)
-        if bool(options.source) == bool(options.resume or options.status):
-            arguments.refuse("give a SOURCE, or --resume or --status with the name of a backfill")
+        if bool(options.source) == bool(options.made):
+            arguments.refuse("give a SOURCE, or --resume, --status or --stop with the name of a backfill")
         if options.source and not (options.name or options.dry_run):
             arguments.refuse("give the backfill a --name, by which it is resumed; or --dry-run, which sends nothing")
         if options.dry_run and not options.source:
             arguments.refuse("--dry-run is about a SOURCE")
         return options
+
+    @property
+    def made(self) -> str | None:
+        """Name of the backfill that was begun before and is meant; None for a new one."""
+        return self.resume or self.status or self.stop
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     again = what.add_mutually_exclusive_group()
     again.add_argument("--resume", type=_name, metavar="NAME", help="go on with one that has stopped")
+    again.add_argument("--stop", type=_name, metavar="NAME", help="send no more of one; --resume goes on")
     again.add_argument("--status", type=_name, metavar="NAME", help="tell how far one is")
     what.add_argument(
         "--only", type=arguments.name, metavar="PATTERN",

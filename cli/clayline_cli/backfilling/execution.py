@@ -113,6 +113,17 @@ class Backfill:
         except (ClientError, BotoCoreError) as error:
             raise _refused(f"the backfill {self.name} cannot be started", error) from error
 
+    def stop(self) -> State:
+        """Send no more: what is on the queue stays there. Raises CommandError."""
+        try:
+            _, found = self._latest()
+            if found and found["status"] not in _ENDED:
+                self.states.stop_execution(executionArn=found["executionArn"], cause="clayline backfill --stop")
+                _, found = self._latest()
+            return self._state(found)
+        except (ClientError, BotoCoreError) as error:
+            raise _refused(f"the backfill {self.name} cannot be stopped", error) from error
+
     def _latest(self) -> tuple[int, dict[str, Any] | None]:
         """Give the last execution and its number; 0 and None if there is none."""
         states, last = self.states, None

@@ -28,14 +28,18 @@ def backfill(options: BackfillOptions, console: Console) -> int:
     """Do what was asked for; gives the exit status. Raises ClaylineError, Stopped."""
     with stoppable():
         running = find(options.where)
-        name = options.resume or options.status
-        if name:
-            found = Backfill.find(running, name)
+        if options.made:
+            found = Backfill.find(running, options.made)
             make_ready(running)
-            state = found.state() if options.status else found.start(ahead=options.ahead, pause=options.pause)
-            return _told(found, state, options, console)
+            return _told(found, _done(found, options), options, console)
         with tempfile.TemporaryDirectory(prefix="clayline-") as folder:
             return _begin(running, Path(folder), options, console)
+
+
+def _done(found: Backfill, options: BackfillOptions) -> State:
+    if options.resume:
+        return found.start(ahead=options.ahead, pause=options.pause)
+    return found.stop() if options.stop else found.state()
 
 
 def _begin(running: Running, scratch: Path, options: BackfillOptions, console: Console) -> int:
@@ -114,7 +118,7 @@ def _told(found: Backfill, state: State, options: BackfillOptions, console: Cons
         print(json.dumps(_values(found, state)), flush=True)
     else:
         print(shown(_line(found, state)), flush=True)
-    if state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"} and not state.batches["failed"]:
+    if (state.status in {"SUCCEEDED", "RUNNING", "PENDING_REDRIVE"} and not state.batches["failed"]) or options.stop:
         return 0
     console.warn(shown(f"{found.name} is {state.status}{f': {state.error}' if state.error else ''}. --resume goes on."))
     return 1

@@ -83,11 +83,11 @@ class Kept:
         kept = KeptLedger.read(self._ledger)
         dynamo, whole = session.client("dynamodb"), kept.whole(self.out)
         for run, entry in whole.items():
-            key = entry.outputs["receipt"]
-            session.s3.upload_file(
-                str(inside(self.out, key)), session.embeddings_bucket, key,
-                ExtraArgs={"Metadata": {RUN_ID: run}, "ContentType": "application/json"},
-            )  # fmt: skip
+            kinds = {"receipt", "parquet"} if entry.failed else {"receipt"}  # rows are taken over where chips failed
+            for key in (entry.outputs[kind] for kind in sorted(kinds & entry.outputs.keys())):
+                session.s3.upload_file(
+                    str(inside(self.out, key)), session.embeddings_bucket, key, ExtraArgs={"Metadata": {RUN_ID: run}}
+                )
             dynamo.put_item(TableName=session.ledger_table, Item=dict(entry.row))
         for pk, listed in kept.revisions(self.out, whole).items():
             item = {"pk": {"S": pk}, "sk": {"S": "runs"}, "runs": {"L": [{"S": run} for run in listed]}}

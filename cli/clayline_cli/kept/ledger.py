@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 from clayline_cli.errors import CommandError
 
 FORMAT: Final = "clayline-kept/2"
+_TAKEN: Final = ""
+"""A place in a list of runs that is nobody's any more, and is not given again: as the ledger has it."""
 _OUTPUT: Final = re.compile(r"[0-9A-Z]{2,5}_\d{8}_\d{8}_v(\d{3,4})(?:\.parquet|\.json|_metadata\.json|_receipt\.json)")
 _HASH: Final = re.compile(r"[0-9a-f]{12}")
 
@@ -25,6 +27,11 @@ class KeptRun:
     """The ledger's, as DynamoDB types it."""
     outputs: Mapping[str, str]
     """Keys in the embeddings bucket, which are paths under OUT, by kind."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether chips of it failed."""
+        return bool(self.row.get("outcome", {}).get("M", {}).get("failed", {}).get("BOOL"))
 
     def is_whole(self, out: Path, run: str) -> bool:
         """Tell whether every output is still where it was delivered, and the receipt is this run's."""
@@ -120,10 +127,10 @@ class KeptLedger:
         for pk in sorted({*self.scenes, *found}):
             listed, seen = self.scenes.get(pk, []), found.get(pk, set())
             given[pk] = [
-                run if run in whole or (run not in self.runs and number not in seen) else _taken(number)
+                run if run in whole or (run not in self.runs and number not in seen) else _TAKEN
                 for number, run in enumerate(listed, start=1)
             ]
-            given[pk] += [_taken(number) for number in range(len(listed) + 1, max(seen, default=0) + 1)]
+            given[pk] += [_TAKEN] * (max(seen, default=0) - len(listed))
         return given
 
 
@@ -144,11 +151,6 @@ def _revisions_in(out: Path) -> dict[str, set[int]]:
         if name and _HASH.fullmatch(path.parent.name):
             found[f"scene#{path.parent.parent.name}#{path.parent.name}"].add(int(name[1]))
     return found
-
-
-def _taken(number: int) -> str:
-    """Stand in a list of runs for one that is no more: no run has such a name."""
-    return f"taken#v{number:03d}"
 
 
 def _damaged(path: Path, why: str) -> str:

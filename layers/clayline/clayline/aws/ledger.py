@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from boto3.dynamodb.conditions import Key
-from botocore.exceptions import ClientError
 
-from clayline.aws.failures import code_of, retryable
+from clayline.aws.failures import retryable
 from clayline.aws.ledger_items import (
     batch_key,
     batch_row,
@@ -23,6 +22,7 @@ from clayline.aws.ledger_items import (
     seconds,
     update,
 )
+from clayline.aws.ledger_table import LedgerTable
 from clayline.run.ledger import BatchRow, Claim, Closing, Flight, Invocation, LandingRow, Outcome, RunRow
 from clayline.run.result import BatchResult
 from clayline.run.state import BEFORE, OPEN, RunState
@@ -32,22 +32,18 @@ if TYPE_CHECKING:
 
 BY_STATE: Final = "by-state"
 """The index over runs: state, then ``due``."""
-_CONDITION_FAILED = "ConditionalCheckFailedException"
-_CANCELLED = "TransactionCanceledException"
-_CONFLICT_WAITS: Final = (0.01, 0.03, 0.09, 0.27, 0.81)
-"""Seconds. A transaction takes some ten milliseconds."""
 
 
 class DynamoLedger:
     """The ledger over a boto3 Table resource."""
 
     def __init__(self, table: "Table", *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._table = table
-        self._sleep = sleep
+        """Take the table, and what waits between two tries of a transaction."""
+        self._table = LedgerTable(table, sleep=sleep)
 
     def claim(self, run: str, *, scene: str, origin: str, now: datetime, lease_until: datetime, due: datetime) -> Claim:
         """Take the lease if there is no row, or if it ran out and the plan is not stored."""
-        taken = self._change(
+        taken = self._table.change(
             run_key(run),
             "SET #state = :claimed, scene = :scene, origin = :origin, lease_until = :until, due = :due, claimed ="
             " if_not_exists(claimed, :now)",
@@ -69,7 +65,9 @@ class DynamoLedger:
     def release(self, run: str, *, lease_until: datetime) -> None:
         """Let the lease run out now, unless it is another's by now."""
         values = {":past": 0, ":until": seconds(lease_until), ":claimed": RunState.CLAIMED}
-        self._change(run_key(run), "SET lease_until = :past", "#state = :claimed AND lease_until = :until", values)
+        self._table.change(
+            run_key(run), "SET lease_until = :past", "#state = :claimed AND lease_until = :until", values
+        )
 
     def refuse(self, run: str, *, lease_until: datetime) -> None:
         """Take away all that makes it a run, unless it is another's by now or a plan is stored.
@@ -78,11 +76,11 @@ class DynamoLedger:
         """
         values = {":until": seconds(lease_until), ":claimed": RunState.CLAIMED}
         condition = "#state = :claimed AND lease_until = :until"
-        self._change(run_key(run), "REMOVE #state, due, lease_until, claimed", condition, values)
+        self._table.change(run_key(run), "REMOVE #state, due, lease_until, claimed", condition, values)
 
     def run(self, run: str) -> RunRow | None:
         """Give a run."""
-        item = self._get(run_key(run))
+        item = self._table.get(run_key(run))
         return run_row(run, item) if item and "state" in item else None
 
     def revision(self, *, token: str, scene_hash: str, run: str, least: int = 1) -> int:
@@ -98,7 +96,7 @@ class DynamoLedger:
 
     def newest(self, *, token: str, scene_hash: str) -> str | None:
         """Give the last of the list that is a run."""
-        runs = (self._get(runs_key(token, scene_hash)) or {}).get("runs", [])
+        runs = (self._table.get(runs_key(token, scene_hash)) or {}).get("runs", [])
         return next((str(run) for run in reversed(runs) if run), None)
 
     def forget_revision(self, *, token: str, scene_hash: str, run: str) -> None:
@@ -109,7 +107,7 @@ class DynamoLedger:
         """Change the list of a scene's runs as nobody else changes it meanwhile; give it as it is then."""
         key = runs_key(token, scene_hash)
         while True:
-            before = (self._get(key) or {}).get("runs")
+            before = (self._table.get(key) or {}).get("runs")
             after = change(list(before or []))
             if after == (before or []):
                 return after
@@ -117,12 +115,12 @@ class DynamoLedger:
             condition = "attribute_not_exists(runs)"
             if before is not None:
                 values[":before"], condition = before, "runs = :before"
-            if self._change(key, "SET runs = :after", condition, values) is not None:
+            if self._table.change(key, "SET runs = :after", condition, values) is not None:
                 return after
 
     def planned(self, run: str, *, jobs: int, batches: int, due: datetime) -> None:
         """Go from claimed to waiting, with every batch open."""
-        self._change(
+        self._table.change(
             run_key(run),
             "SET #state = :waiting, due = :due, jobs = :jobs, handed = :none, #out = :none, batches = :batches, #open ="
             " :batches",
@@ -148,30 +146,30 @@ class DynamoLedger:
         }
         change = "SET handed = :stop, #out = :out, look = :due"
         condition = "#state = :waiting AND handed = :start AND jobs > :stop"
-        if self._change(run_key(run), change, condition, values) is not None:
+        if self._table.change(run_key(run), change, condition, values) is not None:
             return True
         values |= {":running": RunState.RUNNING}
         change = "SET handed = :stop, #out = :out, #state = :running, due = :due"
         condition = "#state = :waiting AND handed = :start AND jobs = :stop"
-        return self._change(run_key(run), change, condition, values) is not None
+        return self._table.change(run_key(run), change, condition, values) is not None
 
     def enter(self, run: str, state: RunState, *, due: datetime) -> bool:
         """Change the state, if it is one of those before."""
         before = {f":before{number}": each for number, each in enumerate(BEFORE[state])}
         condition = f"#state IN ({', '.join(before)})"
         values = {":state": state, ":due": seconds(due), **before}
-        return self._change(run_key(run), "SET #state = :state, due = :due", condition, values) is not None
+        return self._table.change(run_key(run), "SET #state = :state, due = :due", condition, values) is not None
 
     def postpone(self, run: str, *, due: datetime, until: datetime, look: datetime) -> bool:
         """Change the deadlines, if the first is still the one that was seen."""
         values = {":due": seconds(due), ":until": seconds(until), ":look": seconds(look)}
-        return self._change(run_key(run), "SET due = :until, look = :look", "due = :due", values) is not None
+        return self._table.change(run_key(run), "SET due = :until, look = :look", "due = :due", values) is not None
 
     def overdue(self, state: RunState, *, now: datetime, most: int) -> Sequence[str]:
         """Ask the index."""
         due = Key("state").eq(state) & Key("due").lte(seconds(now))
-        with retryable(f"asking for runs that are overdue in {state}"):
-            page = self._table.query(IndexName=BY_STATE, KeyConditionExpression=due, Limit=most)
+        query = {"IndexName": BY_STATE, "KeyConditionExpression": due, "Limit": most}
+        page = self._table.page(f"asking for runs that are overdue in {state}", query)
         return [str(item["pk"]).removeprefix("run#") for item in page["Items"]]
 
     def flights(self) -> Sequence[Flight]:
@@ -179,7 +177,7 @@ class DynamoLedger:
         return [
             flight(item)
             for state in (RunState.WAITING, RunState.RUNNING)
-            for item in self._pages(
+            for item in self._table.pages(
                 f"asking for runs that are {state}",
                 {"IndexName": BY_STATE, "KeyConditionExpression": Key("state").eq(state)},
             )
@@ -194,7 +192,7 @@ class DynamoLedger:
             ":now": seconds(now),
             ":outcome": asdict(outcome),
         }
-        self._change(run_key(run), change, condition, values)
+        self._table.change(run_key(run), change, condition, values)
 
     def announced_refusal(self, run: str, outcome: Outcome, *, scene: str, origin: str, now: datetime) -> None:
         """Write the run's row as announced, unless there is one."""
@@ -208,21 +206,21 @@ class DynamoLedger:
             ":now": seconds(now),
             ":outcome": asdict(outcome),
         }
-        self._change(run_key(run), change, "attribute_not_exists(#state)", values)
+        self._table.change(run_key(run), change, "attribute_not_exists(#state)", values)
 
     def keep_landing(self, run: str, landing: str, *, uri: str) -> None:
         """Write the landing's row, once."""
         change = "SET landed_uri = :uri, answered = :no"
-        self._change(landing_key(run, landing), change, "attribute_not_exists(pk)", {":uri": uri, ":no": False})
+        self._table.change(landing_key(run, landing), change, "attribute_not_exists(pk)", {":uri": uri, ":no": False})
 
     def answer_landing(self, run: str, landing: str, *, uri: str) -> None:
         """Write the landing's row as answered, whether or not there was one."""
         change = "SET landed_uri = :uri, answered = :yes"
-        self._change(landing_key(run, landing), change, None, {":uri": uri, ":yes": True})
+        self._table.change(landing_key(run, landing), change, None, {":uri": uri, ":yes": True})
 
     def landing(self, run: str, landing: str) -> LandingRow | None:
         """Give a landing."""
-        item = self._get(landing_key(run, landing))
+        item = self._table.get(landing_key(run, landing))
         return landing_row(item) if item else None
 
     def landings(self, run: str) -> Sequence[LandingRow]:
@@ -231,7 +229,7 @@ class DynamoLedger:
 
     def begin(self, run: str, batch: str, *, job: int, attempt: int, now: datetime) -> bool:
         """Write the batch's row for an attempt, unless the batch has ended or is at that attempt."""
-        changed = self._change(
+        changed = self._table.change(
             batch_key(run, batch),
             "SET job = :job, attempt = :attempt, since = :now REMOVE invocation, lost",  # which were the last attempt's
             "attribute_not_exists(#result) AND (attribute_not_exists(attempt) OR attempt < :attempt)",
@@ -242,11 +240,11 @@ class DynamoLedger:
     def invoked(self, run: str, batch: str, *, attempt: int, invocation: Invocation) -> None:
         """Note where the answer will be, for the attempt that the row stands at."""
         values = {":invocation": asdict(invocation), ":attempt": attempt}
-        self._change(batch_key(run, batch), "SET invocation = :invocation", "attempt = :attempt", values)
+        self._table.change(batch_key(run, batch), "SET invocation = :invocation", "attempt = :attempt", values)
 
     def batch(self, run: str, batch: str) -> BatchRow | None:
         """Give a batch."""
-        item = self._get(batch_key(run, batch))
+        item = self._table.get(batch_key(run, batch))
         return batch_row(item) if item else None
 
     def batches(self, run: str) -> Sequence[BatchRow]:
@@ -259,7 +257,7 @@ class DynamoLedger:
         change = "SET lost = :lost, losses = list_append(if_not_exists(losses, :none), :more)"
         lost = kept(result)
         values = {":lost": lost, ":more": [lost], ":none": [], ":attempt": result.attempt}
-        return self._change(batch_key(result.run, result.batch), change, condition, values) is not None
+        return self._table.change(batch_key(result.run, result.batch), change, condition, values) is not None
 
     def close(self, result: BatchResult) -> Closing:
         """Write the result and take one from the open batches, in one transaction."""
@@ -277,72 +275,19 @@ class DynamoLedger:
             {":one": 1, **among},
         )
         with retryable(f"ending batch {result.batch} of run {result.run}"):
-            return Closing.CLOSED if self._transact(end, count) else self._late(result)
-
-    def _transact(self, *changes: dict[str, Any]) -> bool:
-        """Make all changes or none; False if a condition did not hold.
-
-        Batches of one run that end at the same moment meet at its row: who comes second tries again at once.
-        """
-        items: Any = [{"Update": {"TableName": self._table.name, **change}} for change in changes]
-        waits = iter(_CONFLICT_WAITS)
-        while True:
-            try:
-                self._table.meta.client.transact_write_items(TransactItems=items)
-            except ClientError as error:
-                reasons = _cancelled(error)
-                if reasons and reasons <= {"None", "ConditionalCheckFailed"}:
-                    return False
-                wait = next(waits, None)
-                if wait is None or "TransactionConflict" not in reasons:
-                    raise
-                self._sleep(wait)
-            else:
-                return True
+            return Closing.CLOSED if self._table.transact(end, count) else self._late(result)
 
     def _late(self, result: BatchResult) -> Closing:
         """Say what a result is about that ended nothing; let a success replace a failure."""
         if result.status == "succeeded":
             values = {":result": kept(result), ":failed": "failed"}
             condition = "#result.#status = :failed"
-            self._change(batch_key(result.run, result.batch), "SET #result = :result", condition, values)
+            self._table.change(batch_key(result.run, result.batch), "SET #result = :result", condition, values)
         return Closing.KNOWN if self.batch(result.run, result.batch) else Closing.UNKNOWN
 
     def _rows(self, run: str, prefix: str) -> Iterator[dict[str, Any]]:
         """Give the items of a run whose sort key begins so, in its order."""
         found = Key("pk").eq(f"run#{run}") & Key("sk").begins_with(prefix)
-        return self._pages(f"reading {prefix} of run {run}", {"KeyConditionExpression": found, "ConsistentRead": True})
-
-    def _pages(self, doing: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        while True:
-            with retryable(doing):
-                page = self._table.query(**query)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def _get(self, key: dict[str, str]) -> dict[str, Any] | None:
-        with retryable(f"reading {key['pk']}"):
-            return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
-
-    def _change(
-        self, key: dict[str, str], change: str, condition: str | None, values: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Update one item and give it whole; None if the condition did not hold."""
-        with retryable(f"changing {key['pk']} {key['sk']}"):
-            try:
-                parameters = update(key, change, condition, values)
-                return dict(self._table.update_item(**parameters, ReturnValues="ALL_NEW")["Attributes"])
-            except ClientError as error:
-                if code_of(error) == _CONDITION_FAILED:
-                    return None
-                raise
-
-
-def _cancelled(error: ClientError) -> set[str]:
-    """Give why a transaction was cancelled, by the codes of its changes; nothing for any other error."""
-    if code_of(error) != _CANCELLED:
-        return set()
-    reasons: Any = error.response.get("CancellationReasons", [])
-    return {str(reason.get("Code")) for reason in reasons}
+        return self._table.pages(
+            f"reading {prefix} of run {run}", {"KeyConditionExpression": found, "ConsistentRead": True}
+        )

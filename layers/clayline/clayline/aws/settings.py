@@ -96,6 +96,8 @@ class PlanSettings(ReadingSettings, AdmittingSettings):
     """Whether a new landing of a scene whose chips failed is computed again."""
     vector_encoding: VectorEncoding = VectorEncoding.PORTABLE
     lease_seconds: int = Field(default=300, ge=1)
+    asset_wait_minutes: int = Field(default=15, ge=0, le=10_080)
+    """How long a scene waits for an asset that lands after its Item."""
     chips_per_batch: int = Field(default=64, ge=1, le=4096)
     memory_budget_mb: int = Field(default=512, ge=16)
     max_chips: int = Field(default=400_000, ge=1)

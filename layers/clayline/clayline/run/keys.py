@@ -54,6 +54,11 @@ def successor_id(run: str) -> str:
     return _digest({"predecessor": run})[:32]
 
 
+def waiting_run(landing: str) -> str:
+    """Give what stands in the ledger for a landing that waits for an asset."""
+    return _digest({"waits": landing})[:32]
+
+
 def redrive_landing(run: str) -> str:
     """Give the landing that computing again what failed in ``run`` counts as."""
     return _digest({"redrive": run})[:32]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from clayline.chips.batch import Batch, Job, block_grid, lay_batches, lay_jobs
 from clayline.chips.classes import Classification
@@ -42,6 +43,9 @@ from clayline.steps.sampling import look
 
 MAX_BATCHES = 40_000
 """Of one scene: their names in the run's settled set must stay under DynamoDB's 400 KB an item."""
+
+
+ASSET_MISSING: Final = "asset-missing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +246,7 @@ class Drafting:
                 f"scene {source.name}: band {asset.name} should be {self.options.names.of(asset.uri)}, and nothing"
                 f" is there. {Option.FIND_ASSETS}"
             )
-            raise SceneError(msg, reason="asset-missing") from error
+            raise SceneError(msg, reason=ASSET_MISSING) from error
         except ObjectForbiddenError as error:
             msg = (
                 f"scene {source.name}: {self.options.names.of(asset.uri)}, band {asset.name}, may not be read (S3"

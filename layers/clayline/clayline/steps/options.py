@@ -41,6 +41,8 @@ class PlanOptions:
     """Whether scenes of platforms are embedded on which the sensor's models were not trained."""
     sensors: Known | None = None
     """With a user's own; None: those that come with the package."""
+    asset_wait: timedelta = timedelta(0)
+    """How long a scene waits for an asset that is not there."""
     names: Names = AS_THEY_LIE
     place: Place = Place.AWS
 

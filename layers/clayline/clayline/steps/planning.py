@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import Final
 
 from clayline.errors import LeaseHeldError, ReplacedError, SceneError, TransientError
 from clayline.model.manifest import Manifest
 from clayline.ports import Announcer, Clock, Headers, ObjectMissingError, PinnedObjects
-from clayline.run.keys import WorkObjects, scene_hash
+from clayline.run.keys import WorkObjects, scene_hash, waiting_run
 from clayline.run.ledger import Claim, Ledger, RunRow
 from clayline.run.plan import Plan
 from clayline.run.planned_batches import by_job
@@ -17,12 +18,14 @@ from clayline.scene.intake import Landing
 from clayline.scene.source import LandedScene
 from clayline.steps.admission import Admission
 from clayline.steps.answering import Answering, Refusal
-from clayline.steps.drafting import Drafting
+from clayline.steps.drafting import ASSET_MISSING, Drafting
 from clayline.steps.making import Making
 from clayline.steps.options import PlanOptions
 from clayline.steps.settling import Settling
 from clayline.steps.succession import Standing, Succession
 
+_NEXT_LOOK: Final = timedelta(minutes=1)
+"""At a scene that waits for an asset."""
 _READS: Final = 2
 """How often a scene that is replaced while it is planned is read again at once; then its message comes again."""
 
@@ -35,6 +38,8 @@ class Planned(Enum):
     """This landing was answered before, or the event at the run's end will answer it."""
     REPEATED = "repeated"
     """The scene is done: its outcome was announced again."""
+    WAITS = "waits"
+    """An asset is not there yet."""
     IGNORED = "ignored"
     FAILED = "failed"
 
@@ -82,18 +87,36 @@ class Planning:
                 return PlanOutcome(kind=Planned.IGNORED, run=None, message=scene)
         except SceneError as error:
             named = self.options.names.of(landing.uri)
+            if error.reason == ASSET_MISSING and (waits := self._wait(landing, error)):
+                return waits
             return self._refuse(landing, error, name=named, hash_=scene_hash(collection=None, item=None, uri=named))
         try:
             return self._take(scene, redrive=redrive)
         except SceneError as error:
             return self._refuse(landing, error, name=scene.source.name, hash_=scene.source.hash)
 
+    def _wait(self, landing: Landing, error: SceneError) -> PlanOutcome | None:
+        """Let a scene wait for an asset, which may land after its Item; None if it has waited as long as it may.
+
+        It has no run yet: which that is depends on the asset. So the landing is claimed, and nobody holds the claim.
+        The reconciler sends it again, until it leads to a run or is refused.
+        """
+        if not self.options.asset_wait:
+            return None
+        run, now, name = waiting_run(landing.landing), self.clock(), self.options.names.of(landing.uri)
+        due, origin = now + _NEXT_LOOK, landing.model_dump_json()
+        self.ledger.claim(run, scene=name, origin=origin, now=now, lease_until=now, due=due)
+        if now >= self._row(run).claimed + self.options.asset_wait:
+            return None
+        return PlanOutcome(kind=Planned.WAITS, run=run, message=error.at(self.options.place))
+
     def again(self, run: str, landing: Landing) -> PlanOutcome:
         """Plan a run whose claim ran out, from its landing; forget it, where what landed leads to another run by now.
 
         Raises TransientError.
         """
-        outcome = self.plan(landing)
+        # That a run is claimed says that it was to be computed; what waits for an asset has still to find its run.
+        outcome = self.plan(landing, redrive=run != waiting_run(landing.landing))
         row = self.ledger.run(run)
         if outcome.run != run and row:
             self.ledger.refuse(run, lease_until=row.lease_until)
@@ -111,7 +134,7 @@ class Planning:
 
     def _take(self, scene: LandedScene, *, redrive: bool) -> PlanOutcome:
         """Plan the run that this landing is about, unless it was answered or waits there."""
-        retry, answering = redrive or self.options.retry_failed, self._answering
+        retry, answering = redrive or self.options.retry_failed, self.answering
         succession = Succession(ledger=self.ledger, answering=answering, retry_failed=retry)
         found = succession.stand(scene)
         while found.standing is Standing.NEW:
@@ -140,7 +163,8 @@ class Planning:
         )
 
     @property
-    def _answering(self) -> Answering:
+    def answering(self) -> Answering:
+        """What tells those who landed."""
         return Answering(
             objects=self.objects,
             ledger=self.ledger,
@@ -211,5 +235,5 @@ class Planning:
             model=model,
             options=self.options.choices(),
         )
-        run, told = self._answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
+        run, told = self.answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
         return PlanOutcome(kind=Planned.FAILED if told else Planned.DUPLICATE, run=run, message=refusal.message)
