@@ -4,7 +4,7 @@ import re
 
 from tests.conftest import ROOT
 
-_NAMED = "ASSET_MISSING|NODATA|UNREADABLE|MISSING|UNDECLARED|NOT_FINISHED"
+_NAMED = "PLAN_MISSING|ASSET_MISSING|NODATA|UNREADABLE|MISSING|UNDECLARED|NOT_FINISHED"
 _IN_CODE = re.compile(
     rf"""(?:reason=|reason = |(?:{_NAMED})(?:: Final)? = |return )["']([a-z]+(?:-[a-z]+)+|nodata)["']"""
 )

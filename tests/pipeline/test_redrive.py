@@ -363,3 +363,29 @@ def test_a_run_does_not_stand_for_ever(pipeline: Pipeline, stuck: str) -> None:
     pipeline.drain()
     events = pipeline.announced()
     assert [(event["type"], event["reason"]) for event in events] == [("SceneFailed", "not-finished")]
+
+
+@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.SETTLED])
+def test_a_run_whose_plan_is_gone_ends_and_keeps_no_other_waiting(pipeline: Pipeline, state: RunState) -> None:
+    pipeline.plan(ITEM)
+    run = run_of(pipeline)
+    if state is RunState.SETTLED:
+        tile(pipeline, 1)
+        pipeline.answer_all()
+        settle(pipeline)
+    assert scene_rows(pipeline)[run] is state
+    pipeline.s3.delete_object(Bucket=WORK, Key=f"plans/{run}/plan.json")
+    for queue in ("tile", "settled"):
+        while pipeline.deliver(queue, lambda _: None):
+            pass
+    pipeline.land_again(ITEM)
+    pipeline.plan(ITEM)
+    pipeline.now += timedelta(days=14 if state is RunState.SETTLED else 0, minutes=20)
+    assert pipeline.again(pipeline.reconciling.reconcile)
+    assert pipeline.deliver("scene", pipeline.receive)
+    [event] = pipeline.announced()
+    assert (event["type"], event["reason"], event["run"]) == ("SceneFailed", "plan-missing", run)
+    assert all(row.answered for row in pipeline.ledger.landings(run))
+    assert pipeline.order("redrive", run).kind is Planned.ENQUEUED
+    pipeline.drain()
+    assert told(pipeline) == [("SceneEmbedded", False)]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -207,9 +208,16 @@ def scene_reason(counts: Counts) -> str | None:
 
 
 def failed_receipt(
-    *, run: str, scene: str, source_uri: str, reason: str, message: str, outputs: Mapping[str, str]
+    *,
+    run: str,
+    scene: str,
+    source_uri: str,
+    reason: str,
+    message: str,
+    outputs: Mapping[str, str],
+    failed: Mapping[str, int] = MappingProxyType({}),
 ) -> Receipt:
-    """Give the receipt of a scene that failed before it had a plan: no chips."""
+    """Give the receipt of a scene that failed before it had a plan, or whose plan is gone: no chips."""
     return Receipt(
         run=run,
         status="SceneFailed",
@@ -218,7 +226,7 @@ def failed_receipt(
         scene=scene,
         source_uri=source_uri,
         source_model=None,
-        counts=Counts(planned=0, written=0, skipped={}, failed={}),
+        counts=Counts(planned=0, written=0, skipped={}, failed=dict(failed)),
         outputs=dict(outputs),
         chips=(),
     )

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from clayline.errors import SceneError
-from clayline.place import Option
-from clayline.run.keys import OutputObjects, redrive_landing, successor_id
+from clayline.place import Option, words
+from clayline.ports import ObjectMissingError
+from clayline.run.keys import JSON, OutputObjects, redrive_landing, scene_hash, successor_id
 from clayline.run.ledger import Ledger, RunRow
-from clayline.run.receipt import ABORTED, NOT_FINISHED
+from clayline.run.receipt import ABORTED, NOT_FINISHED, failed_receipt
 from clayline.run.state import RunState
 from clayline.scene.intake import Landing
 from clayline.scene.notification import Order
 from clayline.steps.planning import Planned, Planning, PlanOutcome
 from clayline.steps.settling import Settling
 
+PLAN_MISSING: Final = "plan-missing"
 _WHY: Final = {
     ABORTED: "it was aborted",
     NOT_FINISHED: "it was not finished in the time that a run may take",
@@ -46,9 +48,37 @@ class Operating:
         if row.state is RunState.CLAIMED:
             landing = Landing.model_validate_json(row.origin)
             return self.planning.give_up(row, landing, SceneError(message, reason=reason))
-        if not self.settling.give_up(row, reason=reason, message=message):
-            return _nothing(run, f"is {row.state}: there is nothing left to end")
+        try:
+            if not self.settling.give_up(row, reason=reason, message=message):
+                return _nothing(run, f"is {row.state}: there is nothing left to end")
+        except ObjectMissingError as error:
+            message = f"scene {row.scene}: its plan is gone ({error}), and what became of its chips. {Option.TRY_AGAIN}"
+            self._lose(row, message)
         return PlanOutcome(kind=Planned.FAILED, run=run, message=message)
+
+    def _lose(self, row: RunRow, message: str) -> None:
+        """End a run whose plan is gone, and with it what its chips are: all that is left to say.
+
+        It counts as one of which chips failed: landed again, or redriven, the scene is computed again.
+        """
+        options = self.planning.options
+        named = options.names.of(Landing.model_validate_json(row.origin).uri)
+        hash_ = scene_hash(collection=None, item=None, uri=named)
+        outputs = OutputObjects(prefix=f"s3://{options.embeddings_bucket}/failed/{hash_}/{row.run}")
+        receipt = failed_receipt(
+            run=row.run,
+            scene=row.scene,
+            source_uri=named,
+            reason=PLAN_MISSING,
+            message=words(message, options.place),
+            outputs={"receipt": options.names.of(outputs.receipt)},
+            failed={PLAN_MISSING: 0},
+        )
+        body = receipt.model_dump_json(indent=1).encode()
+        self.planning.objects.put_new(outputs.receipt, body, run=row.run, content_type=JSON)
+        for state in (RunState.SETTLED, RunState.COMMITTED):
+            self.ledger.enter(row.run, state, due=self.planning.clock() + self.settling.patience)
+        self.planning.answering.announce(receipt, at=outputs.receipt, landed_uri=named)
 
     def redrive(self, run: str) -> PlanOutcome:
         """Compute again what failed in a run that is over, as the scene's next revision; read again what was refused.

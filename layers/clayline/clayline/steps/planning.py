@@ -134,7 +134,7 @@ class Planning:
 
     def _take(self, scene: LandedScene, *, redrive: bool) -> PlanOutcome:
         """Plan the run that this landing is about, unless it was answered or waits there."""
-        retry, answering = redrive or self.options.retry_failed, self._answering
+        retry, answering = redrive or self.options.retry_failed, self.answering
         succession = Succession(ledger=self.ledger, answering=answering, retry_failed=retry)
         found = succession.stand(scene)
         while found.standing is Standing.NEW:
@@ -163,7 +163,8 @@ class Planning:
         )
 
     @property
-    def _answering(self) -> Answering:
+    def answering(self) -> Answering:
+        """What tells those who landed."""
         return Answering(
             objects=self.objects,
             ledger=self.ledger,
@@ -234,5 +235,5 @@ class Planning:
             model=model,
             options=self.options.choices(),
         )
-        run, told = self._answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
+        run, told = self.answering.refuse(landing, refusal, embeddings_bucket=self.options.embeddings_bucket)
         return PlanOutcome(kind=Planned.FAILED if told else Planned.DUPLICATE, run=run, message=refusal.message)

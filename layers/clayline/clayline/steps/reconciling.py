@@ -22,8 +22,8 @@ MOST_LOOKS: Final = 1_000
 HEADs each, one after the other."""
 LONGEST: Final = timedelta(days=14)
 """Less than what the work bucket keeps plans for, from which a run is ended."""
-_GIVEN_UP: Final = frozenset({RunState.CLAIMED, *OPEN})
-"""States that something outside has to end. After them it is collect alone that works."""
+_GIVEN_UP: Final = frozenset({RunState.CLAIMED, *OPEN, RunState.SETTLED})
+"""States that something outside has to end; a settled one only if its plan is gone."""
 _MOST_ERROR: Final = 1_000_000
 """Bytes of an error that is read."""
 _WAIT: Final = timedelta(minutes=1)
@@ -86,9 +86,9 @@ class Reconciling:
                 wait = min(_WAIT, self.patience) if state is RunState.WAITING else self.patience
                 if self.ledger.postpone(run, due=row.due, until=now + wait, look=row.look):
                     if state in _GIVEN_UP and now >= row.claimed + self.longest:
-                        self.scene_queue.send([{"kind": "clayline-give-up/1", "run": run}])
+                        self._give_up(run)
                     else:
-                        act(row)
+                        self._act(act, row)
                     done[state.value] += 1
         done["looked-after"] = self._look_after(flights, looks)
         return +done
@@ -105,9 +105,19 @@ class Reconciling:
             if row is None or row.state is not RunState.WAITING or row.look > now:
                 continue
             if self.ledger.postpone(row.run, due=row.due, until=row.due, look=now + self.patience):
-                self._look(row, looks)
+                self._act(lambda row: self._look(row, looks), row)
                 seen += 1
         return seen
+
+    def _act(self, act: Callable[[RunRow], None], row: RunRow) -> None:
+        """Act on a run; one whose plan is gone is given up, and does not keep the others waiting."""
+        try:
+            act(row)
+        except ObjectMissingError:
+            self._give_up(row.run)
+
+    def _give_up(self, run: str) -> None:
+        self.scene_queue.send([{"kind": "clayline-give-up/1", "run": run}])
 
     def _collect(self, row: RunRow) -> None:
         self.settled_queue.send([{"run": row.run}])

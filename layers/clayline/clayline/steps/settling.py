@@ -101,10 +101,12 @@ class Settling:
 
         False if it waits for nothing any more. Raises TransientError, ObjectMissingError without a stored plan.
         """
-        if not run.state.is_open:
+        if not run.state.is_open and run.state is not RunState.SETTLED:
             return False
         work = WorkObjects(bucket=self.work_bucket, run=run.run)
         planned = PlannedBatches.model_validate_json(self.objects.get(work.plan)).open
+        if not run.state.is_open:
+            return False  # collect has what it needs
         ended = _ended(self.ledger.batches(run.run))
         given_up = BatchSettlement(batch="", status="failed", output=None, reason=reason, message=message)
         names = (batch.name for batch in planned)
