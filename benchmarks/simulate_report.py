@@ -123,8 +123,10 @@ def _dollars(chain: Chain, landed: list[Batches], days: float, instance: Instanc
     work = landed[0].work
     for each in landed[1:]:
         work += each.work
-    kept = cost(work, prices=prices, functions=functions, instance=instance, speed=None).beside
-    deleted = cost(work, prices=prices, functions=functions, instance=instance, speed=None, request_days=1 / 24).beside
+    lie = sum(each.work.request_bytes * (end - begun) for begun, end, each in chain.ended) / work.request_bytes
+    beside = cost(
+        work, prices=prices, functions=functions, instance=instance, speed=None, request_days=lie / DAY
+    ).beside
     memory = {name: size.memory_mb for name, size in functions.items()} | {"tile": TILE_MB}
     lanes, services = _lanes(chain), prices.services
     computing = sum(
@@ -135,11 +137,10 @@ def _dollars(chain: Chain, landed: list[Batches], days: float, instance: Instanc
     found = {
         "endpoint": chain.endpoint.paid_seconds / HOUR * instance.dollars_per_hour,
         "Lambda": computing,
-        "S3 requests": kept.s3_requests,
-        "request objects, kept 2 days": kept.s3_storage,
-        "request objects, deleted after an hour": deleted.s3_storage,
-        "SQS, SNS, EventBridge": kept.queues,
-        "DynamoDB": kept.ledger + _line_units(chain) * services.dynamodb_read.each,
+        "S3 requests": beside.s3_requests,
+        "request objects, from landing to event": beside.s3_storage,
+        "SQS, SNS, EventBridge": beside.queues,
+        "DynamoDB": beside.ledger + _line_units(chain) * services.dynamodb_read.each,
     }
     return {name: dollars / days for name, dollars in found.items()}
 

@@ -19,6 +19,8 @@ from clayline.run.cost import (
     TILE_BAND_PIXELS_A_SECOND,
 )
 from clayline.run.planned_batches import PlannedBatch, PlannedBatches
+from clayline.steps.bounds import RESPONSES_AT_ONCE
+from clayline.steps.gathering import OUTCOMES_AT_ONCE
 
 GIANT_BATCHES, GIANT_CHIPS_PER_BATCH, GIANT_BATCHES_PER_JOB = 40_000, 10, 8
 """As many batches as a plan may have, together of as many chips (MaxChips), in jobs about as large as Sentinel-2's."""
@@ -27,8 +29,10 @@ S3_WAIT: Final = 0.05
 and first bytes (S3 User Guide, Performance design patterns); half of the lower end is taken."""
 LEDGER_WAIT: Final = 0.01
 """The same of DynamoDB; assumed."""
-READ_AT_ONCE, GATHERED_AT_ONCE = 2, 8
-"""Files that tile reads, and objects that collect fetches, side by side."""
+READ_AT_ONCE: Final = 2
+"""Files that tile reads side by side."""
+DELETES_A_SECOND: Final = 3_500
+"""That S3 takes of a prefix: collect deletes the requests, a thousand a call."""
 _VECTOR_BYTES: Final = 4 * 1024
 
 
@@ -128,8 +132,15 @@ class Seconds:
         )
 
     def collect(self, scene: Batches) -> float:
-        """Give collect's: responses come, the file goes."""
+        """Give collect's: outcomes and responses come, the file goes, then the requests."""
         work = scene.work
-        requests = 3 + 5 + 2 * work.batches / GATHERED_AT_ONCE
+        fetched = work.batches / OUTCOMES_AT_ONCE + work.batches / RESPONSES_AT_ONCE
+        requests = 4 + 5 + fetched + ceil(work.batches / 1_000)
         moved = 2 * work.chips * _VECTOR_BYTES
-        return COLLECT_SECONDS * work.chips + requests * S3_WAIT + moved / S3_BYTES_A_SECOND + 6 * LEDGER_WAIT
+        return (
+            COLLECT_SECONDS * work.chips
+            + requests * S3_WAIT
+            + moved / S3_BYTES_A_SECOND
+            + work.batches / DELETES_A_SECOND
+            + 6 * LEDGER_WAIT
+        )

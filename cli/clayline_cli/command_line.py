@@ -8,6 +8,7 @@ from clayline import __version__
 from clayline.errors import ClaylineError
 from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
+    abort,
     backfill,
     doctor,
     embed,
@@ -15,6 +16,7 @@ from clayline_cli.commands import (
     land,
     local_cloud,
     plan_cost,
+    redrive,
     sensors,
     status,
 )
@@ -31,6 +33,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     land.add,
     status.add,
     list_runs.add,
+    redrive.add,
+    abort.add,
 )
 """In the order in which help lists them."""
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
 from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.ledger import DynamoLedger
@@ -18,6 +19,7 @@ from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.settings import CollectSettings, load
 from clayline.steps.collecting import Collecting, SettledRun
+from clayline.steps.gathering import OUTCOMES_AT_ONCE
 from clayline.table.geoparquet import write_geoparquet
 from clayline.table.header import read_header
 from clayline.table.written import read_rows
@@ -31,7 +33,7 @@ messages = Messages(logger, metrics)
 def collecting() -> Collecting:
     """Wire the ports, once."""
     chosen = load(CollectSettings)
-    objects = S3Objects(boto3.client("s3"))
+    objects = S3Objects(boto3.client("s3", config=Config(max_pool_connections=OUTCOMES_AT_ONCE)))
     return Collecting(
         objects=objects,
         requests=objects,

@@ -46,6 +46,10 @@ def test_every_scene_ends_once_and_every_batch_once(lost: float) -> None:
     assert not chain.ledger.runs
     assert not chain.objects.answers
     assert (chain.calls["ledger.close"] > 0) == (lost > 0), "reconcile finds the answers that nobody told of"
+    # A request lies there until its scene ends, at most.
+    gb_months = sum(chain.whole) / (30 * DAY) * sentinel().work.request_bytes / 1e9
+    stored = gb_months * built_in().services.s3_gb_month.each / told.days
+    assert told.dollars["request objects, from landing to event"] == pytest.approx(stored, rel=1e-3)
 
 
 def test_a_scene_that_is_larger_than_the_room_ends_and_starves_nobody() -> None:

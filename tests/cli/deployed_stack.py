@@ -11,7 +11,7 @@ from tests.aws.conftest import ledger_schema
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.run.ledger import Invocation, Outcome
-from clayline.run.receipt import ChipOutcome, Receipt, SceneWarning, State, count, status_of
+from clayline.run.receipt import ChipOutcome, Receipt, SceneWarning, State, count, scene_reason, status_of
 from clayline.run.result import BatchResult
 from clayline.run.state import RunState
 from clayline_cli.operating.running import DEAD_LETTERS, QUEUES
@@ -102,8 +102,10 @@ class Author:
         )
         assert self.deployed.ledger.lose(lost)
 
-    def announce(self, run: str, scene: str, *, failed: Mapping[int, str], ended: datetime) -> Receipt:
-        """Bring a run that is running to its end, of four chips, some of which failed."""
+    def announce(
+        self, run: str, scene: str, *, failed: Mapping[int, str], ended: datetime, empty: bool = False
+    ) -> None:
+        """Bring a run that is running to its end, of four chips, some of which failed; or none of which has pixels."""
         ledger = self.deployed.ledger
         for state in (RunState.SETTLED, RunState.COMMITTED):
             assert ledger.enter(run, state, due=ended)
@@ -111,8 +113,8 @@ class Author:
             ChipOutcome(
                 uci=f'"chips": {index}',
                 index=index,
-                state=State.FAILED if index in failed else State.WRITTEN,
-                reason=failed.get(index),
+                state=State.SKIPPED if empty else State.FAILED if index in failed else State.WRITTEN,
+                reason="nodata" if empty else failed.get(index),
             )
             for index in range(4)
         )
@@ -120,7 +122,7 @@ class Author:
         receipt = Receipt(
             run=run,
             status=status_of(counts),
-            reason=None if counts.written else next(iter(failed.values())),
+            reason=scene_reason(counts),
             message=None if counts.written else "nothing was written",
             scene=scene,
             source_uri=f"s3://scenes/{scene}.json",
@@ -132,7 +134,6 @@ class Author:
         )
         uri = self.put(receipt)
         ledger.announced(run, Outcome(status=receipt.status, receipt=uri, failed=bool(failed)), now=ended)
-        return receipt
 
     def refuse(self, run: str, scene: str, *, reason: str, at: datetime) -> None:
         receipt = Receipt(

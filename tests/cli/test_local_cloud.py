@@ -56,9 +56,9 @@ class Cloud:
         return event
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    running = Cloud(tmp_path / "cloud")
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    running = Cloud(tmp_path_factory.mktemp("up") / "cloud")
     try:
         running.read_until("the local cloud is up")
         yield running
@@ -78,10 +78,15 @@ def told(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> Told:
     return call
 
 
+def scene(folder: Path, sample: Path, *, row: int) -> Path:
+    """Write a small scene of a few batches; gives its Item."""
+    for key, body in landsat(sample, row=row, col=400, height=320, width=320).items():
+        (folder / Path(key).name).write_bytes(body)
+    return folder / "item.json"
+
+
 def test_it_heals_and_status_says_what_happened(cloud: Cloud, told: Told, tmp_path: Path, sample: Path) -> None:
-    for key, body in landsat(sample, row=600, col=400, height=320, width=320).items():
-        (tmp_path / Path(key).name).write_bytes(body)
-    item = tmp_path / "item.json"
+    item = scene(tmp_path, sample, row=600)
     [before] = told("status")
     assert before["endpoint"]["awake"]
     os.kill(before["endpoint"]["process"], signal.SIGKILL)
@@ -92,13 +97,13 @@ def test_it_heals_and_status_says_what_happened(cloud: Cloud, told: Told, tmp_pa
     cloud.read_until("TileFunction ended (SIGKILL); it is started again")
     event = cloud.event()
     assert (event["status"], event["scene"]) == ("SceneEmbedded", landed["scene"])
-    assert Path.from_uri(event["outputs"]["parquet"]).is_file()
-    assert cloud.out in Path.from_uri(event["outputs"]["parquet"]).parents
+    parquet = Path.from_uri(event["outputs"]["parquet"])
+    assert parquet.is_file()
+    assert cloud.out in parquet.parents
 
     [run] = told("status", str(item))
     assert (run["run"], run["state"], run["status"]) == (event["run"], "announced", "SceneEmbedded")
-    sent = run["batches"]["ended"]["succeeded"]
-    assert run["found_by_reconciler"] == sent > 0
+    assert run["found_by_reconciler"] == run["batches"]["ended"]["succeeded"] > 0
     assert run["counts"]["failed"] == {}
     assert run["landings"] == [{"uri": landed["landed"], "answered": True}]
     [after] = told("status")
@@ -108,11 +113,29 @@ def test_it_heals_and_status_says_what_happened(cloud: Cloud, told: Told, tmp_pa
     assert after["next"] == []
     assert [run["run"] for run in told("list", "--state", "embedded")] == [event["run"]]
 
-    cloud.process.send_signal(signal.SIGINT)
-    _, err = cloud.process.communicate(timeout=PATIENCE)
-    assert cloud.process.returncode == 130
-    assert "stopped by SIGINT. What was embedded lies in" in err
-    assert main(["status", "--local", str(cloud.out)]) == 2
+
+def test_a_run_that_is_ended_is_redriven(cloud: Cloud, told: Told, tmp_path: Path, sample: Path) -> None:
+    """While the endpoint hangs: nothing is embedded, and everything is, once it goes on."""
+    [before] = told("status")
+    os.kill(before["endpoint"]["process"], signal.SIGSTOP)
+    item = scene(tmp_path, sample, row=200)
+    told("land", str(item))
+    while not any(run["batches"]["in_flight"] for run in told("list", "--state", "running")):
+        assert cloud.process.poll() is None
+    [sent] = told("abort", "--state", "running")
+    ended = cloud.event()
+    assert (ended["run"], ended["status"]) == (sent["run"], "SceneFailed")
+    assert set(ended["counts"]["failed"]) == {"aborted"}
+
+    os.kill(before["endpoint"]["process"], signal.SIGCONT)
+    [dry] = told("redrive", "--reason", "aborted", "--dry-run")
+    assert (dry["run"], dry["sent"]) == (sent["run"], False)
+    [again] = told("redrive", "--reason", "aborted")
+    event = cloud.event()
+    assert (again["run"], event["status"]) == (sent["run"], "SceneEmbedded")
+    [first, *_, last] = told("status", str(item))
+    assert (first["status"], last["run"], last["counts"]["failed"]) == ("SceneEmbedded", event["run"], {})
+    assert told("redrive", "--reason", "aborted") == [], "the scene has a later run"
 
 
 def test_what_was_there_before_is_embedded_by_a_backfill(
@@ -132,3 +155,11 @@ def test_what_was_there_before_is_embedded_by_a_backfill(
     told("backfill", source, "--name", "again", "--watch")
     again = cloud.event()
     assert (again["run"], again["repeated"]) == (event["run"], True)
+
+
+def test_it_ends_when_it_is_told_to(cloud: Cloud) -> None:
+    cloud.process.send_signal(signal.SIGINT)
+    _, err = cloud.process.communicate(timeout=PATIENCE)
+    assert cloud.process.returncode == 130
+    assert "stopped by SIGINT. What was embedded lies in" in err
+    assert main(["status", "--local", str(cloud.out)]) == 2

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,13 @@ import pytest
 from moto import mock_aws
 from tests.cli.deployed_stack import HOUR, NAME, NOW, REGION, Author, Deployed, deploy
 
+from clayline.run.ledger import Outcome
+from clayline.run.receipt import Counts
+from clayline.run.state import RunState
 from clayline_cli.operating.moments import iso, span
+from clayline_cli.operating.receipts import ReceiptHead
+from clayline_cli.operating.scene_run import SceneRun
+from clayline_cli.operating.telling import paragraph
 from clayline_cli.program import main
 
 HEALED, PARTIAL, FAILED, REFUSED, WAITING, RUNNING, CLAIMED = (f"{number:032x}" for number in range(1, 8))
@@ -112,8 +119,8 @@ def test_a_scene_that_healed_tells_what_had_happened_to_it(told: Told) -> None:
 @pytest.mark.parametrize(
     ("run", "kind", "reason", "next_step"),
     [
-        (PARTIAL, "ScenePartial", None, "Land the scene again"),
-        (FAILED, "SceneFailed", "model-changed", "Land the scene again"),
+        (PARTIAL, "ScenePartial", None, "Have what failed computed again"),
+        (FAILED, "SceneFailed", "model-changed", "Have what failed computed again"),
         (REFUSED, "SceneFailed", "asset-missing", "Do what the message says"),
     ],
 )
@@ -140,6 +147,37 @@ def test_an_attempt_that_was_lost_and_has_no_other_yet_is_told(told: Told) -> No
     [found] = told("status", RUNNING)
     assert [loss["times"] for loss in found["lost"]] == [1]
     assert (found["begun_again"], found["attempts"]) == (0, {"1": 2})
+
+
+def test_a_run_that_was_ended_tells_what_was_given_up_and_a_later_one_what_it_took_over(world: Deployed) -> None:
+    row = world.ledger.run(RUNNING)
+    assert row
+    counts = Counts(planned=4, written=1, skipped={}, failed={"aborted": 3})
+    head: dict[str, Any] = {"run": RUNNING, "status": "ScenePartial", "reason": None, "message": None, "outputs": {}}
+    found = SceneRun(
+        row=replace(
+            row,
+            state=RunState.ANNOUNCED,
+            outcome=Outcome(status="ScenePartial", receipt="s3://out/m/s/a_receipt.json", failed=True),
+        ),
+        batches=world.ledger.batches(RUNNING),
+        landings=(),
+        receipt=ReceiptHead.model_validate({**head, "counts": counts, "predecessor": HEALED, "taken_over": 1}),
+        now=NOW,
+        option="--local cloud",
+        followed=False,
+    )
+    assert (found.values()["batches"]["open"], found.values()["batches"]["given_up"]) == (0, 3)
+    assert found.lost == [], "what failed of batches that were given up is a consequence"
+    text = paragraph(found)
+    for what in (
+        "0 in flight, 3 given up",
+        "3 batch(es) had not ended when the run was ended, and were given up",
+        f"1 of them were taken over from run {HEALED}",
+        "failed 3 (aborted 3)",
+        f"clayline redrive {RUNNING} --local cloud",
+    ):
+        assert what in text
 
 
 def test_a_scene_is_found_by_what_landed(told: Told, world: Deployed, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The runs that somebody chose by state, reason and time."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,18 +53,31 @@ class Found:
 
 
 def chosen(which: Chosen, running: Running) -> list[Found]:
-    """Give the runs that are meant, in the order in which they began.
+    """Give the runs that are meant, in the order in which they began."""
+    states = {_IN[kind] for kind in which.states} or None
+    return matching(which, Runs(running.table).begun(states, since=which.since, until=which.until), running)
+
+
+def matching(which: Chosen, runs: Iterable[Listed], running: Running) -> list[Found]:
+    """Give those of some runs that are meant.
 
     Receipts are read of those of which something failed, and only of them.
     """
-    kinds = set(which.states)
-    states = {_IN[kind] for kind in kinds or _IN}
-    listed = Runs(running.table).begun(states, since=which.since, until=which.until)
-    runs = [run for run in listed if not kinds or run.kind in kinds]
-    if which.reasons:
-        runs = [run for run in runs if run.kind in WITH_REASON]
-    told = [run for run in runs if run.kind in WITH_REASON and run.outcome]
-    heads = Receipts(s3=running.client("s3")).heads([run.outcome.receipt for run in told if run.outcome])
-    receipts = {run.run: head for run, head in zip(told, heads, strict=True)}
-    found = [Found(run=run, receipt=receipts.get(run.run)) for run in runs]
+    meant = [
+        run
+        for run in runs
+        if (not which.states or run.kind in which.states)
+        and (not which.reasons or run.kind in WITH_REASON)
+        and (which.since is None or run.begun >= which.since)
+        and (which.until is None or run.begun < which.until)
+    ]
+    found = found_of(meant, running)
     return [each for each in found if not which.reasons or which.reasons & set(each.reasons)]
+
+
+def found_of(runs: Sequence[Listed], running: Running) -> list[Found]:
+    """Give runs with what their receipts say, of those of which something failed."""
+    told = {run.run: run.outcome.receipt for run in runs if run.kind in WITH_REASON and run.outcome}
+    heads = Receipts(s3=running.client("s3")).heads(list(told.values()))
+    receipts = dict(zip(told, heads, strict=True))
+    return [Found(run=run, receipt=receipts.get(run.run)) for run in runs]

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
@@ -39,6 +39,10 @@ class Chosen:
         return cls(states=found.state, reasons=frozenset(found.reason), since=since, until=until)
 
 
+EVERY: Final = Chosen(states=(), reasons=frozenset(), since=None, until=None)
+"""Nothing was chosen: all runs."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListOptions:
     """What a call was told."""
@@ -53,23 +57,27 @@ class ListOptions:
         return cls(where=Where.of(found), chosen=Chosen.of(found), json=found.json)
 
 
-def states(text: str) -> tuple[str, ...]:
-    """Take names of states and of ends, comma separated."""
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if unknown := [name for name in names if name not in {*UNDER_WAY, *ENDED}]:
-        arguments.refuse(f"{unknown[0]!r} is none of {', '.join((*UNDER_WAY, *ENDED))}")
-    return names
+def one_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Give what takes names of states and of ends, comma separated."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+        if unknown := [name for name in names if name not in known]:
+            arguments.refuse(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return names
+
+    return read
 
 
-def add_chosen(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses runs."""
+def add_chosen(parser: argparse.ArgumentParser, states: Sequence[str]) -> None:
+    """Add what chooses runs, by ``states`` among others."""
     group = parser.add_argument_group("which runs")
     group.add_argument(
         "--state",
-        type=states,
+        type=one_of(states),
         default=(),
         metavar="STATE[,...]",
-        help=f"under way: {', '.join(UNDER_WAY)}; over: {', '.join(ENDED)} (default: all)",
+        help=f"of {', '.join(states)} (default: all of them)",
     )
     group.add_argument(
         "--reason",
@@ -86,7 +94,7 @@ def add_chosen(parser: argparse.ArgumentParser) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all of them."""
     add_where(parser)
-    add_chosen(parser)
+    add_chosen(parser, (*UNDER_WAY, *ENDED))
     parser.add_argument("--json", action="store_true", help="one JSON object a run and line")
 
 

@@ -10,24 +10,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 from clayline.run.keys import parse_s3_uri
 from clayline_cli.errors import CommandError
 from clayline_cli.operating.running import Running
-from clayline_cli.operating.runs import Runs
+from clayline_cli.operating.runs import Listed, Runs
 from clayline_local.scene_keys import file_key, named
 
-_RUN: Final = re.compile(r"[0-9a-f]{32}")
 _ITEM: Final = (".json", ".geojson")
 _MOST: Final = 16 << 20
 """Bytes of an Item that is read for its id."""
 
 
-def runs_of(given: str, running: Running) -> list[str]:
-    """Give the names of every run that is meant, in the order in which they began.
+def is_run(given: str) -> bool:
+    """Whether that is a run's name."""
+    return re.fullmatch(r"[0-9a-f]{32}", given) is not None
+
+
+def runs_of(given: str, running: Running) -> list[Listed]:
+    """Give every run of a scene that is meant, in the order in which they began.
 
     Raises CommandError if there is none.
     """
-    if _RUN.fullmatch(given):
-        return [given]
     names = _names(given, running)
-    found = [run.run for run in Runs(running.table).of_scene(names)]
+    found = Runs(running.table).of_scene(names)
     if not found:
         called = " or ".join(sorted(names))
         msg = (

@@ -31,6 +31,9 @@ class ReceiptHead(BaseModel):
     message: str | None
     counts: Counts
     outputs: dict[str, str]
+    predecessor: str | None = None
+    taken_over: int = 0
+    """Chips whose outcomes are those of the run before."""
 
     @property
     def reasons(self) -> frozenset[str]:

@@ -50,7 +50,8 @@ class Running:
     @property
     def option(self) -> str:
         """How the next command says where."""
-        return f"--local {self.where.local}" if self.where.local is not None else f"--stack {self.where.stack}"
+        given = {name: getattr(self.where, name) for name in ("local", "stack", "region", "profile")}
+        return " ".join(f"--{name} {value}" for name, value in given.items() if value is not None)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are generated from names
         """Give a client that does not wait for long."""
@@ -127,7 +128,7 @@ def answering(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         remedy = "Allow these credentials that." if code_of(error) in _DENIED else "Try again."
-        raise CommandError(f"{doing}: {error} {remedy}") from error
+        raise CommandError(f"{doing}: {str(error).rstrip('.')}. {remedy}") from error
     except NoRegionError as error:
         raise CommandError("no region is chosen. Give --region, or set AWS_REGION.") from error
     except (BotoCoreError, ResponseParserError) as error:

@@ -45,6 +45,11 @@ class Listed:
         return {"SceneEmbedded": "embedded", "ScenePartial": "partial"}[self.outcome.status]
 
     @property
+    def folder(self) -> str | None:
+        """Where the files of the runs of its scene and model lie; None of one that is under way or was refused."""
+        return self.outcome.receipt.rpartition("/")[0] if self.outcome and self.batches else None
+
+    @property
     def in_flight(self) -> int:
         """Batches that were handed out and have not ended."""
         return max(0, self.out - (self.batches - self.open)) if self.state in _ON_THE_WAY else 0
@@ -80,14 +85,17 @@ class Runs:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def begun(self, states: Iterable[RunState], *, since: datetime | None, until: datetime | None) -> list[Listed]:
-        """Give the runs of some states that began from ``since`` up to ``until``, in the order in which they began.
+    def begun(
+        self, states: Iterable[RunState] | None, *, since: datetime | None, until: datetime | None
+    ) -> list[Listed]:
+        """Give the runs of some states (None: of all) that began from ``since`` up to ``until``, in the order in which
+        they began.
 
         None is due, or ended, before it began: earlier ones are not even read.
         """
         found = [
             run
-            for state in states
+            for state in (RunState if states is None else states)
             for run in self.of_state(state, due=since)
             if (since is None or run.begun >= since) and (until is None or run.begun < until)
         ]
@@ -98,7 +106,20 @@ class Runs:
 
         Reads the whole index.
         """
-        return [run for run in self.begun(RunState, since=None, until=None) if run.scene in names]
+        return [run for run in self.begun(None, since=None, until=None) if run.scene in names]
+
+
+def followed(runs: Iterable[Listed]) -> frozenset[str]:
+    """Give those of some runs after which another of the same scene began, unless it is known to be another model's."""
+    by_scene: dict[str, list[Listed]] = {}
+    for run in sorted(runs, key=lambda run: (run.begun, run.run)):
+        by_scene.setdefault(run.scene, []).append(run)
+    return frozenset(
+        run.run
+        for each in by_scene.values()
+        for place, run in enumerate(each)
+        if any(None in {run.folder, later.folder} or run.folder == later.folder for later in each[place + 1 :])
+    )
 
 
 def _listed(item: dict[str, Any]) -> Listed:

@@ -39,9 +39,11 @@ class SceneRun:
     now: datetime
     option: str
     """How a command says where this runs."""
+    followed: bool
+    """Whether a later run of the scene is known."""
 
     @classmethod
-    def look(cls, run: str, running: Running, *, now: datetime) -> Self | None:
+    def look(cls, run: str, running: Running, *, now: datetime, followed: bool) -> Self | None:
         """Look at a run; None if there is no such. Raises TransientError if the ledger cannot be read."""
         ledger = DynamoLedger(running.table)
         row = ledger.run(run)
@@ -55,6 +57,7 @@ class SceneRun:
             receipt=Receipts(s3=running.client("s3")).head(uri) if uri else None,
             now=now,
             option=running.option,
+            followed=followed,
         )
 
     @property
@@ -77,8 +80,12 @@ class SceneRun:
 
     @property
     def lost(self) -> list[Failures]:
-        """Attempts that failed and were followed by another, by reason."""
-        return _by_reason(loss for batch in self.batches for loss in batch.losses)
+        """Attempts that failed and are followed by another, by reason.
+
+        Those of batches that were given up are left out: their requests may have been taken away before.
+        """
+        told = (batch for batch in self.batches if batch.result or not self.row.state.is_over)
+        return _by_reason(loss for batch in told for loss in batch.losses)
 
     @property
     def failed(self) -> list[Failures]:
@@ -99,6 +106,11 @@ class SceneRun:
         )
 
     @property
+    def given_up(self) -> int:
+        """Batches that had not ended when the run was ended."""
+        return self.row.open if self.row.state.is_over else 0
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the reconciler should look at it by now. One that waits is looked at as soon as there is room."""
         return not self.row.state.is_over and self.row.state is not RunState.WAITING and self.row.due < self.now
@@ -112,6 +124,8 @@ class SceneRun:
             yield f"{self.found} answer(s) were found by the reconciler: no message had told of them"
         if self.begun_again:
             yield f"{self.begun_again} attempt(s) were begun again by the reconciler: nothing was heard of those before"
+        if self.given_up:
+            yield f"{self.given_up} batch(es) had not ended when the run was ended, and were given up"
         for failure in self.failed:
             attempt = max(failure.attempts)
             yield (
@@ -131,14 +145,19 @@ class SceneRun:
             RunState.RUNNING: f"{row.open} batch(es) have not ended; lost ones are looked for{by}.",
             RunState.SETTLED: f"Collect writes the files{by}.",
             RunState.COMMITTED: f"The receipt stands; the event goes out{by}.",
-        }.get(row.state, "Nothing: it is over. Land the scene again to have it computed.")
+        }[row.state]
 
     def _after(self, status: str) -> str:
         if status == "SceneEmbedded":
             return "Nothing: it is done."
+        if self.followed:
+            return "Nothing: the scene has a later run."
+        again = f"clayline redrive {self.row.run} {self.option}"
         if not self.row.batches:
-            return "Do what the message says, and land the scene again."
-        return "Land the scene again: what failed is computed again, as its next revision (RetryFailed)."
+            return f"Do what the message says, and land the scene again, or have it read again: {again}"
+        if not (self.row.outcome and self.row.outcome.failed):
+            return "Nothing: no chip failed, and none was to be written."
+        return f"Have what failed computed again, as the next revision: {again}"
 
     def values(self) -> dict[str, Any]:
         """Give everything as JSON can say it."""
@@ -155,7 +174,8 @@ class SceneRun:
                 "planned": row.batches,
                 "begun": len(self.batches),
                 "in_flight": self.in_flight,
-                "open": row.open,
+                "open": row.open - self.given_up,
+                "given_up": self.given_up,
                 "ended": self.ended,
             },
             "attempts": {str(attempt): count for attempt, count in self.attempts.items()},
@@ -170,6 +190,8 @@ class SceneRun:
             "message": receipt.message if receipt else None,
             "counts": receipt.counts.model_dump() if receipt else None,
             "outputs": receipt.outputs if receipt else {},
+            "predecessor": receipt.predecessor if receipt else None,
+            "taken_over": receipt.taken_over if receipt else 0,
             "happened": list(self.happened()),
             "next": self.next(),
         }

@@ -60,9 +60,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def status(options: StatusOptions) -> int:
     """Tell it; gives the exit status. Raises ClaylineError."""
     from clayline_cli.operating import telling  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
-    from clayline_cli.operating.naming import runs_of  # noqa: PLC0415 - see above
+    from clayline_cli.operating.naming import is_run, runs_of  # noqa: PLC0415 - see above
     from clayline_cli.operating.overview import Overview  # noqa: PLC0415 - see above
     from clayline_cli.operating.running import answering, find  # noqa: PLC0415 - see above
+    from clayline_cli.operating.runs import followed  # noqa: PLC0415 - see above
     from clayline_cli.operating.scene_run import SceneRun  # noqa: PLC0415 - see above
 
     running, now = find(options.where), datetime.now(UTC)
@@ -71,8 +72,10 @@ def status(options: StatusOptions) -> int:
             found = Overview.look(running, now=now)
             print(json.dumps(found.values()) if options.json else shown(telling.overview(found)), flush=True)
             return 0
-        for run in runs_of(options.scene, running):
-            one = SceneRun.look(run, running, now=now)
+        runs = [] if is_run(options.scene) else runs_of(options.scene, running)
+        past = followed(runs)
+        for run in [each.run for each in runs] or [options.scene]:
+            one = SceneRun.look(run, running, now=now, followed=run in past)
             if one is None:
                 raise CommandError(f"the {running.name} knows no run {run}. `clayline list` has those that it knows.")
             print(json.dumps(one.values()) if options.json else shown(telling.paragraph(one)), flush=True)

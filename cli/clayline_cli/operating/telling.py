@@ -62,7 +62,8 @@ def _way(found: SceneRun) -> Iterator[tuple[str, str]]:
     if row.batches:
         yield "jobs", f"{row.handed} of {row.jobs} handed out"
         ended = _counted(found.ended).removeprefix(": ") or "none"
-        yield "batches", f"{row.batches} planned, {found.in_flight} in flight, {row.open} open; ended: {ended}"
+        rest = f"{found.given_up} given up" if found.given_up else f"{row.open} open"
+        yield "batches", f"{row.batches} planned, {found.in_flight} in flight, {rest}; ended: {ended}"
     if found.attempts:
         told = (f"{count} batch(es) at attempt {number}" for number, count in found.attempts.items())
         yield "attempts", ", ".join(told)
@@ -79,6 +80,8 @@ def _end(found: SceneRun) -> Iterator[tuple[str, str]]:
             counts = receipt.counts
             others = (*_reasons("skipped", counts.skipped), *_reasons("failed", counts.failed))
             yield "chips", f"planned {counts.planned} = {' + '.join((f'written {counts.written}', *others))}"
+        if receipt.taken_over:
+            yield "", f"{receipt.taken_over} of them were taken over from run {receipt.predecessor}"
         yield from receipt.outputs.items()
     elif outcome:
         yield "receipt", f"{outcome.receipt}, which is not there any more"

@@ -22,9 +22,10 @@ _PLAN_SECONDS_A_CHIP: Final = 0.0004
 """Eight times what was measured: 7.3 s for 152,881 chips."""
 _ROW_BYTES: Final = 512
 """Of a row of the file beside its vector: identifier, footprint, cell, fractions. Measured: under 100, compressed."""
-_COLLECT_BASE, _COLLECT_CHIP, _COLLECT_AT_ONCE, _COPIES = 500_000_000, 1_600, 8, 3
-"""Bytes that collect takes for itself and for each chip (1,100 measured), responses read side by side, and how often
-each lies in memory."""
+RESPONSES_AT_ONCE: Final = 8
+"""That collect reads side by side."""
+_COLLECT_BASE, _COLLECT_CHIP, _COPIES = 500_000_000, 1_600, 3
+"""Bytes that collect takes for itself and for each chip (1,100 measured), and how often a response lies in memory."""
 _TILE_BASE: Final = 300_000_000
 _MIB: Final = 2**20
 _MB: Final = 1_000_000
@@ -85,7 +86,7 @@ def check_batches(scene: str, batches: tuple[Batch, ...], entry: ModelEntry, bou
     most = max(batch.stop - batch.start for batch in batches)
     pixels = most * len(entry.bands) * entry.chip_size**2 * np.dtype(entry.dtype).itemsize
     request = pixels + MAX_HEADER_BYTES + most * (8 + 2 * 16)  # index, and time and latlon where the model takes them
-    responses = _COLLECT_AT_ONCE * _COPIES * most_bytes(dimensions=entry.dimensions, chips=most)
+    responses = RESPONSES_AT_ONCE * _COPIES * most_bytes(dimensions=entry.dimensions, chips=most)
     # Tile holds the pixels as read and as prepared, the request's chips, and their bytes twice.
     room = max(bounds.tile_memory_mb * _MIB - _TILE_BASE - 2 * job_bytes, 0) // _COPIES
     limit = min(MAX_REQUEST_BYTES, room)

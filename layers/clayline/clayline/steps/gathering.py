@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,14 @@ from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import GIVEN_UP, BatchOutcomes, BatchSettlement, Settlement, State
 from clayline.run.verdict import BatchVerdict, Verdict
+from clayline.steps.bounds import RESPONSES_AT_ONCE
 from clayline.steps.gathered import Gathered
 from clayline.steps.taking_over import TakenOver
 
 ROWS_A_CHUNK = 1024
-_AT_ONCE = 8
-"""Objects fetched side by side: each response is small, the wait is the round trip."""
+OUTCOMES_AT_ONCE: Final = 32
+"""Outcomes read side by side: each is a small JSON, the wait is the round trip. Collect's client has as many
+connections."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,7 @@ class Gathering:
         settled = {batch.batch: batch for batch in self.settlement.batches}
         known = {batch.batch: batch.uncut for batch in frozen.batches} if frozen else {}
         batches = self.plan.open_batches
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(OUTCOMES_AT_ONCE) as pool:
             read = pool.map(lambda each: self._outcomes(each, settled[each.name], known.get(each.name)), batches)
             return dict(zip((batch.name for batch in batches), read, strict=True))
 
@@ -95,8 +98,8 @@ class Gathering:
         settled = {batch.batch: batch for batch in self.settlement.batches}
         known = {batch.batch: batch for batch in frozen.batches} if frozen else {}
         verdicts: list[BatchVerdict] = []
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for group in batched(outcomes.values(), _AT_ONCE, strict=False):
+        with ThreadPoolExecutor(RESPONSES_AT_ONCE) as pool:
+            for group in batched(outcomes.values(), RESPONSES_AT_ONCE, strict=False):
                 answers = pool.map(lambda found: self._judge(found, settled[found.batch], known), group)
                 for found, (verdict, response) in zip(group, answers, strict=True):
                     verdicts.append(verdict)
