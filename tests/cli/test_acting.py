@@ -11,13 +11,18 @@ import pytest
 from moto import mock_aws
 from tests.cli.deployed_stack import HOUR, NAME, NOW, REGION, Author, Deployed, deploy
 
+from clayline.run.ledger import Outcome
+from clayline.run.state import RunState
 from clayline_cli.operating.running import Running
+from clayline_cli.operating.runs import Listed, followed
 from clayline_cli.operating.status import EPILOG as STATUS
 from clayline_cli.program import main
 
 CURED, CURE, PARTIAL, FAILED, EMPTY, REFUSED, MENDED, WAITING, RUNNING, CLAIMED = (
     f"{number:032x}" for number in range(1, 11)
 )
+UNREAD, READ, BEFORE, SPOILT = (f"{number:032x}" for number in range(11, 15))
+"""An Item that was refused under its URI, and computed under its id; another where it was the other way round."""
 type Act = Callable[..., list[dict[str, Any]]]
 
 
@@ -32,10 +37,14 @@ def world() -> Iterator[Deployed]:
             (CURE, "twice", {}, 5),
             (PARTIAL, "partial", {0: "request-expired"}, 4),
             (FAILED, "failed", dict.fromkeys(range(4), "inference-failed"), 3),
+            (READ, "read", {}, 5),
+            (BEFORE, "spoilt", {0: "request-expired"}, 6),
         ):
             author.plan(run, scene, begun=NOW - begun * HOUR)
             author.hand_out(run)
             author.announce(run, scene, failed=failed, ended=NOW - begun * HOUR + timedelta(minutes=1))
+        for run, scene, begun in ((UNREAD, "read", 6), (SPOILT, "spoilt", 2)):
+            author.refuse(run, landed(deployed, scene), reason="asset-missing", at=NOW - begun * HOUR)
         author.plan(EMPTY, "empty", begun=NOW - 3 * HOUR)
         author.hand_out(EMPTY)
         author.announce(EMPTY, "empty", failed={}, ended=NOW - 2 * HOUR, empty=True)
@@ -46,6 +55,13 @@ def world() -> Iterator[Deployed]:
         author.hand_out(RUNNING)
         author.claim(CLAIMED, "claimed", begun=NOW)
         yield deployed
+
+
+def landed(deployed: Deployed, scene: str) -> str:
+    """Let a scene's Item lie where it landed; gives its URI."""
+    bucket, key = deployed.resources["ScenesBucket"], f"{scene}/item.json"
+    deployed.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps({"id": scene}).encode())
+    return f"s3://{bucket}/{key}"
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +93,9 @@ def act(capsys: pytest.CaptureFixture[str]) -> Act:
 @pytest.mark.parametrize(
     ("arguments", "runs"),
     [
-        (("redrive", "--state", "partial,failed,refused"), [PARTIAL, FAILED, REFUSED]),
+        (("redrive", "--state", "partial,failed,refused"), [PARTIAL, FAILED, REFUSED, SPOILT]),
         (("redrive", "--reason", "request-expired"), [PARTIAL]),
-        (("redrive", "--since", (NOW - 3 * HOUR).strftime("%Y-%m-%dT%H:%M:%SZ")), [FAILED, REFUSED]),
+        (("redrive", "--since", (NOW - 3 * HOUR).strftime("%Y-%m-%dT%H:%M:%SZ")), [FAILED, REFUSED, SPOILT]),
         (("redrive", "partial"), [PARTIAL]),
         (("redrive", FAILED), [FAILED]),
         (("redrive", "refused"), [REFUSED]),
@@ -111,6 +127,8 @@ def test_plan_is_told_of_the_runs_that_are_meant(
         (("redrive", CURE), "is embedded"),
         (("redrive", EMPTY), "is failed, and no chip of it failed"),
         (("redrive", MENDED), "is refused, and the scene has a later run"),
+        (("redrive", UNREAD), "is refused, and the scene has a later run"),
+        (("redrive", BEFORE), "is partial, and the scene has a later run"),
         (("redrive", "runs"), "is running"),
         (("abort", "partial"), "is partial"),
         (("abort", "e" * 32), "there is no run"),
@@ -157,6 +175,40 @@ def test_status_says_how_to_redrive_and_what_was_followed(capsys: pytest.Capture
     assert main(["status", "partial", *where, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)["next"]
     assert again.endswith(f": clayline redrive {PARTIAL} --stack {NAME} --region {REGION}")
+
+
+@pytest.mark.parametrize("scene", ["read", UNREAD])
+def test_status_leaves_a_refused_item_alone_that_was_computed_since(
+    world: Deployed, capsys: pytest.CaptureFixture[str], scene: str
+) -> None:
+    meant = landed(world, scene) if scene == "read" else scene
+    assert main(["status", meant, "--stack", NAME, "--region", REGION, "--json"]) == 0
+    refused = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (refused["run"], refused["next"]) == (UNREAD, "Nothing: the scene has a later run.")
+
+
+def test_the_overview_counts_no_run_whose_scene_has_a_later_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--stack", NAME, "--region", REGION]) == 0
+    still = (PARTIAL, FAILED, EMPTY, REFUSED, SPOILT)
+    assert f"{len(still)} run(s) did not end whole within a day" in capsys.readouterr().out
+
+
+def test_a_run_whose_plan_is_gone_is_followed_though_its_receipt_lies_among_the_refusals() -> None:
+    lost, later = (
+        Listed(
+            run=run,
+            scene="lost",
+            state=RunState.ANNOUNCED,
+            begun=NOW + begun * HOUR,
+            due=NOW + begun * HOUR,
+            batches=4,
+            out=4,
+            open=0,
+            outcome=Outcome(status=status, receipt=f"s3://out/{folder}/0123456789ab/x_receipt.json", failed=True),
+        )
+        for run, begun, status, folder in ((FAILED, 0, "SceneFailed", "failed"), (PARTIAL, 1, "ScenePartial", "m-v1"))
+    )
+    assert followed([lost, later], called={}) == {FAILED}
 
 
 def test_help_names_every_call_that_is_made(

@@ -101,11 +101,11 @@ def act_on(options: ActOptions, act: Act, console: Console) -> int:
 def _meant(options: ActOptions, act: Act, running: "Running") -> "list[Found]":
     """Give the runs that are meant and to which it can be done. Raises CommandError if a scene has none."""
     from clayline_cli.operating.choosing import found_of, matching  # noqa: PLC0415 - see above
-    from clayline_cli.operating.naming import is_run, runs_of  # noqa: PLC0415 - see above
-    from clayline_cli.operating.runs import Runs, followed  # noqa: PLC0415 - see above
+    from clayline_cli.operating.naming import is_run, runs_of, superseded  # noqa: PLC0415 - see above
+    from clayline_cli.operating.runs import Runs  # noqa: PLC0415 - see above
 
     every = Runs(running.table).begun(None, since=None, until=None)
-    past = followed(every)
+    past = superseded(every, running) if act is Act.REDRIVE else frozenset()
     if options.scene is None:
         can = [run for run in every if act.why_not(run, followed=run.run in past) is None]
         return matching(options.chosen, can, running)

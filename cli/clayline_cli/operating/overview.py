@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from clayline.run.state import RunState
 from clayline_cli.operating.moments import iso
+from clayline_cli.operating.naming import superseded
 from clayline_cli.operating.queues import Depth, Endpoint, depths, endpoint
 from clayline_cli.operating.running import DEAD_LETTERS, Running
 from clayline_cli.operating.runs import KINDS, Listed, Runs
@@ -27,6 +29,8 @@ class Overview:
     """Runs that are not over, in the order in which they began."""
     ended: Sequence[Listed]
     """Those that ended within a day."""
+    superseded: AbstractSet[str]
+    """Those of them whose scene has a later run."""
     queues: Sequence[Depth]
     endpoint: Endpoint
 
@@ -35,11 +39,14 @@ class Overview:
         """Look at all of it."""
         runs = Runs(running.table)
         states = [state for state in RunState if not state.is_over]
+        under_way = runs.begun(states, since=None, until=None)
+        ended = [run for state in RunState if state.is_over for run in runs.of_state(state, due=now - DAY)]
         return cls(
             running=running,
             now=now,
-            under_way=runs.begun(states, since=None, until=None),
-            ended=[run for state in RunState if state.is_over for run in runs.of_state(state, due=now - DAY)],
+            under_way=under_way,
+            ended=ended,
+            superseded=superseded([*under_way, *ended], running),
             queues=depths(running),
             endpoint=endpoint(running),
         )
@@ -92,7 +99,7 @@ class Overview:
                 f"{len(overdue)} run(s) are overdue, the first is {overdue[0].run}: the reconciler does not come to"
                 " them. Read its log; is its schedule on?"
             )
-        if bad := self.ends["partial"] + self.ends["failed"] + self.ends["refused"]:
+        if bad := sum(run.kind != "embedded" and run.run not in self.superseded for run in self.ended):
             option = self.running.option
             yield f"{bad} run(s) did not end whole within a day: clayline list --state partial,failed,refused {option}"
 

@@ -3,7 +3,7 @@
 Runs are found by the index `by-state`, which is a moment behind the table and holds what a list needs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,8 +46,12 @@ class Listed:
 
     @property
     def folder(self) -> str | None:
-        """Where the files of the runs of its scene and model lie; None of one that is under way or was refused."""
-        return self.outcome.receipt.rpartition("/")[0] if self.outcome and self.batches else None
+        """Where the files of the runs of its scene and model lie; None of one of which it is not known.
+
+        It is not of one that is under way, was refused, or whose plan is gone: its receipt lies among the refusals'.
+        """
+        folder = self.outcome.receipt.rpartition("/")[0] if self.outcome and self.batches else None
+        return None if folder and folder.split("/")[-2] == "failed" else folder
 
     @property
     def in_flight(self) -> int:
@@ -109,11 +113,14 @@ class Runs:
         return [run for run in self.begun(None, since=None, until=None) if run.scene in names]
 
 
-def followed(runs: Iterable[Listed]) -> frozenset[str]:
-    """Give those of some runs after which another of the same scene began, unless it is known to be another model's."""
+def followed(runs: Iterable[Listed], *, called: Mapping[str, str]) -> frozenset[str]:
+    """Give those of some runs after which another of the same scene began, unless it is known to be another model's.
+
+    ``called`` are scenes by runs, where they are called otherwise than the ledger does.
+    """
     by_scene: dict[str, list[Listed]] = {}
     for run in sorted(runs, key=lambda run: (run.begun, run.run)):
-        by_scene.setdefault(run.scene, []).append(run)
+        by_scene.setdefault(called.get(run.run, run.scene), []).append(run)
     return frozenset(
         run.run
         for each in by_scene.values()

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -31,8 +31,9 @@ exit status:
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
 
 It asks for cloudformation:DescribeStacks and ListStackResources, dynamodb:GetItem and Query on the ledger,
-s3:GetObject on receipts, sqs:GetQueueAttributes, sagemaker:DescribeEndpoint and cloudwatch:GetMetricData. What the
-last two do not tell is told as not known. docs/operations.md says what to do about what it tells.
+s3:GetObject on receipts and on Items that were refused, sqs:GetQueueAttributes, sagemaker:DescribeEndpoint and
+cloudwatch:GetMetricData. What the last two do not tell is told as not known. docs/operations.md says what to do about
+what it tells.
 """
 
 
@@ -60,10 +61,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def status(options: StatusOptions) -> int:
     """Tell it; gives the exit status. Raises ClaylineError."""
     from clayline_cli.operating import telling  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
-    from clayline_cli.operating.naming import is_run, runs_of  # noqa: PLC0415 - see above
+    from clayline_cli.operating.naming import is_run, runs_of, superseded  # noqa: PLC0415 - see above
     from clayline_cli.operating.overview import Overview  # noqa: PLC0415 - see above
     from clayline_cli.operating.running import answering, find  # noqa: PLC0415 - see above
-    from clayline_cli.operating.runs import followed  # noqa: PLC0415 - see above
+    from clayline_cli.operating.runs import Runs  # noqa: PLC0415 - see above
     from clayline_cli.operating.scene_run import SceneRun  # noqa: PLC0415 - see above
 
     running, now = find(options.where), datetime.now(UTC)
@@ -73,10 +74,13 @@ def status(options: StatusOptions) -> int:
             print(json.dumps(found.values()) if options.json else shown(telling.overview(found)), flush=True)
             return 0
         runs = [] if is_run(options.scene) else runs_of(options.scene, running)
-        past = followed(runs)
+        past = superseded(runs, running)
         for run in [each.run for each in runs] or [options.scene]:
             one = SceneRun.look(run, running, now=now, followed=run in past)
             if one is None:
                 raise CommandError(f"the {running.name} knows no run {run}. `clayline list` has those that it knows.")
+            if not runs and one.row.outcome and one.row.outcome.status != "SceneEmbedded":
+                since = Runs(running.table).begun(None, since=one.row.claimed, until=None)
+                one = replace(one, followed=run in superseded(since, running))
             print(json.dumps(one.values()) if options.json else shown(telling.paragraph(one)), flush=True)
     return 0
