@@ -190,8 +190,9 @@ class Fault:
         return answer
 
 
-CALLS = 2 + 2 + 2 + 4
-"""Three messages of two ledger calls; the last also reads the batches, writes, changes the state and sends."""
+CALLS = 2 + 3 + 2 + 4
+"""Three messages of two ledger calls, and a failure reads its batch; the last also reads the batches, writes, changes
+the state and sends."""
 
 
 def test_the_calls_are_counted_right(scenes: Iterator[Scene]) -> None:

@@ -169,7 +169,7 @@ def _wired_options(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]) 
 
 
 def _planning(app: ModuleType) -> Any:
-    return app.planning()
+    return app.receiving().planning
 
 
 class Manifests:

@@ -23,6 +23,8 @@ FAILED: Final = "the model server answered 500"
 REFUSED: Final = '{"reason": "model-changed"}'
 FAILURES: Final = frozenset({"failed", "expired", "mute failure", "silent"})
 """After which another attempt may succeed."""
+DISCARDED: Final = "discarded"
+"""Its request is gone because the receipt stands: whatever is answered comes too late."""
 LATE: Final = "late"
 """The notification comes before the response can be read."""
 MUTE: Final = "mute"
@@ -96,7 +98,7 @@ class PlayedEndpoint:
         call.fate = self._fate(call, parsed)
         self.spoken[call.fate] += 1
         match call.fate:
-            case "failed" | "refused" | "request gone":
+            case "failed" | "refused" | "request gone" | "discarded":
                 self._write(call.failure, (REFUSED if call.fate == "refused" else FAILED).encode())
                 self._tell(call, 0, status="Failed")
             case "expired":
@@ -111,7 +113,7 @@ class PlayedEndpoint:
 
     def _fate(self, call: Call, request: Request | None) -> str:
         if request is None:
-            return "request gone"
+            return DISCARDED if call.input_uri in self.storage.discarded else "request gone"
         if call.input_uri in self._known and not self.fickle:
             return self._known[call.input_uri]
         model = self.served.get(request.header.folder)

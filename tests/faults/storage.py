@@ -42,6 +42,8 @@ class Storage:
         self._timeline = timeline
         self._work = work_bucket
         self.objects: dict[str, Stored] = {}
+        self.discarded: set[str] = set()
+        """What nobody needs any more."""
         self.versions: dict[str, bytes] = {}
         """Every body ever put from outside, by its ETag."""
 
@@ -59,6 +61,7 @@ class Storage:
     def discard(self, uris: Sequence[str]) -> None:
         for uri in uris:
             self.delete(uri)
+            self.discarded.add(uri)
 
     def find(self, uri: str) -> Stored | None:
         """Give an object that is there and has not expired."""

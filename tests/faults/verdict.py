@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.faults.endpoint import FAILURES, GOOD, LATE, MUTE, REASONS, Call
+from tests.faults.endpoint import DISCARDED, FAILURES, GOOD, LATE, MUTE, REASONS, Call
 from tests.faults.imagery import chips_of, read_band
 from tests.faults.injection import Rates
 from tests.faults.model import Model
@@ -220,7 +220,7 @@ class _Judge:
             return None if changed else "failed-without-cause"
         calls = self._calls.get((run, batch), [])
         fates = {call.fate for call in calls}
-        lies = fates - FAILURES - {GOOD, LATE, MUTE, "request gone", "refused"}
+        lies = fates - FAILURES - {GOOD, LATE, MUTE, DISCARDED, "request gone", "refused"}
         if chip.reason in {REASONS[fate] for fate in lies}:
             return None  # the first answer ends a batch, and that one was a lie
         if profile.heals or any(self._was_told(run, call) for call in calls):

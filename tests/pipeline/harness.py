@@ -5,7 +5,8 @@ Queues are moto's; SageMaker's part is played by the container's own code, calle
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -25,7 +26,7 @@ from clayline.chips.cog import CogSource
 from clayline.errors import BatchError, TransientError
 from clayline.model.manifest import Manifest, read_manifest
 from clayline.model.wire import Request
-from clayline.ports import ObjectHead, Objects
+from clayline.ports import ObjectHead, ObjectMissingError, Objects
 from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
 from clayline.run.encoding import VectorEncoding
@@ -109,6 +110,20 @@ class _Faulty:
         if name not in MUTATIONS:
             return value
         return lambda *args, **kwargs: self._faults.around(name, lambda: value(*args, **kwargs))
+
+
+@dataclass(frozen=True)
+class _Requests:
+    """Where requests lie; what is taken away is kept for who looks at it afterwards."""
+
+    objects: S3Objects
+    kept: dict[str, bytes]
+
+    def discard(self, uris: Sequence[str]) -> None:
+        for uri in uris:
+            with suppress(ObjectMissingError):
+                self.kept[uri] = self.objects.get(uri)
+        self.objects.discard(uris)
 
 
 @dataclass
@@ -220,6 +235,8 @@ class Pipeline:
         self.most_in_flight = 1_000
         self.faults = Faults()
         self.puts: Counter[str] = Counter()
+        self.discarded: dict[str, bytes] = {}
+        """Requests that were deleted with their scene's receipt, by URI."""
         self.scratch = scratch
         self.objects = S3Objects(self.s3)
         self.ledger = DynamoLedger(self.table)
@@ -334,7 +351,7 @@ class Pipeline:
         wrap = self.faults.wrap
         return Collecting(
             objects=wrap(self.objects),
-            requests=wrap(self.objects),
+            requests=wrap(_Requests(self.objects, self.discarded)),
             ledger=wrap(self.ledger),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             clock=lambda: self.now,

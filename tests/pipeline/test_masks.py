@@ -13,7 +13,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from tests.pipeline import scenes
-from tests.pipeline.harness import WORK, Pipeline
+from tests.pipeline.harness import Pipeline
 
 from clayline.model.wire import Request
 
@@ -83,13 +83,12 @@ def check(pipeline: Pipeline, pixels: NDArray[Any], valid: NDArray[np.bool_]) ->
     )
     assert 0 < len(rows) < planned
     seen = 0
-    for entry in pipeline.s3.list_objects_v2(Bucket=WORK)["Contents"]:
-        if "/requests/" in entry["Key"] or entry["Key"].startswith("requests/"):
-            request = Request.from_bytes(pipeline.s3.get_object(Bucket=WORK, Key=entry["Key"])["Body"].read())
-            for index, chip in zip(request.index.tolist(), np.asarray(request.inputs["pixels"]), strict=True):
-                for sent, plane in zip(chip, pixels, strict=True):
-                    np.testing.assert_array_equal(sent, window(np.where(valid, plane, 0), index))
-                seen += 1
+    for body in pipeline.discarded.values():
+        request = Request.from_bytes(body)
+        for index, chip in zip(request.index.tolist(), np.asarray(request.inputs["pixels"]), strict=True):
+            for sent, plane in zip(chip, pixels, strict=True):
+                np.testing.assert_array_equal(sent, window(np.where(valid, plane, 0), index))
+            seen += 1
     assert seen == len(rows)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from tests.pipeline import scenes
 from tests.pipeline.ground import lattice_windows
-from tests.pipeline.harness import WORK, Pipeline
+from tests.pipeline.harness import Pipeline
 from tests.server.model_folders import build_model_folder, write_manifest
 
 SIZE = 64
@@ -36,10 +36,10 @@ def folder_with(path: Path, *, coordinate_order: str, hour: str, **how: Any) -> 
 
 
 def requests(pipeline: Pipeline) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Give ``time`` and ``latlon`` by window, of every request in the work bucket."""
+    """Give ``time`` and ``latlon`` by window, of every request that was sent."""
     found = {}
-    for entry in pipeline.s3.list_objects_v2(Bucket=WORK, Prefix="requests/")["Contents"]:
-        tensors = safetensors.numpy.load(pipeline.s3.get_object(Bucket=WORK, Key=entry["Key"])["Body"].read())
+    for body in pipeline.discarded.values():
+        tensors = safetensors.numpy.load(body)
         assert tensors["time"].dtype == tensors["latlon"].dtype == np.float32
         for index, time, latlon in zip(tensors["index"].tolist(), tensors["time"], tensors["latlon"], strict=True):
             found[index] = (time, latlon)

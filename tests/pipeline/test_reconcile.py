@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.pipeline import scenes
-from tests.pipeline.harness import WORK, Killed, Pipeline
+from tests.pipeline.harness import WORK, Killed, Pipeline, failed
 
 from clayline.errors import TransientError
 from clayline.run.state import RunState
@@ -308,3 +308,31 @@ def test_an_asset_that_never_lands_is_waited_for_no_longer_than_it_may(pipeline:
     [event] = pipeline.announced()
     assert (event["type"], event["reason"], event["repeated"]) == ("SceneFailed", "asset-missing", False)
     assert {row["state"] for row in rows(pipeline) if row["sk"] == "scene" and "state" in row} == {"announced"}
+
+
+def test_an_attempt_that_the_endpoint_did_not_take_is_not_one_that_failed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint refuses for hours, then one invocation fails: that is the first failure, whatever its number."""
+
+    def refuse(**_: str) -> None:
+        raise TransientError("no capacity")
+
+    pipeline.plan(KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.endpoint, "invoke", refuse)
+        for _ in range(5):
+            with pytest.raises(TransientError):
+                pipeline.deliver("tile", lambda body: pipeline.tiling.tile(TileJob.model_validate_json(body)))
+    failures = 0
+
+    def fail_once(notifications: Notifications) -> Notifications:
+        nonlocal failures
+        failures += 1
+        if failures > 1:
+            return notifications
+        first = notifications[0]
+        return [failed(first["requestParameters"]["inputLocation"], first["inferenceId"]), *notifications[1:]]
+
+    pipeline.drain(change=fail_once)
+    assert ended(pipeline)["counts"]["failed"] == {}

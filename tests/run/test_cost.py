@@ -70,7 +70,7 @@ def test_dollars_are_counts_times_prices() -> None:
     found = cost(work, prices=prices, functions=FUNCTIONS, instance=prices.instances[0], speed=None)
     calls = chain_calls(work)
     assert found.beside.s3_requests == pytest.approx(calls.s3_writes * 5e-6 + calls.s3_reads * 4e-7)
-    assert found.beside.s3_storage == pytest.approx(work.request_bytes / 1e9 * 0.023 * 2 / 30)
+    assert found.beside.s3_storage == pytest.approx(work.request_bytes / 1e9 * 0.023 / 24 / 30)
     assert found.beside.queues == pytest.approx(calls.sqs_requests * 4e-7 + 4 * 5e-7 + 1e-6)
     assert found.beside.ledger == pytest.approx(calls.dynamodb_writes * 6.25e-7 + calls.dynamodb_reads * 1.25e-7)
     assert found.beside.together == pytest.approx(

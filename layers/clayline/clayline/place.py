@@ -55,7 +55,10 @@ class Option(Enum):
         "a YAML file of its sensor in the stack's parameter SensorFiles",
         "a YAML file of its sensor in --sensors DIR",
     )
-    TRY_AGAIN = "Land it again for a new try.", "Run again with --retry for a new try."
+    TRY_AGAIN = (
+        "Land it again, or redrive it (clayline redrive), for a new try.",
+        "Run again with --retry, or where a local cloud stays up redrive it (clayline redrive), for a new try.",
+    )
 
     def __init__(self, aws: str, cli: str) -> None:
         """Take the words of both places: an option that one of them lacks cannot be written down."""

@@ -63,15 +63,20 @@ class Settling:
     def _again(self, result: BatchResult) -> bool:
         """Ask tile for another attempt, if this was the last one and more are allowed.
 
-        First the note, then the message: a kill between leaves a note at which the message, coming again, asks again.
+        What counts is how often an attempt failed: those that the endpoint did not take are none. First the note, then
+        the message: a kill between leaves a note at which the message, coming again, asks again.
         """
-        if result.attempt >= self.max_attempts:
+        row = self.ledger.batch(result.run, result.batch)
+        if row is None or row.attempt != result.attempt:
+            return False
+        failures = len(row.losses) + (row.lost is None)
+        if failures >= self.max_attempts:
             return False
         self.ledger.lose(result)
         row = self.ledger.batch(result.run, result.batch)
         if row is None or row.lost is None or row.attempt != result.attempt:
             return False
-        delay = min(_FIRST_DELAY * 4 ** (row.attempt - 1), _LONGEST_DELAY, int(self.patience.total_seconds()))
+        delay = min(_FIRST_DELAY * 4 ** (failures - 1), _LONGEST_DELAY, int(self.patience.total_seconds()))
         self.tile_queue.send([{"run": result.run, "job": row.job}], delay=delay)
         return True
 
