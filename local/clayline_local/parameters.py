@@ -49,7 +49,9 @@ def _check(name: str, declaration: Mapping[str, Any], text: str) -> None:
         number = float(text)
     except ValueError as error:
         raise LocalCloudError(f"the parameter {name} is {text!r}, which is no number") from error
-    if not float(declaration.get("MinValue", "-inf")) <= number <= float(declaration.get("MaxValue", "inf")):
-        raise LocalCloudError(
-            f"the parameter {name} is {text}, outside {declaration.get('MinValue')} to {declaration.get('MaxValue')}"
-        )
+    for limit, words in (("MinValue", "at least"), ("MaxValue", "at most")):
+        if limit not in declaration:
+            continue
+        bound = float(declaration[limit])
+        if not (number >= bound if limit == "MinValue" else number <= bound):
+            raise LocalCloudError(f"the parameter {name} is {text}, and must be {words} {declaration[limit]}")

@@ -1,6 +1,7 @@
 """``clayline status`` and ``list`` on a stack: moto's CloudFormation, ledger, receipts and queues, in this process."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,11 +16,13 @@ from tests.cli.deployed_stack import HOUR, NAME, NOW, REGION, Author, Deployed, 
 from clayline.run.ledger import Outcome
 from clayline.run.receipt import Counts
 from clayline.run.state import RunState
+from clayline_cli.kept.folder import Kept
 from clayline_cli.operating.moments import iso, span
 from clayline_cli.operating.receipts import ReceiptHead
 from clayline_cli.operating.scene_run import SceneRun
 from clayline_cli.operating.telling import paragraph
 from clayline_cli.program import main
+from clayline_local.cloud_file import CloudFile
 
 HEALED, PARTIAL, FAILED, REFUSED, WAITING, RUNNING, CLAIMED = (f"{number:032x}" for number in range(1, 8))
 DAYS_AGO = NOW - timedelta(days=3)
@@ -279,6 +282,33 @@ def test_without_a_cloud_there_is_nothing_to_tell(tmp_path: Path, capsys: pytest
     for command in (["status"], ["land", str(tmp_path)]):
         assert main([*command, "--local", str(tmp_path)]) == 2
         assert f"no local cloud is up in {tmp_path}. Start one: clayline local-cloud" in capsys.readouterr().err
+
+
+def test_a_second_cloud_in_a_folder_does_not_wait_for_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing: dict[str, str] = {}
+    cloud = CloudFile(
+        process=os.getpid(),
+        url="http://127.0.0.1:1",
+        region=REGION,
+        resources=nothing,
+        outputs=nothing,
+        parameters=nothing,
+        environment=nothing,
+        processes={},
+    )
+    with Kept(tmp_path).lock():
+        cloud.write(tmp_path)
+        assert main(["local-cloud", "--out", str(tmp_path)]) == 2
+    assert f"a local cloud is already up in {tmp_path} (process {os.getpid()})." in capsys.readouterr().err
+
+
+def test_a_reason_that_no_run_names_is_told_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--stack", NAME, "--region", REGION)
+    assert main(["list", "--reason", "typo", "--state", "partial,refused", *where]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "no run that was looked at names typo; they name asset-missing, request-expired\n")
 
 
 @pytest.mark.parametrize(

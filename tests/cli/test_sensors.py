@@ -67,6 +67,12 @@ def test_why_takes_a_files_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "taken for landsat-etm-c2l2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["nosuch", "nosuch.json"])
+def test_why_says_that_there_is_no_such_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sensors", "--why", str(tmp_path / name)]) == 2
+    assert f"there is no file {tmp_path / name}. Give" in capsys.readouterr().err
+
+
 def test_files_are_checked_and_counted_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.yaml").write_text(MINE)
     assert main(["sensors", "--validate", str(tmp_path)]) == 0

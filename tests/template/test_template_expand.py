@@ -98,7 +98,8 @@ def test_what_is_not_understood_is_an_error(tmp_path: Path, value: str, message:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"), [({"Nobody": "1"}, "Nobody"), ({"Size": "0"}, "outside"), ({"Size": "big"}, "no number")]
+    ("parameters", "message"),
+    [({"Nobody": "1"}, "Nobody"), ({"Size": "0"}, "is 0, and must be at least 1"), ({"Size": "big"}, "no number")],
 )
 def test_parameters_are_checked(tmp_path: Path, parameters: dict[str, str], message: str) -> None:
     with pytest.raises(LocalCloudError, match=message):

@@ -4,6 +4,7 @@ import argparse
 from typing import Final
 
 from clayline_cli.call import Call, Commands, command_parser
+from clayline_cli.console import Console
 from clayline_cli.operating.listing import ListOptions, add_options, list_runs
 from clayline_local.stopping import stoppable
 
@@ -36,9 +37,9 @@ def add(commands: Commands) -> None:
 
 def _call(found: argparse.Namespace) -> Call:
     options = ListOptions.of(found)
-    return Call(run=lambda _: _run(options), quiet=False, stopped="Nothing was changed.")
+    return Call(run=lambda console: _run(options, console), quiet=False, stopped="Nothing was changed.")
 
 
-def _run(options: ListOptions) -> int:
+def _run(options: ListOptions, console: Console) -> int:
     with stoppable():
-        return list_runs(options)
+        return list_runs(options, console)

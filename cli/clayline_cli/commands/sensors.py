@@ -21,6 +21,10 @@ for no other; check the files of sensors (docs/how-to/add-a-sensor.md). Nothing 
 """
 
 
+_GEOTIFF: Final = (".tif", ".tiff")
+"""Endings of names that are judged as they are: there need not be such a file."""
+
+
 def add(commands: Commands) -> None:
     """Put the command on the program's parser."""
     parser = command_parser(commands, "sensors", summary="list, explain and check sensors", description=DESCRIPTION)
@@ -97,7 +101,7 @@ def _why(scene: str, known: "dict[str, Sensor]") -> int:
     from clayline.scene.recognition import Evidence, judge, recognise  # noqa: PLC0415 - see above
 
     products = tuple(product for sensor in known.values() for product in sensor.products)
-    content = _item(Path(scene)) if scene.lower().endswith((".json", ".geojson")) else None
+    content = None if scene.lower().endswith(_GEOTIFF) else _item(Path(scene))
     said = evidence_of(content) if content else Evidence(scene=scene, name=Path(scene).name)
     for verdict in judge(said, products):
         _say(f"{verdict.product.name} ({verdict.product.sensor})")
@@ -117,6 +121,8 @@ def _why(scene: str, known: "dict[str, Sensor]") -> int:
 
 
 def _item(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CommandError(f"there is no file {path}. Give a STAC Item on this machine, or a GeoTIFF's name.")
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:

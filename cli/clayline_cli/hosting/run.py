@@ -31,7 +31,7 @@ def host(options: HostOptions, console: Console) -> NoReturn:
         with stoppable():
             model = ModelFolder.read(options.model)
             kept = Kept(options.out)
-            keep.enter_context(kept.lock(console.notice))
+            keep.enter_context(kept.lock(lambda text: _wait(options.out, text, console)))
         console.notice(f"starting moto_server, the endpoint with model {model}, and a worker a function ...")
         session = keep.enter_context(
             Session(
@@ -47,6 +47,17 @@ def host(options: HostOptions, console: Console) -> NoReturn:
             kept.restore(session)
         keep.enter_context(_found(session, kept.out))
         _Hosting(options=options, console=console, kept=kept, session=session).run()
+
+
+def _wait(out: Path, text: str, console: Console) -> None:
+    """Say that OUT is somebody else's for now. Raises CommandError if a cloud is up there, which nobody waits out."""
+    try:
+        up = CloudFile.read(out)
+    except LocalCloudError:
+        console.notice(text)
+        return
+    msg = f"a local cloud is already up in {out} (process {up.process}). Use it, end it, or give another --out."
+    raise CommandError(msg)
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def act_on(options: ActOptions, act: Act, console: Console) -> int:
 
     running = find(options.where)
     with answering(f"reading the ledger of {running.name}"):
-        found = _meant(options, act, running)
+        found = _meant(options, act, running, console)
     if not options.dry_run:
         queue = SqsQueue(running.client("sqs"), running.resources["SceneQueue"])
         queue.send([act.message(each.run.run) for each in found])
@@ -98,7 +98,7 @@ def act_on(options: ActOptions, act: Act, console: Console) -> int:
     return 0
 
 
-def _meant(options: ActOptions, act: Act, running: "Running") -> "list[Found]":
+def _meant(options: ActOptions, act: Act, running: "Running", console: Console) -> "list[Found]":
     """Give the runs that are meant and to which it can be done. Raises CommandError if a scene has none."""
     from clayline_cli.operating.choosing import found_of, matching  # noqa: PLC0415 - see above
     from clayline_cli.operating.naming import is_run, runs_of, superseded  # noqa: PLC0415 - see above
@@ -108,7 +108,7 @@ def _meant(options: ActOptions, act: Act, running: "Running") -> "list[Found]":
     past = superseded(every, running) if act is Act.REDRIVE else frozenset()
     if options.scene is None:
         can = [run for run in every if act.why_not(run, followed=run.run in past) is None]
-        return matching(options.chosen, can, running)
+        return matching(options.chosen, can, running, console.notice)
     if is_run(options.scene):
         meant = [run for run in every if run.run == options.scene]
     else:

@@ -1,6 +1,6 @@
 """The runs that somebody chose by state, reason and time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,16 +52,17 @@ class Found:
         }
 
 
-def chosen(which: Chosen, running: Running) -> list[Found]:
+def chosen(which: Chosen, running: Running, hint: Callable[[str], None]) -> list[Found]:
     """Give the runs that are meant, in the order in which they began."""
     states = {_IN[kind] for kind in which.states} or None
-    return matching(which, Runs(running.table).begun(states, since=which.since, until=which.until), running)
+    runs = Runs(running.table).begun(states, since=which.since, until=which.until)
+    return matching(which, runs, running, hint)
 
 
-def matching(which: Chosen, runs: Iterable[Listed], running: Running) -> list[Found]:
+def matching(which: Chosen, runs: Iterable[Listed], running: Running, hint: Callable[[str], None]) -> list[Found]:
     """Give those of some runs that are meant.
 
-    Receipts are read of those of which something failed, and only of them.
+    Receipts are read of those of which something failed, and only of them. ``hint`` is told of reasons none names.
     """
     meant = [
         run
@@ -72,6 +73,9 @@ def matching(which: Chosen, runs: Iterable[Listed], running: Running) -> list[Fo
         and (which.until is None or run.begun < which.until)
     ]
     found = found_of(meant, running)
+    named = {reason for each in found for reason in each.reasons}
+    if unknown := sorted(which.reasons - named):
+        hint(f"no run that was looked at names {', '.join(unknown)}; they name {', '.join(sorted(named)) or 'none'}")
     return [each for each in found if not which.reasons or which.reasons & set(each.reasons)]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from clayline.errors import shown
 from clayline_cli import arguments
+from clayline_cli.console import Console
 from clayline_cli.operating.moments import parsed
 from clayline_cli.operating.where import Where, add_where
 
@@ -98,14 +99,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a run and line")
 
 
-def list_runs(options: ListOptions) -> int:
+def list_runs(options: ListOptions, console: Console) -> int:
     """Tell the runs; gives the exit status. Raises ClaylineError."""
     from clayline_cli.operating.choosing import chosen  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
     from clayline_cli.operating.running import answering, find  # noqa: PLC0415 - see above
 
     running = find(options.where)
     with answering(f"reading the ledger of {running.name}"):
-        found = chosen(options.chosen, running)
+        found = chosen(options.chosen, running, console.notice)
     if options.json:
         for run in found:
             print(json.dumps(run.values()), flush=True)
