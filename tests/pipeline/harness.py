@@ -211,6 +211,9 @@ class FetchedPixels(GdalPixels):
 class Pipeline:
     """Buckets, queues, table; and each function's use case over them."""
 
+    keeps_requests = True
+    """Whether requests that are deleted with their scene's receipt are kept for who looks at them afterwards."""
+
     def __init__(self, models: Path, *, scratch: Path, chips_per_batch: int = 5, **options: Any) -> None:
         self.s3 = aws().client("s3")
         self.sqs = aws().client("sqs")
@@ -351,7 +354,7 @@ class Pipeline:
         wrap = self.faults.wrap
         return Collecting(
             objects=wrap(self.objects),
-            requests=wrap(_Requests(self.objects, self.discarded)),
+            requests=wrap(_Requests(self.objects, self.discarded) if self.keeps_requests else self.objects),
             ledger=wrap(self.ledger),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             clock=lambda: self.now,
