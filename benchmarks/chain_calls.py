@@ -143,8 +143,6 @@ def _size(item: object) -> int:
 class WiredPipeline(Pipeline):
     """The tests' pipeline whose rasters, too, come over the wire; what it has counted is its own."""
 
-    keeps_requests = False  # each would be one read more
-
     def __init__(self, models: Path, *, wire: Wire, scratch: Path, **options: Any) -> None:  # noqa: ANN401 - PlanOptions' fields
         """Take what counts."""
         super().__init__(models, scratch=scratch, **options)

@@ -5,8 +5,7 @@ Queues are moto's; SageMaker's part is played by the container's own code, calle
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -26,7 +25,7 @@ from clayline.chips.cog import CogSource
 from clayline.errors import BatchError, TransientError
 from clayline.model.manifest import Manifest, read_manifest
 from clayline.model.wire import Request
-from clayline.ports import ObjectHead, ObjectMissingError, Objects
+from clayline.ports import ObjectHead, Objects
 from clayline.raster.headers import GdalHeaders
 from clayline.raster.pixels import GdalPixels
 from clayline.run.encoding import VectorEncoding
@@ -112,20 +111,6 @@ class _Faulty:
         return lambda *args, **kwargs: self._faults.around(name, lambda: value(*args, **kwargs))
 
 
-@dataclass(frozen=True)
-class _Requests:
-    """Where requests lie; what is taken away is kept for who looks at it afterwards."""
-
-    objects: S3Objects
-    kept: dict[str, bytes]
-
-    def discard(self, uris: Sequence[str]) -> None:
-        for uri in uris:
-            with suppress(ObjectMissingError):
-                self.kept[uri] = self.objects.get(uri)
-        self.objects.discard(uris)
-
-
 @dataclass
 class PlayedEndpoint:
     """SageMaker's side of an invocation: takes it, and answers when asked, through the container's own code."""
@@ -133,6 +118,8 @@ class PlayedEndpoint:
     objects: Objects
     models: Path
     taken: list[tuple[str, str]] = field(default_factory=list)
+    answered: dict[str, bytes] = field(default_factory=dict)
+    """Every request that was computed, by URI: they are deleted with their scene's receipt."""
 
     def invoke(self, *, input_uri: str, inference_id: str) -> Invocation:
         self.taken.append((input_uri, inference_id))
@@ -143,7 +130,8 @@ class PlayedEndpoint:
 
     def answer(self, s3: Any, input_uri: str, inference_id: str) -> dict[str, Any]:
         """Compute one request and give SageMaker's notification, which quotes the container where that refuses."""
-        request = Request.from_bytes(self.objects.get(input_uri))
+        self.answered[input_uri] = self.objects.get(input_uri)
+        request = Request.from_bytes(self.answered[input_uri])
         head = request.header
         try:
             loaded = load_folders(self.models, threads=1).find(folder=head.folder, token=head.token, digest=head.digest)
@@ -211,9 +199,6 @@ class FetchedPixels(GdalPixels):
 class Pipeline:
     """Buckets, queues, table; and each function's use case over them."""
 
-    keeps_requests = True
-    """Whether requests that are deleted with their scene's receipt are kept for who looks at them afterwards."""
-
     def __init__(self, models: Path, *, scratch: Path, chips_per_batch: int = 5, **options: Any) -> None:
         self.s3 = aws().client("s3")
         self.sqs = aws().client("sqs")
@@ -238,8 +223,6 @@ class Pipeline:
         self.most_in_flight = 1_000
         self.faults = Faults()
         self.puts: Counter[str] = Counter()
-        self.discarded: dict[str, bytes] = {}
-        """Requests that were deleted with their scene's receipt, by URI."""
         self.scratch = scratch
         self.objects = S3Objects(self.s3)
         self.ledger = DynamoLedger(self.table)
@@ -354,7 +337,7 @@ class Pipeline:
         wrap = self.faults.wrap
         return Collecting(
             objects=wrap(self.objects),
-            requests=wrap(_Requests(self.objects, self.discarded) if self.keeps_requests else self.objects),
+            requests=wrap(self.objects),
             ledger=wrap(self.ledger),
             announcer=wrap(EventAnnouncer(self.events, bus="default")),
             clock=lambda: self.now,

@@ -83,7 +83,7 @@ def check(pipeline: Pipeline, pixels: NDArray[Any], valid: NDArray[np.bool_]) ->
     )
     assert 0 < len(rows) < planned
     seen = 0
-    for body in pipeline.discarded.values():
+    for body in pipeline.endpoint.answered.values():
         request = Request.from_bytes(body)
         for index, chip in zip(request.index.tolist(), np.asarray(request.inputs["pixels"]), strict=True):
             for sent, plane in zip(chip, pixels, strict=True):

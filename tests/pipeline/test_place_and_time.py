@@ -38,7 +38,7 @@ def folder_with(path: Path, *, coordinate_order: str, hour: str, **how: Any) -> 
 def requests(pipeline: Pipeline) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
     """Give ``time`` and ``latlon`` by window, of every request that was sent."""
     found = {}
-    for body in pipeline.discarded.values():
+    for body in pipeline.endpoint.answered.values():
         tensors = safetensors.numpy.load(body)
         assert tensors["time"].dtype == tensors["latlon"].dtype == np.float32
         for index, time, latlon in zip(tensors["index"].tolist(), tensors["time"], tensors["latlon"], strict=True):
