@@ -217,7 +217,7 @@ GUARDS: Final = (
     Guard(
         guard="reconcile looks for answers that nobody told of",
         where="clayline.steps.reconciling:Reconciling._answer",
-        old="if self._is_there(row.invocation.output):",
+        old="if is_there(self.objects, row.invocation.output):",
         new="if False:",
         profile=Profile(name="mute", fates={"mute": 0.5}),
         shows=frozenset({"paid-twice", "answered-and-failed", "failed-without-cause"}),

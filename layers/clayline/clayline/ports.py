@@ -88,6 +88,15 @@ class Objects(Protocol):
         ...
 
 
+def is_there(objects: Objects, uri: str) -> bool:
+    """Say whether there is an object. Raises ObjectForbiddenError, TransientError."""
+    try:
+        objects.head(uri)
+    except ObjectMissingError:
+        return False
+    return True
+
+
 class Requests(Protocol):
     """Where requests lie."""
 

@@ -22,7 +22,7 @@ from clayline.identity.ground import cell_name
 from clayline.identity.location import Window
 from clayline.model.manifest import Checkpoint, ModelEntry
 from clayline.place import Place
-from clayline.run.carried import Carried
+from clayline.run.carried import Carried, part
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import OutputObjects
 from clayline.run.names import AS_THEY_LIE, Names
@@ -235,8 +235,12 @@ class Plan(BaseModel):
     @property
     def open_batches(self) -> tuple[Batch, ...]:
         """Those that this run computes: all that are not taken over."""
-        taken = frozenset(self.carried.batches if self.carried else ())
-        return tuple(batch for batch in self.batches if batch.name not in taken)
+        return part(self.batches, self.carried)[0]
+
+    @property
+    def carried_batches(self) -> tuple[Batch, ...]:
+        """Those that it takes over."""
+        return part(self.batches, self.carried)[1]
 
     def job_batches(self, job: int) -> tuple[Batch, ...]:
         """Give the batches that one tile job makes."""

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from clayline.run.carried import part
+
 _PART = ConfigDict(frozen=True, extra="ignore")
 
 
@@ -30,10 +32,9 @@ class PlannedBatches(BaseModel):
     carried: _Carried | None = None
 
     @property
-    def open(self) -> list[PlannedBatch]:
+    def open(self) -> tuple[PlannedBatch, ...]:
         """Give those that are not taken over from the run before."""
-        taken = frozenset(self.carried.batches if self.carried else ())
-        return [batch for batch in self.batches if batch.name not in taken]
+        return part(self.batches, self.carried)[0]
 
 
 class _OfJob(Protocol):

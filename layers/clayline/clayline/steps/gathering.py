@@ -59,16 +59,13 @@ class Gathering:
     def _outcomes(self, batch: Batch, settled: BatchSettlement, uncut: bool | None) -> BatchOutcomes:  # noqa: FBT001 - or not known yet
         """Read those of a batch. One that was given up may have none; what is frozen of that (``uncut``) holds."""
         uri = self.work.outcomes(batch.name)
-        none = BatchOutcomes.all_failed(
-            self.plan.run, batch.name, self.plan.indexes(batch), settled.reason or "inference-failed", uncut=True
-        )
         if uncut:
-            return none
+            return self._uncut(batch, settled)
         try:
             outcomes = BatchOutcomes.model_validate_json(self.objects.get(uri))
         except ObjectMissingError as error:
             if uncut is None and settled.reason in GIVEN_UP:
-                return none
+                return self._uncut(batch, settled)
             msg = (
                 f"scene {self.plan.scene.name}: batch {batch.name} is settled but {uri} is missing; it is looked for"
                 " again"
@@ -78,6 +75,11 @@ class Gathering:
             msg = f"scene {self.plan.scene.name}: {uri} is not about the chips that the plan gives batch {batch.name}"
             raise WireError(msg)
         return outcomes
+
+    def _uncut(self, batch: Batch, settled: BatchSettlement) -> BatchOutcomes:
+        """Fail every chip of a batch that was given up before anybody decided on them."""
+        reason = settled.reason or "inference-failed"
+        return BatchOutcomes.all_failed(self.plan.run, batch.name, self.plan.indexes(batch), reason, uncut=True)
 
     def fill(
         self,

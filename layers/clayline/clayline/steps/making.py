@@ -8,17 +8,18 @@ from pydantic import ValidationError
 
 from clayline.errors import OutputConflictError, ReplacedError
 from clayline.model.manifest import Manifest
-from clayline.ports import ObjectMissingError, PinnedObjects
+from clayline.ports import ObjectMissingError, PinnedObjects, is_there
 from clayline.run.carried import Carried, StoredObject
 from clayline.run.keys import JSON, OutputObjects, WorkObjects
 from clayline.run.ledger import Ledger, RunRow
 from clayline.run.plan import Plan, PlannedChips, PlannedModel
-from clayline.run.receipt import Receipt, State
+from clayline.run.receipt import State
 from clayline.run.stored_plan import load_plan
 from clayline.scene.intake import Entrance
 from clayline.scene.source import LandedScene
 from clayline.steps.drafting import Draft, Drafting
 from clayline.steps.options import PlanOptions
+from clayline.steps.taking_over import read_receipt
 
 MAX_REVISIONS: Final = 999
 """Of a scene under one model: the name of a file has three digits for it."""
@@ -62,7 +63,7 @@ class Making:
         revision = self.ledger.revision(token=token, scene_hash=hash_, run=run)
         while revision <= MAX_REVISIONS:
             outputs = OutputObjects(prefix=f"{folder}/{scene.mgrs}_{days}_v{revision:03d}")
-            if not (self._is_there(outputs.receipt) or self._is_there(outputs.parquet)):
+            if not (is_there(self.objects, outputs.receipt) or is_there(self.objects, outputs.parquet)):
                 return revision, outputs
             revision = self.ledger.revision(token=token, scene_hash=hash_, run=run, least=revision + 1)
         msg = (
@@ -70,13 +71,6 @@ class Making:
             " another bucket."
         )
         raise OutputConflictError(msg)
-
-    def _is_there(self, uri: str) -> bool:
-        try:
-            self.objects.head(uri)
-        except ObjectMissingError:
-            return False
-        return True
 
     def _compare(self, landed: LandedScene, run: str) -> None:
         """Look whether the scene still is what was read, now that it has its revision: what lands from now on is newer.
@@ -143,19 +137,21 @@ class Making:
             return None
         outputs = OutputObjects.of_receipt(before.outcome.receipt)
         try:
-            receipt = Receipt.model_validate_json(self.objects.get(outputs.receipt))
-            stored = self._stored(outputs.receipt, before.run)
-            parquet = self._stored(outputs.parquet, before.run) if receipt.counts.written else None
+            stored = self._pinned(outputs.receipt, before.run)
+            receipt = read_receipt(self.objects, stored)
+            parquet = self._pinned(outputs.parquet, before.run) if receipt.counts.written else None
         except (ObjectMissingError, ValidationError):
             return None
-        is_same = [line.uci for line in sorted(receipt.chips, key=lambda line: line.index)] == list(chips.uci)
-        if stored is None or receipt.run != before.run or not is_same or (receipt.counts.written and not parquet):
+        if [line.uci for line in sorted(receipt.chips, key=lambda line: line.index)] != list(chips.uci):
             return None
         failed = {line.index for line in receipt.chips if line.state is State.FAILED}
         batches = tuple(batch.name for batch in plan.batches if failed.isdisjoint(plan.indexes(batch)))
         return Carried(run=before.run, receipt=stored, parquet=parquet, batches=batches) if batches else None
 
-    def _stored(self, uri: str, run: str) -> StoredObject | None:
-        """Pin an object, if ``run`` wrote it. Raises ObjectMissingError."""
+    def _pinned(self, uri: str, run: str) -> StoredObject:
+        """Pin an object that ``run`` wrote. Raises ObjectMissingError, also where another's lies in its place."""
         head = self.objects.head(uri)
-        return StoredObject(uri=uri, etag=head.etag, size=head.size) if head.run == run else None
+        if head.run != run:
+            msg = f"{uri} is not run {run}'s any more"
+            raise ObjectMissingError(msg)
+        return StoredObject(uri=uri, etag=head.etag, size=head.size)

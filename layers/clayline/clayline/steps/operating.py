@@ -7,13 +7,12 @@ from clayline.errors import SceneError
 from clayline.place import Option, words
 from clayline.ports import ObjectMissingError
 from clayline.run.keys import JSON, OutputObjects, redrive_landing, scene_hash, successor_id
-from clayline.run.ledger import Ledger, RunRow
+from clayline.run.ledger import RunRow
 from clayline.run.receipt import ABORTED, NOT_FINISHED, failed_receipt
 from clayline.run.state import RunState
 from clayline.scene.intake import Landing
 from clayline.scene.notification import Order
 from clayline.steps.planning import Planned, Planning, PlanOutcome
-from clayline.steps.settling import Settling
 
 PLAN_MISSING: Final = "plan-missing"
 _WHY: Final = {
@@ -24,11 +23,9 @@ _WHY: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Operating:
-    """Ports of operating."""
+    """Orders about runs, by plan's ports."""
 
     planning: Planning
-    settling: Settling
-    ledger: Ledger
 
     def obey(self, order: Order) -> PlanOutcome:
         """Do what a message orders. Raises TransientError."""
@@ -41,7 +38,7 @@ class Operating:
 
         A run whose batches have all ended, or of which nobody knows, is left alone. Raises TransientError.
         """
-        row = self.ledger.run(run)
+        row = self.planning.ledger.run(run)
         if row is None:
             return _nothing(run, "is not known")
         message = f"scene {row.scene}: {_WHY[reason]}. {Option.TRY_AGAIN}"
@@ -49,7 +46,7 @@ class Operating:
             landing = Landing.model_validate_json(row.origin)
             return self.planning.give_up(row, landing, SceneError(message, reason=reason))
         try:
-            if not self.settling.give_up(row, reason=reason, message=message):
+            if not self.planning.settling.give_up(row, reason=reason, message=message):
                 return _nothing(run, f"is {row.state}: there is nothing left to end")
         except ObjectMissingError as error:
             message = f"scene {row.scene}: its plan is gone ({error}), and what became of its chips. {Option.TRY_AGAIN}"
@@ -77,7 +74,7 @@ class Operating:
         body = receipt.model_dump_json(indent=1).encode()
         self.planning.objects.put_new(outputs.receipt, body, run=row.run, content_type=JSON)
         for state in (RunState.SETTLED, RunState.COMMITTED):
-            self.ledger.enter(row.run, state, due=self.planning.clock() + self.settling.patience)
+            self.planning.ledger.enter(row.run, state, due=self.planning.clock() + self.planning.settling.patience)
         self.planning.answering.announce(receipt, at=outputs.receipt, landed_uri=named)
 
     def redrive(self, run: str) -> PlanOutcome:
@@ -85,7 +82,7 @@ class Operating:
 
         A redrive that comes twice is one. Raises TransientError.
         """
-        row = self.ledger.run(run)
+        row = self.planning.ledger.run(run)
         if row is None:
             return _nothing(run, "is not known")
         if why := self._why_not(row):
@@ -102,7 +99,7 @@ class Operating:
         if not row.outcome.failed:
             return "is over, and no chip of it failed"
         token, scene_hash = OutputObjects.of_receipt(row.outcome.receipt).scene
-        newest = self.ledger.newest(token=token, scene_hash=scene_hash)
+        newest = self.planning.ledger.newest(token=token, scene_hash=scene_hash)
         if newest in {None, row.run, successor_id(row.run)}:
             return None
         return f"is not the newest of its scene any more: that is run {newest}"

@@ -31,7 +31,7 @@ class Receiving:
         """
         found = read_message(body, message=message)
         if isinstance(found, Order):
-            return Received(landing=None, outcome=self._operating.obey(found))
+            return Received(landing=None, outcome=Operating(planning=self.planning).obey(found))
         if isinstance(found, PlanAgain):
             return Received(landing=found.landing, outcome=self.planning.again(found.run, found.landing))
         if isinstance(found, ObjectCreated):
@@ -41,11 +41,6 @@ class Receiving:
         if isinstance(found, str):
             return Received(landing=None, outcome=PlanOutcome(kind=Planned.IGNORED, run=None, message=found))
         return Received(landing=found, outcome=self.planning.plan(found))
-
-    @property
-    def _operating(self) -> Operating:
-        plan = self.planning
-        return Operating(planning=plan, settling=plan.settling, ledger=plan.ledger)
 
     @property
     def _keeping(self) -> Keeping:

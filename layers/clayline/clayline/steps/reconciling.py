@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from clayline.ports import Clock, ObjectMissingError, Objects, ObjectTooLargeError, Queue
+from clayline.ports import Clock, ObjectMissingError, Objects, ObjectTooLargeError, Queue, is_there
 from clayline.run.keys import WorkObjects
 from clayline.run.ledger import BatchRow, Flight, Ledger, RunRow
 from clayline.run.planned_batches import PlannedBatches, by_job
 from clayline.run.result import BatchResult, failed_result
 from clayline.run.state import OPEN, PATIENCE, RunState
+from clayline.scene.notification import Order
 from clayline.steps.admission import MOST_RUNS, Admission, Line
 from clayline.steps.settling import Settling
 
@@ -117,7 +118,7 @@ class Reconciling:
             self._give_up(row.run)
 
     def _give_up(self, run: str) -> None:
-        self.scene_queue.send([{"kind": "clayline-give-up/1", "run": run}])
+        self.scene_queue.send([Order(kind="clayline-give-up/1", run=run).model_dump()])
 
     def _collect(self, row: RunRow) -> None:
         self.settled_queue.send([{"run": row.run}])
@@ -167,7 +168,7 @@ class Reconciling:
         """Look for a response, then for an error; without either the request is given up when no answer can come."""
         if row.invocation is None:
             return None
-        if self._is_there(row.invocation.output):
+        if is_there(self.objects, row.invocation.output):
             return BatchResult(
                 run=run, batch=row.batch, attempt=row.attempt, status="succeeded", output=row.invocation.output
             )
@@ -188,10 +189,3 @@ class Reconciling:
             return None
         except ObjectTooLargeError as error:
             return str(error)
-
-    def _is_there(self, uri: str) -> bool:
-        try:
-            self.objects.head(uri)
-        except ObjectMissingError:
-            return False
-        return True

@@ -12,7 +12,7 @@ from clayline.errors import TransientError, WireError
 from clayline.outputs.embedding import WrittenRows
 from clayline.outputs.spool import VectorSpool
 from clayline.ports import ObjectMissingError, PinnedObjects, Ranges
-from clayline.run.carried import Carried, StoredObject
+from clayline.run.carried import StoredObject
 from clayline.run.plan import Plan
 from clayline.run.receipt import ChipOutcome, Receipt, SceneWarning, State
 from clayline.run.verdict import Verdict
@@ -79,7 +79,7 @@ def take_over(
     carried = plan.carried
     if carried is None:
         return None
-    wanted = {index for batch in plan.batches if batch.name in set(carried.batches) for index in plan.indexes(batch)}
+    wanted = {index for batch in plan.carried_batches for index in plan.indexes(batch)}
     failed = tuple(
         ChipOutcome(uci=uci[index], index=index, state=State.FAILED, reason=MISSING) for index in sorted(wanted)
     )
@@ -87,7 +87,7 @@ def take_over(
     if frozen and frozen.predecessor == "missing":
         return missing
     try:
-        receipt = _receipt(objects, carried)
+        receipt = read_receipt(objects, carried.receipt)
         if carried.parquet:  # a read of one byte says whether it is still what was planned
             objects.get_range(carried.parquet.uri, start=0, stop=1, etag=carried.parquet.etag)
     except (ObjectMissingError, ValidationError) as error:
@@ -101,6 +101,6 @@ def take_over(
     return TakenOver(found="taken", lines=lines, warnings=warnings, rows=rows)
 
 
-def _receipt(objects: Ranges, carried: Carried) -> Receipt:
-    stored = carried.receipt
+def read_receipt(objects: Ranges, stored: StoredObject) -> Receipt:
+    """Read a receipt as it was when it was pinned. Raises ObjectMissingError, ValidationError, TransientError."""
     return Receipt.model_validate_json(objects.get_range(stored.uri, start=0, stop=stored.size, etag=stored.etag))
