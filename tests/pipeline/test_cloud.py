@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 from tests.pipeline import scenes
-from tests.pipeline.harness import Pipeline
+from tests.pipeline.harness import Pipeline, failed
 from tests.pipeline.test_masks import COLOURS, HEIGHT, NAME, WIDTH, cog, provenance_of, rows_of, windows_of
 
 from clayline.run.plan import Thresholds
@@ -84,6 +84,29 @@ def test_landsats_quality_band(make_pipeline: Callable[..., Pipeline]) -> None:
         ("cloud", 3),
         ("cloud shadow", 4),
     ]
+
+
+def test_a_redrive_takes_over_clouds_too(make_pipeline: Callable[..., Pipeline]) -> None:
+    """Known and unknown fractions of the rows that are not computed again are those of a quiet run."""
+    files = landsat({"qa_pixel": {"href": "QA.tif", "type": TIFF, "roles": ["cloud"]}})
+    files = {"scene/QA.tif": scenes.geotiff(quality()[None], **{**GRID, "nodata": 1}), **files}
+    quiet = rows_of(run(make_pipeline, files))
+    pipeline = make_pipeline(chips_per_batch=7)
+    for name, body in files.items():
+        pipeline.put(name, body)
+
+    def fail_first(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        first = sent[0]
+        return [failed(first["requestParameters"]["inputLocation"], first["inferenceId"]), *sent[1:]]
+
+    pipeline.run("scene/item.json", change=fail_first)
+    [event] = pipeline.announced()
+    assert event["type"] == "ScenePartial"
+    pipeline.order("redrive", event["run"])
+    pipeline.drain()
+    [event] = pipeline.announced()
+    assert (event["type"], 0 < event["taken_over"] < event["counts"]["planned"]) == ("SceneEmbedded", True)
+    assert rows_of(pipeline, "_v002.parquet") == quiet
 
 
 def test_a_mask_that_covers_a_part_of_the_scene(make_pipeline: Callable[..., Pipeline]) -> None:

@@ -48,9 +48,9 @@ def holes() -> NDArray[np.bool_]:
     return valid
 
 
-def rows_of(pipeline: Pipeline) -> dict[int, dict[str, Any]]:
-    """Give the rows of the one Parquet file by window."""
-    (body,) = [body for key, body in pipeline.outputs().items() if key.endswith(".parquet")]
+def rows_of(pipeline: Pipeline, name: str = ".parquet") -> dict[int, dict[str, Any]]:
+    """Give the rows of the one Parquet file whose name ends so, by window."""
+    (body,) = [body for key, body in pipeline.outputs().items() if key.endswith(name)]
     return {row["index"]: row for row in pq.read_table(io.BytesIO(body)).to_pylist()}
 
 
