@@ -125,7 +125,7 @@ def test_parameters_are_those_that_sam_would_deploy(tmp_path: Path) -> None:
         (["EndpointMode=create"], "EndpointMode create needs ImageDigest"),
         (["EndpointMod=create"], "the template has no parameter EndpointMod"),
         (["EndpointMode"], "is not NAME=VALUE"),
-        (["TileMemory=1"], "outside 128 to 10240"),
+        (["TileMemory=1"], "TileMemory is 1, and must be at least 128"),
     ],
 )
 def test_parameters_that_a_deployment_would_refuse_are_refused(tmp_path: Path, overrides: list[str], why: str) -> None:
