@@ -42,11 +42,7 @@ class FolderRoot:
                 folders[:] = [name for name in folders if not name.startswith(".")]
                 at = Path(folder).relative_to(self._path)
                 found += [(at / name).as_posix() for name in names if not name.startswith(".")]
-        for key in sorted(key for key in found if key.startswith(prefix)):
-            try:
-                yield self.head(key)
-            except ObjectMissingError:  # deleted since
-                continue
+        yield from filter(None, map(self._there, sorted(key for key in found if key.startswith(prefix))))
 
     def head(self, key: str) -> Stored:
         """Raises ObjectMissingError, ObjectForbiddenError, TransientError."""
@@ -109,6 +105,13 @@ class FolderRoot:
             path = self._file(key)
             with _told(path):
                 path.unlink(missing_ok=True)
+
+    def _there(self, key: str) -> Stored | None:
+        """Give a file, unless it was deleted since it was listed."""
+        try:
+            return self.head(key)
+        except ObjectMissingError:
+            return None
 
     def _file(self, key: str) -> Path:
         """Give a key's path. Raises ObjectMissingError for what leads out of the folder or is none of its objects."""
