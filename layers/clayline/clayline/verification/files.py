@@ -263,8 +263,8 @@ class FileVerification:
         model = self.provenance.model if self.provenance else None
         known = self._by.models.get(model.token) if model else None
         if model is None or known is None:
-            which = f"no model folder with {model.token[:60]} is at hand" if model else "no provenance names a model"
-            self.outcomes.cannot("model-digest", f"{which}{': give --model FOLDER' if model else ''}")
+            which = f"no model folder that was given has {model.token[:60]}" if model else "no provenance names a model"
+            self.outcomes.cannot("model-digest", which)
             self.outcomes.cannot("vectors-spread", f"{which}: no card states a spread")
             return None
         if known.digest != model.digest:
