@@ -72,7 +72,7 @@ OTHER = replace(ROW, token="starter-v1.0-l2-rgb", digest=f"sha256:{'1' * 64}")
 
 
 def test_models_are_never_mixed_and_those_that_lie_there_are_listed() -> None:
-    with pytest.raises(DatasetError, match=r"2 models.*starter-v1\.0-l2-rgb, starter-v1\.0-s2-rgb.*--model"):
+    with pytest.raises(DatasetError, match=r"2 models.*starter-v1\.0-l2-rgb, starter-v1\.0-s2-rgb.*Name one"):
         _choose(ROW, OTHER)
     assert _choose(ROW, OTHER, model=OTHER.token).newest == (OTHER,)
     away = replace(OTHER, box=Box(west=20, south=0, east=21, north=1))

@@ -160,7 +160,7 @@ def choose(
         listed = ", ".join(each if several_tokens else f"{each}@{found[:19]}" for each, found in models)
         msg = (
             f"embeddings of {len(models)} models lie there, and models are never mixed: {listed}. Name one of them"
-            " (`model=`, or --model)."
+            " as the model."
         )
         raise DatasetError(msg)
     return Chosen(
