@@ -50,6 +50,8 @@ class Call:
     output: str
     failure: str
     fate: str = ""
+    size: int = 0
+    """Bytes of its request; 0 where that was gone."""
     notified: float | None = None
     """When the result queue had its notification first, seconds."""
 
@@ -95,6 +97,7 @@ class PlayedEndpoint:
     def _work(self, call: Call) -> None:
         request = self.storage.find(call.input_uri)
         parsed = Request.from_bytes(request.body) if request else None
+        call.size = len(request.body) if request else 0
         call.fate = self._fate(call, parsed)
         self.spoken[call.fate] += 1
         match call.fate:
@@ -132,7 +135,9 @@ class PlayedEndpoint:
 
     def _answer(self, call: Call, request: Request) -> None:
         model = self.served[request.header.folder]
-        body = _body(call.fate, model.answer(request))
+        # Of each call other seconds: answers to one batch are compared by all else.
+        seconds = (len(self.calls) % 97 + 1) / 64
+        body = _body(call.fate, replace(model.answer(request), compute_seconds=seconds))
         said = f"s3://{self.work_bucket}/elsewhere/x.out" if call.fate == "elsewhere" else call.output
         wait = 0.0
         if call.fate == "very late":
