@@ -10,7 +10,7 @@ SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.j
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
   setup-model setup-stacchip bench fuzz faults faults-real lock audit build image local-cloud local-invoke starter \
-  clay python311 publish-model smoke-test clean
+  clay python311 publish-model statistics smoke-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -142,6 +142,7 @@ clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder 
 # meant, without a word.
 KNOWN_clay := MODELS SENSOR CHECKPOINT SEED SIZE BANDS CHIP GSD COORDINATE_ORDER HOUR MASK_RATIO MASK_SEED PRECISION \
   PROBE LOSS NAME VERSION
+KNOWN_statistics := MODEL SCENES
 KNOWN_demo := SCENE MODEL OUT
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
 ifeq ($(filter-out clay demo,$(GOALS)),)
@@ -161,6 +162,10 @@ publish-model: setup setup-publish ## check, upload and register FOLDER; where S
 	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
 	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(METRICS),--metrics "$(METRICS)") \
 	  $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
+
+statistics: MODEL ?= model/starter/starter-v1.0
+statistics: setup ## state in the folder MODEL what its vectors are like, measured on the files under SCENES
+	PYTHONPATH=model:layers/clayline $(BIN)/python -m publish.statistics --model "$(MODEL)" --scenes "$(SCENES)"
 
 smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STACK's) with made-up chips for FOLDER
 	$(PUBLISH) smoke --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
