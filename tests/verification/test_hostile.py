@@ -65,7 +65,7 @@ def test_columns_nested_without_end_are_not_followed(tmp_path: Path) -> None:
     kind: pa.DataType = pa.float32()
     for _ in range(40):
         kind = pa.struct([pa.field("x", kind)])
-    pq.write_table(pa.table({"v": pa.nulls(1, kind)}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"v": pa.array([None], kind)}), tmp_path / "a.parquet")
     assert "nested over 32 deep" in wrong(check(tmp_path / "a.parquet"))["readable"]
 
 
@@ -80,7 +80,7 @@ def test_a_page_that_is_far_larger_than_its_bytes_is_not_decoded(tmp_path: Path)
 
 
 def test_constants_beyond_all_measure_are_not_unrolled(tmp_path: Path) -> None:
-    """One row of a hundred million numbers, in a page of a few bytes."""
+    """One row of fifty million numbers, in a page of a few bytes."""
     row = pa.ListArray.from_arrays(
         pa.array([0, 50_000_000], pa.int32()), pa.repeat(pa.scalar(0.0, pa.float32()), 50_000_000)
     )
