@@ -94,12 +94,12 @@ def chain_calls(work: Work) -> Calls:
     # The Item twice, and whether two outputs are there.
     plan_reads = 4 * work.scenes + PLAN_READS_A_FILE * work.files
     tile_reads = work.jobs + 2 * work.job_files + work.places + work.batches + work.read_requests
-    # Plan, chips, settlement, verdict.
-    collect_reads = 4 * work.scenes + 2 * work.batches
+    # Plan, chips, settlement, verdict, the model's Item.
+    collect_reads = 5 * work.scenes + 2 * work.batches
     return Calls(
         # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, what comes out, and
-        # what deletes the requests, a thousand at a time.
-        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000),
+        # what deletes the requests, a thousand at a time. Once the model's Item.
+        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000) + 1,
         s3_reads=plan_reads + tile_reads + work.batches + collect_reads,
         sqs_requests=sends + 2 * messages,  # each message is received and deleted
         sns_publishes=work.batches,
