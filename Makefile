@@ -8,24 +8,24 @@ PYTHON311 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.11*/bin/python3.11
 OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
-.PHONY: demo test check setup setup-sam setup-checkov setup-gpio setup-readers setup-spark setup-publish setup-model \
-  setup-stacchip bench fuzz faults faults-real lock build image local-cloud local-invoke starter clay \
-  python311 publish-model smoke-test wheel \
-  clean
+.PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
+  setup-model setup-stacchip bench fuzz faults faults-real lock audit build image local-cloud local-invoke starter \
+  clay python311 publish-model smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
 test: setup ## everything, the built functions and layers among it
-	$(MAKE) -j3 setup-sam setup-checkov setup-gpio setup-readers setup-spark setup-publish setup-model check build
+	$(MAKE) -j3 setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish setup-model \
+	  check build
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder # in the order of tests/conftest.py, LONGEST
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy layers/clayline/clayline cli/clayline_cli local/clayline_local model/server model/clay model/publish \
-	  benchmarks samples events/make_events.py tests
+	  benchmarks samples events/make_events.py requirements/audit.py tests
 	$(foreach function,plan tile settle collect reconcile,$(BIN)/mypy functions/$(function)/app.py &&) true
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint -t template.yaml -r eu-central-1 us-east-1
@@ -43,6 +43,7 @@ setup: .venv/.ready
 
 setup-sam: .venv-sam/.ready
 setup-checkov: .venv-checkov/.ready
+setup-audit: .venv-audit/.ready
 setup-gpio: .venv-gpio/.ready
 setup-readers: .venv-readers/.ready
 # Not in one environment: both are called pyspark. Without a Java their tests skip, so then their 0.8 GB need not come.
@@ -91,6 +92,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run s3_requests.py; \
 	run drivers.py; \
 	run collect.py; \
+	run tiers.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
 	run scale.py; \
@@ -170,7 +172,7 @@ smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STAC
 	  $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(TOKEN),--token "$(TOKEN)")
 
 lock: setup ## compile the lock files
-	for name in dev sam checkov gpio readers spark35 spark4; do \
+	for name in dev sam checkov audit gpio readers spark35 spark4; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes \
 	    --universal --no-header; \
 	done
@@ -191,6 +193,9 @@ lock: setup ## compile the lock files
 	  requirements/layer-raster-expat.in -o layers/raster/expat.txt --custom-compile-command "make lock"
 	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps requirements/schemas.in \
 	  -o requirements/schemas.txt --no-header
+
+audit: setup setup-audit ## is a locked version known to be vulnerable? Asks OSV (URL=), so it needs the network
+	$(BIN)/python requirements/audit.py $(URL)
 
 clean: ## what make makes again; embeddings in OUT are yours
 	rm -rf .venv .venv-* .aws-sam

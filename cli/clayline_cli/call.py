@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NoReturn, override
 
 from clayline_cli.console import Console
+from clayline_local.stopping import stoppable
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,3 +45,13 @@ class Call:
     """Whether progress and notices are left out."""
     stopped: str
     """What remains when a signal ends it, and how to go on: a sentence."""
+
+
+def sent_call(send: Callable[[Console], int]) -> Call:
+    """Give the call of a command that sends messages of which each counts once; a signal may stop it."""
+
+    def run(console: Console) -> int:
+        with stoppable():
+            return send(console)
+
+    return Call(run=run, quiet=False, stopped="Run it again: nothing is done twice.")

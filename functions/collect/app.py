@@ -18,6 +18,7 @@ from clayline.aws.ledger import DynamoLedger
 from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.settings import CollectSettings, load
+from clayline.run.measured import PaidInstance
 from clayline.steps.collecting import Collecting, SettledRun
 from clayline.steps.gathering import OUTCOMES_AT_ONCE
 from clayline.table.geoparquet import write_geoparquet
@@ -47,6 +48,7 @@ def collecting() -> Collecting:
         scratch=Path(tempfile.gettempdir()),
         patience=timedelta(seconds=chosen.patience_seconds),
         grace=timedelta(seconds=chosen.answer_grace_seconds),
+        instance=PaidInstance.of(chosen.instance_type) if chosen.paid and chosen.instance_type else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Looks after a session's processes: what ended is started again, as AWS would.
 
-A function's worker at once: Lambda takes a new environment. The endpoint after a while: an instance is replaced, which
+A function's worker at once: Lambda takes a new environment; one that ends at its start again and again, after a wait
+that doubles, since nobody would read of it otherwise. The endpoint after a while: an instance is replaced, which
 takes minutes, and requests wait meanwhile.
 """
 
@@ -14,6 +15,9 @@ from clayline_local.errors import LocalCloudError
 from clayline_local.session import Session
 
 ENDPOINT: Final = "endpoint"
+_SOON: Final = 10.0
+"""Seconds: a worker that ran shorter may end again for the same reason."""
+_LONGEST_WAIT: Final = 60.0
 
 
 class Keeper:
@@ -33,6 +37,12 @@ class Keeper:
         self._tell = tell
         self._clock = clock
         self._back_at: float | None = None
+        self._started: dict[str, float] = {}
+        """When a worker was last started again."""
+        self._waits: dict[str, float] = {}
+        """Seconds that one waited before."""
+        self._again_at: dict[str, float] = {}
+        """When one that ended is to be started."""
 
     def look(self) -> bool:
         """Look once; gives whether a process was started or the endpoint is away since.
@@ -50,7 +60,18 @@ class Keeper:
         return changed
 
     def _worker(self, name: str, status: int) -> bool:
-        self._tell(f"{name} ended ({_how(status)}); it is started again")
+        """Start a worker again; one that ends soon after its start, each time after a longer wait."""
+        now = self._clock()
+        if name not in self._again_at:
+            lived = now - self._started.get(name, -_SOON)
+            wait = 0.0 if lived >= _SOON else min(max(1.0, 2 * self._waits.get(name, 0.0)), _LONGEST_WAIT)
+            self._waits[name], self._again_at[name] = wait, now + wait
+            when = f" in {wait:g} s: it had run for {lived:.0f} s. Its log says why" if wait else ""
+            self._tell(f"{name} ended ({_how(status)}); it is started again{when}")
+        if now < self._again_at[name]:
+            return False
+        del self._again_at[name]
+        self._started[name] = now
         self._session.fleet.start(name)
         return True
 

@@ -128,7 +128,8 @@ class Session:
         moto = keep.enter_context(MotoServer(log=self._logs / "moto.log"))
         self._moto = moto
         self.url = moto.url
-        self.environment = moto.environment() | {"TMPDIR": str(self.scratch)}  # what functions leave there goes with it
+        self.environment = moto.environment() | {"CLAYLINE_PAID": "false"}
+        self.environment |= {"TMPDIR": str(self.scratch)}  # what functions leave there goes with it
         with stoppable():
             self.stack: Stack = expand(TEMPLATE, self.parameters, sqs_endpoint=moto.url)
             create(self.stack, endpoint_url=moto.url)

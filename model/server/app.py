@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -153,7 +153,7 @@ class EndpointApp:
                 raise
             computed = time.perf_counter()
             log.debug("batch embedded")
-        answer = response.to_bytes()
+        answer = replace(response, compute_seconds=turn.seconds).to_bytes()
         ended = time.perf_counter()
         log.info(
             "batch computed",

@@ -3,6 +3,7 @@ does not hold two.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,11 @@ class Turn:
         """For lines about what this turn is taken for."""
         self.accompanied = False
         """Whether another computed at any time of this one's latest run; kept by ``turns``."""
+        self.seconds = 0.0
+        """That were computed in it so far, its share of those in which others did too; kept by ``turns`` and whole once
+        it is handed in."""
+        self.began = 0.0
+        """What ``turns`` had shared out to each when this one began, or went on."""
 
     def attempt[T](self, work: Callable[[], T]) -> T:
         """Do ``work`` and give what it gives. Raises as it does.
@@ -70,6 +76,9 @@ class Turns:
             for number in range(count)
         )
         self._holders: set[Turn] = set()
+        self._each = 0.0
+        """Seconds that one has had who has computed all the time, alone or beside others."""
+        self._shared_until = time.perf_counter()
         self._noting = Lock()
 
     @contextmanager
@@ -107,8 +116,17 @@ class Turns:
         with self._noting:
             turn.accompanied = len(self._holders) > 1
 
+    def _share(self) -> float:
+        """Share out the time since it was last done: of two that compute at once each has half of it."""
+        now = time.perf_counter()
+        if self._holders:
+            self._each += (now - self._shared_until) / len(self._holders)
+        self._shared_until = now
+        return self._each
+
     def _enter(self, turn: Turn) -> None:
         with self._noting:
+            turn.began = self._share()
             self._holders.add(turn)
             if len(self._holders) > 1:
                 for holder in self._holders:
@@ -116,6 +134,7 @@ class Turns:
 
     def _hand_in(self, turn: Turn) -> None:
         with self._noting:
+            turn.seconds += self._share() - turn.began
             self._holders.discard(turn)
         self._idle.append(turn.worker)
         self._free.release()

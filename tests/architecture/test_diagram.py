@@ -160,7 +160,7 @@ def _below() -> list[tuple[float, float, str]]:
 
 
 def _middle() -> float:
-    return min(left for _, left, name in _below() if name == "outputs/") - 1
+    return min(left for _, left, name in _below() if name == "steps/") - 1
 
 
 def _boxes() -> list[Box]:

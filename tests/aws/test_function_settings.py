@@ -22,6 +22,7 @@ GIVEN = {
     "CLAYLINE_ENDPOINT_NAME": "clayline",
     "CLAYLINE_RESULT_QUEUE_URL": "https://sqs/result",
     "CLAYLINE_SETTLED_QUEUE_URL": "https://sqs/settled",
+    "CLAYLINE_INSTANCE_TYPE": "ml.g4dn.xlarge",
 }
 KINDS: list[type[CommonSettings]] = [PlanSettings, TileSettings, SettleSettings, CollectSettings]
 

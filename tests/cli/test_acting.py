@@ -187,6 +187,24 @@ def test_status_leaves_a_refused_item_alone_that_was_computed_since(
     assert (refused["run"], refused["next"]) == (UNREAD, "Nothing: the scene has a later run.")
 
 
+def test_a_list_marks_what_a_later_run_has_superseded(capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--stack", NAME, "--region", REGION)
+    assert main(["list", "--state", "partial,refused", "--json", *where]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {run["run"] for run in found if run["superseded"]} == {CURED, BEFORE, UNREAD, MENDED}
+    assert {run["run"] for run in found if not run["superseded"]} == {PARTIAL, SPOILT, REFUSED}
+    assert main(["list", "--state", "partial", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [("superseded" in line) for line in lines if PARTIAL in line or CURED in line] == [True, False]
+
+
+@pytest.mark.parametrize("command", ["status", "redrive", "abort"])
+def test_a_scene_without_a_name_is_none(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([command, "", "--stack", NAME])
+    assert "argument SCENE: is empty: give a name" in capsys.readouterr().err
+
+
 def test_the_overview_counts_no_run_whose_scene_has_a_later_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--stack", NAME, "--region", REGION]) == 0
     still = (PARTIAL, FAILED, EMPTY, REFUSED, SPOILT)

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from clayline.run.measured import Measured, PaidInstance
 from clayline.run.receipt import ChipOutcome, Receipt, SceneWarning, State, count
 from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
 
@@ -52,6 +54,23 @@ def test_a_scene_on_its_own_grid_is_told_so_and_counts_as_embedded(
     assert json.loads(as_json(found))["event"]["warnings"] == [WARNING.model_dump()]
     assert exit_status([found]) == 0
     assert "1 of 1" in table([found]).split("\n")[-1]
+
+
+def test_what_a_scene_took_is_told(outcome: Callable[..., Outcome]) -> None:
+    found = outcome()
+    assert found.detail
+    measured = Measured(
+        chips=64, requests=2, attempts=3, request_bytes=84_000_000, response_bytes=210_000, compute_seconds=1.25,
+        claimed_to_settled_seconds=30.0, instance=PaidInstance.of("ml.g4dn.xlarge"), instance_hours=1.25 / 3600,
+        instance_dollars=0.000256,
+    )  # fmt: skip
+    told = replace(found, detail={**found.detail, "measured": measured.model_dump(mode="json")})
+    assert paragraph(told).split("\n")[-1] == (
+        "  took 2 request(s) in 3 attempts, 84.0 MB there and 0.2 MB back; 1.2 s of the endpoint's computing, $0.0003"
+        " of ml.g4dn.xlarge"
+    )
+    idle = replace(found, detail={**found.detail, "measured": {**measured.model_dump(mode="json"), "requests": 0}})
+    assert paragraph(idle) == paragraph(found)
 
 
 def test_a_scene_without_warnings_is_told_nothing_more(outcome: Callable[..., Outcome]) -> None:

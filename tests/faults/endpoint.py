@@ -29,6 +29,8 @@ LATE: Final = "late"
 """The notification comes before the response can be read."""
 MUTE: Final = "mute"
 """Answered, and the notification is lost."""
+TWICE: Final = "computed twice"
+"""Answered once more over the first answer, which took other seconds."""
 REASONS: Final = {
     "failed": "inference-failed", "expired": "request-expired", "mute failure": "inference-failed",
     "refused": "model-changed", "other digest": "model-changed", "other batch": "response-mismatch",
@@ -50,6 +52,8 @@ class Call:
     output: str
     failure: str
     fate: str = ""
+    size: int = 0
+    """Bytes of its request; 0 where that was gone."""
     notified: float | None = None
     """When the result queue had its notification first, seconds."""
 
@@ -95,6 +99,7 @@ class PlayedEndpoint:
     def _work(self, call: Call) -> None:
         request = self.storage.find(call.input_uri)
         parsed = Request.from_bytes(request.body) if request else None
+        call.size = len(request.body) if request else 0
         call.fate = self._fate(call, parsed)
         self.spoken[call.fate] += 1
         match call.fate:
@@ -132,7 +137,9 @@ class PlayedEndpoint:
 
     def _answer(self, call: Call, request: Request) -> None:
         model = self.served[request.header.folder]
-        body = _body(call.fate, model.answer(request))
+        # Of each call other seconds: answers to one batch are compared by all else.
+        seconds = (len(self.calls) % 97 + 1) / 64
+        body = _body(call.fate, replace(model.answer(request), compute_seconds=seconds))
         said = f"s3://{self.work_bucket}/elsewhere/x.out" if call.fate == "elsewhere" else call.output
         wait = 0.0
         if call.fate == "very late":
@@ -141,6 +148,9 @@ class PlayedEndpoint:
             wait = 10 + self.chance.random() * 500
         if call.fate != "nothing there":
             self.timeline.after(wait, lambda: self._write(said, body))
+        if call.fate == TWICE:
+            other = replace(model.answer(request), compute_seconds=seconds + 1)
+            self.timeline.after(self.chance.random() * 2 * HOUR, lambda: self._write(said, other.to_bytes()))
         if call.fate != MUTE:
             self._tell(call, 0.001, status="Completed", output=said)
 

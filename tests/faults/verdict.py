@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.faults.endpoint import DISCARDED, FAILURES, GOOD, LATE, MUTE, REASONS, Call
+from tests.faults.endpoint import DISCARDED, FAILURES, GOOD, LATE, MUTE, REASONS, TWICE, Call
 from tests.faults.imagery import chips_of, read_band
 from tests.faults.injection import Rates
 from tests.faults.model import Model
@@ -18,6 +18,7 @@ from tests.faults.world import OUT, WORK, Event, Landed, Watch, World
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import ChipOutcome, Receipt, State, count
+from clayline.run.verdict import Verdict
 
 type _Expected = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
 _HOURS = 2 * HOUR
@@ -129,6 +130,8 @@ class _Judge:
         """Messages that come twice cost nothing: no batch is invoked again, and no scene computed again."""
         profile = self._world.profile
         twice = [key for key, calls in self._calls.items() if len(calls) > 1]
+        if profile.loses_ledger:
+            return  # nobody knows any more what was paid
         if profile.rates == Rates() and not FAILURES & profile.fates.keys() and twice:
             yield "paid-twice", f"batches {twice[:3]} were invoked again though nothing failed"
         identities = Counter(call.inference_id for call in self._world.endpoint.calls)
@@ -179,6 +182,7 @@ class _Judge:
             yield "chips-differ", f"{where}: an identifier twice, or counts that are not the lines'"
         yield from self._file(receipt, plan, where)
         yield from self._states(receipt, plan, where)
+        yield from self._measured(receipt, plan, where)
         if not receipt.counts.failed:
             yield from self._bytes(plan, where)
 
@@ -220,7 +224,7 @@ class _Judge:
             return None if changed else "failed-without-cause"
         calls = self._calls.get((run, batch), [])
         fates = {call.fate for call in calls}
-        lies = fates - FAILURES - {GOOD, LATE, MUTE, DISCARDED, "request gone", "refused"}
+        lies = fates - FAILURES - {GOOD, LATE, MUTE, TWICE, DISCARDED, "request gone", "refused"}
         if chip.reason in {REASONS[fate] for fate in lies}:
             return None  # the first answer ends a batch, and that one was a lie
         if profile.heals or any(self._was_told(run, call) for call in calls):
@@ -232,7 +236,7 @@ class _Judge:
     def _was_told(self, run: str, call: Call) -> bool:
         """Say whether settle had hours to take a good answer before it froze how the batches ended."""
         settled = self._world.storage.find(WorkObjects(bucket=WORK, run=run).settlement)
-        if call.fate not in {GOOD, LATE} or call.notified is None or settled is None:
+        if call.fate not in {GOOD, LATE, TWICE} or call.notified is None or settled is None:
             return False
         return call.notified + _HOURS < settled.written
 
@@ -240,8 +244,35 @@ class _Judge:
         quiet = quiet_outputs(self._world, plan, self._models[plan.model.entry.digest])
         for uri, body in quiet.items():
             found = self._world.storage.find(uri)
-            if found is None or found.body != body:
+            if found is None or _as_quiet(uri, found.body) != _as_quiet(uri, body):
                 yield "bytes-differ", f"{where}: {uri} is not what a quiet run writes"
+
+    def _measured(self, receipt: Receipt, plan: Plan, where: str) -> Iterator[tuple[str, str]]:
+        """Compare the figures with what was frozen, and with what the endpoint was asked."""
+        told = receipt.measured
+        stored = self._world.storage.find(WorkObjects(bucket=WORK, run=plan.run).verdict)
+        if stored is None:
+            yield "figures-differ", f"{where}: there is a receipt and no verdict"
+            return
+        frozen = Verdict.model_validate_json(stored.body)
+        if told is None or told != frozen.measured:
+            yield "figures-differ", f"{where}: the receipt says {told}, its verdict {frozen.measured}"
+            return
+        answered = {batch.batch for batch in frozen.batches if batch.digest}
+        sent = {batch.batch for batch in frozen.batches if batch.digest or batch.reason}
+        asked = {batch for run, batch in self._calls if run == plan.run}
+        if not len(answered) <= told.requests <= len(sent & asked) or not answered <= asked:
+            yield "figures-differ", f"{where}: {told.requests} requests, and {len(asked)} batches were asked"
+        computed = {index for batch in plan.open_batches if batch.name in answered for index in plan.indexes(batch)}
+        lines = [chip for chip in receipt.chips if chip.index in computed and chip.state is not State.SKIPPED]
+        seconds = told.compute_seconds
+        if told.chips != len(lines) or seconds is None or bool(seconds) != bool(answered):
+            yield "figures-differ", f"{where}: {told.chips} chips in {seconds} s, and {len(lines)} of the lines are so"
+        sizes = [max(call.size for call in self._calls[plan.run, batch]) for batch in answered]
+        if told.request_bytes is None or told.request_bytes < sum(sizes):
+            yield "figures-differ", f"{where}: {told.request_bytes} bytes were sent, and {sum(sizes)} answered"
+        if told.attempts is None or told.attempts < told.requests:
+            yield "figures-differ", f"{where}: {told.attempts} attempts at {told.requests} requests"
 
     def _expected(self, plan: Plan) -> _Expected:
         """Give the vectors and losses of all chips, and which have a valid pixel."""
@@ -267,6 +298,13 @@ class _Same:
 def _computed(plan_json: str, bodies: tuple[bytes, ...], same: _Same) -> _Expected:
     chips, valid = chips_of(Plan.model_validate_json(plan_json), [read_band(body) for body in bodies])
     return (*same.model.compute(chips), valid)
+
+
+def _as_quiet(uri: str, body: bytes) -> bytes:
+    """Take out of a receipt what a quiet run takes less of."""
+    if not uri.endswith("_receipt.json"):
+        return body
+    return Receipt.model_validate_json(body).model_copy(update={"measured": None}).model_dump_json().encode()
 
 
 def _scene_of(uri: str) -> str:

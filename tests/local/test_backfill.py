@@ -354,6 +354,7 @@ def test_an_item_that_is_sent_itself_is_sampled(
     [
         ("none.csv", "name,place\n1,2\n", "names a column `uri`, or `bucket` and `key`"),
         ("odd.csv", "uri\nhttps://example.org/a.json\n", "line 2: 'https://example.org/a.json'"),
+        ("word.csv", "uri\nscene\n", "line 2: 'scene' is no URI, such as s3://BUCKET/KEY"),
         ("gone.csv", "s3://{bucket}/none.json\n", "there is no such object"),
         ("odd.json", "[1]", "neither a FeatureCollection nor the manifest"),
         ("odd.ndjson", '{"type": "Feature"}', "number 1 is no STAC Item"),

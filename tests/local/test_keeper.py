@@ -91,6 +91,27 @@ def test_a_worker_is_started_again_at_once() -> None:
     assert not kept.keeper.look()
 
 
+def test_a_worker_that_ends_at_its_start_waits_longer_each_time() -> None:
+    kept = Kept()
+    waits = []
+    for _ in range(9):
+        kept.session.children["PlanFunction"].status = 1
+        ended, process = kept.now, kept.session.children["PlanFunction"].pid
+        while kept.session.children["PlanFunction"].pid == process:
+            kept.keeper.look()
+            kept.now += 0.5
+        waits.append(kept.now - 0.5 - ended)
+    assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert len(kept.told) == len(waits), "each end is told once"
+    assert kept.told[1] == (
+        "PlanFunction ended (exit status 1); it is started again in 1 s: it had run for 0 s. Its log says why"
+    )
+    kept.now += 10
+    kept.session.children["PlanFunction"].status = 1
+    assert kept.keeper.look(), "it ran for a while: at once"
+    assert kept.told[-1] == "PlanFunction ended (exit status 1); it is started again"
+
+
 def test_the_endpoint_is_away_for_its_time() -> None:
     kept = Kept()
     container = kept.session.endpoint.container

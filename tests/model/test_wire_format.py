@@ -6,6 +6,7 @@ import contextlib
 import json
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,37 @@ def test_a_response_comes_back_as_it_went(chips: int, dimensions: int, *, loss: 
     else:
         assert back.loss is not None
         np.testing.assert_array_equal(back.loss, given_.loss, strict=True)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.25, 3600.0])
+def test_a_response_says_how_long_it_took(seconds: float) -> None:
+    body = replace(response(), compute_seconds=seconds).to_bytes()
+    assert split(body)[0]["__metadata__"]["compute_seconds"] == f"{seconds:.6f}"
+    assert Response.from_bytes(body).compute_seconds == seconds
+
+
+@pytest.mark.parametrize("said", ["", "soon", "nan", "inf", "-1", "3601", "1e400", "9" * 5_000])
+def test_seconds_that_cannot_be_are_none_and_the_vectors_count(said: str) -> None:
+    header, data = split(response().to_bytes())
+    header["__metadata__"]["compute_seconds"] = said
+    back = Response.from_bytes(file_of(header, data))
+    assert back.compute_seconds is None
+    assert back.content_digest() == response().content_digest()
+
+
+def test_a_digest_is_about_all_but_the_seconds() -> None:
+    ours = response()
+    assert replace(ours, compute_seconds=1.0).content_digest() == ours.content_digest()
+    assert Response.from_bytes(ours.to_bytes()).content_digest() == ours.content_digest()
+    others = (
+        replace(ours, embeddings=ours.embeddings + 1),
+        replace(ours, index=ours.index + 1),
+        replace(ours, status=1 - ours.status),
+        replace(ours, loss=None, loss_metric=None),
+        replace(ours, loss_metric="another"),
+        replace(ours, header=replace(HEADER, batch="b00043")),
+    )
+    assert len({each.content_digest() for each in (ours, *others)}) == len(others) + 1
 
 
 def test_a_view_that_is_not_contiguous_is_written_as_it_reads() -> None:

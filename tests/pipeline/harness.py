@@ -223,6 +223,7 @@ class Pipeline:
         self.most_in_flight = 1_000
         self.faults = Faults()
         self.puts: Counter[str] = Counter()
+        self.paid: Any = None
         self.scratch = scratch
         self.objects = S3Objects(self.s3)
         self.ledger = DynamoLedger(self.table)
@@ -346,6 +347,7 @@ class Pipeline:
             read_rows=read_rows,
             work_bucket=WORK,
             scratch=self.scratch,
+            instance=self.paid,
         )
 
     def put(self, key: str, body: bytes, **metadata: str) -> str:

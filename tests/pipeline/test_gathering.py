@@ -59,6 +59,7 @@ def test_outcomes_are_read_32_side_by_side_and_responses_8(tmp_path: Path) -> No
     names = [f"b{number:05d}" for number in range(BATCHES)]
     plan: Any = SimpleNamespace(
         run=RUN,
+        created=datetime(2026, 11, 27, tzinfo=UTC),
         scene=SimpleNamespace(name="scene"),
         model=SimpleNamespace(entry=SimpleNamespace(dimensions=4)),
         open_batches=[Batch(name=name, job=0, start=number, stop=number + 1) for number, name in enumerate(names)],

@@ -200,3 +200,31 @@ def test_no_more_than_count_compute_at_once() -> None:
         for future in [pool.submit(request) for _ in range(12)]:
             future.result(SECONDS)
     assert most == 2
+
+
+def test_turns_share_the_seconds_in_which_they_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 10 alone, from 14 beside another, from 20 alone again: together as long as anybody computed."""
+    now = 0.0
+    monkeypatch.setattr("server.turns.time.perf_counter", lambda: now)
+    turns = Turns(2, own_threads=False)
+    now = 10.0
+    with turns.take() as one:
+        now = 14.0
+        with turns.take() as other:
+            now = 20.0
+        now = 21.0
+    now = 50.0
+    with turns.take() as last:
+        now = 52.0
+    assert (one.seconds, other.seconds, last.seconds) == (4 + 3 + 1, 3, 2)
+
+
+def test_a_turn_that_goes_on_alone_is_not_charged_for_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("server.turns.time.perf_counter", lambda: now)
+    turns = Turns(2, own_threads=False)
+    with turns.take() as turn:
+        now = 3.0
+        with turns.alone(turn):
+            now = 4.0
+    assert turn.seconds == 4

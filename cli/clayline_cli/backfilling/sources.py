@@ -97,8 +97,10 @@ def _columns(row: list[str], called: str) -> dict[str, int]:
 def _named(row: list[str], columns: Mapping[str, int], where: str) -> S3Object:
     cells = {name: row[number] if number < len(row) else "" for name, number in columns.items()}
     found: S3Object | str
-    if cells.get("uri"):
-        found = locate(cells["uri"][:_LONGEST], "")
+    if (uri := cells.get("uri")) and "://" not in uri:
+        found = "is no URI, such as s3://BUCKET/KEY"
+    elif uri:
+        found = locate(uri[:_LONGEST], "")
     elif cells.get("bucket") and cells.get("key"):
         found = S3Object(cells["bucket"], cells["key"])
     else:

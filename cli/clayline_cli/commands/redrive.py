@@ -3,10 +3,8 @@
 import argparse
 from typing import Final
 
-from clayline_cli.call import Call, Commands, command_parser
-from clayline_cli.console import Console
+from clayline_cli.call import Call, Commands, command_parser, sent_call
 from clayline_cli.operating.acting import Act, ActOptions, act_on, add_options
-from clayline_local.stopping import stoppable
 
 DESCRIPTION: Final = """\
 Have computed again what failed: of a scene, or of all runs of a reason or a time. Each run that is over and of which
@@ -43,9 +41,4 @@ def add(commands: Commands) -> None:
 
 def _call(found: argparse.Namespace) -> Call:
     options = ActOptions.of(found)
-    return Call(run=lambda console: _run(options, console), quiet=False, stopped="Run it again: nothing is done twice.")
-
-
-def _run(options: ActOptions, console: Console) -> int:
-    with stoppable():
-        return act_on(options, Act.REDRIVE, console)
+    return sent_call(lambda console: act_on(options, Act.REDRIVE, console))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from clayline.run.measured import Measured
+
 EMBEDDED: Final = "SceneEmbedded"
 NOT_RUN: Final = "NotRun"
 
@@ -56,6 +58,8 @@ def paragraph(outcome: Outcome) -> str:
     if detail["source_model"]:
         lines.append(f"  model {detail['source_model']}{', UNTRAINED' if detail['untrained'] else ''}")
     lines.append(f"  {_counts(detail['counts'])}   in {outcome.seconds:.1f} s")
+    if (measured := detail.get("measured")) and measured["requests"]:
+        lines.append(f"  took {Measured.model_validate(measured).told()}")
     if outcome.already_there and detail["counts"]["failed"]:
         lines.append("  Chips of it failed in an earlier call: --retry computes it again.")
     lines += [f"  {warning['reason']}: {warning['message']}" for warning in detail["warnings"]]

@@ -71,7 +71,9 @@ class ActOptions:
 
 def add_options(parser: argparse.ArgumentParser, act: Act) -> None:
     """Add all of them."""
-    parser.add_argument("scene", nargs="?", metavar="SCENE", help="a run, the Item's id, or what landed")
+    parser.add_argument(
+        "scene", nargs="?", type=arguments.name, metavar="SCENE", help="a run, the Item's id, or what landed"
+    )
     add_where(parser)
     add_chosen(parser, act.takes)
     parser.add_argument("--dry-run", action="store_true", help="tell which runs it would be, and send nothing")

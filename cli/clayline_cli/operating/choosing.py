@@ -1,12 +1,13 @@
 """The runs that somebody chose by state, reason and time."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clayline.run.state import RunState
 from clayline_cli.operating.listing import UNDER_WAY, WITH_REASON, Chosen
 from clayline_cli.operating.moments import iso
+from clayline_cli.operating.naming import superseded
 from clayline_cli.operating.receipts import ReceiptHead, Receipts
 from clayline_cli.operating.running import Running
 from clayline_cli.operating.runs import Listed, Runs
@@ -25,6 +26,8 @@ class Found:
     run: Listed
     receipt: ReceiptHead | None
     """Of a run of which something failed."""
+    superseded: bool = False
+    """Whether its scene has a later run, so that nothing is to be done about it."""
 
     @property
     def reasons(self) -> list[str]:
@@ -33,7 +36,8 @@ class Found:
 
     def cells(self) -> tuple[str, ...]:
         """As a line of a table."""
-        return iso(self.run.begun), self.run.kind, ",".join(self.reasons) or "-", self.run.run, self.run.scene
+        kind = f"{self.run.kind}, superseded" if self.superseded else self.run.kind
+        return iso(self.run.begun), kind, ",".join(self.reasons) or "-", self.run.run, self.run.scene
 
     def values(self) -> dict[str, Any]:
         """As JSON can say it."""
@@ -46,6 +50,7 @@ class Found:
             "due" if run.kind in UNDER_WAY else "ended": iso(run.due),
             "batches": {"planned": run.batches, "in_flight": run.in_flight, "open": run.open},
             "reasons": self.reasons,
+            "superseded": self.superseded,
             "message": self.receipt.message if self.receipt else None,
             "counts": self.receipt.counts.model_dump() if self.receipt else None,
             "receipt": run.outcome.receipt if run.outcome else None,
@@ -55,8 +60,12 @@ class Found:
 def chosen(which: Chosen, running: Running, hint: Callable[[str], None]) -> list[Found]:
     """Give the runs that are meant, in the order in which they began."""
     states = {_IN[kind] for kind in which.states} or None
-    runs = Runs(running.table).begun(states, since=which.since, until=which.until)
-    return matching(which, runs, running, hint)
+    every = Runs(running.table)
+    found = matching(which, every.begun(states, since=which.since, until=which.until), running, hint)
+    if not any(each.run.kind in WITH_REASON for each in found):
+        return found
+    past = superseded(every.begun(None, since=min(each.run.begun for each in found), until=None), running)
+    return [replace(each, superseded=each.run.kind in WITH_REASON and each.run.run in past) for each in found]
 
 
 def matching(which: Chosen, runs: Iterable[Listed], running: Running, hint: Callable[[str], None]) -> list[Found]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clayline.aws.failures import code_of
 from clayline.run.keys import parse_s3_uri
+from clayline.run.measured import Measured
 from clayline.run.receipt import Counts
 
 _HEAD: Final = 1 << 16
@@ -31,6 +32,7 @@ class ReceiptHead(BaseModel):
     message: str | None
     counts: Counts
     outputs: dict[str, str]
+    measured: Measured | None = None
     predecessor: str | None = None
     taken_over: int = 0
     """Chips whose outcomes are those of the run before."""

@@ -189,6 +189,7 @@ class SceneRun:
             "reason": receipt.reason if receipt else None,
             "message": receipt.message if receipt else None,
             "counts": receipt.counts.model_dump() if receipt else None,
+            "measured": receipt.measured.model_dump() if receipt and receipt.measured else None,
             "outputs": receipt.outputs if receipt else {},
             "predecessor": receipt.predecessor if receipt else None,
             "taken_over": receipt.taken_over if receipt else 0,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from clayline.errors import shown
+from clayline_cli import arguments
 from clayline_cli.errors import CommandError
 from clayline_cli.operating.where import Where, add_where
 
@@ -53,7 +54,9 @@ class StatusOptions:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all of them."""
-    parser.add_argument("scene", nargs="?", metavar="SCENE", help="a run, the Item's id, or what landed")
+    parser.add_argument(
+        "scene", nargs="?", type=arguments.name, metavar="SCENE", help="a run, the Item's id, or what landed"
+    )
     add_where(parser)
     parser.add_argument("--json", action="store_true", help="JSON: one object, or one a run and line")
 

@@ -80,6 +80,8 @@ def _end(found: SceneRun) -> Iterator[tuple[str, str]]:
             counts = receipt.counts
             others = (*_reasons("skipped", counts.skipped), *_reasons("failed", counts.failed))
             yield "chips", f"planned {counts.planned} = {' + '.join((f'written {counts.written}', *others))}"
+        if receipt.measured and receipt.measured.requests:
+            yield "took", receipt.measured.told()
         if receipt.taken_over:
             yield "", f"{receipt.taken_over} of them were taken over from run {receipt.predecessor}"
         yield from receipt.outputs.items()

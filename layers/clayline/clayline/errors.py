@@ -45,6 +45,10 @@ class SettingsError(ClaylineError):
     """A function's environment lacks a value or holds one that cannot be used."""
 
 
+class DatasetError(ClaylineError):
+    """A dataset's object is not what docs/dataset.md says, or what was asked of it cannot be answered."""
+
+
 class SceneError(ClaylineError):
     """A scene that can never work as it is: it gets a receipt and a SceneFailed event, and its message is done with."""
 
@@ -99,6 +103,10 @@ class SensorFileError(ClaylineError):
 
 class WireError(ClaylineError):
     """A request or response object does not follow docs/wire.md."""
+
+
+class TableError(ClaylineError):
+    """A Parquet file cannot be read, or not within bounds."""
 
 
 class OutputConflictError(ClaylineError):

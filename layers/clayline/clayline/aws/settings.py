@@ -13,8 +13,9 @@ from clayline.run.names import AS_THEY_LIE, Names
 from clayline.scene.doubt import OnImplausible
 from clayline.scene.radiometry import BoaOverride
 
-OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE"})
-"""Set by the local cloud alone, by no parameter of template.yaml: on AWS, buckets are the places that people know."""
+OF_THE_LOCAL_CLOUD: Final = frozenset({"CLAYLINE_NAMES", "CLAYLINE_PLACE", "CLAYLINE_PAID"})
+"""Set by the local cloud alone, by no parameter of template.yaml: on AWS, buckets are the places that people know, and
+instances are paid for."""
 
 
 def _names(given: str | Names) -> Names:
@@ -153,6 +154,10 @@ class CollectSettings(PatientSettings):
     event_bus: str = "default"
     answer_grace_seconds: int = Field(default=600, ge=0)
     """How long after settling an answer that is not there is waited for."""
+    instance_type: str
+    """Of the endpoint that the stack makes; empty for another's."""
+    paid: bool = True
+    """Whether somebody pays for that instance."""
 
 
 def load[T: CommonSettings](kind: type[T]) -> T:

@@ -1,6 +1,8 @@
 """Request and response objects of the endpoint, as docs/wire.md specifies them."""
 
+import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -33,6 +35,8 @@ _DTYPES: Final = MappingProxyType(
     }
     | {"U64": "<u8", "I64": "<i8", "F64": "<f8"}
 )
+_LONGEST_SECONDS: Final = 3_600
+"""That SageMaker lets a request compute."""
 _INVALID: Final = (safetensors.SafetensorError, ValueError, AttributeError, KeyError, RecursionError)
 
 
@@ -184,13 +188,34 @@ class Response:
     """[N], or None for a model without a loss."""
     loss_metric: str | None
     """Name of the loss, None together with it."""
+    compute_seconds: float | None = None
+    """That the endpoint computed for it. None: it does not say, or nothing that can be."""
+
+    def content_digest(self) -> str:
+        """Give the SHA-256, in hex, of all but the seconds: what another computation of the batch has in common.
+
+        Not of the file: in which order the library writes metadata is chance.
+        """
+        tensors = {name: np.ascontiguousarray(tensor) for name, tensor in self._tensors().items()}
+        said = [self._metadata(), [(name, each.dtype.str, each.shape) for name, each in tensors.items()]]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        for tensor in tensors.values():
+            digest.update(tensor.data)
+        return digest.hexdigest()
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        tensors: dict[str, NDArray[Any]] = {"index": self.index, "embeddings": self.embeddings, "status": self.status}
+        return tensors if self.loss is None else {**tensors, "loss": self.loss}
+
+    def _metadata(self) -> dict[str, str]:
+        return {**self.header.metadata("response/2"), "loss_metric": self.loss_metric or ""}
 
     def to_bytes(self) -> bytes:
         """Serialise."""
-        tensors: dict[str, NDArray[Any]] = {"index": self.index, "embeddings": self.embeddings, "status": self.status}
-        if self.loss is not None:
-            tensors["loss"] = self.loss
-        return _write(tensors, {**self.header.metadata("response/2"), "loss_metric": self.loss_metric or ""})
+        metadata = self._metadata()
+        if self.compute_seconds is not None:
+            metadata["compute_seconds"] = f"{self.compute_seconds:.6f}"
+        return _write(self._tensors(), metadata)
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -209,13 +234,25 @@ class Response:
         } != {len(index)}:
             msg = f"batch {header.batch} of run {header.run}: response tensors do not fit each other"
             raise WireError(msg)
-        return cls(header=header, index=index, embeddings=embeddings, status=status, loss=loss, loss_metric=metric)
+        return cls(
+            header=header, index=index, embeddings=embeddings, status=status, loss=loss, loss_metric=metric,
+            compute_seconds=_seconds(metadata.get("compute_seconds")),
+        )  # fmt: skip
 
 
 def most_bytes(*, dimensions: int, chips: int) -> int:
     """Give the most bytes that a response about so many chips may have: the largest header, and every tensor."""
     index, vector, status, loss = 8, 4 * dimensions, 1, 4
     return 8 + MAX_HEADER_BYTES + chips * (index + vector + status + loss)
+
+
+def _seconds(said: object) -> float | None:
+    """Read seconds; None where there are none, or none that can be: they are a figure, no reason to fail vectors."""
+    try:
+        seconds = float(said) if isinstance(said, str) else math.nan
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= _LONGEST_SECONDS else None
 
 
 def _write(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:

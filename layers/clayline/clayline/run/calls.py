@@ -18,8 +18,8 @@ PLAN_READS_A_FILE: Final = 8
 more."""
 _ROWS_A_READ: Final = 6
 """Batches' rows that a read unit holds, when settle reads all of them."""
-_FILES_OF_A_RUN: Final = 4
-"""Parquet, metadata, Item, receipt."""
+_FILES_OF_A_RUN: Final = 5
+"""Parquet, metadata, Item, receipt; and the model's Item, which only the first scene of a model writes."""
 _BYTES: Final = {"uint8": 1, "uint16": 2, "float32": 4}
 
 
@@ -98,8 +98,8 @@ def chain_calls(work: Work) -> Calls:
     collect_reads = 5 * work.scenes + 2 * work.batches
     return Calls(
         # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, what comes out, and
-        # what deletes the requests, a thousand at a time. Once the model's Item.
-        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000) + 1,
+        # what deletes the requests, a thousand at a time.
+        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000),
         s3_reads=plan_reads + tile_reads + work.batches + collect_reads,
         sqs_requests=sends + 2 * messages,  # each message is received and deleted
         sns_publishes=work.batches,

@@ -37,6 +37,7 @@ class Services(BaseModel):
     s3_write: Price
     s3_read: Price
     s3_gb_month: Price
+    s3_gb_out: Price
     sqs_request: Price
     sns_publish: Price
     event: Price

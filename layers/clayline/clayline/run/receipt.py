@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from clayline.errors import bounded
+from clayline.run.measured import Measured
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=64)]
@@ -54,6 +55,8 @@ class BatchOutcomes(BaseModel):
     """Valid pixels of its chips of which a band's number was beyond what the model takes, and became that limit."""
     uncut: bool = False
     """Nobody decided on its chips: the run was ended before."""
+    request_bytes: int | None = None
+    """Size of the request that has the chips that are sent; None where nothing is, or tile did not note it."""
 
     @classmethod
     def all_failed(cls, run: str, batch: str, index: Sequence[int], reason: str, *, uncut: bool = False) -> Self:
@@ -88,6 +91,8 @@ class BatchSettlement(BaseModel):
     reason: Reason | None
     """For ``failed``."""
     message: Message | None
+    attempts: int | None = None
+    """That were begun to send it; 0 where nothing was to be sent, or was. None: not noted."""
 
 
 class Settlement(BaseModel):
@@ -160,6 +165,8 @@ class Receipt(BaseModel):
     warnings: tuple[SceneWarning, ...] = ()
     counts: Counts
     pixels: PixelCounts = PixelCounts()
+    measured: Measured | None = None
+    """What the run took; None of one that was refused."""
     predecessor: str | None = None
     """The run before, from which outcomes were taken over."""
     taken_over: int = 0

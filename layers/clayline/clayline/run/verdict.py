@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from clayline.run.measured import Measured
 from clayline.run.receipt import Reason
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -15,7 +16,7 @@ class BatchVerdict(BaseModel):
     model_config = _FROZEN
     batch: str
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z")] | None = None
-    """SHA-256 of the response whose vectors are written."""
+    """Of the response whose vectors are written (``Response.content_digest``)."""
     reason: Reason | None = None
     """Why the chips that were sent failed."""
     uncut: bool = False
@@ -39,3 +40,5 @@ class Verdict(BaseModel):
     batches: tuple[BatchVerdict, ...]
     predecessor: Literal["taken", "missing"] | None = None
     """Whether what is taken over was there."""
+    measured: Measured | None = None
+    """What the run took, as its receipt tells."""

@@ -21,6 +21,7 @@ from clayline.ports import Announcer, Clock, ObjectMissingError, PinnedObjects, 
 from clayline.run.encoding import VectorEncoding
 from clayline.run.keys import JSON, WorkObjects
 from clayline.run.ledger import Ledger, RunRow
+from clayline.run.measured import Measured, PaidInstance
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import (
     BatchOutcomes,
@@ -94,6 +95,8 @@ class Collecting:
     patience: timedelta = PATIENCE
     grace: timedelta = GRACE
     """How long after settling an answer that is not there is waited for."""
+    instance: PaidInstance | None = None
+    """On which the endpoint runs; None where none is paid for."""
 
     def collect(self, run: str) -> Receipt | None:
         """Write everything a settled run leaves; None if that was done before.
@@ -142,6 +145,7 @@ class Collecting:
                 chips=chips,
                 settlement=settlement,
                 is_fresh=self.clock() < settlement.at + self.grace,
+                instance=self.instance,
             )
         )
 
@@ -181,7 +185,7 @@ class Collecting:
             gathered, verdict = gathering.fill(outcomes, taken, spool, position, frozen)
             if frozen is None and not self._is_frozen(gathering.work, verdict):
                 return None
-            receipt = _receipt(plan, gathering.chips, gathered, _counted(outcomes.values()), taken)
+            receipt = _receipt(plan, gathering.chips, gathered, _counted(outcomes.values()), taken, verdict.measured)
             if receipt.counts.written:
                 path = self.scratch / f"{plan.run}.parquet"
                 stack.callback(path.unlink, missing_ok=True)
@@ -212,7 +216,12 @@ def receipt_json(receipt: Receipt) -> bytes:
 
 
 def _receipt(
-    plan: Plan, chips: PlannedChips, gathered: Gathered, pixels: PixelCounts, taken: TakenOver | None
+    plan: Plan,
+    chips: PlannedChips,
+    gathered: Gathered,
+    pixels: PixelCounts,
+    taken: TakenOver | None,
+    measured: Measured | None,
 ) -> Receipt:
     lines = gathered.outcomes(chips)
     counts = count(lines)
@@ -237,6 +246,7 @@ def _receipt(
         warnings=(*plan.warnings, *(_undeclared(plan, pixels) or (taken.warnings if taken else ()))),
         counts=counts,
         pixels=pixels,
+        measured=measured,
         predecessor=plan.carried.run if plan.carried else None,
         taken_over=len(taken.lines) if taken and taken.found == "taken" else 0,
         outputs={

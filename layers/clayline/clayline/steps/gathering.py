@@ -2,7 +2,6 @@
 identifiers.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +19,13 @@ from clayline.outputs.embedding import EmbeddingRows
 from clayline.outputs.spool import VectorSpool
 from clayline.ports import ObjectMissingError, Objects, ObjectTooLargeError
 from clayline.run.keys import WorkObjects
+from clayline.run.measured import Answers, Measured, PaidInstance
 from clayline.run.plan import Plan, PlannedChips
 from clayline.run.receipt import GIVEN_UP, BatchOutcomes, BatchSettlement, Settlement, State
 from clayline.run.verdict import BatchVerdict, Verdict
 from clayline.steps.bounds import RESPONSES_AT_ONCE
 from clayline.steps.gathered import Gathered
+from clayline.steps.measuring import measure
 from clayline.steps.taking_over import TakenOver
 
 ROWS_A_CHUNK = 1024
@@ -44,6 +45,8 @@ class Gathering:
     settlement: Settlement
     is_fresh: bool
     """Whether the run was settled a moment ago: an answer that is not there may still come."""
+    instance: PaidInstance | None = None
+    """On which the endpoint runs."""
 
     def outcomes(self, frozen: Verdict | None) -> dict[str, BatchOutcomes]:
         """Read what tile decided, for every batch that this run computed. Raises TransientError if one is not there
@@ -91,7 +94,8 @@ class Gathering:
     ) -> tuple[Gathered, Verdict]:
         """End every chip, and put each good vector at its ``position`` [chips] in the spool.
 
-        Gives what became of the chips, and which answers that came from: those that ``frozen`` names, if there is one.
+        Gives what became of the chips, and which answers that came from: those that ``frozen`` names, if there is one,
+        whose figures hold too.
         Raises TransientError where an answer is not there yet, or is not the frozen one.
         """
         gathered = Gathered.empty(len(self.chips.uci))
@@ -100,20 +104,27 @@ class Gathering:
         settled = {batch.batch: batch for batch in self.settlement.batches}
         known = {batch.batch: batch for batch in frozen.batches} if frozen else {}
         verdicts: list[BatchVerdict] = []
+        counted = Answers()
         with ThreadPoolExecutor(RESPONSES_AT_ONCE) as pool:
             for group in batched(outcomes.values(), RESPONSES_AT_ONCE, strict=False):
                 answers = pool.map(lambda found: self._judge(found, settled[found.batch], known), group)
-                for found, (verdict, response) in zip(group, answers, strict=True):
+                for found, (verdict, answer, size) in zip(group, answers, strict=True):
                     verdicts.append(verdict)
                     self._note(gathered, found)
-                    if response is not None:
-                        self._take(gathered, response, spool, position)
+                    if answer is not None:
+                        counted.add(chips=len(answer.index), size=size, seconds=answer.compute_seconds)
+                        self._take(gathered, answer, spool, position)
                     elif verdict.reason is not None:
                         for index in found.sent_indexes:
                             gathered.end(index, State.FAILED, verdict.reason)
                         _blank(spool, position[found.sent_indexes], self.plan.model.entry.dimensions)
         predecessor = taken.found if taken else None
-        return gathered, Verdict(run=self.plan.run, batches=tuple(verdicts), predecessor=predecessor)
+        measured = frozen.measured if frozen else self._measured(outcomes, counted)
+        return gathered, Verdict(run=self.plan.run, batches=tuple(verdicts), predecessor=predecessor, measured=measured)
+
+    def _measured(self, outcomes: dict[str, BatchOutcomes], counted: Answers) -> Measured:
+        created = self.plan.created
+        return measure(outcomes.values(), self.settlement, counted, claimed=created, instance=self.instance)
 
     def _note(self, gathered: Gathered, found: BatchOutcomes) -> None:
         for index, state, reason in zip(found.index, found.state, found.reason, strict=True):
@@ -137,28 +148,28 @@ class Gathering:
 
     def _judge(
         self, found: BatchOutcomes, settled: BatchSettlement, frozen: Mapping[str, BatchVerdict]
-    ) -> tuple[BatchVerdict, Response | None]:
-        """Give the verdict on a batch, the frozen one if there is one, and the response if that counts."""
+    ) -> tuple[BatchVerdict, Response | None, int]:
+        """Give the verdict on a batch, the frozen one if there is one; the response and its size if that counts."""
         known = frozen.get(found.batch)
         if known and known.digest is None:
-            return known, None
+            return known, None, 0
         if not found.sent_indexes:
-            return BatchVerdict(batch=found.batch, uncut=found.uncut), None
+            return BatchVerdict(batch=found.batch, uncut=found.uncut), None, 0
         if settled.status != "succeeded" or settled.output is None:
-            return BatchVerdict(batch=found.batch, reason=settled.reason or "inference-failed"), None
+            return BatchVerdict(batch=found.batch, reason=settled.reason or "inference-failed"), None, 0
         try:
             body = self._body(found, settled.output)
-            digest = hashlib.sha256(body).hexdigest()
             response = self._response(found, settled.output, body)
+            digest = response.content_digest()
         except BatchError as error:
             if known:
                 msg = f"scene {self.plan.scene.name}: the answer of batch {found.batch} was good before: {error}"
                 raise TransientError(msg) from error
-            return BatchVerdict(batch=found.batch, reason=error.reason), None
+            return BatchVerdict(batch=found.batch, reason=error.reason), None, 0
         if known and known.digest != digest:
             msg = f"scene {self.plan.scene.name}: {settled.output} is not what it was before. It is looked for again."
             raise TransientError(msg)
-        return BatchVerdict(batch=found.batch, digest=digest), response
+        return BatchVerdict(batch=found.batch, digest=digest), response, len(body)
 
     def _body(self, found: BatchOutcomes, uri: str) -> bytes:
         """Read a response. Raises BatchError, or TransientError while it may still come."""

@@ -112,10 +112,17 @@ class Settling:
         planned = PlannedBatches.model_validate_json(self.objects.get(work.plan)).open
         if not run.state.is_open:
             return False  # collect has what it needs
-        ended = _ended(self.ledger.batches(run.run))
+        rows = self.ledger.batches(run.run)
+        ended, begun = _ended(rows), {row.batch: row.attempt for row in rows}
         given_up = BatchSettlement(batch="", status="failed", output=None, reason=reason, message=message)
         names = (batch.name for batch in planned)
-        self._freeze(run, tuple(ended.get(name) or given_up.model_copy(update={"batch": name}) for name in names))
+        self._freeze(
+            run,
+            tuple(
+                ended.get(name) or given_up.model_copy(update={"batch": name, "attempts": begun.get(name, 0)})
+                for name in names
+            ),
+        )
         self.settled_queue.send([{"run": run.run}])
         return True
 
@@ -136,6 +143,7 @@ def _ended(rows: Iterable[BatchRow]) -> dict[str, BatchSettlement]:
             output=row.result.output,
             reason=row.result.reason,
             message=row.result.message,
+            attempts=0 if row.result.status == "nothing-sent" else row.attempt,
         )
         for row in rows
         if row.result

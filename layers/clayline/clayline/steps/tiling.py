@@ -183,8 +183,9 @@ class Tiling:
                 request = Request(
                     header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs
                 )
-                uri = work.request(batch.name)
-                self.objects.put_new(uri, request.to_bytes(), run=plan.run, content_type=CONTENT_TYPE)
+                body = request.to_bytes()
+                self.objects.put_new(work.request(batch.name), body, run=plan.run, content_type=CONTENT_TYPE)
+                outcomes = outcomes.model_copy(update={"request_bytes": len(body)})
             yield self._store(work, outcomes)
 
     def _store(self, work: WorkObjects, outcomes: BatchOutcomes) -> BatchOutcomes:

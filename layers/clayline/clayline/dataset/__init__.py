@@ -1,0 +1,1 @@
+"""The dataset: scenes of one root as one table (docs/dataset.md)."""

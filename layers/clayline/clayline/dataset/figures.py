@@ -1,0 +1,74 @@
+"""What a reading takes: files, requests, bytes, dollars; the same figures before it and after it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from clayline.dataset.counted import Asked
+from clayline.run.prices import Prices
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """Of one reading."""
+
+    index: Asked
+    """Listing of the fragments, the manifest, fragments and parts."""
+    footers: Asked
+    """Of each file that may hold what is wanted."""
+    chips: Asked
+    """Parts of row groups."""
+    scenes: int
+    """That meet what was asked."""
+    files: int
+    """Of which chips are read."""
+    row_groups: int
+    measured: bool
+    """Whether chips were read: else they are foretold, and index and footers were read for that."""
+
+    @property
+    def together(self) -> Asked:
+        """Everything."""
+        return self.index + self.footers + self.chips
+
+    def request_dollars(self, prices: Prices) -> float:
+        """What S3 takes for the requests."""
+        each = prices.services
+        return self.together.lists * each.s3_write.each + self.together.gets * each.s3_read.each
+
+    def transfer_dollars(self, prices: Prices) -> float:
+        """What AWS takes besides if the reader is outside of the bucket's region, on the internet."""
+        return self.together.size / 1e9 * prices.services.s3_gb_out.each
+
+    def values(self, prices: Prices) -> dict[str, Any]:
+        """Give everything as JSON can say it."""
+        kinds = {"index": self.index, "footers": self.footers, "chips": self.chips}
+        return {
+            "measured": self.measured,
+            "scenes": self.scenes,
+            "files": self.files,
+            "row_groups": self.row_groups,
+            "requests": self.together.requests,
+            "bytes": self.together.size,
+            **{f"{kind}_requests": asked.requests for kind, asked in kinds.items()},
+            **{f"{kind}_bytes": asked.size for kind, asked in kinds.items()},
+            "request_cents": 100 * self.request_dollars(prices),
+            "transfer_cents_outside_the_region": 100 * self.transfer_dollars(prices),
+        }
+
+
+def told(found: Figures, prices: Prices) -> str:
+    """Give the figures for people, a line each."""
+    verb = "were read" if found.measured else "would be read"
+    kinds = (("index", found.index), ("footers", found.footers), ("chips", found.chips))
+    lines = [
+        f"  scenes    {found.scenes:,}; {found.row_groups:,} row groups of {found.files:,} files {verb}",
+        *(f"  {kind:<9} {asked.requests:,} requests, {_size(asked.size)}" for kind, asked in kinds),
+        f"  together  {found.together.requests:,} requests, {_size(found.together.size)}",
+        f"  S3        {100 * found.request_dollars(prices):.4f} cents for the requests ({prices.region})",
+        f"            and for the transfer, outside of the region, {100 * found.transfer_dollars(prices):.4f} cents",
+    ]
+    return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    return f"{count:,} bytes" if count < 1e5 else f"{count / 1e6:,.1f} MB"  # noqa: PLR2004 - readable either way

@@ -1,0 +1,67 @@
+"""Where something is asked for: boxes or points, and which footprints meet them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """n boxes or points, degrees, none of which crosses the antimeridian."""
+
+    bounds: NDArray[np.float64]
+    """[n, 4]: west, south, east, north."""
+    shapes: NDArray[Any]
+    """[n], shapely's."""
+
+    @classmethod
+    def of_boxes(cls, boxes: Sequence[Sequence[float]]) -> Self:
+        """Take west, south, east, north of each."""
+        bounds = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+        return cls(bounds=bounds, shapes=shapely.box(*bounds.T))
+
+    @classmethod
+    def of_points(cls, lonlat: NDArray[np.float64]) -> Self:
+        """Take [n, 2]: longitude and latitude."""
+        return cls(bounds=np.hstack([lonlat, lonlat]), shapes=shapely.points(lonlat))
+
+    def overlaps(self, bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say of each of ``bounds`` [m, 4] whether any of these lies in it or over it: [m]."""
+        found = np.zeros(len(bounds), dtype=np.bool_)
+        tree = shapely.STRtree(self.shapes)
+        found[np.unique(tree.query(shapely.box(*bounds.T), predicate="intersects")[0])] = True
+        return found
+
+    def meeting(self, wkb: Sequence[bytes | None]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Give the pairs of a footprint and one of these that have a point in common: numbers of both, by footprint.
+
+        Raises ValueError for a footprint that is none.
+        """
+        footprints = shapely.from_wkb(np.array(wkb, dtype=object), on_invalid="ignore")
+        if shapely.is_missing(footprints).any():
+            at = int(np.argmax(shapely.is_missing(footprints)))
+            msg = f"the geometry of row {at} is no well-known binary"
+            raise ValueError(msg)
+        rows, shapes = shapely.STRtree(self.shapes).query(footprints, predicate="intersects")
+        order = np.lexsort([shapes, rows])
+        return rows[order], shapes[order]
+
+
+def lonlat_of(wkb: Sequence[bytes | None]) -> NDArray[np.float64]:
+    """Give longitude and latitude of points: [n, 2]. Raises ValueError, naming the row that is no point."""
+    found = shapely.from_wkb(np.array(wkb, dtype=object), on_invalid="ignore")
+    kinds = shapely.get_type_id(found)
+    if (kinds != shapely.GeometryType.POINT.value).any():
+        msg = f"row {int(np.argmax(kinds != 0))} is no point"
+        raise ValueError(msg)
+    return np.stack([shapely.get_x(found), shapely.get_y(found)], axis=1)
+
+
+def centres_of(wkb: Sequence[bytes]) -> NDArray[np.float64]:
+    """Give longitude and latitude of footprints' centres: [n, 2]."""
+    found = shapely.centroid(shapely.from_wkb(np.array(wkb, dtype=object)))
+    return np.stack([shapely.get_x(found), shapely.get_y(found)], axis=1)

@@ -1,0 +1,255 @@
+"""A Parquet file read where it lies: its footer in one request, then only what is wanted of some row groups.
+
+Nothing of a file is believed: what is damaged or made to harm is a DatasetError that names it.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from clayline.dataset.ports import Root
+from clayline.errors import DatasetError
+from clayline.ports import ObjectMissingError
+
+MOST_FOOTER: Final = 64 * 1024 * 1024
+"""Bytes."""
+MOST_GROUP: Final = 2 * 1024 * 1024 * 1024
+"""Bytes of a row group, decoded."""
+_TAIL: Final = 64 * 1024
+"""Bytes that are asked for of a file of one row group."""
+_TAIL_A_GROUP: Final = 3 * 1024
+"""Bytes more of each: the footer has some 2.5 KB of a group of schema.md's columns."""
+_NEAR: Final = 128 * 1024
+"""Bytes between two ranges that are read with them: cheaper than another request."""
+_END: Final = 8
+_MAGIC: Final = b"PAR1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """Bytes of a file, ``stop`` not among them."""
+
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileAt:
+    """A file to be read: what an index says of it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    rows: int
+    """As the index says: how much footer to ask for."""
+    etag: str | None = None
+    """Of the object that is meant; None: any, for a name that says its contents."""
+    group_rows: int = 1024
+    """Of a row group, as far as is known."""
+
+    @property
+    def tail(self) -> int:
+        """How many bytes at its end are asked for."""
+        return min(self.size, _TAIL + _TAIL_A_GROUP * (self.rows // self.group_rows))
+
+
+class RangedFile:
+    """A file whose footer was read."""
+
+    def __init__(self, root: Root, at: FileAt, metadata: pq.FileMetaData, footer: Range) -> None:
+        """Take what ``open`` read."""
+        self._root = root
+        self._metadata: Any = metadata  # the stubs lack some of what is read of it
+        self.at = at
+        self.footer = footer
+
+    @classmethod
+    def open(cls, root: Root, at: FileAt) -> Self:
+        """Read the footer: one request, two if it is larger than usual.
+
+        Raises DatasetError for what is no Parquet file, or another one than the index means; TransientError.
+        """
+        start = at.size - at.tail
+        tail = _get(root, at, Range(start=start, stop=at.size))
+        if len(tail) < _END or tail[-len(_MAGIC) :] != _MAGIC:
+            raise damaged(root, at, "it does not end as a Parquet file does")
+        length = int.from_bytes(tail[-_END : -len(_MAGIC)], "little") + _END
+        if length > min(at.size, MOST_FOOTER):
+            raise damaged(root, at, f"its footer says that it has {length} bytes of {at.size}")
+        if length > len(tail):
+            more = Range(start=at.size - length, stop=start)
+            tail = _get(root, at, more) + tail
+            start = more.start
+        try:
+            metadata = pq.read_metadata(pa.BufferReader(tail[-length:]))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(root, at, f"its footer cannot be read ({error})") from error
+        found = cls(root, at, metadata, Range(start=start, stop=at.size))
+        if metadata.num_rows != at.rows:
+            raise damaged(root, at, f"it has {metadata.num_rows} rows, and the index says {at.rows}")
+        found._check()
+        return found
+
+    @property
+    def groups(self) -> int:
+        """Number of row groups."""
+        return int(self._metadata.num_row_groups)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns, in their order."""
+        return list(self.schema.names)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Raises DatasetError for a schema that Arrow does not know."""
+        try:
+            schema: pa.Schema = self._metadata.schema.to_arrow_schema()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(self._root, self.at, f"its schema cannot be read ({error})") from error
+        return schema
+
+    def rows(self, group: int) -> int:
+        """Rows of a group."""
+        return int(self._metadata.row_group(group).num_rows)
+
+    def extremes(self, leaf: str) -> tuple[list[Any], list[Any]]:
+        """Give least and greatest value of a leaf column (``bbox.xmin``) by group; None where there is no statistic."""
+        at = self._leaves.get(leaf)
+        least: list[Any] = [None] * self.groups
+        greatest: list[Any] = [None] * self.groups
+        if at is None:
+            return least, greatest
+        for group in range(self.groups):
+            found = self._metadata.row_group(group).column(at).statistics
+            if found is not None and found.has_min_max:
+                least[group], greatest[group] = found.min, found.max
+        return least, greatest
+
+    def bounds(self) -> NDArray[np.float64]:
+        """Give [groups, 4]: west, south, east, north of what is in each group; without statistics the whole globe."""
+        sides = (("bbox.xmin", 0, -180.0), ("bbox.ymin", 0, -90.0), ("bbox.xmax", 1, 180.0), ("bbox.ymax", 1, 90.0))
+        found = [
+            [globe if value is None else float(value) for value in self.extremes(leaf)[end]]
+            for leaf, end, globe in sides
+        ]
+        return np.array(found, dtype=np.float64).reshape(len(sides), self.groups).T
+
+    def ranges(self, group: int, columns: Sequence[str]) -> list[Range]:
+        """Give the bytes that hold these columns of a group: neighbours in one."""
+        wanted = set(columns)
+        of_group = self._metadata.row_group(group)
+        chunks = []
+        for leaf, at in self._leaves.items():
+            if leaf.partition(".")[0] in wanted:
+                chunk = of_group.column(at)
+                start = chunk.data_page_offset
+                if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                    start = min(start, chunk.dictionary_page_offset)
+                chunks.append(Range(start=start, stop=start + chunk.total_compressed_size))
+        joined: list[Range] = []
+        for chunk in sorted(chunks, key=lambda each: each.start):
+            if joined and chunk.start - joined[-1].stop <= _NEAR:
+                joined[-1] = Range(start=joined[-1].start, stop=max(joined[-1].stop, chunk.stop))
+            else:
+                joined.append(chunk)
+        return joined
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Read these columns of a group, in the file's order.
+
+        Raises DatasetError where the file is damaged or is no longer the one that was opened; TransientError.
+        """
+        parts = [(each, _get(self._root, self.at, each)) for each in self.ranges(group, columns)]
+        names = [name for name in self.names if name in set(columns)]
+        try:
+            with pq.ParquetFile(pa.PythonFile(_Parts(self.at.size, parts), mode="r"), metadata=self._metadata) as file:
+                table = file.read_row_group(group, columns=names, use_threads=False)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(self._root, self.at, f"row group {group} cannot be read ({error})") from error
+        if table.num_rows != self.rows(group):
+            raise damaged(self._root, self.at, f"row group {group} has {table.num_rows} rows, not those it announces")
+        return table
+
+    @cached_property
+    def _leaves(self) -> dict[str, int]:
+        schema = self._metadata.schema
+        return {schema.column(at).path: at for at in range(len(schema))}
+
+    def _check(self) -> None:
+        """Refuse chunks outside the file, and groups that would fill memory."""
+        for group in range(self.groups):
+            found = self._metadata.row_group(group)
+            if not 0 <= found.total_byte_size <= MOST_GROUP:
+                raise damaged(self._root, self.at, f"row group {group} says that it has {found.total_byte_size} bytes")
+            for each in self.ranges(group, self.names):
+                if not 0 <= each.start < each.stop <= self.at.size:
+                    msg = f"row group {group} says that it lies at bytes {each.start} to {each.stop} of {self.at.size}"
+                    raise damaged(self._root, self.at, msg)
+
+
+class _Parts(io.RawIOBase):
+    """Some ranges of a file, as a file."""
+
+    def __init__(self, size: int, parts: Sequence[tuple[Range, bytes]]) -> None:
+        super().__init__()
+        self._size = size
+        self._parts = parts
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        for part, body in self._parts:
+            if part.start <= self._at < part.stop:
+                stop = len(body) if size is None or size < 0 else self._at - part.start + size
+                found = body[self._at - part.start : stop]
+                self._at += len(found)
+                return found
+        msg = f"byte {self._at} lies outside of what the footer announces"
+        raise OSError(msg)
+
+
+def damaged(root: Root, at: FileAt, what: str) -> DatasetError:
+    """Give the error that names a file."""
+    return DatasetError(
+        f"{root.uri}/{at.key}: {what}. It is damaged, or is not what the index means: `clayline verify` says more;"
+        " files under dataset/ can be made again from the scene files."
+    )
+
+
+def _get(root: Root, at: FileAt, part: Range) -> bytes:
+    try:
+        body = root.get_range(at.key, start=part.start, stop=part.stop, etag=at.etag)
+    except ObjectMissingError as error:
+        msg = (
+            f"{error}: the dataset was changed since it was opened, longer ago than its grace period, or the object was"
+            " taken away. Open the dataset again."
+        )
+        raise DatasetError(msg) from error
+    if len(body) != part.size:
+        raise damaged(root, at, f"it has fewer bytes than the {at.size} of the index")
+    return body

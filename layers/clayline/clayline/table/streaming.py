@@ -1,0 +1,133 @@
+"""Row groups of many files, read side by side and given in order; memory holds as many as are on their way."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from clayline.dataset.ports import Root
+from clayline.errors import DatasetError
+from clayline.table.ranged import FileAt, Range, RangedFile, damaged
+from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, select
+
+AT_ONCE: Final = 16
+"""Requests on their way: enough to hide S3's latency behind each other, each row group some 4 MB of memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A file, and what is wanted of it."""
+
+    at: FileAt
+    wanted: Wanted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A row group that may hold what is wanted."""
+
+    file: RangedFile
+    group: int
+    wanted: Wanted
+    columns: tuple[str, ...]
+
+    @property
+    def ranges(self) -> list[Range]:
+        """What is read of it, a request each."""
+        return self.file.ranges(self.group, self.columns)
+
+
+def pieces(root: Root, sources: Sequence[Source], columns: Sequence[str] | None) -> list[Piece]:
+    """Read the footers and choose row groups by their statistics of place and time: what is read of ``columns`` and of
+    those by which rows are chosen. None: all columns.
+
+    Raises DatasetError, TransientError.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        opened = list(threads.map(lambda source: RangedFile.open(root, source.at), sources))
+    found = []
+    for source, file in zip(sources, opened, strict=True):
+        read = _columns(root, file, source.wanted, columns)
+        for group in _groups(root, file, source.wanted):
+            found.append(Piece(file=file, group=group, wanted=source.wanted, columns=read))  # noqa: PERF401
+    return found
+
+
+def stream(root: Root, found: Sequence[Piece], *, each_shape: bool = False) -> Iterator[Selected]:
+    """Give what is wanted of each piece that has some, in the order of the pieces.
+
+    Raises DatasetError, TransientError.
+    """
+
+    def one(piece: Piece) -> Selected:
+        table = piece.file.read(piece.group, piece.columns)
+        try:
+            return select(table, piece.wanted, each_shape=each_shape)
+        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+            what = f"row group {piece.group} is not as docs/schema.md has it: {error}"
+            raise damaged(root, piece.file.at, what) from error
+
+    waiting = iter(found)
+    threads = ThreadPoolExecutor(AT_ONCE)
+    try:
+        on_their_way: list[Future[Selected]] = [threads.submit(one, piece) for piece in islice(waiting, AT_ONCE)]
+        while on_their_way:
+            selected = on_their_way.pop(0).result()
+            on_their_way += [threads.submit(one, piece) for piece in islice(waiting, 1)]
+            if selected.table.num_rows:
+                yield selected
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def shaped(selected: Selected, schema: pa.Schema) -> pa.Table:
+    """Give the rows with a schema's columns and types, whichever file they are from. Raises Arrow's errors."""
+    table = selected.table.select(schema.names)
+    return pa.table([table.column(field.name).cast(field.type) for field in schema], schema=schema)
+
+
+def result_schema(found: Sequence[Piece], columns: Sequence[str] | None) -> pa.Schema | None:
+    """Give the columns that come out: those asked for in their order, else all, with ``scene`` and ``revision`` last.
+
+    None: there is no file. Raises DatasetError for a column that is not there.
+    """
+    if not found:
+        return None
+    of_file = {field.name: field for field in found[0].file.schema}
+    of_file["scene"] = pa.field("scene", pa.string(), nullable=False)
+    of_file["revision"] = pa.field("revision", pa.int32(), nullable=False)
+    names = list(columns) if columns is not None else list(of_file)
+    if unknown := [name for name in names if name not in of_file]:
+        msg = f"there is no column {', '.join(unknown)}: there are {', '.join(of_file)}."
+        raise DatasetError(msg)
+    return pa.schema([of_file[name] for name in names])
+
+
+def _columns(root: Root, file: RangedFile, wanted: Wanted, columns: Sequence[str] | None) -> tuple[str, ...]:
+    needed = (*NEEDED, *(OF_THE_DATASET if wanted.allowed is not None else ()))
+    if lacking := [name for name in needed if name not in file.names]:
+        raise damaged(root, file.at, f"it has no column {', '.join(lacking)}")
+    if columns is None:
+        return tuple(file.names)
+    return tuple(dict.fromkeys([*needed, *(name for name in columns if name in file.names)]))
+
+
+def _groups(root: Root, file: RangedFile, wanted: Wanted) -> list[int]:
+    """Give the row groups that may hold what is wanted."""
+    keep = np.ones(file.groups, dtype=np.bool_)
+    if wanted.region is not None:
+        keep &= wanted.region.overlaps(file.bounds())
+    least, greatest = file.extremes("datetime")
+    for group in np.flatnonzero(keep).tolist():
+        first, last = least[group], greatest[group]
+        if first is None or last is None:
+            continue
+        try:
+            keep[group] = wanted.span.meets(first, last)
+        except TypeError as error:
+            raise damaged(root, file.at, f"its datetime is {first!r}, no moment in UTC") from error
+    return [int(group) for group in np.flatnonzero(keep)]
