@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -114,6 +115,24 @@ def expected(*scenes: MadeUp) -> Seen:
         for scene in newest.values()
         for uci, vector in zip(scene.ucis, scene.vectors(), strict=True)
     }
+
+
+@contextmanager
+def watched(root: Memory) -> Iterator[list[str]]:
+    """Note each write and deletion, in order."""
+    noted: list[str] = []
+    before = root.before
+
+    def note(operation: str, key: str) -> None:
+        before(operation, key)
+        if operation in {"put", "delete"}:
+            noted.append(f"{operation} {key}")
+
+    root.before = note
+    try:
+        yield noted
+    finally:
+        root.before = before
 
 
 def is_gone(root: Memory, key: str) -> bool:
