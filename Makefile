@@ -95,6 +95,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run s3_requests.py; \
 	run drivers.py; \
 	run collect.py; \
+	run index.py; \
 	run verify.py; \
 	run tiers.py; \
 	run endpoint.py; \
