@@ -64,7 +64,7 @@ def _choose(*rows: SceneRow, manifest: Manifest | None = None, **asked: Any) -> 
     return choose(
         snapshot,
         [row for row in rows if row.compacted],
-        **{"boxes": None, "span": Span(), "model": None, **asked},
+        **{"where": None, "span": Span(), "model": None, **asked},
     )
 
 
@@ -72,11 +72,11 @@ OTHER = replace(ROW, token="starter-v1.0-l2-rgb", digest=f"sha256:{'1' * 64}")
 
 
 def test_models_are_never_mixed_and_those_that_lie_there_are_listed() -> None:
-    with pytest.raises(DatasetError, match=r"2 models.*starter-v1\.0-l2-rgb, starter-v1\.0-s2-rgb.*--model"):
+    with pytest.raises(DatasetError, match=r"2 models.*starter-v1\.0-l2-rgb, starter-v1\.0-s2-rgb.*Name one"):
         _choose(ROW, OTHER)
     assert _choose(ROW, OTHER, model=OTHER.token).newest == (OTHER,)
     away = replace(OTHER, box=Box(west=20, south=0, east=21, north=1))
-    assert _choose(ROW, away, boxes=[ROW.box]).token == ROW.token
+    assert _choose(ROW, away, where=lambda row: row.box.meets(ROW.box)).token == ROW.token
 
 
 def test_two_models_under_one_token_are_not_mixed_either() -> None:
@@ -100,4 +100,4 @@ def test_only_the_newest_revision_counts_unless_all_are_asked_for() -> None:
 def test_place_and_time_choose_scenes() -> None:
     later = replace(ROW, scene="ba9876543210", start=NOON + timedelta(days=5), end=NOON + timedelta(days=5))
     assert _choose(ROW, later, span=Span.of("2024-06-02/..")).newest == (later,)
-    assert _choose(ROW, later, boxes=[Box(west=9.5, south=50, east=10, north=51)]).newest == ()
+    assert _choose(ROW, later, where=lambda row: row.box.meets(Box(west=9.5, south=50, east=10, north=51))).newest == ()

@@ -1,6 +1,6 @@
 """What is asked of a dataset: where, when, of which model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
@@ -123,14 +123,16 @@ def choose(
     snapshot: Snapshot,
     taken_in: Iterable[SceneRow],
     *,
-    boxes: Sequence[Box] | None,
+    where: Callable[[SceneRow], bool] | None,
     span: Span,
     model: str | None,
     history: Iterable[SceneRow] | None = None,
+    mixed: bool = False,
 ) -> Chosen:
-    """Choose the scenes that meet a box, if there are any, and the span.
+    """Choose the scenes that lie where it is asked for (None: everywhere), in the span.
 
     ``history``, the rows that were replaced, is given where every revision is wanted: None leaves older ones out.
+    ``mixed`` lets several models be chosen together, for a list of scenes.
 
     A model is its token, or ``TOKEN@DIGEST`` (the digest's beginning) where the dataset has several under one token.
     Raises DatasetError where several models meet what was asked, and none was named: they are never mixed.
@@ -143,7 +145,7 @@ def choose(
             (not token or row.token == token)
             and row.digest.removeprefix("sha256:").startswith(digest.removeprefix("sha256:"))
             and span.meets(row.start, row.end)
-            and (boxes is None or any(row.box.meets(box) for box in boxes))
+            and (where is None or where(row))
         )
 
     visible = snapshot.visible(taken_in)
@@ -155,12 +157,12 @@ def choose(
             if (row.key, row.revision) not in known and meant(row):
                 older[row.key, row.revision] = row
     models = sorted({(row.token, row.digest) for row in (*newest, *older.values())})
-    if len(models) > 1:
+    if len(models) > 1 and not mixed:
         several_tokens = len({each for each, _ in models}) > 1
         listed = ", ".join(each if several_tokens else f"{each}@{found[:19]}" for each, found in models)
         msg = (
             f"embeddings of {len(models)} models lie there, and models are never mixed: {listed}. Name one of them"
-            " (`model=`, or --model)."
+            " as the model."
         )
         raise DatasetError(msg)
     return Chosen(

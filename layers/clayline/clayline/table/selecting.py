@@ -14,7 +14,7 @@ from clayline.dataset.asking import Span
 from clayline.outputs.region import Region
 
 _EPOCH = np.datetime64("1970-01-01T00:00:00", "us")
-NEEDED = ("datetime", "geometry", "bbox")
+NEEDED = ("uci", "datetime", "geometry", "bbox")
 """Columns that every selection looks at."""
 OF_THE_DATASET = ("scene", "revision")
 """What rows of a dataset say beside the columns of a scene's file."""
