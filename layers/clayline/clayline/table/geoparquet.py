@@ -24,7 +24,7 @@ _PAGE_BYTES = 2 * 1024 * 1024
 """Of the embeddings; the default of 1 MiB cuts split byte streams so short that zstd loses 0.4 % of raw. Measured in
 docs/schema.md."""
 
-_CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
+CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
 _BOUNDS = ("xmin", "ymin", "xmax", "ymax")
 _REPEATING = ["source_url", "source_model", "loss_metric", "source_creator"]
 _WITH_STATISTICS = [
@@ -254,7 +254,7 @@ def _geo(extent: Extent) -> dict[str, object]:
             "geometry": {
                 "encoding": "WKB",
                 "geometry_types": extent.geometry_types,
-                "crs": _CRS84,
+                "crs": CRS84,
                 "edges": "planar",
                 "orientation": "counterclockwise",
                 "bbox": extent.bbox,
