@@ -185,7 +185,7 @@ def test_a_file_of_other_columns_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "other.parquet")
     body = (tmp_path / "other.parquet").read_bytes()
     source = Source(at=at(body, rows=2), wanted=wanted())
-    with pytest.raises(DatasetError, match="no column datetime, geometry, bbox"):
+    with pytest.raises(DatasetError, match="no column uci, datetime, geometry, bbox"):
         chosen(RememberedRoot({KEY: body}), source)
 
 
