@@ -21,12 +21,14 @@ from clayline_cli.commands import (
     sample,
     sensors,
     status,
+    verify,
 )
 from clayline_cli.commands import list as list_runs
 
 COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
+    verify.add,
     sensors.add,
     plan_cost.add,
     backfill.add,

@@ -69,6 +69,20 @@ class Console:
             return
         self._told, self._told_at = found, now
 
+    def step(self, text: str) -> None:
+        """Say how far it is, as often as anybody likes: drawn again on a terminal, a line every so often in a log."""
+        now = self._clock()
+        self._told_at = self._told_at or now  # in a log, what is done at once says nothing
+        if self._quiet or (not self._live and now - self._told_at < LOG_EVERY):
+            return
+        if self._live:
+            self._stream.write(_CLEAR + text[: max(1, self._columns() - 1)])
+            self._stream.flush()
+            self._drawn = True
+        else:
+            self._line(text)
+        self._told_at = now
+
     def end(self) -> None:
         """Leave the line that is drawn again."""
         if self._drawn:

@@ -20,6 +20,8 @@ from tests.faults.world import WORK, World
 from clayline.run.keys import inference_id
 
 _LANDING_SECONDS = 1200.0
+_ALL_OVER = 12 * HOUR
+"""When a campaign without other faults is over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +96,10 @@ class _Story:
         while self._happens(profile.relandings):
             key = scene.key if self._happens(0.5) else f"copies/{scene.key}"
             self._at(lands + self._soon(), lambda key=key: self._world.land(key, scene.item))  # type: ignore[misc]
+        if profile.loses_ledger:
+            self._at(_ALL_OVER, self._world.lose_ledger)
+            again = _corrected(scene.item) if self._happens(0.5) else scene.item
+            self._at(_ALL_OVER + lands + 1, lambda: self._world.land(scene.key, again))
         if self._happens(profile.replacements):
             self._at(lands + self._soon(), lambda: self._replace(scene))
         elif self._happens(profile.returns):

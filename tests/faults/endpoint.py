@@ -29,6 +29,8 @@ LATE: Final = "late"
 """The notification comes before the response can be read."""
 MUTE: Final = "mute"
 """Answered, and the notification is lost."""
+TWICE: Final = "computed twice"
+"""Answered once more over the first answer, which took other seconds."""
 REASONS: Final = {
     "failed": "inference-failed", "expired": "request-expired", "mute failure": "inference-failed",
     "refused": "model-changed", "other digest": "model-changed", "other batch": "response-mismatch",
@@ -146,6 +148,9 @@ class PlayedEndpoint:
             wait = 10 + self.chance.random() * 500
         if call.fate != "nothing there":
             self.timeline.after(wait, lambda: self._write(said, body))
+        if call.fate == TWICE:
+            other = replace(model.answer(request), compute_seconds=seconds + 1)
+            self.timeline.after(self.chance.random() * 2 * HOUR, lambda: self._write(said, other.to_bytes()))
         if call.fate != MUTE:
             self._tell(call, 0.001, status="Completed", output=said)
 

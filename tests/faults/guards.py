@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.faults.injection import Rates
 from tests.faults.mutation import Guard
-from tests.faults.profile import CALM, HEALING, NARROW, OUTAGE, Profile
+from tests.faults.profile import CALM, COMPUTED_TWICE, HEALING, LEDGER_LOST, NARROW, OUTAGE, Profile
 from tests.faults.queues import Weather
 
 
@@ -308,5 +308,29 @@ GUARDS: Final = (
         new="else scene.source.hash + scene.source.hash[:8] + scene.source.hash",
         profile=Profile(name="replaced", replacements=1.0),
         shows=frozenset({"stale"}),
+    ),
+    Guard(
+        guard="a revision whose place in the bucket is taken is passed over",
+        where="clayline.steps.making:Making._revision",
+        old="if not (is_there(self.objects, outputs.receipt) or is_there(self.objects, outputs.parquet)):",
+        new="if True:",
+        profile=LEDGER_LOST,
+        shows=frozenset({"unforeseen", "no-end"}),
+    ),
+    Guard(
+        guard="what a run took is frozen with its verdict",
+        where="clayline.steps.gathering:Gathering.fill",
+        old="frozen.measured if frozen else self._measured(outcomes, counted)",
+        new="self._measured(outcomes, counted)",
+        profile=COMPUTED_TWICE,
+        shows=frozenset({"figures-differ"}),
+    ),
+    Guard(
+        guard="answers are compared by all but the seconds that they took",
+        where="clayline.model.wire:Response._metadata",
+        old='"loss_metric": self.loss_metric or ""}',
+        new='"loss_metric": self.loss_metric or "", "seconds": str(self.compute_seconds)}',
+        profile=COMPUTED_TWICE,
+        shows=frozenset({"dead-letter", "no-end"}),
     ),
 )

@@ -61,6 +61,9 @@ class Profile:
     """Chance, for each scene, that plan gets another model while it is on its way."""
     swaps: float = 0.0
     """Chance, for each scene, that the endpoint gets other weights under the same names."""
+    loses_ledger: bool = False
+    """Whether the ledger is lost once all is over, while work bucket and outputs stand, and every scene lands again:
+    half of them as they were, the others with a corrected Item."""
     redrive_after: float = 3600.0
     """When the operator brings dead letters back, seconds after all is quiet."""
 
@@ -99,4 +102,10 @@ OUTAGE: Final = replace(HEALING, name="outage", scenes=2, side=4, outage=2.5 * D
 """The endpoint refuses for longer than requests are kept."""
 NARROW: Final = replace(HEALING, name="narrow", in_flight=4)
 """Room for a part of a scene: most of it waits, while what is out may be lost."""
+LEDGER_LOST: Final = Profile(name="ledger lost", side=4, loses_ledger=True)
+"""A ledger that is younger than its buckets."""
+COMPUTED_TWICE: Final = Profile(
+    name="computed twice", scenes=12, side=3, rates=Rates(killed=0.15), fates={"computed twice": 0.7}
+)
+"""The endpoint computes requests once more, over answers that may be frozen."""
 PROFILES: Final = {profile.name: profile for profile in (CALM, HEALING, ROUGH, OUTAGE, NARROW)}

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.faults.campaign import models, run_campaign
 from tests.faults.imagery import SCENES, make_scene
 from tests.faults.injection import Rates
-from tests.faults.profile import CALM, HEALING, NARROW, OUTAGE, ROUGH, Profile
+from tests.faults.profile import CALM, COMPUTED_TWICE, HEALING, LEDGER_LOST, NARROW, OUTAGE, ROUGH, Profile
 from tests.faults.queues import Weather
 from tests.faults.storage import KEPT_DAYS
 from tests.faults.tables import GeoParquet, Plain
@@ -74,6 +74,15 @@ def test_a_call_that_is_refused_once_costs_a_minute(tmp_path: Path) -> None:
     (event,) = world.events
     assert event.kind == "SceneEmbedded"
     assert WAITS[0].total_seconds() < event.at < 2 * WAITS[0].total_seconds()
+
+
+@pytest.mark.parametrize("profile", [LEDGER_LOST, COMPUTED_TWICE], ids=lambda profile: profile.name)
+def test_what_is_known_twice_or_no_more_is_borne(profile: Profile, tmp_path: Path) -> None:
+    for number in range(3):
+        told = run_campaign(profile, seed=f"{profile.name}:{number}", table=Plain(), scratch=tmp_path)
+        assert told.violations == ()
+        assert not told.ends["ScenePartial"]
+        assert profile.loses_ledger <= (told.ends["SceneEmbedded"] > profile.scenes), "each scene has two ends"
 
 
 @pytest.mark.parametrize("number", range(3))

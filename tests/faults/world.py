@@ -199,6 +199,12 @@ class World:
         }  # fmt: skip
         self.queues["scene"].put(json.dumps(event))
 
+    def lose_ledger(self) -> None:
+        """Begin with an empty ledger, as a stack that is deployed again over its buckets does."""
+        assert all(row.state.is_over for row in self.ledger.runs.values())
+        for rows in (self.ledger.runs, self.ledger.batch_rows, self.ledger.landing_rows, self.ledger.revisions):
+            rows.clear()
+
     def run(self) -> None:
         """Let everything happen, and have an operator bring back dead letters until there are none."""
         with _one_thread():

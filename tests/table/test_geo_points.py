@@ -30,7 +30,9 @@ def test_other_places_and_shapes_are_refused(tmp_path: Path) -> None:
     points.to_crs("EPSG:32632").to_parquet(tmp_path / "utm.parquet")
     with pytest.raises(DatasetError, match=r"utm\.parquet .*bring it to OGC:CRS84"):
         read_points(tmp_path / "utm.parquet")
-    points.set_geometry(points.to_crs("EPSG:32632").buffer(1).to_crs("EPSG:4326")).to_parquet(tmp_path / "areas.parquet")
+    points.set_geometry(points.to_crs("EPSG:32632").buffer(1).to_crs("EPSG:4326")).to_parquet(
+        tmp_path / "areas.parquet"
+    )
     with pytest.raises(DatasetError, match="row 0 is no point"):
         read_points(tmp_path / "areas.parquet")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "plain.parquet")

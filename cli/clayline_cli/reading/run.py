@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-
 from clayline.api.dataset import Dataset
 from clayline.api.opening import open_dataset
+from clayline.aws.reading import reading_client
 from clayline.dataset.figures import Figures, told
 from clayline.dataset.points import MOST_BYTES, Point, of_csv, of_geojson
 from clayline.errors import DatasetError, shown
@@ -19,8 +16,6 @@ from clayline.table.geo_points import read_points
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.reading.options import PlaceOptions, ReadOptions, SampleOptions
-
-_CONNECTIONS = 16
 
 
 def read(options: ReadOptions, console: Console) -> int:
@@ -77,12 +72,7 @@ def sample(options: SampleOptions, console: Console) -> int:
 def _open(options: PlaceOptions) -> Dataset:
     if not options.root.startswith("s3://"):
         return open_dataset(options.root)
-    try:
-        session = boto3.Session(profile_name=options.profile, region_name=options.region)
-        client = session.client("s3", config=Config(max_pool_connections=_CONNECTIONS))
-    except BotoCoreError as error:
-        msg = f"no access to AWS: {error}. Check --profile and --region."
-        raise CommandError(msg) from error
+    client = reading_client(profile=options.profile, region=options.region)
     return open_dataset(options.root, client=client)
 
 

@@ -105,5 +105,9 @@ class WireError(ClaylineError):
     """A request or response object does not follow docs/wire.md."""
 
 
+class TableError(ClaylineError):
+    """A Parquet file cannot be read, or not within bounds."""
+
+
 class OutputConflictError(ClaylineError):
     """An output object exists and belongs to another run: nothing is overwritten."""

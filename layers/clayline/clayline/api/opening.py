@@ -7,7 +7,6 @@ from clayline.api.dataset import Dataset
 from clayline.dataset.folder import FolderRoot
 from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
-from clayline.table.streaming import AT_ONCE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,8 +32,9 @@ def root_of(root: str | Path, *, client: "S3Client | None" = None) -> Root:
             msg = f"{root} names no bucket: give s3://BUCKET or s3://BUCKET/PREFIX"
             raise DatasetError(msg)
         from clayline.aws.dataset_root import S3Root  # noqa: PLC0415 - whoever reads a folder need not have boto3
+        from clayline.aws.reading import reading_client  # noqa: PLC0415 - the same
 
-        return S3Root(client or _client(), bucket=bucket, prefix=prefix)
+        return S3Root(client or reading_client(), bucket=bucket, prefix=prefix)
     if isinstance(root, str) and "://" in root and not root.startswith(_FILE):
         msg = f"{root} is no place of a dataset: give a folder, file:///FOLDER or s3://BUCKET/PREFIX"
         raise DatasetError(msg)
@@ -47,10 +47,3 @@ def root_of(root: str | Path, *, client: "S3Client | None" = None) -> Root:
         msg = f"{path} is no folder. Give that into which scenes were embedded."
         raise DatasetError(msg)
     return FolderRoot(path)
-
-
-def _client() -> "S3Client":
-    import boto3  # noqa: PLC0415 - whoever reads a folder need not have it
-    from botocore.config import Config  # noqa: PLC0415
-
-    return boto3.session.Session().client("s3", config=Config(max_pool_connections=AT_ONCE))

@@ -28,8 +28,12 @@ def grid_family(crs: str, epsg: int | None) -> tuple[str, float]:
 
 def cell_name(lattice: Lattice, *, row: int, col: int) -> str:
     """Name the cell of the chip at ``row`` and ``col`` of the chip grid, counted from the upper left."""
-    north, east = lattice.north - row, lattice.east + col
-    return f"{lattice_name(lattice)}-{'n' if north >= 0 else 's'}{abs(north)}{'e' if east >= 0 else 'w'}{abs(east)}"
+    return numbered_cell(lattice_name(lattice), north=lattice.north - row, east=lattice.east + col)
+
+
+def numbered_cell(lattice: str, *, north: int, east: int) -> str:
+    """Name the cell of these numbers on the lattice of that name."""
+    return f"{lattice}-{'n' if north >= 0 else 's'}{abs(north)}{'e' if east >= 0 else 'w'}{abs(east)}"
 
 
 def lattice_name(lattice: Lattice) -> str:

@@ -136,6 +136,9 @@ class Manifest(_Strict):
     """Versions of what made the folder, by package."""
     micro_batch: dict[Literal["cpu", "cuda"], Annotated[int, Field(ge=1, le=1024)]] | None = None
     """Chips in one run of the graph, by device: advice to the server, no part of any digest."""
+    statistics: Digest | None = None
+    """Of ``statistics.json``, which states what the entries' vectors are like (model/statistics.py): no part of any
+    entry's digest."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -15,8 +15,9 @@ from clayline.outputs.wording import layout, pretty, text
 from clayline.run.plan import Plan, PlannedBand
 from clayline.run.receipt import Counts
 
-_ON_THE_LATTICE = "chips reach over the scene's edges, padded with nodata"
-_IN_THE_CORNER = "last row and column shifted back; a scene smaller than a chip padded with nodata"
+ON_THE_LATTICE = "chips reach over the scene's edges, padded with nodata"
+IN_THE_CORNER = "last row and column shifted back; a scene smaller than a chip padded with nodata"
+"""What the grid's ``edge`` says: how chips lie at the scene's edges."""
 
 
 def untrained_note(checkpoint: Checkpoint | None) -> str | None:
@@ -111,7 +112,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "rows": grid.rows,
             "cols": grid.cols,
             "start": list(grid.start or (0, 0)),
-            "edge": _ON_THE_LATTICE if grid.start else _IN_THE_CORNER,
+            "edge": ON_THE_LATTICE if grid.start else IN_THE_CORNER,
             "lattice": _lattice(plan),
             "mgrs_tile": scene.tile,
             "identifier": scene.location,

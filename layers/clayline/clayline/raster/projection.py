@@ -43,6 +43,24 @@ def to_lonlat(crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[np.
     return lons, lats
 
 
+def from_lonlat(crs: str, lon: NDArray[Any], lat: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Project longitude and latitude [N], degrees WGS84, to x and y of ``crs``.
+
+    Raises SceneError (``crs-unusable``) where PROJ has no answer for a point.
+    """
+    try:
+        with Env(DummySession()):
+            xs, ys = project(
+                _WGS84, parse_crs(crs), np.asarray(lon, np.float64).tolist(), np.asarray(lat, np.float64).tolist()
+            )
+    except (CPLE_BaseError, RasterioError) as error:
+        raise unusable(crs, str(error)) from error
+    east, north = np.array(xs, np.float64), np.array(ys, np.float64)
+    if not (np.isfinite(east).all() and np.isfinite(north).all()):
+        raise unusable(crs, "a point lies where it is not defined")
+    return east, north
+
+
 def is_geographic(crs: str) -> bool:
     """Say whether a CRS is of longitude and latitude. Raises SceneError (``crs-unusable``)."""
     return bool(parse_crs(crs).is_geographic)

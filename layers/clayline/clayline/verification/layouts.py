@@ -1,0 +1,88 @@
+"""Layouts of files of embeddings that are published: which column means what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column as the file declares it."""
+
+    name: str
+    type: str
+    """Arrow's, as text."""
+    nullable: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Which of the columns is what."""
+
+    name: str
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Name of the column by role."""
+    points: bool = False
+    """Whether footprints are the chips' centres alone."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is docs/schema.md's."""
+        return self.name == "clayline"
+
+
+OURS: Final = (
+    ("uci", "string", False),
+    ("source_url", "string", False),
+    ("date", "date32[day]", False),
+    ("datetime", "timestamp[us, tz=UTC]", False),
+    ("source_model", "string", False),
+    ("loss", "float", True),
+    ("loss_metric", "string", True),
+    ("source_creator", "string", False),
+    ("embeddings", "fixed_size_list<element: float not null>[", False),
+    ("geometry", "binary", False),
+    ("index", "int64", False),
+    ("cell", "string", True),
+    ("bbox", f"struct<{', '.join(f'{side}: double not null' for side in ('xmin', 'ymin', 'xmax', 'ymax'))}>", False),
+    ("valid_fraction", "float", False),
+    ("cloud_fraction", "float", True),
+)  # fmt: skip
+"""Columns of docs/schema.md: name, how the type begins, whether null is allowed."""
+_IDS: Final = ("uci", "chips_id", "chip_id", "tile_id", "unique_id", "id")
+_VECTORS: Final = ("embeddings", "embedding", "vector")
+_SAME: Final = ("source_url", "date", "datetime", "source_model", "loss", "loss_metric", "source_creator", "index")
+_LGND: Final = {"chips_id", "cell_id", "embedding", "geometry", "datetime"}
+_V0: Final = ("index", "source_url", "date", "embeddings", "geometry")
+
+
+def layout_of(columns: Sequence[Column], *, primary: str | None) -> Layout:
+    """Find the layout by the columns; ``primary`` is the geometry that the header names."""
+    names = {column.name: column.type for column in columns}
+    if {"uci", "embeddings", "geometry"} <= names.keys():
+        roles = {name: name for name, *_ in OURS if name in names} | {"id": "uci", "vector": "embeddings"}
+        return Layout(name="clayline", roles=roles)
+    roles = {name: name for name in _SAME if name in names}
+    vector = next((name for name in _VECTORS if _is_vector(names.get(name, ""))), None)
+    vector = vector or next((column.name for column in columns if _is_vector(column.type)), None)
+    found = {
+        "id": next((name for name in _IDS if names.get(name) in {"string", "large_string"}), None),
+        "vector": vector,
+        "geometry": primary if primary in names else ("geometry" if "geometry" in names else None),
+        "cell": next((name for name in ("cell", "cell_id") if names.get(name) in {"string", "large_string"}), None),
+        "bbox": "bbox" if names.get("bbox", "").startswith("struct<") else None,
+    }
+    roles |= {role: name for role, name in found.items() if name}
+    if tuple(names) == _V0:
+        return Layout(name="clay-v0", roles=roles)
+    if names.keys() >= _LGND:
+        return Layout(name="lgnd", roles=roles)
+    if {"id", "embedding", "geometry"} == names.keys() or {"tile_id", "embedding", "geometry"} == names.keys():
+        return Layout(name="earth-index", roles=roles)
+    return Layout(name="geoparquet" if "geometry" in roles else "parquet", roles=roles)
+
+
+def _is_vector(kind: str) -> bool:
+    lists = ("list<", "fixed_size_list<", "large_list<")
+    numbers = (": float", ": double", ": halffloat", ": int8", ": uint8")
+    return kind.startswith(lists) and any(number in kind for number in numbers)
