@@ -170,6 +170,9 @@ def test_a_run_that_was_ended_tells_what_was_given_up_and_a_later_one_what_it_to
         option="--local cloud",
         followed=False,
     )
+    before = replace(found, batches=())
+    assert "4 planned; how each ended was not kept when the local cloud ended" in paragraph(before)
+    assert before.next() == "Land the scene again: what failed is computed again, as the next revision."
     assert (found.values()["batches"]["open"], found.values()["batches"]["given_up"]) == (0, 3)
     assert found.lost == [], "what failed of batches that were given up is a consequence"
     text = paragraph(found)

@@ -111,6 +111,12 @@ class SceneRun:
         return self.row.open if self.row.state.is_over else 0
 
     @property
+    def is_from_before(self) -> bool:
+        """Whether it is of an earlier start of the local cloud, which keeps runs and neither batches nor plans."""
+        is_local = self.option.startswith("--local")
+        return is_local and self.row.state.is_over and self.row.out > 0 and not self.batches
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the reconciler should look at it by now. One that waits is looked at as soon as there is room."""
         return not self.row.state.is_over and self.row.state is not RunState.WAITING and self.row.due < self.now
@@ -157,6 +163,8 @@ class SceneRun:
             return f"Do what the message says, and land the scene again, or have it read again: {again}"
         if not (self.row.outcome and self.row.outcome.failed):
             return "Nothing: no chip failed, and none was to be written."
+        if self.is_from_before:
+            return "Land the scene again: what failed is computed again, as the next revision."
         return f"Have what failed computed again, as the next revision: {again}"
 
     def values(self) -> dict[str, Any]:

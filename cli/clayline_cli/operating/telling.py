@@ -59,7 +59,9 @@ def _way(found: SceneRun) -> Iterator[tuple[str, str]]:
         yield "begun", f"{iso(row.claimed)}, {row.state.value} {iso(row.due)}, {span(row.due - row.claimed)} later"
     else:
         yield "begun", f"{iso(row.claimed)}, {span(found.now - row.claimed)} ago; {row.state.value}"
-    if row.batches:
+    if found.is_from_before:
+        yield "batches", f"{row.batches} planned; how each ended was not kept when the local cloud ended"
+    elif row.batches:
         yield "jobs", f"{row.handed} of {row.jobs} handed out"
         ended = _counted(found.ended).removeprefix(": ") or "none"
         rest = f"{found.given_up} given up" if found.given_up else f"{row.open} open"

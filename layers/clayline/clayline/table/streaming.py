@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
-from clayline.table.geoparquet import scene_schema
+from clayline.table.geoparquet import columns_schema
 from clayline.table.ranged import FileAt, Range, RangedFile, damaged
 from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, select
 
@@ -103,7 +103,7 @@ def result_schema(files: Sequence[RangedFile], columns: Sequence[str] | None) ->
     Without a file they are those of docs/schema.md, vectors of no known length. Raises DatasetError for a column that
     is not there.
     """
-    of_file = {field.name: field for field in (files[0].schema if files else scene_schema(None))}
+    of_file = {field.name: field for field in (files[0].schema if files else columns_schema(None))}
     of_file["scene"] = pa.field("scene", pa.string(), nullable=False)
     of_file["revision"] = pa.field("revision", pa.int32(), nullable=False)
     names = list(columns) if columns is not None else list(of_file)
