@@ -81,7 +81,13 @@ def test_revisions_of_the_history_are_read_from_their_scenes_files() -> None:
 
 @pytest.mark.parametrize(
     ("time", "scenes"),
-    [("2024-05-18", SCENES[:1]), ("2024-05-19/..", SCENES[1:]), ("../2024-05-28", SCENES[:2]), ("2020-01-01", [])],
+    [
+        ("2024-05-18", SCENES[:1]),
+        ("2024-05-19/..", SCENES[1:]),
+        ("../2024-05-28", SCENES[:2]),
+        ("2024-05-18,2024-06-07", SCENES[::2]),
+        ("2020-01-01", []),
+    ],
 )
 def test_the_time_chooses(mixed: World, time: str, scenes: list[tuple[str, int]]) -> None:
     dataset = Dataset(mixed.root)
@@ -203,7 +209,7 @@ def test_points_get_their_chips_at_every_date_or_are_listed_with_the_reason(mixe
     dataset = Dataset(mixed.root)
     inside = (-54.6 + 3.5 * SIDE, -25.1 - 2.5 * SIDE)
     found = dataset.sample([inside, (10, 10), (float("nan"), 0), {"lon": -54.3, "lat": -25.105, "id": "b"}])
-    assert [each.reason for each in found.missing] == ["no-scene", "not-on-globe"]
+    assert [each.code for each in found.missing] == ["no-scene", "not-on-globe"]
     points = found.table["point"].to_pylist()
     assert points.count("0") == 3
     assert set(points) == {"0", "b"}
@@ -218,7 +224,7 @@ def test_a_point_between_scenes_and_times_says_which(mixed: World) -> None:
     lonely = replace(world.scene(7, day=40, west=-50.0), box=replace(mixed.rows[0].box, west=-50, east=-40))
     world.index(lonely)
     found = Dataset(world.root).sample([(-41, -25.2), (-54.3, -25.2)], time="2024-06-20/2024-06-30")
-    assert [each.reason for each in found.missing] == ["no-chip", "no-scene-then"]
+    assert [each.code for each in found.missing] == ["no-chip", "no-scene-then"]
     assert "_receipt.json" in found.missing[0].message
     assert "2024-05-18" in found.missing[1].message
 

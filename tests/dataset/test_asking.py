@@ -37,6 +37,16 @@ def test_a_span_is_read_as_stac_has_it(asked: Any, start: datetime | None, end: 
     assert found.meets(DAY, DAY)
 
 
+def test_several_times_are_asked_for_together() -> None:
+    for asked in (["2024-06-01", "2024-07-01/.."], "2024-06-01,2024-07-01/.."):
+        found = Span.of(asked)
+        assert [found.meets(DAY + timedelta(days=day), DAY + timedelta(days=day)) for day in (0, 5, 40)] == [
+            True,
+            False,
+            True,
+        ]
+
+
 @pytest.mark.parametrize("asked", ["2024-06-02/2024-06-01", "yesterday", "2024-13-01"])
 def test_a_span_that_is_none_is_refused(asked: str) -> None:
     with pytest.raises(DatasetError, match="time"):

@@ -75,7 +75,10 @@ def add_read(parser: argparse.ArgumentParser) -> None:
         "--bbox", type=_box, metavar="W,S,E,N", help="chips whose footprint meets it; degrees (default: everywhere)"
     )
     group.add_argument(
-        "--time", type=_time, metavar="A/B", help="acquired from A to B, days or moments, .. is open (default: always)"
+        "--time",
+        type=_time,
+        metavar="A/B",
+        help="acquired from A to B, days or moments, .. is open; several with commas between",
     )
     _add_model(group)
     group.add_argument(
@@ -169,6 +172,6 @@ def _sample_time(text: str) -> AskedTime:
     if text in {"all", "nearest"}:
         return text
     try:
-        return _time(text) if "/" in text else (moment(text) and text)
+        return _time(text) if set(text) & set("/,") else (moment(text) and text)
     except DatasetError as error:
         arguments.refuse(str(error))

@@ -58,14 +58,14 @@ def sample(options: SampleOptions, console: Console) -> int:
     said = {"root": dataset.uri, "points": len(points), **{name: value for name, value in asked.items() if value}}
     rows = export([found.table], found.table.schema, out, form="geoparquet", scenes=(), said=said)
     missing = [
-        {"point": each.point.name, "lon": each.point.lon, "lat": each.point.lat, "reason": each.reason,
+        {"point": each.point.name, "lon": each.point.lon, "lat": each.point.lat, "reason": each.code,
          "message": each.message}
         for each in found.missing
     ]  # fmt: skip
     _tell(found.figures, options, rows=rows, out=str(out), points=len(points), missing=missing)
     if not options.json:
         for each in found.missing:
-            console.warn(shown(f"point {each.point.name}: {each.reason}: {each.message}"))
+            console.warn(shown(f"point {each.point.name}: {each.code}: {each.message}"))
     return 1 if missing else 0
 
 

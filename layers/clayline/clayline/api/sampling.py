@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from clayline.dataset.asking import AskedTime, Span, moment
 from clayline.dataset.figures import Figures
@@ -17,7 +17,7 @@ class Missing:
     """A point that has no chip."""
 
     point: Point
-    reason: str
+    code: str
     """``not-on-globe``, ``no-scene``, ``no-scene-then`` or ``no-chip``."""
     message: str
     """For people."""
@@ -50,9 +50,9 @@ def resolved(time: AskedTime) -> When:
         return When(span=Span())
     if time == "nearest":
         return When(span=Span(), nearest=True)
-    if isinstance(time, tuple) or (isinstance(time, str) and "/" in time):
-        return When(span=Span.of(time))
-    return When(span=Span(), nearest=True, to=moment(time))
+    if isinstance(time, str | date) and not (isinstance(time, str) and set(time) & set("/,")):
+        return When(span=Span(), nearest=True, to=moment(time))
+    return When(span=Span.of(time))
 
 
 def targets(points: Sequence[Point], nearest: datetime | None) -> list[datetime]:
@@ -76,19 +76,19 @@ def targets(points: Sequence[Point], nearest: datetime | None) -> list[datetime]
 def why_missing(point: Point, scenes: Sequence[SceneRow], span: Span) -> Missing:
     """Say why a point has no chip, by the newest rows of the model's scenes."""
     if not point.on_globe:
-        return Missing(point=point, reason="not-on-globe", message=f"there is no place {point.lon}, {point.lat}")
+        return Missing(point=point, code="not-on-globe", message=f"there is no place {point.lon}, {point.lat}")
     here = Box(west=point.lon, south=point.lat, east=point.lon, north=point.lat)
     over = [row for row in scenes if row.box.meets(here)]
     then = [row for row in over if span.meets(row.start, row.end)]
     if not over:
-        return Missing(point=point, reason="no-scene", message="no scene of the model lies there")
+        return Missing(point=point, code="no-scene", message="no scene of the model lies there")
     if not then:
         dates = ", ".join(sorted({row.start.date().isoformat() for row in over})[:3])
         message = f"of the scenes that lie there ({dates}) none is of that time"
-        return Missing(point=point, reason="no-scene-then", message=message)
+        return Missing(point=point, code="no-scene-then", message=message)
     receipt = then[0].href.removesuffix(".parquet") + "_receipt.json"
     message = (
         f"{len(then)} scene(s) reach about it, and none has a chip at it: it lies beside their imagery, or the chip was"
         f" skipped or failed; their receipts say which, the first is {receipt}"
     )
-    return Missing(point=point, reason="no-chip", message=message)
+    return Missing(point=point, code="no-chip", message=message)

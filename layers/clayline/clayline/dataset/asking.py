@@ -1,7 +1,7 @@
 """What is asked of a dataset: where, when, of which model."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
 from typing import Final, Literal, Self
@@ -12,7 +12,7 @@ from clayline.errors import DatasetError
 
 type Revisions = Literal["newest", "all"]
 type Moment = str | date | datetime
-type AskedTime = Moment | tuple[Moment | None, Moment | None] | None
+type AskedTime = Moment | tuple[Moment | None, Moment | None] | Sequence["AskedTime"] | None
 type Asked4 = Sequence[float]
 """west, south, east, north, degrees."""
 
@@ -24,18 +24,24 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """From a moment to another, both among it."""
+    """From a moment to another, both among it; and others, where several times were asked for."""
 
     start: datetime = _FIRST
     end: datetime = _LAST
+    others: "tuple[Span, ...]" = ()
 
     @classmethod
     def of(cls, asked: AskedTime) -> Self:
-        """Take ``A/B`` as STAC has it (``..`` is open), one moment, or two; a day is meant from its first moment to its
-        last, UTC.
+        """Take ``A/B`` as STAC has it (``..`` is open), one moment, or a tuple of two; a day is meant from its first
+        moment to its last, UTC. Several of these are a list, or stand in a text with commas between.
 
         Raises DatasetError.
         """
+        if isinstance(asked, str) and "," in asked:
+            return cls.of(list(asked.split(",")))
+        if isinstance(asked, list):
+            first_of_all, *rest = [cls.of(each) for each in asked] or [cls()]
+            return replace(first_of_all, others=tuple(rest))
         if asked is None:
             return cls()
         first: Moment
@@ -44,8 +50,11 @@ class Span:
             first, _, last = asked.partition("/")
         elif isinstance(asked, tuple):
             first, last = ("" if each is None else each for each in asked)
-        else:
+        elif isinstance(asked, str | date):
             first = last = asked
+        else:
+            msg = f"time {asked!r} is none: give A/B, a moment, two of them, or a list of these."
+            raise DatasetError(msg)
         start = _FIRST if first in _OPEN else moment(first)
         end = _LAST if last in _OPEN else moment(last, last=True)
         if start > end:
@@ -57,7 +66,12 @@ class Span:
 
     def meets(self, start: datetime, end: datetime) -> bool:
         """Say whether the two have a moment in common."""
-        return start <= self.end and self.start <= end
+        return any(start <= each.end and each.start <= end for each in self.each)
+
+    @property
+    def each(self) -> "tuple[Span, ...]":
+        """All that were asked for."""
+        return (self, *self.others)
 
 
 def moment(asked: Moment, *, last: bool = False) -> datetime:

@@ -83,7 +83,10 @@ def _in_time(table: pa.Table, span: Span) -> NDArray[np.bool_]:
         msg = "a row has no datetime"
         raise ValueError(msg)
     numbers = moments.cast(pa.int64()).to_numpy()
-    return np.asarray((numbers >= _microseconds(span.start)) & (numbers <= _microseconds(span.end)))
+    keep = np.zeros(len(numbers), dtype=np.bool_)
+    for each in span.each:
+        keep |= (numbers >= _microseconds(each.start)) & (numbers <= _microseconds(each.end))
+    return keep
 
 
 def _microseconds(moment: datetime) -> int:
