@@ -10,7 +10,7 @@ SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.j
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
   setup-model setup-stacchip bench fuzz faults faults-real lock audit build image local-cloud local-invoke starter \
-  clay python311 publish-model smoke-test clean
+  clay python311 publish-model smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -31,12 +31,13 @@ check: setup
 	$(BIN)/cfn-lint -t template.yaml -r eu-central-1 us-east-1
 
 setup: .venv/.ready
-.venv/.ready: requirements/dev.txt pyproject.toml
+.venv/.ready: requirements/dev.txt requirements/schemas.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 13) else \
 	  "Clayline needs Python 3.13 (set PYTHON=...), this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip install -q --require-hashes --no-deps --python $(BIN)/python -r requirements/schemas.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
@@ -106,6 +107,10 @@ local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-
 local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against its expected outcome
 	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)") \
 	  $(if $(filter-out 0,$(SKIP_PULL_IMAGE)),--skip-pull-image)
+
+wheel: setup ## a wheel that works without the checkout, in dist/
+	rm -rf build dist && $(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
+	rm -rf build && ls dist/*.whl
 
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
@@ -186,6 +191,8 @@ lock: setup ## compile the lock files
 	done
 	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps \
 	  requirements/layer-raster-expat.in -o layers/raster/expat.txt --custom-compile-command "make lock"
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps requirements/schemas.in \
+	  -o requirements/schemas.txt --no-header
 
 audit: setup setup-audit ## is a locked version known to be vulnerable? Asks OSV (URL=), so it needs the network
 	$(BIN)/python requirements/audit.py $(URL)
