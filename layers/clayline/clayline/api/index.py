@@ -1,7 +1,11 @@
 """The index of a dataset, read once and kept."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from clayline.api.planning import meets
-from clayline.dataset.asking import Chosen, Span, choose
+from clayline.dataset.asking import Chosen, Span, choose, flat_boxes
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow
@@ -49,10 +53,11 @@ class Index:
         parts = [part.file.href for part in self.manifest.parts if meets(region, part.extent.box)]
         taken_in = self._read(parts)
         history = self._read([file.href for file in self.manifest.history]) if every_revision else None
+        met = _meeting(region, [*taken_in, *self.snapshot.loose, *(history or [])])
         chosen = choose(
             self.snapshot,
             taken_in,
-            where=lambda row: meets(region, row.box),
+            where=lambda row: met is None or id(row) in met,
             span=span,
             model=model,
             history=history,
@@ -82,3 +87,12 @@ class Index:
                 )
                 raise DatasetError(msg) from error
         return [row for key in keys for row in self._rows[key]]
+
+
+def _meeting(region: Region | None, rows: Sequence[SceneRow]) -> set[int] | None:
+    """Give the ids of the objects whose box has something of the region, all looked at together; None is everywhere."""
+    if region is None or not rows:
+        return None
+    bounds = [(number, flat) for number, row in enumerate(rows) for flat in flat_boxes(row.box)]
+    met = region.overlaps(np.array([flat for _, flat in bounds]))
+    return {id(rows[number]) for (number, _), is_met in zip(bounds, met.tolist(), strict=True) if is_met}
