@@ -19,6 +19,7 @@ import clayline
 from clayline.api import Dataset, open_dataset
 from clayline.errors import DatasetError
 from clayline.run.prices import built_in
+from clayline.table import streaming
 
 BOX = (-54.39, -25.19, -54.21, -25.11)
 
@@ -107,6 +108,22 @@ def test_what_is_foretold_is_what_is_measured(mixed: World, columns: list[str] |
     values = foretold.values(built_in())
     assert values["requests"] == values["index_requests"] + values["footers_requests"] + values["chips_requests"]
     assert values["request_cents"] == pytest.approx(100 * (5e-6 + 4e-7 * (values["requests"] - 1)))
+
+
+def test_large_row_groups_are_looked_at_before_they_are_read(mixed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group of 200 chips, two dates of 100, the box holds the window and no chip of it meets it."""
+    box = (BOX[0], -25.139, BOX[0] + 0.01, -25.121)
+    straight = Dataset(mixed.root)
+    expected = straight.read(box=box)
+    monkeypatch.setattr(streaming, "LOOK_FROM", 0)
+    dataset = Dataset(mixed.root)
+    foretold = Dataset(mixed.root).explain(box=box)
+    assert dataset.read(box=box).equals(expected)
+    assert dataset.figures == replace(foretold, measured=True)
+    assert foretold.places.requests > 0
+    assert Dataset(mixed.root).explain().places.requests == 0
+    monkeypatch.setattr(streaming, "meets_some", lambda *_: False)
+    assert Dataset(mixed.root).read(box=box).num_rows == 0
 
 
 def test_models_are_never_mixed() -> None:

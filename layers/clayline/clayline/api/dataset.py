@@ -16,7 +16,7 @@ from clayline.dataset.scene_row import Box, SceneRow
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
-from clayline.table.streaming import Piece, Source, open_files, pieces, result_schema, shaped, stream
+from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
 
 if TYPE_CHECKING:
     import geopandas
@@ -208,14 +208,17 @@ class Dataset:
         wanted: list[Source] = sources(self._index.manifest, chosen, region, span)
         before = self._root.asked
         files = open_files(self._root, wanted)
-        found: list[Piece] = pieces(self._root, wanted, files, columns)
+        footers = self._root.asked - before
+        before = self._root.asked
+        found = look(self._root, pieces(self._root, wanted, files, columns))
         return Plan(
             chosen=chosen,
             files=len({source.at.key for source in wanted}),
             pieces=tuple(found),
             schema=result_schema(files, columns),
             index=index,
-            footers=self._root.asked - before,
+            footers=footers,
+            places=self._root.asked - before,
         )
 
     def _stream(self, plan: Plan) -> Iterator[ChipTable]:
