@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import geopandas
+import moto
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -167,6 +169,22 @@ def test_geopandas_gets_the_same_chips(mixed: World) -> None:
     assert (frame.crs.to_string(), frame.geometry.is_valid.all()) == ("OGC:CRS84", True)
     assert set(frame["uci"]) == mixed.expected(BOX, *SCENES)
     assert frame.geometry.intersects(geopandas.GeoSeries.from_wkt([f"POINT({BOX[0]} {BOX[1]})"])[0]).sum() == 3
+
+
+def test_geopandas_that_is_not_installed_is_told(mixed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "geopandas", None)
+    with pytest.raises(DatasetError, match="pip install geopandas"):
+        Dataset(mixed.root).read_geo(box=BOX)
+
+
+def test_a_bucket_is_read_by_a_client_that_is_given(mixed: World) -> None:
+    with moto.mock_aws():
+        client = boto3.client("s3", region_name="eu-central-1")
+        client.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        for key, body in mixed.root.objects.items():
+            client.put_object(Bucket="kept", Key=key, Body=body)
+        dataset = open_dataset("s3://kept", client=client)
+        assert set(ucis(dataset.read(box=BOX, columns=["uci"]))) == mixed.expected(BOX, *SCENES)
 
 
 def test_batches_stream_the_same_rows(mixed: World) -> None:

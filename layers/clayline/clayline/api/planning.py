@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clayline.dataset.asking import Chosen, Span, flat_boxes
+from clayline.dataset.asking import Span, flat_boxes
+from clayline.dataset.choosing import Chosen
 from clayline.dataset.counted import Asked
 from clayline.dataset.figures import Figures
 from clayline.dataset.manifest import Manifest
