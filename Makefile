@@ -9,8 +9,8 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
-  setup-model setup-stacchip bench fuzz faults faults-real lock audit build image local-cloud local-invoke starter \
-  clay python311 publish-model statistics smoke-test wheel clean
+  setup-model setup-stacchip bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
+  local-invoke starter clay python311 publish-model statistics smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -80,6 +80,9 @@ fuzz: setup ## 20,000 mutated inputs (SEED=, CASES=): no crash, no hang, no allo
 faults: setup ## 50,000 batches under faults (SEED=, BATCHES=): nothing lost, nothing wrong, every end announced
 	$(BIN)/python -m tests.faults.run --seed $(or $(SEED),1) --batches $(or $(BATCHES),50000)
 
+faults-dataset: setup ## a dataset's compactors killed and raced (SEED=, PASSES=): every reader sees every scene once
+	$(BIN)/python -m tests.dataset.faults --seed $(or $(SEED),1) --passes $(or $(PASSES),2000)
+
 faults-real: setup ## the local cloud, its processes killed and started again for ten minutes (SEED=, MINUTES=)
 	$(BIN)/python -m tests.faults.real --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
 
@@ -92,6 +95,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run s3_requests.py; \
 	run drivers.py; \
 	run collect.py; \
+	run index.py; \
 	run verify.py; \
 	run tiers.py; \
 	run endpoint.py; \
