@@ -47,10 +47,11 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
         )
         if options.new_codebook:
             _forget(compacting, options.new_codebook, name)
-        number, changed = 0, True
-        while changed:
-            done, number = compacting.compact(), number + 1
-            changed = done.changed
+        number, tiers, left = 0, False, True
+        while left:
+            done, number = compacting.compact(tiers=tiers), number + 1
+            # Tiers come last: a model's codebook is made from all its files that are there then.
+            left, tiers = done.changed or not tiers, tiers or not done.changed
             square = f"{done.rewritten.square} {done.rewritten.year}" if done.rewritten else None
             told = f"pass {number}: {done.taken_in} fragments taken in, {done.deleted} old objects deleted"
             console.notice(

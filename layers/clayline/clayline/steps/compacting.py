@@ -132,15 +132,15 @@ class Compacting:
     most_fragments: int = MOST_FRAGMENTS
     spool_bytes: int = SPOOL_BYTES
 
-    def compact(self) -> Pass:
-        """Make one pass: delete what is over, take fragments in, make one square's files again, tiers of one file.
+    def compact(self, *, tiers: bool = True) -> Pass:
+        """Make one pass: delete what is over, take fragments in, make one square's files again, ``tiers`` of one file.
 
         Raises DatasetError for what makes no dataset, TransientError.
         """
         deleted = self._swept()
         taken_in = self._until_first(self._take_in)
         rewritten = self._until_first(self._rewrite)
-        tiered = self._until_first(self._tiered)
+        tiered = tiers and self._until_first(self._tiered)
         return Pass(
             tiered=tiered,
             taken_in=taken_in,
