@@ -9,8 +9,8 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
-  setup-model setup-stacchip bench fuzz faults faults-real lock audit build image local-cloud local-invoke starter \
-  clay python311 publish-model smoke-test clean
+  setup-model setup-stacchip bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
+  local-invoke starter clay python311 publish-model statistics smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -31,12 +31,13 @@ check: setup
 	$(BIN)/cfn-lint -t template.yaml -r eu-central-1 us-east-1
 
 setup: .venv/.ready
-.venv/.ready: requirements/dev.txt pyproject.toml
+.venv/.ready: requirements/dev.txt requirements/schemas.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 13) else \
 	  "Clayline needs Python 3.13 (set PYTHON=...), this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip install -q --require-hashes --no-deps --python $(BIN)/python -r requirements/schemas.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
@@ -79,6 +80,9 @@ fuzz: setup ## 20,000 mutated inputs (SEED=, CASES=): no crash, no hang, no allo
 faults: setup ## 50,000 batches under faults (SEED=, BATCHES=): nothing lost, nothing wrong, every end announced
 	$(BIN)/python -m tests.faults.run --seed $(or $(SEED),1) --batches $(or $(BATCHES),50000)
 
+faults-dataset: setup ## a dataset's compactors killed and raced (SEED=, PASSES=): every reader sees every scene once
+	$(BIN)/python -m tests.dataset.faults --seed $(or $(SEED),1) --passes $(or $(PASSES),2000)
+
 faults-real: setup ## the local cloud, its processes killed and started again for ten minutes (SEED=, MINUTES=)
 	$(BIN)/python -m tests.faults.real --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
 
@@ -91,10 +95,13 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run s3_requests.py; \
 	run drivers.py; \
 	run collect.py; \
+	run index.py; \
+	run verify.py; \
 	run tiers.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
 	run scale.py; \
+	run window.py; \
 	run clay_cpu.py; \
 	run clay_server.py; \
 	run clay_server.py --size large --precision int8 --chips 4 --in-flight 3 --rounds 2; \
@@ -106,6 +113,10 @@ local-cloud: setup ## the cloud without workers, seeded for events/, until Ctrl-
 local-invoke: setup setup-sam ## every event (or EVENT=events/NAME.json) against its expected outcome
 	$(BIN)/python -m clayline_local.local_invoke $(if $(EVENT),--event "$(EVENT)") \
 	  $(if $(filter-out 0,$(SKIP_PULL_IMAGE)),--skip-pull-image)
+
+wheel: setup ## a wheel that works without the checkout, in dist/
+	rm -rf build dist && $(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
+	rm -rf build && ls dist/*.whl
 
 build: setup setup-sam ## what `sam deploy` uploads
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam build
@@ -142,6 +153,7 @@ clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder 
 # meant, without a word.
 KNOWN_clay := MODELS SENSOR CHECKPOINT SEED SIZE BANDS CHIP GSD COORDINATE_ORDER HOUR MASK_RATIO MASK_SEED PRECISION \
   PROBE LOSS NAME VERSION
+KNOWN_statistics := MODEL SCENES
 KNOWN_demo := SCENE MODEL OUT
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
 ifeq ($(filter-out clay demo,$(GOALS)),)
@@ -161,6 +173,10 @@ publish-model: setup setup-publish ## check, upload and register FOLDER; where S
 	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
 	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(METRICS),--metrics "$(METRICS)") \
 	  $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
+
+statistics: MODEL ?= model/starter/starter-v1.0
+statistics: setup ## state in the folder MODEL what its vectors are like, measured on the files under SCENES
+	PYTHONPATH=model:layers/clayline $(BIN)/python -m publish.statistics --model "$(MODEL)" --scenes "$(SCENES)"
 
 smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STACK's) with made-up chips for FOLDER
 	$(PUBLISH) smoke --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
@@ -186,6 +202,8 @@ lock: setup ## compile the lock files
 	done
 	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps \
 	  requirements/layer-raster-expat.in -o layers/raster/expat.txt --custom-compile-command "make lock"
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-deps requirements/schemas.in \
+	  -o requirements/schemas.txt --no-header
 
 audit: setup setup-audit ## is a locked version known to be vulnerable? Asks OSV (URL=), so it needs the network
 	$(BIN)/python requirements/audit.py $(URL)

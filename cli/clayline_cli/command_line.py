@@ -10,13 +10,17 @@ from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
     abort,
     backfill,
+    compact,
     doctor,
     embed,
     explain,
+    index,
     land,
     local_cloud,
     plan_cost,
+    read,
     redrive,
+    sample,
     sensors,
     status,
     verify,
@@ -27,6 +31,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
     verify.add,
+    index.add,
+    compact.add,
     sensors.add,
     plan_cost.add,
     backfill.add,
@@ -37,6 +43,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     list_runs.add,
     redrive.add,
     abort.add,
+    read.add,
+    sample.add,
 )
 """In the order in which help lists them."""
 

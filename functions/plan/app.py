@@ -16,7 +16,7 @@ from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.queues import SqsQueue
 from clayline.aws.settings import PlanSettings, load
-from clayline.model.manifest import read_manifest
+from clayline.model.manifest import MANIFEST_FILE, read_manifest
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
 from clayline.run.plan import Thresholds
@@ -95,6 +95,7 @@ def receiving() -> Receiving:
                 collect_memory_mb=chosen.collect_memory_mb,
                 tile_memory_mb=chosen.tile_memory_mb,
             ),
+            model_uri=chosen.model_manifest.removesuffix(MANIFEST_FILE),
             names=chosen.names,
             place=chosen.place,
         ),

@@ -17,11 +17,11 @@ from typing import Final
 
 from clayline.errors import ClaylineError
 from clayline_local.emulation import Emulation
-from clayline_local.repository import ROOT
+from clayline_local.repository import ROOT, SAMPLE
 from clayline_local.session import Session
 
 EVENTS: Final = ROOT / "events"
-SCENE: Final = ROOT / "samples" / "landsat8_itaipu_2020" / "LC08_L1TP_224078_20200518_20200518_01_RT.json"
+SCENE: Final = SAMPLE
 OBJECTS: Final = EVENTS / "objects"
 """What lies in the scenes bucket beside the bundled scene: each file under its own path as key."""
 LOGS: Final = ROOT / "out" / "local-cloud"

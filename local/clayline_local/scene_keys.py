@@ -36,12 +36,18 @@ def named(key: str) -> str:
     )
 
 
-def names(*, scenes_bucket: str, embeddings_bucket: str, out: Path) -> Names:
-    """Give what people call what lies in the local buckets, where outputs come to lie in the folder ``out``."""
-    key = "".join(f"{part}/" for part in out.parts[1:])
-    outputs = Names(prefixes=((f"s3://{_ANY}/", "file:///"),)).of(f"s3://{_ANY}/{key}")
+def names(*, scenes_bucket: str, embeddings_bucket: str, out: Path, folders: Mapping[str, Path]) -> Names:
+    """Give what people call what lies in the local buckets, where outputs come to lie in the folder ``out``, and what
+    begins with an URI of ``folders`` in that folder.
+    """
     scenes = ((f"s3://{scenes_bucket}/{prefix}", name) for prefix, name in NAMES.items())
-    return Names(prefixes=(*scenes, (f"s3://{embeddings_bucket}/", outputs)))
+    others = ((uri, _file_uri(absolute(folder))) for uri, folder in folders.items())
+    return Names(prefixes=(*scenes, (f"s3://{embeddings_bucket}/", _file_uri(out)), *others))
+
+
+def _file_uri(folder: Path) -> str:
+    key = "".join(f"{part}/" for part in folder.parts[1:])
+    return Names(prefixes=((f"s3://{_ANY}/", "file:///"),)).of(f"s3://{_ANY}/{key}")
 
 
 def absolute(path: Path) -> Path:

@@ -136,7 +136,8 @@ class Session:
             self.names = AS_THEY_LIE
             if self._out is not None:
                 buckets = {"scenes_bucket": self.scenes_bucket, "embeddings_bucket": self.embeddings_bucket}
-                self.names = names(**buckets, out=self._out)
+                models = self._manifest_uri.removesuffix(MANIFEST_FILE)
+                self.names = names(**buckets, out=self._out, folders={models: self._model.path})
                 self.environment |= {"CLAYLINE_PLACE": "cli", "CLAYLINE_NAMES": json.dumps(dict(self.names.prefixes))}
             self.s3, self.sqs, self.events = (self.client(name) for name in ("s3", "sqs", "events"))
             self._publish_model()
@@ -195,11 +196,14 @@ class Session:
 
     def _publish_model(self) -> None:
         """Put the manifest where plan reads it: the bucket and key that template.yaml gives plan."""
-        uri = self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, _, key = self._manifest_uri.removeprefix("s3://").partition("/")
         self.s3.upload_file(str(self._model.path / MANIFEST_FILE), bucket, key)
         for name, file in self._sensors.items():
             self.s3.upload_file(str(file), bucket, f"sensors/{name}")
+
+    @property
+    def _manifest_uri(self) -> str:
+        return self.stack.functions()["PlanFunction"].environment["CLAYLINE_MODEL_MANIFEST"]
 
     @property
     def scenes_bucket(self) -> str:

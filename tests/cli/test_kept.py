@@ -50,7 +50,7 @@ class Cloud(Session):
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
         )
         self.names = names(
-            scenes_bucket=self.scenes_bucket, embeddings_bucket=self.embeddings_bucket, out=absolute(out)
+            scenes_bucket=self.scenes_bucket, embeddings_bucket=self.embeddings_bucket, out=absolute(out), folders={}
         )
         self.ledger = DynamoLedger(boto3.resource("dynamodb", region_name=REGION).Table(self.table))
         self.objects = S3Objects(self.s3)

@@ -55,6 +55,11 @@ def test_scenes_and_models_do_not_replace_each_other() -> None:
     assert Snapshot(manifest=Manifest(), loose=tuple(rows)).visible([]) == rows
 
 
+def test_a_fragment_that_came_again_does_not_make_a_scene_of_the_files_one_beside_them() -> None:
+    compacted = replace(ROW, compacted=True)
+    assert Snapshot(manifest=Manifest(), loose=(ROW,)).visible([compacted]) == [compacted]
+
+
 def test_fragments_that_the_manifest_has_are_not_counted_twice() -> None:
     other = replace(ROW, scene="ba9876543210").fragment
     listed = [FRAGMENTS + ROW.fragment, FRAGMENTS + other]

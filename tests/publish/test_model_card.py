@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from tests.server.model_folders import build_model_folder
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from clayline import __version__
 from clayline_cli import arguments
 from clayline_cli.staging.stage import Staging
-from clayline_local.repository import STARTER
+from clayline_local.repository import SAMPLE, STARTER
 
 if TYPE_CHECKING:
     from clayline.scene.recognition import Known
 
+BUNDLED: Final = "sample:itaipu"
+"""What the bundled scene is called, wherever it lies."""
 MOST_CHIPS: Final = 4096
 """That plan's settings allow in a batch."""
 CHIPS_OF_A_SCENE: Final = 400_000
@@ -118,7 +120,11 @@ class SceneOptions:
 def add_scenes(parser: argparse.ArgumentParser, *, done: str) -> None:
     """Add the scenes, and --version; ``done`` says what is done to several."""
     parser.add_argument(
-        "scenes", nargs="+", metavar="SCENE", help=f"a file, a folder, or an s3:// URI; several are {done}"
+        "scenes",
+        nargs="+",
+        type=lambda text: str(SAMPLE) if text == BUNDLED else text,
+        metavar="SCENE",
+        help=f"a file, a folder, an s3:// URI, or {BUNDLED}, the bundled scene; several are {done}",
     )
     parser.add_argument(
         "--version", action="version", version=f"clayline {__version__}", help="tell the version and exit"

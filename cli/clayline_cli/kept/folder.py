@@ -83,7 +83,9 @@ class Kept:
         kept = KeptLedger.read(self._ledger)
         dynamo, whole = session.client("dynamodb"), kept.whole(self.out)
         for run, entry in whole.items():
-            kinds = {"receipt", "parquet"} if entry.failed else {"receipt"}  # rows are taken over where chips failed
+            kinds = {"receipt", "model"}  # a model's Item is written once, by whichever scene comes first
+            if entry.failed:
+                kinds.add("parquet")  # of which rows are taken over
             for key in (entry.outputs[kind] for kind in sorted(kinds & entry.outputs.keys())):
                 session.s3.upload_file(
                     str(inside(self.out, key)), session.embeddings_bucket, key, ExtraArgs={"Metadata": {RUN_ID: run}}

@@ -1,18 +1,17 @@
-"""What is asked of a dataset: where, when, of which model."""
+"""What is asked of a dataset: where and when. Loads nothing heavy."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
 from typing import Final, Literal, Self
 
-from clayline.dataset.scene_row import Box, SceneKey, SceneRow
-from clayline.dataset.snapshot import Snapshot
+from clayline.dataset.scene_row import Box
 from clayline.errors import DatasetError
 
 type Revisions = Literal["newest", "all"]
 type Moment = str | date | datetime
-type AskedTime = Moment | tuple[Moment | None, Moment | None] | None
+type AskedTime = Moment | tuple[Moment | None, Moment | None] | Sequence["AskedTime"] | None
 type Asked4 = Sequence[float]
 """west, south, east, north, degrees."""
 
@@ -24,18 +23,24 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """From a moment to another, both among it."""
+    """From a moment to another, both among it; and others, where several times were asked for."""
 
     start: datetime = _FIRST
     end: datetime = _LAST
+    others: "tuple[Span, ...]" = ()
 
     @classmethod
     def of(cls, asked: AskedTime) -> Self:
-        """Take ``A/B`` as STAC has it (``..`` is open), one moment, or two; a day is meant from its first moment to its
-        last, UTC.
+        """Take ``A/B`` as STAC has it (``..`` is open), one moment, or a tuple of two; a day is meant from its first
+        moment to its last, UTC. Several of these are a list, or stand in a text with commas between.
 
         Raises DatasetError.
         """
+        if isinstance(asked, str) and "," in asked:
+            return cls.of(list(asked.split(",")))
+        if isinstance(asked, list):
+            first_of_all, *rest = [cls.of(each) for each in asked] or [cls()]
+            return replace(first_of_all, others=tuple(rest))
         if asked is None:
             return cls()
         first: Moment
@@ -44,8 +49,11 @@ class Span:
             first, _, last = asked.partition("/")
         elif isinstance(asked, tuple):
             first, last = ("" if each is None else each for each in asked)
-        else:
+        elif isinstance(asked, str | date):
             first = last = asked
+        else:
+            msg = f"time {asked!r} is none: give A/B, a moment, two of them, or a list of these."
+            raise DatasetError(msg)
         start = _FIRST if first in _OPEN else moment(first)
         end = _LAST if last in _OPEN else moment(last, last=True)
         if start > end:
@@ -57,7 +65,12 @@ class Span:
 
     def meets(self, start: datetime, end: datetime) -> bool:
         """Say whether the two have a moment in common."""
-        return start <= self.end and self.start <= end
+        return any(start <= each.end and each.start <= end for each in self.each)
+
+    @property
+    def each(self) -> "tuple[Span, ...]":
+        """All that were asked for."""
+        return (self, *self.others)
 
 
 def moment(asked: Moment, *, last: bool = False) -> datetime:
@@ -101,74 +114,3 @@ def flat_boxes(box: Box) -> list[tuple[float, float, float, float]]:
     if box.west <= box.east:
         return [(box.west, box.south, box.east, box.north)]
     return [(box.west, box.south, 180.0, box.north), (-180.0, box.south, box.east, box.north)]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chosen:
-    """Scenes of one model that were asked for."""
-
-    token: str | None
-    """None: there are no scenes."""
-    newest: tuple[SceneRow, ...]
-    older: tuple[SceneRow, ...] = ()
-    """Revisions that newer ones replace, where they were asked for too: read from their scenes' own files."""
-
-    @property
-    def allowed(self) -> dict[str, int]:
-        """The revision of each scene whose rows in the squares' files are meant."""
-        return {row.scene: row.revision for row in self.newest if row.compacted}
-
-
-def choose(
-    snapshot: Snapshot,
-    taken_in: Iterable[SceneRow],
-    *,
-    boxes: Sequence[Box] | None,
-    span: Span,
-    model: str | None,
-    history: Iterable[SceneRow] | None = None,
-) -> Chosen:
-    """Choose the scenes that meet a box, if there are any, and the span.
-
-    ``history``, the rows that were replaced, is given where every revision is wanted: None leaves older ones out.
-
-    A model is its token, or ``TOKEN@DIGEST`` (the digest's beginning) where the dataset has several under one token.
-    Raises DatasetError where several models meet what was asked, and none was named: they are never mixed.
-    """
-    taken_in = list(taken_in)
-    token, _, digest = (model or "").partition("@")
-
-    def meant(row: SceneRow) -> bool:
-        return (
-            (not token or row.token == token)
-            and row.digest.removeprefix("sha256:").startswith(digest.removeprefix("sha256:"))
-            and span.meets(row.start, row.end)
-            and (boxes is None or any(row.box.meets(box) for box in boxes))
-        )
-
-    visible = snapshot.visible(taken_in)
-    newest = [row for row in visible if meant(row)]
-    known = {(row.key, row.revision) for row in visible}
-    older: dict[tuple[SceneKey, int], SceneRow] = {}
-    if history is not None:
-        for row in (*history, *taken_in, *snapshot.loose):
-            if (row.key, row.revision) not in known and meant(row):
-                older[row.key, row.revision] = row
-    models = sorted({(row.token, row.digest) for row in (*newest, *older.values())})
-    if len(models) > 1:
-        several_tokens = len({each for each, _ in models}) > 1
-        listed = ", ".join(each if several_tokens else f"{each}@{found[:19]}" for each, found in models)
-        msg = (
-            f"embeddings of {len(models)} models lie there, and models are never mixed: {listed}. Name one of them"
-            " as the model."
-        )
-        raise DatasetError(msg)
-    return Chosen(
-        token=models[0][0] if models else None,
-        newest=tuple(sorted(newest, key=_order)),
-        older=tuple(sorted(older.values(), key=_order)),
-    )
-
-
-def _order(row: SceneRow) -> tuple[str, datetime, str, int]:
-    return row.square, row.start, row.scene, row.revision

@@ -28,12 +28,15 @@ class Snapshot:
     def visible(self, taken_in: Iterable[SceneRow]) -> list[SceneRow]:
         """Give the newest row of each scene among some rows of the parts and all that are loose.
 
-        A row of the parts that a loose one replaces is left out, and the reverse.
+        A row of the parts that a loose one replaces is left out, and the reverse. Of two rows of one revision (an event
+        that came again long after its fragment was taken in) the one counts that says that its chips are compacted.
         """
         highest = self.newest()
         rows: dict[SceneKey, SceneRow] = {}
         for row in (*taken_in, *self.loose):
-            if row.revision >= highest.get(row.key, row.revision):
+            if row.revision >= highest.get(row.key, row.revision) and not (
+                (known := rows.get(row.key)) and known.revision == row.revision and known.compacted
+            ):
                 rows[row.key] = row
         return list(rows.values())
 

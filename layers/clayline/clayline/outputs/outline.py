@@ -34,3 +34,13 @@ def outline(corners: NDArray[np.float64], *, rows: int, cols: int) -> tuple[Mapp
     together = shapely.orient_polygons(shapely.union_all(shapely.from_wkb(shapes.wkb)))
     geometry: dict[str, Any] = json.loads(shapely.to_geojson(together))
     return geometry, extent.bbox
+
+
+def geometry_wkb(geometry: Mapping[str, Any]) -> bytes:
+    """Give a GeoJSON geometry as WKB. Raises ValueError for what is none."""
+    try:
+        wkb: bytes = shapely.to_wkb(shapely.from_geojson(json.dumps(geometry)), byte_order=1, output_dimension=2)
+    except shapely.errors.GEOSException as error:
+        msg = f"no GeoJSON geometry: {error}"
+        raise ValueError(msg) from error
+    return wkb

@@ -134,16 +134,21 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "gsd": entry.gsd,
             "options": entry.options.model_dump(),
         },
-        "preprocessing": {
-            "version": entry.preprocessing,
-            "resampling": "nearest to the finest band's grid, never reprojected",
-            "nodata_fill": entry.nodata_fill,
-            "boa_decided_by": scene.boa_decided_by,
-            "boa_said": list(scene.boa_said),
-        },
+        "preprocessing": preprocessing(plan),
         "encoding": plan.encoding.value,
         "thresholds": plan.thresholds.model_dump(),
         "options": plan.options,
+    }
+
+
+def preprocessing(plan: Plan) -> dict[str, Any]:
+    """Say what became of the files' numbers before the model took them."""
+    return {
+        "version": plan.model.entry.preprocessing,
+        "resampling": "nearest to the finest band's grid, never reprojected",
+        "nodata_fill": plan.model.entry.nodata_fill,
+        "boa_decided_by": plan.scene.boa_decided_by,
+        "boa_said": list(plan.scene.boa_said),
     }
 
 

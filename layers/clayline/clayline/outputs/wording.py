@@ -22,7 +22,7 @@ def pretty(content: Mapping[str, Any]) -> bytes:
 def layout(plan: Plan) -> dict[str, Any]:
     """Describe the chips' grid: not regular where the last row or column is shifted back."""
     grid, scene = plan.grid, plan.scene
-    shifted = grid.start is None and (grid.height % grid.size or grid.width % grid.size)
+    shifted = grid.start is None and any(side > grid.size and side % grid.size for side in (grid.height, grid.width))
     grid_id = f"scene-{scene.hash}"
     if scene.location == "window":
         grid_id = f"mgrs-{scene.tile}"

@@ -154,6 +154,11 @@ class OutputObjects:
         return cls(prefix=uri.removesuffix(_RECEIPT))
 
     @property
+    def model(self) -> str:
+        """The STAC Item of the model, one for all scenes of its token."""
+        return f"{self.prefix.rsplit('/', 2)[0]}/model.json"
+
+    @property
     def parquet(self) -> str:
         """The embeddings."""
         return f"{self.prefix}.parquet"

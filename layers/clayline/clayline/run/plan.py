@@ -157,6 +157,12 @@ class PlannedModel(BaseModel):
     """The manifest's; None for a model that has none, and in plans from before this was kept."""
     producer: dict[str, str] | None = None
     """The manifest's."""
+    licence: str | None = None
+    """The manifest's; None in plans from before this was kept, as the next two are."""
+    files: dict[str, str] = {}
+    """Digest of each of the entry's files, by name."""
+    uri: str | None = None
+    """Where the folder lies, up to a slash."""
 
     @property
     def untrained(self) -> bool:

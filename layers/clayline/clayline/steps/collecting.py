@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.errors import TransientError
 from clayline.outputs.embedding import EmbeddingRows, SceneColumns
+from clayline.outputs.extensions import GEOJSON
 from clayline.outputs.provenance import columns, file_metadata, metadata_json
 from clayline.outputs.spool import VectorSpool
 from clayline.outputs.stac import stac_item
@@ -39,10 +40,9 @@ from clayline.run.verdict import Verdict
 from clayline.steps.answering import Answering
 from clayline.steps.gathered import Gathered
 from clayline.steps.gathering import Gathering, sent_order, spool_path
+from clayline.steps.storing import keep_model, keep_parquet
 from clayline.steps.taking_over import UNDECLARED, ReadRows, TakenOver, take_over
 
-PARQUET = "application/vnd.apache.parquet"
-GEOJSON = "application/geo+json"
 GRACE: Final = timedelta(minutes=10)
 
 
@@ -103,9 +103,10 @@ class Collecting:
 
         Raises TransientError, OutputConflictError.
 
-        Order: verdict, Parquet, metadata, STAC Item, receipt (the commit), the state in the ledger; the requests, which
-        nobody needs any more, are deleted; event, the outcome in the ledger, then an event for each other place where
-        the scene landed meanwhile. Each file is written once, from the verdict; a retry gives the same.
+        Order: verdict, Parquet, metadata, the model's Item (once for all scenes), STAC Item, receipt (the commit), the
+        state in the ledger; the requests, which nobody needs any more, are deleted; event, the outcome in the ledger,
+        then an event for each other place where the scene landed meanwhile. Each file is written once, from the
+        verdict; a retry gives the same.
         """
         row = self.ledger.run(run)
         if row is None or row.state not in {RunState.SETTLED, RunState.COMMITTED, RunState.ANNOUNCED}:
@@ -195,9 +196,11 @@ class Collecting:
                     metadata=file_metadata(plan),
                     encoding=plan.encoding,
                 )
-                self._put(outputs.parquet, path, plan.run, PARQUET)
+                file = keep_parquet(self.objects, outputs.parquet, path, run=plan.run)
                 self._put(outputs.metadata, metadata_json(plan, receipt.counts, self.read_header(path)), plan.run, JSON)
-                self._put(outputs.item, stac_item(plan, gathering.chips.corners, receipt.counts), plan.run, GEOJSON)
+                keep_model(self.objects, plan)
+                item = stac_item(plan, gathering.chips.corners, receipt.counts, file)
+                self._put(outputs.item, item, plan.run, GEOJSON)
         self._put(outputs.receipt, receipt_json(receipt), plan.run, JSON)
         return receipt
 
@@ -224,7 +227,12 @@ def _receipt(
     counts = count(lines)
     reason = scene_reason(counts)
     outputs = plan.outputs
-    written = {"parquet": outputs.parquet, "metadata": outputs.metadata, "item": outputs.item} if counts.written else {}
+    written = {
+        "parquet": outputs.parquet,
+        "metadata": outputs.metadata,
+        "model": outputs.model,
+        "item": outputs.item,
+    }  # in the order in which they are written
     message = words(_nothing_written(plan.scene.name, counts), plan.place) if reason else None
     return Receipt(
         run=plan.run,
@@ -241,7 +249,10 @@ def _receipt(
         measured=measured,
         predecessor=plan.carried.run if plan.carried else None,
         taken_over=len(taken.lines) if taken and taken.found == "taken" else 0,
-        outputs={kind: plan.names.of(uri) for kind, uri in {**written, "receipt": outputs.receipt}.items()},
+        outputs={
+            kind: plan.names.of(uri)
+            for kind, uri in {**(written if counts.written else {}), "receipt": outputs.receipt}.items()
+        },
         chips=lines,
     )
 

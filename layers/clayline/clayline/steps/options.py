@@ -43,6 +43,8 @@ class PlanOptions:
     """With a user's own; None: those that come with the package."""
     asset_wait: timedelta = timedelta(0)
     """How long a scene waits for an asset that is not there."""
+    model_uri: str | None = None
+    """Where the model folder lies, up to a slash."""
     names: Names = AS_THEY_LIE
     place: Place = Place.AWS
 

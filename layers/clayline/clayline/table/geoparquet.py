@@ -20,16 +20,16 @@ ROW_GROUP_ROWS = 2048
 """Rows of a group: a usual scene is one group, of a larger one a reader that wants 5 km takes a few MB. Measured in
 docs/schema.md."""
 
-_PAGE_BYTES = 2 * 1024 * 1024
+PAGE_BYTES = 2 * 1024 * 1024
 """Of the embeddings; the default of 1 MiB cuts split byte streams so short that zstd loses 0.4 % of raw. Measured in
 docs/schema.md."""
 
-_CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
+CRS84 = json.loads(Path(__file__).with_name("crs84.json").read_text(encoding="utf-8"))
 _BOUNDS = ("xmin", "ymin", "xmax", "ymax")
-_REPEATING = ["source_url", "source_model", "loss_metric", "source_creator"]
-_WITH_STATISTICS = [
+REPEATING = ["source_url", "source_model", "loss_metric", "source_creator"]
+WITH_STATISTICS = [
     "uci",
-    *_REPEATING,
+    *REPEATING,
     "date",
     "datetime",
     "loss",
@@ -40,8 +40,8 @@ _WITH_STATISTICS = [
     "cloud_fraction",
 ]
 _ENCODINGS = {VectorEncoding.PORTABLE: "PLAIN", VectorEncoding.COMPACT: "BYTE_STREAM_SPLIT"}
-_ARROW_SCHEMA = "ARROW:schema"
-_OURS = frozenset({"geo", _ARROW_SCHEMA})
+ARROW_SCHEMA = "ARROW:schema"
+_OURS = frozenset({"geo", ARROW_SCHEMA})
 
 
 def write_geoparquet(
@@ -68,7 +68,7 @@ def write_geoparquet(
     if taken := _OURS & metadata.keys():
         msg = f"{columns.source_url}: metadata key {min(taken)} is written here and cannot be given"
         raise ValueError(msg)
-    schema = _schema(columns.dimensions)
+    schema = columns_schema(columns.dimensions)
     extent = Extent()
     count = 0
     last = ""
@@ -96,14 +96,18 @@ def write_geoparquet(
             )
             raise ValueError(msg)
         writing.result()
-        header = {"geo": json.dumps(_geo(extent)), **{key: metadata[key] for key in sorted(metadata)}}
-        writer.add_key_value_metadata({**header, _ARROW_SCHEMA: _stored(schema, header)})
+        header = {
+            "geo": json.dumps(geo(extent.geometry_types, extent.bbox)),
+            **{key: metadata[key] for key in sorted(metadata)},
+        }
+        writer.add_key_value_metadata({**header, ARROW_SCHEMA: stored_schema(schema, header)})
     return count
 
 
-def _schema(dimensions: int) -> pa.Schema:
-    """Give the columns of docs/schema.md, in its order."""
+def columns_schema(dimensions: int | None) -> pa.Schema:
+    """Give the columns of docs/schema.md, in its order; None: of vectors of any length."""
     bounds = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _BOUNDS])
+    vector = pa.list_(pa.field("element", pa.float32(), nullable=False), dimensions or -1)
     fields: list[pa.Field[pa.DataType]] = [
         pa.field("uci", pa.string(), nullable=False),
         pa.field("source_url", pa.string(), nullable=False),
@@ -113,7 +117,7 @@ def _schema(dimensions: int) -> pa.Schema:
         pa.field("loss", pa.float32()),
         pa.field("loss_metric", pa.string()),
         pa.field("source_creator", pa.string(), nullable=False),
-        pa.field("embeddings", pa.list_(pa.field("element", pa.float32(), nullable=False), dimensions), nullable=False),
+        pa.field("embeddings", vector, nullable=False),
         pa.field("geometry", pa.binary(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("cell", pa.string()),
@@ -124,7 +128,7 @@ def _schema(dimensions: int) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _stored(schema: pa.Schema, header: Mapping[str, str]) -> str:
+def stored_schema(schema: pa.Schema, header: Mapping[str, str]) -> str:
     """Give the value of ``ARROW:schema``.
 
     An IPC schema message in base64, as Arrow's own writers put it (docs/schema.md, File metadata).
@@ -143,11 +147,11 @@ def _writer(path: Path, schema: pa.Schema, encoding: VectorEncoding) -> pq.Parqu
         data_page_version="1.0",
         compression="zstd",
         compression_level=1,
-        use_dictionary=_REPEATING,  # type: ignore[arg-type] # the stubs know bool alone, pyarrow takes names
-        data_page_size=_PAGE_BYTES,
+        use_dictionary=REPEATING,  # type: ignore[arg-type] # the stubs know bool alone, pyarrow takes names
+        data_page_size=PAGE_BYTES,
         column_encoding={"embeddings.list.element": _ENCODINGS[encoding]},
-        store_schema=False,  # ours is: _stored
-        write_statistics=_WITH_STATISTICS,
+        store_schema=False,  # ours is: stored_schema
+        write_statistics=WITH_STATISTICS,
         write_page_index=True,
         sorting_columns=[pq.SortingColumn(schema.get_field_index("uci"))],
     )
@@ -227,7 +231,7 @@ def _table(schema: pa.Schema, columns: SceneColumns, rows: EmbeddingRows, shapes
     bounds = [pa.array(np.ascontiguousarray(shapes.bounds[:, side])) for side in range(len(_BOUNDS))]
     repeated = {
         name: pa.repeat(pa.scalar(getattr(columns, name), schema.field(name).type), n)
-        for name in [*_REPEATING, "date", "datetime"]
+        for name in [*REPEATING, "date", "datetime"]
     }
     arrays = {
         **repeated,
@@ -244,7 +248,7 @@ def _table(schema: pa.Schema, columns: SceneColumns, rows: EmbeddingRows, shapes
     return pa.table([arrays[name] for name in schema.names], schema=schema)
 
 
-def _geo(extent: Extent) -> dict[str, object]:
+def geo(geometry_types: list[str], bbox: list[float]) -> dict[str, object]:
     """Give the GeoParquet 1.1.0 metadata."""
     return {
         "version": "1.1.0",
@@ -252,11 +256,11 @@ def _geo(extent: Extent) -> dict[str, object]:
         "columns": {
             "geometry": {
                 "encoding": "WKB",
-                "geometry_types": extent.geometry_types,
-                "crs": _CRS84,
+                "geometry_types": geometry_types,
+                "crs": CRS84,
                 "edges": "planar",
                 "orientation": "counterclockwise",
-                "bbox": extent.bbox,
+                "bbox": bbox,
                 "covering": {"bbox": {name: ["bbox", name] for name in _BOUNDS}},
             },
         },

@@ -14,7 +14,7 @@ from clayline.dataset.asking import Span
 from clayline.outputs.region import Region
 
 _EPOCH = np.datetime64("1970-01-01T00:00:00", "us")
-NEEDED = ("datetime", "geometry", "bbox")
+NEEDED = ("uci", "datetime", "geometry", "bbox")
 """Columns that every selection looks at."""
 OF_THE_DATASET = ("scene", "revision")
 """What rows of a dataset say beside the columns of a scene's file."""
@@ -64,6 +64,17 @@ def select(table: pa.Table, wanted: Wanted, *, each_shape: bool = False) -> Sele
     return Selected(table=table.take(rows[met]), shapes=shapes)
 
 
+def meets_some(table: pa.Table, wanted: Wanted) -> bool:
+    """Say whether a row of a revision that counts meets the place, whatever its time: by ``geometry`` and ``bbox``, and
+    in a square's file by ``scene`` and ``revision``. Raises what ``select`` raises.
+    """
+    keep = np.ones(len(table), dtype=np.bool_) if wanted.allowed is None else _allowed(table, wanted.allowed)
+    if wanted.region is None:
+        return bool(keep.any())
+    rows = np.flatnonzero(keep & wanted.region.overlaps(_bounds(table)))
+    return len(rows) > 0 and len(wanted.region.meeting(table.column("geometry").take(rows).to_pylist())[0]) > 0
+
+
 def _named(table: pa.Table, wanted: Wanted) -> pa.Table:
     """Give the table with the two columns that a scene's own file lacks."""
     if wanted.allowed is not None:
@@ -83,7 +94,10 @@ def _in_time(table: pa.Table, span: Span) -> NDArray[np.bool_]:
         msg = "a row has no datetime"
         raise ValueError(msg)
     numbers = moments.cast(pa.int64()).to_numpy()
-    return np.asarray((numbers >= _microseconds(span.start)) & (numbers <= _microseconds(span.end)))
+    keep = np.zeros(len(numbers), dtype=np.bool_)
+    for each in span.each:
+        keep |= (numbers >= _microseconds(each.start)) & (numbers <= _microseconds(each.end))
+    return keep
 
 
 def _microseconds(moment: datetime) -> int:

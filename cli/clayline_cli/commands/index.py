@@ -1,0 +1,45 @@
+"""``clayline index ROOT``: scenes become rows of a dataset's index."""
+
+import argparse
+from typing import Final
+
+from clayline_cli.call import Call, Commands, command_parser
+from clayline_cli.compacting.place import HELP, root
+from clayline_cli.console import Console
+
+DESCRIPTION: Final = """\
+Give every scene under ROOT its row in the dataset's index (docs/dataset.md): each receipt that has neither fragment nor
+row. On AWS each scene is indexed as it is committed; this is for folders, and for scenes whose event was lost.
+"""
+
+EPILOG: Final = """\
+examples:
+  clayline index out
+  clayline index s3://my-embeddings
+
+exit status:
+  0    every scene that has a file has its row
+  1    some scenes have files that contradict each other, or lack one: a line each says which
+  2    it could not run: the command line is wrong, or ROOT may not be read or written. A sentence says why
+  130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
+"""
+
+
+def add(commands: Commands) -> None:
+    """Put the command on the program's parser."""
+    parser = command_parser(
+        commands, "index", summary="index scenes as a dataset", description=DESCRIPTION, epilog=EPILOG
+    )
+    parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
+    parser.add_argument("--json", action="store_true", help="one JSON object a scene and line")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(call=_call)
+
+
+def _call(found: argparse.Namespace) -> Call:
+    def run(console: Console) -> int:
+        from clayline_cli.compacting.index import index  # noqa: PLC0415 - a second of imports, for which no typo waits
+
+        return index(found.root, console, as_json=found.json)
+
+    return Call(run=run, quiet=found.quiet, stopped="What is indexed stays so; run it again to go on.")

@@ -1,0 +1,1 @@
+"""What writes a dataset from here: its index, and its compact files."""

@@ -1,0 +1,87 @@
+"""Index: a scene's file gets its row, at a cost that no other scene has a part in (docs/dataset.md, Appending)."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pydantic import ValidationError
+
+from clayline.dataset.manifest import FRAGMENTS
+from clayline.dataset.ports import Root, Stored, WritableRoot
+from clayline.dataset.scene_file import SceneFile, SceneHeader
+from clayline.dataset.scene_row import SceneRow
+from clayline.dataset.snapshot import Snapshot
+from clayline.errors import DatasetError
+from clayline.outputs.outline import geometry_wkb
+from clayline.run.receipt import Receipt
+
+_MOST_RECEIPT: Final = 1024 * 1024 * 1024
+_MOST_ITEM: Final = 64 * 1024 * 1024
+INDEXED: Final = frozenset({"SceneEmbedded", "ScenePartial"})
+
+
+class ReadHeader(Protocol):
+    """The reader of a file's end: ``clayline.table.scene_header.read_scene_header``."""
+
+    def __call__(self, root: Root, stored: Stored) -> SceneHeader:
+        """Raises DatasetError, and what ``root`` raises."""
+        ...
+
+
+class EncodeRows(Protocol):
+    """The index's writer: ``clayline.table.scene_rows.encode_rows``."""
+
+    def __call__(self, rows: Iterable[SceneRow]) -> bytes:
+        """Give a file of rows."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """Ports of index."""
+
+    root: WritableRoot
+    read_header: ReadHeader
+    encode_rows: EncodeRows
+
+    def index(self, file: SceneFile) -> SceneRow | None:
+        """Put a scene's fragment, unless it is there; None for a scene that has no file.
+
+        Four reads and one conditional write, whatever the dataset holds. Raises DatasetError for files that contradict
+        each other, ObjectMissingError where one is not there, TransientError.
+        """
+        receipt = self._receipt(file)
+        if receipt.status not in INDEXED:
+            return None
+        try:
+            item = json.loads(self.root.get(file.item, most=_MOST_ITEM)[0])
+            geometry = geometry_wkb(item["geometry"])
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"{self.root.uri}/{file.item} is no Item as Clayline writes them: {error!r}"
+            raise DatasetError(msg) from error
+        stored = self.root.head(file.parquet)
+        header = self.read_header(self.root, stored)
+        row = file.row(receipt=receipt, item=item, geometry=geometry, stored=stored, header=header)
+        self.root.put_new(FRAGMENTS + row.fragment, self.encode_rows([row]))
+        return row
+
+    def _receipt(self, file: SceneFile) -> Receipt:
+        try:
+            return Receipt.model_validate_json(self.root.get(file.receipt, most=_MOST_RECEIPT)[0])
+        except ValidationError as error:
+            msg = f"{self.root.uri}/{file.receipt} is no receipt that this version reads: {error.errors()[0]['msg']}"
+            raise DatasetError(msg) from error
+
+
+def without_row(root: Root, snapshot: Snapshot, taken_in: Iterable[SceneRow]) -> Iterator[SceneFile]:
+    """Give the scenes' files under a root whose receipt has neither fragment nor row.
+
+    ``taken_in`` are the rows of all parts and of the history; they and the snapshot must be older than the listing that
+    begins here. Raises what ``root`` raises.
+    """
+    known = {(row.token, row.scene, row.revision) for row in (*taken_in, *snapshot.loose)}
+    for stored in root.list(""):
+        file = SceneFile.of_receipt(stored.key)
+        if file and stored.key == file.receipt and (file.token, file.scene, file.revision) not in known:
+            yield file
