@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clayline.steps.compacting import Compacting
+from clayline.steps.describing import describe
 from clayline.table.dataset_tables import DatasetTables
-from clayline.table.index_reading import read_manifest
+from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
 from clayline_cli.compacting.place import writable
 from clayline_cli.console import Console
 from clayline_local.stopping import stoppable
@@ -37,6 +38,8 @@ def compact(name: str, console: Console, *, grace_hours: int, spool_gb: int, row
             if as_json:
                 said = {"pass": number, "taken_in": done.taken_in, "deleted": done.deleted, "chips": done.chips}
                 print(json.dumps({**said, "square": square}), flush=True)
+        described = describe(root, scene_rows(root, read_snapshot(root)))
+        console.notice(f"{len(described)} descriptions written (Collections, data cards)")
     manifest, _ = read_manifest(root)
     if not as_json:
         chips = sum(file.file.rows for file in manifest.files)
