@@ -9,8 +9,8 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
-  setup-model setup-stacchip bench fuzz faults faults-real lock audit build image local-cloud local-invoke starter \
-  clay python311 publish-model smoke-test wheel clean
+  setup-model setup-stacchip bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
+  local-invoke starter clay python311 publish-model statistics smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
 demo: setup ## embed the bundled scene on this machine
@@ -80,6 +80,9 @@ fuzz: setup ## 20,000 mutated inputs (SEED=, CASES=): no crash, no hang, no allo
 faults: setup ## 50,000 batches under faults (SEED=, BATCHES=): nothing lost, nothing wrong, every end announced
 	$(BIN)/python -m tests.faults.run --seed $(or $(SEED),1) --batches $(or $(BATCHES),50000)
 
+faults-dataset: setup ## a dataset's compactors killed and raced (SEED=, PASSES=): every reader sees every scene once
+	$(BIN)/python -m tests.dataset.faults --seed $(or $(SEED),1) --passes $(or $(PASSES),2000)
+
 faults-real: setup ## the local cloud, its processes killed and started again for ten minutes (SEED=, MINUTES=)
 	$(BIN)/python -m tests.faults.real --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
 
@@ -92,6 +95,8 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run s3_requests.py; \
 	run drivers.py; \
 	run collect.py; \
+	run index.py; \
+	run verify.py; \
 	run tiers.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
@@ -147,6 +152,7 @@ clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder 
 # meant, without a word.
 KNOWN_clay := MODELS SENSOR CHECKPOINT SEED SIZE BANDS CHIP GSD COORDINATE_ORDER HOUR MASK_RATIO MASK_SEED PRECISION \
   PROBE LOSS NAME VERSION
+KNOWN_statistics := MODEL SCENES
 KNOWN_demo := SCENE MODEL OUT
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
 ifeq ($(filter-out clay demo,$(GOALS)),)
@@ -166,6 +172,10 @@ publish-model: setup setup-publish ## check, upload and register FOLDER; where S
 	$(PUBLISH) model --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \
 	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(METRICS),--metrics "$(METRICS)") \
 	  $(if $(UPLOAD_ONLY),--upload-only) $(if $(ALLOW_UNTRAINED),--allow-untrained)
+
+statistics: MODEL ?= model/starter/starter-v1.0
+statistics: setup ## state in the folder MODEL what its vectors are like, measured on the files under SCENES
+	PYTHONPATH=model:layers/clayline $(BIN)/python -m publish.statistics --model "$(MODEL)" --scenes "$(SCENES)"
 
 smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STACK's) with made-up chips for FOLDER
 	$(PUBLISH) smoke --folder "$(FOLDER)" $(if $(STACK),--stack "$(STACK)") $(if $(BUCKET),--bucket "$(BUCKET)") \

@@ -30,7 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.collect import vectors
 
 from clayline.dataset.codebook import Codebook
-from clayline.table.tiers import COLUMN, TierName, read_small, write_tier
+from clayline.dataset.manifest import TierName
+from clayline.table.tiers import COLUMN, read_small, write_tier
 from clayline_cli.program import main as clayline
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

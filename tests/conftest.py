@@ -26,6 +26,7 @@ LONGEST = (
     "pipeline/test_end_to_end.py",
     "pipeline/test_clay.py",
     "pipeline/test_kills.py",
+    "pipeline/test_keeping_a_dataset.py",
     "cli/test_real_embed.py",
     "cli/test_named_session.py",
     "cli/test_signals.py",

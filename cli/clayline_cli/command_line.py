@@ -18,7 +18,9 @@ from clayline_cli.commands import (
     land,
     local_cloud,
     plan_cost,
+    read,
     redrive,
+    sample,
     sensors,
     status,
     verify,
@@ -41,6 +43,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     list_runs.add,
     redrive.add,
     abort.add,
+    read.add,
+    sample.add,
 )
 """In the order in which help lists them."""
 

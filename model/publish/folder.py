@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from clayline.errors import ModelError
 from clayline.model.manifest import MANIFEST_FILE, Manifest, digest_of, read_manifest
+from clayline.model.statistics import STATISTICS_FILE
 
 METRICS: Final = "metrics.json"
 MAX_METRICS_BYTES: Final = 1_000_000
@@ -86,7 +87,11 @@ def read_folder(path: Path, *, metrics: Path | None = None) -> ModelFolder:
     names = {*manifest.files, manifest.card, *(file.name for file in path.iterdir() if _LEGAL.fullmatch(file.name))}
     if (path / METRICS).is_file():
         names.add(METRICS)
-    files = tuple(_read_file(path / name, manifest.files.get(name)) for name in sorted(names))
+    digests = dict(manifest.files)
+    if manifest.statistics is not None:
+        digests[STATISTICS_FILE] = manifest.statistics
+        names.add(STATISTICS_FILE)
+    files = tuple(_read_file(path / name, digests.get(name)) for name in sorted(names))
     manifest_file = _read_file(path / MANIFEST_FILE, digest_of(io.BytesIO(text)))
     try:
         card = (path / manifest.card).read_text("utf-8")
@@ -109,6 +114,8 @@ def _refuse_strangers(path: Path, manifest: Manifest) -> None:
     A graph may read a file beside it, which no digest would then cover.
     """
     known = {*manifest.files, manifest.card, MANIFEST_FILE, METRICS}
+    if manifest.statistics is not None:
+        known.add(STATISTICS_FILE)
     strangers = [
         file.name for file in sorted(path.iterdir()) if file.name not in known and not _LEGAL.fullmatch(file.name)
     ]

@@ -155,6 +155,8 @@ def build(shared: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
         "files": digests,
         "entries": [describe(entry, digests, has_loss=fitted[entry.token]) for entry in ENTRIES],
     }
+    stated = json.loads((FOLDER / "manifest.json").read_text()).get("statistics")  # measured on files, not built
+    manifest |= {"statistics": stated} if stated else {}
     files["manifest.json"] = (json.dumps(manifest, indent=1, ensure_ascii=True) + "\n").encode("ascii")
     files["LICENSE"] = licence().encode()
     return files, manifest

@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "layers" / "clayline" / "clayline"
-ADAPTER_ROOMS = frozenset({"aws", "raster", "table"})
+ADAPTER_ROOMS = frozenset({"api", "aws", "raster", "table"})
+"""Adapters, and what wires them for users in Python."""
 
 
 @dataclass(frozen=True, kw_only=True)

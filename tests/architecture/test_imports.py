@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.architecture.sources import ADAPTER_ROOMS, PACKAGE, ROOT, Source
 
-ADAPTERS = ("clayline.aws", "clayline.raster", "clayline.table")
+ADAPTERS = ("clayline.api", "clayline.aws", "clayline.raster", "clayline.table")
 AWS = (
     "boto3",
     "botocore",

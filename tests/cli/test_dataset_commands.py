@@ -32,7 +32,7 @@ def test_a_folder_of_scenes_becomes_a_dataset(tmp_path: Path, capsys: pytest.Cap
     assert main(["compact", str(tmp_path), "--json"]) == 0
     told = capsys.readouterr()
     lines = [json.loads(line) for line in told.out.splitlines()]
-    assert lines[0] == {"pass": 1, "taken_in": 5, "deleted": 0, "chips": 80, "square": "32UQD 2024"}
+    assert lines[0] == {"pass": 1, "taken_in": 5, "deleted": 0, "chips": 80, "square": "32UQD 2024", "tiered": False}
     assert lines[-1]["taken_in"] == 0
     assert read(cast("Memory", root)) == expected(*SCENES)
     assert main(["index", str(tmp_path), "--quiet"]) == 0

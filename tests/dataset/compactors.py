@@ -1,8 +1,9 @@
 """Compactors and readers over a root, and what a reader finds."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,27 +12,38 @@ import pyarrow.parquet as pq
 from tests.dataset.scenes import MadeUp
 from tests.dataset.world import Memory
 
+from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneKey, SceneRow
 from clayline.ports import ObjectMissingError
 from clayline.steps.compacting import GRACE, Compacting
 from clayline.steps.indexing import Indexing
 from clayline.table.dataset_tables import DatasetTables
-from clayline.table.index_reading import read_snapshot, scene_rows
+from clayline.table.index_reading import read_rows_of, read_snapshot, scene_rows
 from clayline.table.scene_header import read_scene_header
 from clayline.table.scene_rows import encode_rows
 
 MOST = 1 << 30
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneByOne(DatasetTables):
+    """Reads one file of the index after the other, so that a run replays."""
+
+    def rows(self, root: Root, keys: Sequence[str]) -> list[list[SceneRow]]:
+        return [read_rows_of(root, [key]) for key in keys]
+
+
 def compacting(root: Memory, scratch: Path, name: str = "a", **options: int) -> Compacting:
     """Give a compactor whose files are small and whose stamps are its own."""
     stamps = iter(range(10**9))
+    own = scratch / name  # a process has one of its own
+    own.mkdir(exist_ok=True)
     return Compacting(
         root=root,
-        tables=DatasetTables(row_group_rows=16, most_rows=options.pop("most_rows", 64)),
+        tables=OneByOne(row_group_rows=16, most_rows=options.pop("most_rows", 64)),
         clock=lambda: root.now,
         stamp=lambda: f"{name}{next(stamps)}",
-        scratch=scratch,
+        scratch=own,
         **options,  # type: ignore[arg-type] # numbers alone
     )
 

@@ -37,6 +37,16 @@ def test_a_span_is_read_as_stac_has_it(asked: Any, start: datetime | None, end: 
     assert found.meets(DAY, DAY)
 
 
+def test_several_times_are_asked_for_together() -> None:
+    for asked in (["2024-06-01", "2024-07-01/.."], "2024-06-01,2024-07-01/.."):
+        found = Span.of(asked)
+        assert [found.meets(DAY + timedelta(days=day), DAY + timedelta(days=day)) for day in (0, 5, 40)] == [
+            True,
+            False,
+            True,
+        ]
+
+
 @pytest.mark.parametrize("asked", ["2024-06-02/2024-06-01", "yesterday", "2024-13-01"])
 def test_a_span_that_is_none_is_refused(asked: str) -> None:
     with pytest.raises(DatasetError, match="time"):
@@ -64,7 +74,7 @@ def _choose(*rows: SceneRow, manifest: Manifest | None = None, **asked: Any) -> 
     return choose(
         snapshot,
         [row for row in rows if row.compacted],
-        **{"boxes": None, "span": Span(), "model": None, **asked},
+        **{"where": None, "span": Span(), "model": None, **asked},
     )
 
 
@@ -76,7 +86,7 @@ def test_models_are_never_mixed_and_those_that_lie_there_are_listed() -> None:
         _choose(ROW, OTHER)
     assert _choose(ROW, OTHER, model=OTHER.token).newest == (OTHER,)
     away = replace(OTHER, box=Box(west=20, south=0, east=21, north=1))
-    assert _choose(ROW, away, boxes=[ROW.box]).token == ROW.token
+    assert _choose(ROW, away, where=lambda row: row.box.meets(ROW.box)).token == ROW.token
 
 
 def test_two_models_under_one_token_are_not_mixed_either() -> None:
@@ -100,4 +110,4 @@ def test_only_the_newest_revision_counts_unless_all_are_asked_for() -> None:
 def test_place_and_time_choose_scenes() -> None:
     later = replace(ROW, scene="ba9876543210", start=NOON + timedelta(days=5), end=NOON + timedelta(days=5))
     assert _choose(ROW, later, span=Span.of("2024-06-02/..")).newest == (later,)
-    assert _choose(ROW, later, boxes=[Box(west=9.5, south=50, east=10, north=51)]).newest == ()
+    assert _choose(ROW, later, where=lambda row: row.box.meets(Box(west=9.5, south=50, east=10, north=51))).newest == ()

@@ -17,12 +17,19 @@ NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 TOKEN = "starter-v1.0-s2-rgb"
 
 
+class LostAnswerError(Exception):
+    """A write took place, and nobody was told: asked again, S3 refuses what is there."""
+
+
 @dataclass
 class Memory:
-    """A WritableRoot. ``before`` is called before each operation with its name and key, and may raise."""
+    """A WritableRoot. ``before`` is called before each operation with its name and key, and may raise; ``after`` after
+    each write, and may raise, LostAnswerError among others.
+    """
 
     now: datetime = NOON
     before: Callable[[str, str], None] = lambda *_: None
+    after: Callable[[str, str], None] = lambda *_: None
     objects: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     moved: Counter[str] = field(default_factory=Counter)
@@ -62,7 +69,7 @@ class Memory:
         if key in self.objects:
             return False
         self.objects[key] = content, self.now
-        return True
+        return self._told("put", key)
 
     def replace(self, key: str, body: bytes, *, etag: str | None) -> bool:
         self._note("put", key)
@@ -70,12 +77,20 @@ class Memory:
         if (self._stored(key).etag if key in self.objects else None) != etag:
             return False
         self.objects[key] = body, self.now
-        return True
+        return self._told("put", key)
 
     def discard(self, keys: Sequence[str]) -> None:
         for key in keys:
             self._note("delete", key)
             self.objects.pop(key, None)
+            self.after("delete", key)
+
+    def _told(self, operation: str, key: str) -> bool:
+        try:
+            self.after(operation, key)
+        except LostAnswerError:
+            return False
+        return True
 
     def _note(self, operation: str, key: str) -> None:
         self.requests[operation] += 1

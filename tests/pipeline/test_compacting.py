@@ -33,7 +33,7 @@ def test_scenes_become_files_of_their_square_and_year_each_chip_once(tmp_path: P
     assert max(file.file.rows for file in manifest.files) == 64
     assert all(row.compacted for row in scene_rows(root, read_snapshot(root)))
     assert read(root) == expected(*scenes, MadeUp(number=40, square="33UUS"))
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_all_dates_of_a_cell_lie_beside_each_other_and_near_cells_near(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_an_identifier_that_would_stand_twice_ends_the_pass_and_both_scenes_are_
     manifest, _ = read_manifest(root)
     assert manifest.scenes == 13  # what was taken in stays taken in
     assert manifest.files == ()
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_scenes_file_that_lacks_chips_ends_the_pass(tmp_path: Path) -> None:

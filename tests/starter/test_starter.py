@@ -71,7 +71,12 @@ def test_the_folder_holds_the_entries_asked_for() -> None:
 
 
 def test_the_manifest_lists_every_graph_and_weights_file_with_its_digest() -> None:
-    on_disk = {path.name for path in FOLDER.iterdir()} - {"manifest.json", "LICENSE", MANIFEST["card"]}
+    on_disk = {path.name for path in FOLDER.iterdir()} - {
+        "manifest.json",
+        "statistics.json",
+        "LICENSE",
+        MANIFEST["card"],
+    }
     assert on_disk == MANIFEST["files"].keys()
     for name, digest in MANIFEST["files"].items():
         assert digest == "sha256:" + hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()

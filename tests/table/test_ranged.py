@@ -16,6 +16,7 @@ from tests.table.rows import embedding_rows, scene_columns
 
 from clayline.dataset.asking import Span
 from clayline.dataset.counted import Asked, CountedRoot
+from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
 from clayline.outputs.region import Region
 from clayline.run.encoding import VectorEncoding
@@ -23,7 +24,7 @@ from clayline.table import ranged
 from clayline.table.geoparquet import write_geoparquet
 from clayline.table.ranged import FileAt, RangedFile
 from clayline.table.selecting import Wanted
-from clayline.table.streaming import Source, pieces, result_schema, shaped, stream
+from clayline.table.streaming import Piece, Source, open_files, pieces, result_schema, shaped, stream
 
 ROWS, GROUP = 2000, 100
 KEY = "token/scene/file.parquet"
@@ -50,6 +51,10 @@ def counted(content: bytes) -> CountedRoot:
 
 def at(content: bytes, rows: int = ROWS) -> FileAt:
     return FileAt(key=KEY, size=len(content), rows=rows, group_rows=GROUP)
+
+
+def chosen(root: Root, source: Source, columns: list[str] | None = None) -> list[Piece]:
+    return pieces(root, [source], open_files(root, [source]), columns)
 
 
 def wanted(box: tuple[float, float, float, float] | None = None, time: str | None = None) -> Wanted:
@@ -82,10 +87,9 @@ def test_a_footer_larger_than_usual_is_two_requests(content: bytes, monkeypatch:
 def test_only_row_groups_of_the_place_are_read_and_only_the_rows_that_meet_it(content: bytes) -> None:
     root = counted(content)
     box = (-54.19, -25.33, -54.11, -25.31)  # 5 x 2 chips, of which both rows lie in one group
-    found = pieces(root, [Source(at=at(content), wanted=wanted(box))], None)
+    found = chosen(root, Source(at=at(content), wanted=wanted(box)), None)
     assert [piece.group for piece in found] == [5]
-    schema = result_schema(found, None)
-    assert schema is not None
+    schema = result_schema([found[0].file], None)
     [selected] = stream(root, found)
     table = shaped(selected, schema)
     assert table.num_rows == 10
@@ -100,7 +104,7 @@ def test_what_is_foretold_of_row_groups_is_what_is_asked_for(content: bytes) -> 
     root = counted(content)
     box = (-54.55, -25.5, -54.4, -25.3)
     for columns in (None, ["uci"], ["embeddings"], ["uci", "cloud_fraction"]):
-        found = pieces(root, [Source(at=at(content), wanted=wanted(box))], columns)
+        found = chosen(root, Source(at=at(content), wanted=wanted(box)), columns)
         before = root.asked
         assert list(stream(root, found))
         ranges = [each for piece in found for each in piece.ranges]
@@ -135,15 +139,15 @@ def test_the_time_is_asked_of_row_groups_and_rows(content: bytes) -> None:
         ("2020-05-19/..", False),
         ("../2020-05-17", False),
     ):
-        found = pieces(root, [Source(at=at(content), wanted=wanted(time=time))], ["uci"])
+        found = chosen(root, Source(at=at(content), wanted=wanted(time=time)), ["uci"])
         assert bool(found) is there, time
         assert sum(selected.table.num_rows for selected in stream(root, found)) == (ROWS if there else 0)
 
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are(content: bytes) -> None:
-    found = pieces(counted(content), [Source(at=at(content), wanted=wanted())], ["uci", "vector"])
+    found = chosen(counted(content), Source(at=at(content), wanted=wanted()), ["uci", "vector"])
     with pytest.raises(DatasetError, match=r"no column vector: there are uci, .*revision"):
-        result_schema(found, ["uci", "vector"])
+        result_schema([found[0].file], ["uci", "vector"])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_a_damaged_file_is_an_error_that_names_it(content: bytes, damage: object
     root = RememberedRoot({KEY: damage(content)})
     source = Source(at=at(content), wanted=wanted())
     with pytest.raises(DatasetError, match=rf"memory://dataset/{KEY}.*({what})"):
-        list(stream(root, pieces(root, [source], None)))
+        list(stream(root, chosen(root, source)))
 
 
 def test_another_number_of_rows_than_the_index_has_is_refused(content: bytes) -> None:
@@ -181,8 +185,8 @@ def test_a_file_of_other_columns_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "other.parquet")
     body = (tmp_path / "other.parquet").read_bytes()
     source = Source(at=at(body, rows=2), wanted=wanted())
-    with pytest.raises(DatasetError, match="no column datetime, geometry, bbox"):
-        pieces(RememberedRoot({KEY: body}), [source], None)
+    with pytest.raises(DatasetError, match="no column uci, datetime, geometry, bbox"):
+        chosen(RememberedRoot({KEY: body}), source)
 
 
 @settings(max_examples=60)
@@ -192,7 +196,7 @@ def test_bytes_that_were_changed_anywhere_are_told_or_harmless(content: bytes, p
     body = content[:start] + value + content[start + len(value) :]
     root = RememberedRoot({KEY: body})
     try:
-        found = pieces(root, [Source(at=at(content), wanted=wanted((-54.55, -25.5, -54.4, -25.3)))], ["uci"])
+        found = chosen(root, Source(at=at(content), wanted=wanted((-54.55, -25.5, -54.4, -25.3))), ["uci"])
         list(stream(root, found))
     except DatasetError as error:
         assert KEY in str(error)  # noqa: PT017 - either is right, a crash is not

@@ -10,10 +10,11 @@ import pytest
 from tests.table.rows import DIMENSIONS, embedding_rows, scene_columns
 
 from clayline.dataset.codebook import Codebook
+from clayline.dataset.manifest import TierName
 from clayline.errors import DatasetError
 from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
-from clayline.table.tiers import COLUMN, TIERS, TierName, read_small, write_tier
+from clayline.table.tiers import COLUMN, NAMES, read_small, write_tier
 
 TOKEN = "starter-v1.0-rgb"
 ROWS = 300
@@ -36,7 +37,7 @@ def _book(**changes: str) -> Codebook:
     return Codebook.of(embedding_rows(ROWS).embeddings, **{"token": TOKEN, "digest": "sha256:0", **changes})
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", NAMES)
 def test_a_tier_has_the_files_rows_in_its_order_and_groups(tmp_path: Path, tier: TierName) -> None:
     source, book = _file(tmp_path), _book()
     target = tmp_path / "tier.parquet"
@@ -52,7 +53,7 @@ def test_a_tier_has_the_files_rows_in_its_order_and_groups(tmp_path: Path, tier:
     assert groups[0] == groups[1] == [128, 128, 44]
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", NAMES)
 def test_the_same_file_and_codebook_give_the_same_bytes(tmp_path: Path, tier: TierName) -> None:
     source = _file(tmp_path)
     for name in ("a", "b"):
@@ -71,7 +72,7 @@ def test_the_metadata_declares_what_was_done(tmp_path: Path) -> None:
 
 def test_duckdb_reads_both_and_brings_int8_back(tmp_path: Path) -> None:
     source, book = _file(tmp_path), _book()
-    for tier in TIERS:
+    for tier in NAMES:
         write_tier(source, tmp_path / f"{tier}.parquet", codebook=book, tier=tier, link="c")
     [[steps]] = duckdb.read_parquet(str(tmp_path / "int8.parquet")).project("embeddings").limit(1).fetchall()
     assert list(steps) == book.int8(embedding_rows(ROWS).embeddings)[0].tolist()
@@ -83,7 +84,7 @@ def test_int8_takes_a_byte_a_number_and_bits_a_bit(tmp_path: Path) -> None:
     source = _file(tmp_path)
     raw = ROWS * DIMENSIONS * 4
     most: dict[TierName, float] = {"int8": 0.30, "bits": 0.06}  # groups of 128 rows: each has a dictionary
-    for tier in TIERS:
+    for tier in NAMES:
         write_tier(source, tmp_path / tier, codebook=_book(), tier=tier, link="c")
         metadata = pq.read_metadata(tmp_path / tier)
         [at] = [

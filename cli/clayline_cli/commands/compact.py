@@ -10,8 +10,9 @@ from clayline_cli.console import Console
 
 DESCRIPTION: Final = """\
 Compact the dataset under ROOT (docs/dataset.md): rows of the index are put together, and the chips of each square and
-year are written again in one order, until nothing is left to gain. Scene files stay as they are. Readers see the same
-before, meanwhile and after; stopped or killed anywhere, it has changed nothing that they see.
+year are written again in one order, with int8 and bit tiers of them, until nothing is left to gain. Scene files stay as
+they are. Readers see the same before, meanwhile and after; stopped or killed anywhere, it has changed nothing that they
+see.
 """
 
 EPILOG: Final = """\
@@ -53,6 +54,12 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="chips of a row group (default: 1024)",
     )
+    parser.add_argument("--no-tiers", action="store_true", help="make no int8 and bit tiers of the files")
+    parser.add_argument(
+        "--new-codebook",
+        metavar="TOKEN",
+        help="make this model's tiers again, by a codebook from the chips that are there now",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a pass and line")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(call=_call)
@@ -60,15 +67,16 @@ def add(commands: Commands) -> None:
 
 def _call(found: argparse.Namespace) -> Call:
     def run(console: Console) -> int:
-        from clayline_cli.compacting.compact import compact  # noqa: PLC0415 - a second of imports, for which no typo waits
+        from clayline_cli.compacting.compact import CompactOptions, compact  # noqa: PLC0415 - a second of imports, for which no typo waits
 
-        return compact(
-            found.root,
-            console,
+        options = CompactOptions(
             grace_hours=found.grace_hours,
             spool_gb=found.spool_gb,
             row_group_rows=found.row_group_rows,
+            tiers=not found.no_tiers,
+            new_codebook=found.new_codebook,
             as_json=found.json,
         )
+        return compact(found.root, console, options)
 
     return Call(run=run, quiet=found.quiet, stopped="Readers see what they saw; run it again to go on.")

@@ -3,45 +3,88 @@
 import json
 import secrets
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clayline.steps.compacting import Compacting
+<<<<<<< HEAD
 from clayline.steps.describing import describe
 from clayline.table.dataset_tables import DatasetTables
 from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
+=======
+from clayline.steps.tiering import Tiering
+from clayline.table.dataset_tables import DatasetTables
+from clayline.table.dataset_tiers import DatasetTiers
+from clayline.table.index_reading import read_manifest
+>>>>>>> main
 from clayline_cli.compacting.place import writable
 from clayline_cli.console import Console
+from clayline_cli.errors import CommandError
 from clayline_local.stopping import stoppable
 
 
-def compact(name: str, console: Console, *, grace_hours: int, spool_gb: int, row_group_rows: int, as_json: bool) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompactOptions:
+    """What a call was told."""
+
+    grace_hours: int
+    spool_gb: int
+    row_group_rows: int
+    tiers: bool
+    new_codebook: str | None
+    """Model whose tiers are made again by a new codebook."""
+    as_json: bool
+
+
+def compact(name: str, console: Console, options: CompactOptions) -> int:
     """Compact a root; gives the exit status. Raises ClaylineError, Stopped."""
     root = writable(name)
     with stoppable(), tempfile.TemporaryDirectory(prefix="clayline-compact-") as scratch:
         compacting = Compacting(
             root=root,
-            tables=DatasetTables(row_group_rows=row_group_rows),
+            tables=DatasetTables(row_group_rows=options.row_group_rows),
             clock=lambda: datetime.now(UTC),
             stamp=lambda: secrets.token_hex(8),
             scratch=Path(scratch),
-            grace=timedelta(hours=grace_hours),
-            spool_bytes=spool_gb * 1024**3,
+            tiering=Tiering(root=root, tables=DatasetTiers(scratch=Path(scratch))) if options.tiers else None,
+            grace=timedelta(hours=options.grace_hours),
+            spool_bytes=options.spool_gb * 1024**3,
         )
-        number, changed = 0, True
-        while changed:
-            done, number = compacting.compact(), number + 1
-            changed = done.changed
+        if options.new_codebook:
+            _forget(compacting, options.new_codebook, name)
+        number, tiers, left = 0, False, True
+        while left:
+            done, number = compacting.compact(tiers=tiers), number + 1
+            # Tiers come last: a model's codebook is made from all its files that are there then.
+            left, tiers = done.changed or not tiers, tiers or not done.changed
             square = f"{done.rewritten.square} {done.rewritten.year}" if done.rewritten else None
             told = f"pass {number}: {done.taken_in} fragments taken in, {done.deleted} old objects deleted"
-            console.notice(told + (f", {square} written: {done.chips} chips" if square else ""))
-            if as_json:
+            console.notice(
+                told
+                + (f", {square} written: {done.chips} chips" if square else "")
+                + (", tiers of a file" * done.tiered)
+            )
+            if options.as_json:
                 said = {"pass": number, "taken_in": done.taken_in, "deleted": done.deleted, "chips": done.chips}
+<<<<<<< HEAD
                 print(json.dumps({**said, "square": square}), flush=True)
         described = describe(root, scene_rows(root, read_snapshot(root)))
         console.notice(f"{len(described)} descriptions written (Collections, data cards)")
+=======
+                print(json.dumps({**said, "square": square, "tiered": done.tiered}), flush=True)
+>>>>>>> main
     manifest, _ = read_manifest(root)
-    if not as_json:
+    if not options.as_json:
         chips = sum(file.file.rows for file in manifest.files)
         print(f"{manifest.scenes} scenes, {chips} chips in {len(manifest.files)} files", flush=True)
     return 0
+
+
+def _forget(compacting: Compacting, token: str, name: str) -> None:
+    manifest, _ = read_manifest(compacting.root)
+    known = sorted({file.token for file in manifest.files})
+    if token not in known:
+        msg = f"no chips of {token} are in the files of {name}; there are those of {', '.join(known) or 'no model'}."
+        raise CommandError(msg)
+    compacting.forget_tiers(token)

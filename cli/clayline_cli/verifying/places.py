@@ -182,9 +182,8 @@ def place(options: VerifyOptions) -> Place:
     """Find the target. Raises CommandError, LocalCloudError."""
     if options.target.startswith("s3://"):
         return Bucket.of(options)
-    if options.target.startswith("file://"):
-        try:
-            return Folder(Path.from_uri(options.target))
-        except ValueError as error:
-            raise CommandError(f"{options.target} is no URI of a file: {error}. Write file:///PATH.") from error
+    if options.target.startswith("file:"):
+        if not options.target.startswith("file:///"):
+            raise CommandError(f"{options.target} is no URI of a file on this machine. Write file:///PATH.")
+        return Folder(Path.from_uri(options.target))
     return Folder(Path(options.target))

@@ -71,7 +71,12 @@ def verify(options: VerifyOptions, console: Console) -> int:
             together.end(ids, other=["`clayline verify` compares scene files; no dataset index was looked at"])
             _count_together(counted, together)
     if options.json:
-        print(json.dumps(telling.together(together, counted.files, counted.rows, several=several)), flush=True)
+        print(
+            json.dumps(
+                telling.together(together, counted.files, counted.rows, wrong=counted.wrong > 0, several=several)
+            ),
+            flush=True,
+        )
     elif several:
         print(shown(telling.all_files(together, counted.files, counted.rows)), flush=True)
     return 1 if counted.wrong or (options.strict and counted.doubtful) else 0

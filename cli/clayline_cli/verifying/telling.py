@@ -35,10 +35,10 @@ def values(verdict: FileVerdict) -> dict[str, Any]:
     }
 
 
-def together(found: FilesTogether, files: int, rows: int, *, several: bool) -> dict[str, Any]:
-    """Give all files together as JSON."""
+def together(found: FilesTogether, files: int, rows: int, *, wrong: bool, several: bool) -> dict[str, Any]:
+    """Give all files together as JSON; ``wrong``: any of them, or they together."""
     checks = [outcome.values() for outcome in found.outcomes] if several else []
-    return {"files": files, "rows": rows, "wrong": found.outcomes.is_wrong, "checks": checks}
+    return {"files": files, "rows": rows, "wrong": wrong, "checks": checks}
 
 
 def _lines(outcomes: Outcomes) -> list[str]:

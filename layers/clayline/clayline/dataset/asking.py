@@ -1,7 +1,7 @@
 """What is asked of a dataset: where, when, of which model."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
 from typing import Final, Literal, Self
@@ -12,7 +12,7 @@ from clayline.errors import DatasetError
 
 type Revisions = Literal["newest", "all"]
 type Moment = str | date | datetime
-type AskedTime = Moment | tuple[Moment | None, Moment | None] | None
+type AskedTime = Moment | tuple[Moment | None, Moment | None] | Sequence["AskedTime"] | None
 type Asked4 = Sequence[float]
 """west, south, east, north, degrees."""
 
@@ -24,18 +24,24 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """From a moment to another, both among it."""
+    """From a moment to another, both among it; and others, where several times were asked for."""
 
     start: datetime = _FIRST
     end: datetime = _LAST
+    others: "tuple[Span, ...]" = ()
 
     @classmethod
     def of(cls, asked: AskedTime) -> Self:
-        """Take ``A/B`` as STAC has it (``..`` is open), one moment, or two; a day is meant from its first moment to its
-        last, UTC.
+        """Take ``A/B`` as STAC has it (``..`` is open), one moment, or a tuple of two; a day is meant from its first
+        moment to its last, UTC. Several of these are a list, or stand in a text with commas between.
 
         Raises DatasetError.
         """
+        if isinstance(asked, str) and "," in asked:
+            return cls.of(list(asked.split(",")))
+        if isinstance(asked, list):
+            first_of_all, *rest = [cls.of(each) for each in asked] or [cls()]
+            return replace(first_of_all, others=tuple(rest))
         if asked is None:
             return cls()
         first: Moment
@@ -44,8 +50,11 @@ class Span:
             first, _, last = asked.partition("/")
         elif isinstance(asked, tuple):
             first, last = ("" if each is None else each for each in asked)
-        else:
+        elif isinstance(asked, str | date):
             first = last = asked
+        else:
+            msg = f"time {asked!r} is none: give A/B, a moment, two of them, or a list of these."
+            raise DatasetError(msg)
         start = _FIRST if first in _OPEN else moment(first)
         end = _LAST if last in _OPEN else moment(last, last=True)
         if start > end:
@@ -57,7 +66,12 @@ class Span:
 
     def meets(self, start: datetime, end: datetime) -> bool:
         """Say whether the two have a moment in common."""
-        return start <= self.end and self.start <= end
+        return any(start <= each.end and each.start <= end for each in self.each)
+
+    @property
+    def each(self) -> "tuple[Span, ...]":
+        """All that were asked for."""
+        return (self, *self.others)
 
 
 def moment(asked: Moment, *, last: bool = False) -> datetime:
@@ -123,14 +137,16 @@ def choose(
     snapshot: Snapshot,
     taken_in: Iterable[SceneRow],
     *,
-    boxes: Sequence[Box] | None,
+    where: Callable[[SceneRow], bool] | None,
     span: Span,
     model: str | None,
     history: Iterable[SceneRow] | None = None,
+    mixed: bool = False,
 ) -> Chosen:
-    """Choose the scenes that meet a box, if there are any, and the span.
+    """Choose the scenes that lie where it is asked for (None: everywhere), in the span.
 
     ``history``, the rows that were replaced, is given where every revision is wanted: None leaves older ones out.
+    ``mixed`` lets several models be chosen together, for a list of scenes.
 
     A model is its token, or ``TOKEN@DIGEST`` (the digest's beginning) where the dataset has several under one token.
     Raises DatasetError where several models meet what was asked, and none was named: they are never mixed.
@@ -143,7 +159,7 @@ def choose(
             (not token or row.token == token)
             and row.digest.removeprefix("sha256:").startswith(digest.removeprefix("sha256:"))
             and span.meets(row.start, row.end)
-            and (boxes is None or any(row.box.meets(box) for box in boxes))
+            and (where is None or where(row))
         )
 
     visible = snapshot.visible(taken_in)
@@ -155,7 +171,7 @@ def choose(
             if (row.key, row.revision) not in known and meant(row):
                 older[row.key, row.revision] = row
     models = sorted({(row.token, row.digest) for row in (*newest, *older.values())})
-    if len(models) > 1:
+    if len(models) > 1 and not mixed:
         several_tokens = len({each for each, _ in models}) > 1
         listed = ", ".join(each if several_tokens else f"{each}@{found[:19]}" for each, found in models)
         msg = (

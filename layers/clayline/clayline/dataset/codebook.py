@@ -112,10 +112,11 @@ class Codebook:
             "link": {"rel": "about", "href": link, "type": "application/json"},
         }
 
-    def encode(self) -> bytes:
-        """Write it as JSON: the same codebook gives the same bytes."""
+    def encode(self, *, stamp: str) -> bytes:
+        """Write it as JSON: the same codebook and ``stamp`` give the same bytes."""
         content = {
             "format": FORMAT,
+            "stamp": stamp,
             "token": self.token,
             "digest": self.digest,
             "rows": self.rows,

@@ -19,6 +19,7 @@ MOST_MANIFEST_BYTES: Final = 64 * 1024 * 1024
 
 Href = Annotated[str, Field(pattern=r"^dataset/[A-Za-z0-9._/-]+\z", max_length=512)]
 """Relative to the root."""
+TierName = Literal["int8", "bits"]
 Degrees = Annotated[float, Field(ge=-180, le=180)]
 
 
@@ -74,7 +75,7 @@ class CompactFile(_Strict):
     token: str
     square: str
     year: int
-    tiers: dict[Literal["int8", "bits"], Tier] = {}
+    tiers: dict[TierName, Tier] = {}
 
     @property
     def partition(self) -> Partition:

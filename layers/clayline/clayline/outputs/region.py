@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import shapely
@@ -15,25 +15,25 @@ class Region:
 
     bounds: NDArray[np.float64]
     """[n, 4]: west, south, east, north."""
-    shapes: NDArray[Any]
-    """[n], shapely's."""
+    tree: shapely.STRtree
+    """Of them."""
 
     @classmethod
     def of_boxes(cls, boxes: Sequence[Sequence[float]]) -> Self:
         """Take west, south, east, north of each."""
         bounds = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-        return cls(bounds=bounds, shapes=shapely.box(*bounds.T))
+        return cls(bounds=bounds, tree=shapely.STRtree(shapely.box(*bounds.T)))
 
     @classmethod
-    def of_points(cls, lonlat: NDArray[np.float64]) -> Self:
-        """Take [n, 2]: longitude and latitude."""
-        return cls(bounds=np.hstack([lonlat, lonlat]), shapes=shapely.points(lonlat))
+    def of_points(cls, places: Sequence[Sequence[float]]) -> Self:
+        """Take longitude and latitude of each."""
+        lonlat = np.array(places, dtype=np.float64).reshape(-1, 2)
+        return cls(bounds=np.hstack([lonlat, lonlat]), tree=shapely.STRtree(shapely.points(lonlat)))
 
     def overlaps(self, bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Say of each of ``bounds`` [m, 4] whether any of these lies in it or over it: [m]."""
         found = np.zeros(len(bounds), dtype=np.bool_)
-        tree = shapely.STRtree(self.shapes)
-        found[np.unique(tree.query(shapely.box(*bounds.T), predicate="intersects")[0])] = True
+        found[np.unique(self.tree.query(shapely.box(*bounds.T), predicate="intersects")[0])] = True
         return found
 
     def meeting(self, wkb: Sequence[bytes | None]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -46,7 +46,7 @@ class Region:
             at = int(np.argmax(shapely.is_missing(footprints)))
             msg = f"the geometry of row {at} is no well-known binary"
             raise ValueError(msg)
-        rows, shapes = shapely.STRtree(self.shapes).query(footprints, predicate="intersects")
+        rows, shapes = self.tree.query(footprints, predicate="intersects")
         order = np.lexsort([shapes, rows])
         return rows[order], shapes[order]
 

@@ -38,9 +38,10 @@ class Measured(BaseModel):
     chips: int
     """Of which the endpoint gave a vector that counts, be it one that is not finite."""
     requests: int
-    """Batches that were sent to the endpoint."""
+    """Batches of which an attempt was begun: sent to the endpoint, but where a run was ended in between."""
     attempts: int | None
-    """Times that they were: each call of the endpoint counts, also one that it refused or never answered."""
+    """That were begun: each counts, also one that the endpoint refused or never answered, or whose function was killed
+    before it called."""
     request_bytes: int | None
     """Of the request objects, each once, however many attempts it took."""
     response_bytes: int

@@ -33,6 +33,7 @@ from clayline.dataset.scene_row import Partition, SceneRow
 from clayline.dataset.snapshot import not_taken_in
 from clayline.errors import TransientError
 from clayline.ports import Clock
+from clayline.steps.tiering import Tiering, without_tiers
 
 GRACE: Final = timedelta(days=1)
 MOST_FRAGMENTS: Final = 2_000
@@ -99,13 +100,15 @@ class Pass:
     rewritten: Partition | None = None
     chips: int = 0
     """In the files of ``rewritten``."""
+    tiered: bool = False
+    """Whether a file got its tiers."""
     deleted: int = 0
     """Objects that no longer counted."""
 
     @property
     def changed(self) -> bool:
         """Whether another pass may find more to do."""
-        return bool(self.taken_in or self.rewritten)
+        return bool(self.taken_in or self.rewritten or self.tiered)
 
 
 class _LostError(TransientError):
@@ -123,24 +126,34 @@ class Compacting:
     """Gives a text that it never gave before. It stands in each object of a pass, so that none is ever written twice:
     what one pass left behind and a sweep is about to delete, no other pass can come to name."""
     scratch: Path
+    tiering: Tiering | None = None
+    """None: files get no tiers."""
     grace: timedelta = GRACE
     most_fragments: int = MOST_FRAGMENTS
     spool_bytes: int = SPOOL_BYTES
 
-    def compact(self) -> Pass:
-        """Make one pass: delete what is over, take fragments in, make one square's files again.
+    def compact(self, *, tiers: bool = True) -> Pass:
+        """Make one pass: delete what is over, take fragments in, make one square's files again, ``tiers`` of one file.
 
         Raises DatasetError for what makes no dataset, TransientError.
         """
         deleted = self._swept()
         taken_in = self._until_first(self._take_in)
         rewritten = self._until_first(self._rewrite)
+        tiered = tiers and self._until_first(self._tiered)
         return Pass(
+            tiered=tiered,
             taken_in=taken_in,
             rewritten=rewritten.partition if rewritten else None,
             chips=sum(row.rows for row in rewritten.scenes) if rewritten else 0,
             deleted=deleted,
         )
+
+    def forget_tiers(self, token: str) -> None:
+        """Take a model's tiers away, so that passes make them again by a new codebook. Raises TransientError."""
+        begun = self.clock()
+        manifest, etag = self.tables.manifest(self.root)
+        self._swap(manifest, without_tiers(manifest, token), etag=etag, begun=begun)
 
     def _until_first[T](self, work: Callable[[], T]) -> T:
         """Do work that ends in a swap, again from what is there where another was faster."""
@@ -231,6 +244,18 @@ class Compacting:
         changed = self._with_parts(changed, mark(held, rewrite), stamp)
         self._swap(manifest, changed, etag=etag, begun=begun)
         return rewrite
+
+    def _tiered(self) -> bool:
+        """Make the tiers of the next file that has none. Gives whether there was one."""
+        if self.tiering is None:
+            return False
+        begun = self.clock()
+        manifest, etag = self.tables.manifest(self.root)
+        changed = self.tiering.add(manifest, stamp=self.stamp())
+        if changed is None:
+            return False
+        self._swap(manifest, changed, etag=etag, begun=begun)
+        return True
 
     def _held(self, manifest: Manifest) -> list[Held]:
         found = self.tables.rows(self.root, [part.file.href for part in manifest.parts])

@@ -145,11 +145,11 @@ def _spool(root: Root, rewrite: Rewrite, schema: pa.Schema, path: Path) -> _Keys
                     counted[scene.decode()] += int(count)
 
             for row in rewrite.fresh:
-                _copy(root, row.href, row.size, row.etag, copy)
+                copy_object(root, row.href, row.size, row.etag, copy)
                 for batch in _batches(copy, f"{root.uri}/{row.href}"):
                     put(_of_scene(batch, row, schema))
             for file in rewrite.files if inside else ():
-                _copy(root, file.file.href, file.file.size, None, copy)
+                copy_object(root, file.file.href, file.file.size, None, copy)
                 for batch in _batches(copy, f"{root.uri}/{file.file.href}"):
                     if (left := _newest(batch, inside, schema)).num_rows:
                         put(left)
@@ -166,8 +166,8 @@ def _spool(root: Root, rewrite: Rewrite, schema: pa.Schema, path: Path) -> _Keys
     return _Keys(uci=uci, cell=cell, place=place, moment=moment, scene=scene)
 
 
-def _copy(root: Root, key: str, size: int, etag: str | None, path: Path) -> None:
-    """Bring an object to the scratch folder, piece by piece."""
+def copy_object(root: Root, key: str, size: int, etag: str | None, path: Path) -> None:
+    """Bring an object to the scratch folder, piece by piece. Raises ObjectMissingError, TransientError."""
     with path.open("wb") as file:
         for start in range(0, size, _PIECE):
             file.write(root.get_range(key, start=start, stop=min(start + _PIECE, size), etag=etag))

@@ -104,9 +104,10 @@ def write_geoparquet(
     return count
 
 
-def columns_schema(dimensions: int) -> pa.Schema:
-    """Give the columns of docs/schema.md, in its order."""
+def columns_schema(dimensions: int | None) -> pa.Schema:
+    """Give the columns of docs/schema.md, in its order; None: of vectors of any length."""
     bounds = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _BOUNDS])
+    vector = pa.list_(pa.field("element", pa.float32(), nullable=False), dimensions or -1)
     fields: list[pa.Field[pa.DataType]] = [
         pa.field("uci", pa.string(), nullable=False),
         pa.field("source_url", pa.string(), nullable=False),
@@ -116,7 +117,7 @@ def columns_schema(dimensions: int) -> pa.Schema:
         pa.field("loss", pa.float32()),
         pa.field("loss_metric", pa.string()),
         pa.field("source_creator", pa.string(), nullable=False),
-        pa.field("embeddings", pa.list_(pa.field("element", pa.float32(), nullable=False), dimensions), nullable=False),
+        pa.field("embeddings", vector, nullable=False),
         pa.field("geometry", pa.binary(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("cell", pa.string()),

@@ -240,7 +240,7 @@ def _vectors(column: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:  # n
     if not len(there):
         return np.zeros((len(column), 1), np.float32), np.zeros(len(column), np.bool_)
     common, counts = np.unique(there, return_counts=True)
-    dimensions = int(common[np.argmax(counts)])
+    dimensions = int(common[::-1][np.argmax(counts[::-1])])
     if dimensions > _MAX_DIMENSIONS:
         raise TableError(f"a vector has {dimensions} components; {_MAX_DIMENSIONS} at most are read")
     whole = ~null & (lengths == dimensions) & (dimensions > 0)

@@ -14,7 +14,7 @@ from clayline.dataset.asking import Span
 from clayline.outputs.region import Region
 
 _EPOCH = np.datetime64("1970-01-01T00:00:00", "us")
-NEEDED = ("datetime", "geometry", "bbox")
+NEEDED = ("uci", "datetime", "geometry", "bbox")
 """Columns that every selection looks at."""
 OF_THE_DATASET = ("scene", "revision")
 """What rows of a dataset say beside the columns of a scene's file."""
@@ -83,7 +83,10 @@ def _in_time(table: pa.Table, span: Span) -> NDArray[np.bool_]:
         msg = "a row has no datetime"
         raise ValueError(msg)
     numbers = moments.cast(pa.int64()).to_numpy()
-    return np.asarray((numbers >= _microseconds(span.start)) & (numbers <= _microseconds(span.end)))
+    keep = np.zeros(len(numbers), dtype=np.bool_)
+    for each in span.each:
+        keep |= (numbers >= _microseconds(each.start)) & (numbers <= _microseconds(each.end))
+    return keep
 
 
 def _microseconds(moment: datetime) -> int:

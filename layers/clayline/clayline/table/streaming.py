@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
+from clayline.table.geoparquet import columns_schema
 from clayline.table.ranged import FileAt, Range, RangedFile, damaged
 from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, select
 
@@ -41,16 +42,22 @@ class Piece:
         return self.file.ranges(self.group, self.columns)
 
 
-def pieces(root: Root, sources: Sequence[Source], columns: Sequence[str] | None) -> list[Piece]:
-    """Read the footers and choose row groups by their statistics of place and time: what is read of ``columns`` and of
-    those by which rows are chosen. None: all columns.
-
-    Raises DatasetError, TransientError.
-    """
+def open_files(root: Root, sources: Sequence[Source]) -> list[RangedFile]:
+    """Read the footers, side by side. Raises DatasetError, TransientError."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        opened = list(threads.map(lambda source: RangedFile.open(root, source.at), sources))
+        return list(threads.map(lambda source: RangedFile.open(root, source.at), sources))
+
+
+def pieces(
+    root: Root, sources: Sequence[Source], files: Sequence[RangedFile], columns: Sequence[str] | None
+) -> list[Piece]:
+    """Choose row groups by their statistics of place and time: what is read of ``columns`` and of those by which rows
+    are chosen. None: all columns.
+
+    Raises DatasetError.
+    """
     found = []
-    for source, file in zip(sources, opened, strict=True):
+    for source, file in zip(sources, files, strict=True):
         read = _columns(root, file, source.wanted, columns)
         for group in _groups(root, file, source.wanted):
             found.append(Piece(file=file, group=group, wanted=source.wanted, columns=read))  # noqa: PERF401
@@ -90,14 +97,13 @@ def shaped(selected: Selected, schema: pa.Schema) -> pa.Table:
     return pa.table([table.column(field.name).cast(field.type) for field in schema], schema=schema)
 
 
-def result_schema(found: Sequence[Piece], columns: Sequence[str] | None) -> pa.Schema | None:
+def result_schema(files: Sequence[RangedFile], columns: Sequence[str] | None) -> pa.Schema:
     """Give the columns that come out: those asked for in their order, else all, with ``scene`` and ``revision`` last.
 
-    None: there is no file. Raises DatasetError for a column that is not there.
+    Without a file they are those of docs/schema.md, vectors of no known length. Raises DatasetError for a column that
+    is not there.
     """
-    if not found:
-        return None
-    of_file = {field.name: field for field in found[0].file.schema}
+    of_file = {field.name: field for field in (files[0].schema if files else columns_schema(None))}
     of_file["scene"] = pa.field("scene", pa.string(), nullable=False)
     of_file["revision"] = pa.field("revision", pa.int32(), nullable=False)
     names = list(columns) if columns is not None else list(of_file)

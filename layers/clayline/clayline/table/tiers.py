@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clayline.dataset.codebook import Codebook
+from clayline.dataset.manifest import TierName
 from clayline.errors import DatasetError
 
-TierName = Literal["int8", "bits"]
-TIERS: Final[tuple[TierName, ...]] = ("int8", "bits")
+NAMES: Final[tuple[TierName, ...]] = ("int8", "bits")
 COLUMN: Final[dict[TierName, str]] = {"int8": "embeddings", "bits": "bits"}
 """Where a tier's vectors stand."""
 FORMAT: Final = "clayline-tier/1"
@@ -33,11 +33,12 @@ _DICTIONARIES: Final = ["scene", "embeddings.list.element"]
 entries, at most 255, they are bytes."""
 
 
-def write_tier(source: Path, target: Path, *, codebook: Codebook, tier: TierName, link: str) -> int:
+def write_tier(source: Path, target: Path, *, codebook: Codebook, tier: TierName, link: str, stamp: str = "") -> int:
     """Write a tier of ``source`` to ``target`` and give its number of rows.
 
-    ``link`` is where the codebook lies, for the metadata. Row groups are those of the source, and row i is its row i.
-    Memory holds one group. The same source and codebook give the same bytes.
+    ``link`` is where the codebook lies, for the metadata, in which ``stamp`` stands too. Row groups are those of the
+    source, and row i is its row i. Memory holds one group. The same source, codebook, link and stamp give the same
+    bytes.
 
     Raises DatasetError for a file of another model or dimension.
     """
@@ -45,7 +46,7 @@ def write_tier(source: Path, target: Path, *, codebook: Codebook, tier: TierName
     with pq.ParquetFile(source) as file:
         _check(file, codebook, source)
         beside = [name for name in _BESIDE if name in file.schema_arrow.names]
-        schema = _schema(file.schema_arrow, beside, codebook, tier, link)
+        schema = _schema(file.schema_arrow, beside, codebook, tier, link, stamp)
         with pq.ParquetWriter(
             target,
             schema,
@@ -94,7 +95,9 @@ def _check(file: pq.ParquetFile, codebook: Codebook, source: Path) -> None:
         raise DatasetError(msg)
 
 
-def _schema(found: pa.Schema, beside: list[str], codebook: Codebook, tier: TierName, link: str) -> pa.Schema:
+def _schema(
+    found: pa.Schema, beside: list[str], codebook: Codebook, tier: TierName, link: str, stamp: str
+) -> pa.Schema:
     kinds: dict[TierName, pa.DataType] = {
         "int8": pa.list_(pa.field("element", pa.int8(), nullable=False), codebook.dimensions),
         "bits": pa.binary(-(-codebook.dimensions // 8)),
@@ -109,7 +112,14 @@ def _schema(found: pa.Schema, beside: list[str], codebook: Codebook, tier: TierN
             }
         ),
         "clayline": json.dumps(
-            {"format": FORMAT, "tier": tier, "token": codebook.token, "digest": codebook.digest, "codebook": link}
+            {
+                "format": FORMAT,
+                "tier": tier,
+                "token": codebook.token,
+                "digest": codebook.digest,
+                "codebook": link,
+                "stamp": stamp,
+            }
         ),
     }
     fields = [found.field(name).remove_metadata() for name in beside]

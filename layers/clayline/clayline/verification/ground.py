@@ -56,7 +56,11 @@ class Ground:
             return
         which = np.flatnonzero(inside)
         windows = [self.grid.window(index) for index in rows.index[inside].tolist()]
-        corners, centres = self._corners(np.array([(each.row, each.col) for each in windows], np.float64))
+        try:
+            corners, centres = self._corners(np.array([(each.row, each.col) for each in windows], np.float64))
+        except SceneError as error:
+            self._outcomes.found("provenance", f"its grid gives no place on the ground: {error.message}"[:400])
+            return
         if shapes is not None:
             self._footprints(rows, which, corners, shapes)
         if rows.ids is not None:

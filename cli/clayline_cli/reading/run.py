@@ -1,0 +1,109 @@
+"""``clayline read`` and ``clayline sample``: by the Python API, with the figures before and after."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from clayline.api.dataset import Dataset
+from clayline.api.opening import open_dataset
+from clayline.aws.reading import reading_client
+from clayline.dataset.figures import Figures, told
+from clayline.dataset.points import MOST_BYTES, Point, of_csv, of_geojson
+from clayline.errors import DatasetError, shown
+from clayline.run.prices import built_in
+from clayline.table.exports import export
+from clayline.table.geo_points import read_points
+from clayline_cli.console import Console
+from clayline_cli.errors import CommandError
+from clayline_cli.reading.options import PlaceOptions, ReadOptions, SampleOptions
+
+
+def read(options: ReadOptions, console: Console) -> int:
+    """Read a place, or tell what that takes; gives the exit status. Raises ClaylineError."""
+    dataset = _open(options)
+    asked: dict[str, Any] = {
+        "box": options.box,
+        "time": options.time,
+        "model": options.model,
+        "columns": options.columns,
+        "revisions": options.revisions,
+    }
+    if options.explain:
+        _tell(dataset.explain(**asked), options)
+        return 0
+    out = _out(options)
+    chips = dataset.batches(**asked)
+    said = {"root": dataset.uri, "scenes": len(chips.scenes), **{name: value for name, value in asked.items() if value}}
+    rows = export(chips, chips.schema, out, form=options.form, scenes=chips.scenes, said=said)
+    figures = dataset.figures
+    _tell(figures or chips.foretold, options, rows=rows, out=str(out))
+    if not rows:
+        console.notice("no chip meets what was asked: the file has no rows")
+    return 0
+
+
+def sample(options: SampleOptions, console: Console) -> int:
+    """Read what lies at points, or tell what that takes.
+
+    Gives the exit status: 1 where a point has no chip. Raises ClaylineError.
+    """
+    points = _points(options.points)
+    dataset = _open(options)
+    asked: dict[str, Any] = {"time": options.time, "model": options.model, "columns": options.columns}
+    if options.explain:
+        _tell(dataset.explain_sample(points, **asked), options)
+        return 0
+    out = _out(options)
+    found = dataset.sample(points, **asked)
+    said = {"root": dataset.uri, "points": len(points), **{name: value for name, value in asked.items() if value}}
+    rows = export([found.table], found.table.schema, out, form="geoparquet", scenes=(), said=said)
+    missing = [
+        {"point": each.point.name, "lon": each.point.lon, "lat": each.point.lat, "reason": each.code,
+         "message": each.message}
+        for each in found.missing
+    ]  # fmt: skip
+    _tell(found.figures, options, rows=rows, out=str(out), points=len(points), missing=missing)
+    if not options.json:
+        for each in found.missing:
+            console.warn(shown(f"point {each.point.name}: {each.code}: {each.message}"))
+    return 1 if missing else 0
+
+
+def _open(options: PlaceOptions) -> Dataset:
+    if not options.root.startswith("s3://"):
+        return open_dataset(options.root)
+    client = reading_client(profile=options.profile, region=options.region)
+    return open_dataset(options.root, client=client)
+
+
+def _out(options: PlaceOptions) -> Path:
+    out = options.out
+    if out is None or not out.absolute().parent.is_dir():
+        msg = f"--out {out}: there is no folder {out.absolute().parent if out else ''}. Make it first."
+        raise CommandError(msg)
+    if out.exists():
+        msg = f"--out {out} is there already, and nothing is overwritten. Give another, or move it away."
+        raise CommandError(msg)
+    return out
+
+
+def _points(path: Path) -> list[Point]:
+    if path.suffix.lower() in {".parquet", ".geoparquet", ".gpq"}:
+        return read_points(path)
+    if path.stat().st_size > MOST_BYTES:
+        msg = f"{path} is larger than {MOST_BYTES} bytes. Ask in parts."
+        raise DatasetError(msg)
+    content = path.read_bytes()
+    if path.suffix.lower() in {".json", ".geojson"}:
+        return of_geojson(content, source=str(path))
+    return of_csv(content, source=str(path))
+
+
+def _tell(figures: Figures, options: PlaceOptions, **more: Any) -> None:  # noqa: ANN401 - what JSON takes
+    prices = built_in()
+    if options.json:
+        print(json.dumps({**more, **figures.values(prices)}), flush=True)
+        return
+    if "rows" in more:
+        print(f"{more['rows']:,} chips in {more['out']}")
+    print(told(figures, prices), flush=True)

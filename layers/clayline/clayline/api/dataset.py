@@ -1,0 +1,230 @@
+"""A dataset that is open: what it has, what a reading takes, and chips as tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clayline.api.index import Index
+from clayline.api.planning import Plan, sources
+from clayline.api.sampling import Sampled, resolved, targets, why_missing
+from clayline.dataset.asking import Asked4, AskedTime, Chosen, Revisions, Span, box_of, flat_boxes
+from clayline.dataset.counted import CountedRoot
+from clayline.dataset.figures import Figures
+from clayline.dataset.points import of_values
+from clayline.dataset.ports import Root
+from clayline.dataset.scene_row import Box, SceneRow
+from clayline.outputs.region import Region
+from clayline.table.chips import ChipSchema, ChipTable
+from clayline.table.joining import at_points, joined, nearest_rows
+from clayline.table.streaming import Piece, Source, open_files, pieces, result_schema, shaped, stream
+
+if TYPE_CHECKING:
+    import geopandas
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chips:
+    """What was asked for, to be gone through once."""
+
+    plan: Plan
+    tables: Iterator[ChipTable]
+
+    @property
+    def schema(self) -> ChipSchema:
+        """Of every table."""
+        return self.plan.schema
+
+    @property
+    def foretold(self) -> Figures:
+        """What going through them takes."""
+        return self.plan.foretold
+
+    @property
+    def scenes(self) -> tuple[SceneRow, ...]:
+        """The index's rows of all scenes that meet what was asked."""
+        return (*self.plan.chosen.newest, *self.plan.chosen.older)
+
+    def __iter__(self) -> Iterator[ChipTable]:
+        """Give tables of at most a row group each, none empty."""
+        return self.tables
+
+
+class Dataset:
+    """Scenes of one root as one table, as they were when it was opened or last refreshed.
+
+    What is read of it once (the index) is kept; whoever holds it for longer than the dataset's grace period (a day)
+    calls ``refresh``. Errors: DatasetError for what cannot be answered or is damaged, TransientError for what a retry
+    may cure.
+    """
+
+    def __init__(self, root: Root) -> None:
+        """Take the place; nothing is read of it yet."""
+        self._root = CountedRoot(root)
+        self._index = Index(self._root)
+        self._figures: Figures | None = None
+
+    @property
+    def uri(self) -> str:
+        """Where it lies."""
+        return self._root.uri
+
+    @property
+    def figures(self) -> Figures | None:
+        """What the last reading took, once it has come to its end."""
+        return self._figures
+
+    def refresh(self) -> None:
+        """Forget what was read of the index: the next call sees the dataset as it is then."""
+        self._index = Index(self._root)
+
+    def scenes(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        revisions: Revisions = "newest",
+    ) -> list[SceneRow]:
+        """Give the index's rows of scenes that meet a box (degrees: west, south, east, north) and a time, of every
+        model unless one is named.
+        """
+        chosen = self._index.choose(
+            _region(box), Span.of(time), model=model, every_revision=revisions == "all", mixed=True
+        )
+        return [*chosen.newest, *chosen.older]
+
+    def explain(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        columns: Sequence[str] | None = None,
+        revisions: Revisions = "newest",
+    ) -> Figures:
+        """Give what ``read`` of the same would take, to the byte. Reads the index and the files' footers."""
+        return self._plan(_region(box), Span.of(time), model, columns, revisions).foretold
+
+    def read(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        columns: Sequence[str] | None = None,
+        revisions: Revisions = "newest",
+    ) -> ChipTable:
+        """Give the chips whose footprint meets a box, at a time, of one model: a ``pyarrow.Table`` of docs/schema.md's
+        columns, or of those named, with ``scene`` and ``revision``.
+        """
+        plan = self._plan(_region(box), Span.of(time), model, columns, revisions)
+        return joined(self._stream(plan), plan.schema)
+
+    def batches(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        columns: Sequence[str] | None = None,
+        revisions: Revisions = "newest",
+    ) -> Chips:
+        """Give the same chips as ``read``, a row group at a time: memory holds some row groups, however many rows."""
+        plan = self._plan(_region(box), Span.of(time), model, columns, revisions)
+        return Chips(plan=plan, tables=self._stream(plan))
+
+    def read_geo(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        columns: Sequence[str] | None = None,
+        revisions: Revisions = "newest",
+    ) -> "geopandas.GeoDataFrame":
+        """Give the same chips as a GeoDataFrame in OGC:CRS84, without the column ``bbox``."""
+        import geopandas  # noqa: PLC0415 - a second of imports, which nobody else needs
+
+        named = None if columns is None else list(dict.fromkeys([*columns, "geometry"]))
+        table = self.read(box=box, time=time, model=model, columns=named, revisions=revisions)
+        shapes = geopandas.GeoSeries.from_wkb(table.column("geometry").to_pylist(), crs="OGC:CRS84")
+        rest = table.drop_columns([name for name in ("geometry", "bbox") if name in table.column_names])
+        return geopandas.GeoDataFrame(rest.to_pandas(), geometry=shapes)
+
+    def sample(
+        self,
+        points: Iterable[Any],
+        *,
+        time: AskedTime = "all",
+        model: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Sampled:
+        """Give the chips at points: pairs of longitude and latitude, mappings with ``lon`` and ``lat``, or Points.
+
+        ``time`` is ``"all"`` (every date), ``A/B`` (every date from A to B), ``"nearest"`` (the date nearest to each
+        point's own ``datetime``), or one moment (the date nearest to it). Of the nearest date a point gets one chip:
+        that whose centre is nearest. A point that has no chip is in ``missing``, with why.
+        """
+        asked = of_values(points)
+        on_globe = [point for point in asked if point.on_globe]
+        wanted = resolved(time)
+        region = Region.of_points([(point.lon, point.lat) for point in on_globe])
+        plan = self._plan(region, wanted.span, model, columns, "newest")
+        before = self._root.asked
+        found = stream(self._root, plan.pieces, each_shape=True)
+        if wanted.nearest:
+            found = nearest_rows(found, on_globe, targets(on_globe, wanted.to))
+        table, numbers = at_points(found, plan.schema, on_globe)
+        self._figures = plan.measured(self._root.asked - before)
+        there = {id(on_globe[number]) for number in numbers}
+        scenes = self._index.choose(region, Span(), model=model or plan.chosen.token, every_revision=False).newest
+        missing = tuple(why_missing(point, scenes, wanted.span) for point in asked if id(point) not in there)
+        return Sampled(table=table, missing=missing, figures=self._figures)
+
+    def explain_sample(
+        self,
+        points: Iterable[Any],
+        *,
+        time: AskedTime = "all",
+        model: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Figures:
+        """Give what ``sample`` of the same would take, to the byte. Reads the index and the files' footers."""
+        on_globe = [point for point in of_values(points) if point.on_globe]
+        region = Region.of_points([(point.lon, point.lat) for point in on_globe])
+        return self._plan(region, resolved(time).span, model, columns, "newest").foretold
+
+    def _plan(
+        self,
+        region: Region | None,
+        span: Span,
+        model: str | None,
+        columns: Sequence[str] | None,
+        revisions: Revisions,
+    ) -> Plan:
+        before = self._root.asked
+        chosen: Chosen = self._index.choose(region, span, model=model, every_revision=revisions == "all")
+        index = self._root.asked - before
+        wanted: list[Source] = sources(self._index.manifest, chosen, region, span)
+        before = self._root.asked
+        files = open_files(self._root, wanted)
+        found: list[Piece] = pieces(self._root, wanted, files, columns)
+        return Plan(
+            chosen=chosen,
+            files=len({source.at.key for source in wanted}),
+            pieces=tuple(found),
+            schema=result_schema(files, columns),
+            index=index,
+            footers=self._root.asked - before,
+        )
+
+    def _stream(self, plan: Plan) -> Iterator[ChipTable]:
+        before = self._root.asked
+        for selected in stream(self._root, plan.pieces):
+            yield shaped(selected, plan.schema)
+        self._figures = plan.measured(self._root.asked - before)
+
+
+def _region(box: Asked4 | Box | None) -> Region | None:
+    found = box_of(box)
+    return None if found is None else Region.of_boxes(flat_boxes(found))

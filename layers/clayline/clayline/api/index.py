@@ -1,0 +1,98 @@
+"""The index of a dataset, read once and kept."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clayline.api.planning import meets
+from clayline.dataset.asking import Chosen, Span, choose, flat_boxes
+from clayline.dataset.manifest import Manifest
+from clayline.dataset.ports import Root
+from clayline.dataset.scene_row import SceneRow
+from clayline.dataset.snapshot import Snapshot
+from clayline.errors import DatasetError
+from clayline.outputs.region import Region
+from clayline.ports import ObjectMissingError
+from clayline.table.index_reading import read_rows_of, read_snapshot
+
+
+class Index:
+    """A snapshot, and the parts and history of it that were needed so far."""
+
+    def __init__(self, root: Root) -> None:
+        """Take the place; nothing is read yet."""
+        self._root = root
+        self._snapshot: Snapshot | None = None
+        self._rows: dict[str, list[SceneRow]] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Read on the first use. Raises DatasetError, TransientError."""
+        if self._snapshot is None:
+            self._snapshot = read_snapshot(self._root)
+        return self._snapshot
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the snapshot."""
+        return self.snapshot.manifest
+
+    def choose(
+        self,
+        region: Region | None,
+        span: Span,
+        *,
+        model: str | None,
+        every_revision: bool,
+        mixed: bool = False,
+    ) -> Chosen:
+        """Choose scenes; of several models only if ``mixed``.
+
+        Raises DatasetError, also for a model of which there is no scene anywhere, TransientError.
+        """
+        parts = [part.file.href for part in self.manifest.parts if meets(region, part.extent.box)]
+        taken_in = self._read(parts)
+        history = self._read([file.href for file in self.manifest.history]) if every_revision else None
+        met = _meeting(region, [*taken_in, *self.snapshot.loose, *(history or [])])
+        chosen = choose(
+            self.snapshot,
+            taken_in,
+            where=lambda row: met is None or id(row) in met,
+            span=span,
+            model=model,
+            history=history,
+            mixed=mixed,
+        )
+        if model is not None and not chosen.newest and not chosen.older:
+            self._refuse_unknown(model)
+        return chosen
+
+    def _refuse_unknown(self, model: str) -> None:
+        """Tell a mistyped model from one that has nothing there."""
+        everything = self._read([part.file.href for part in self.manifest.parts])
+        known = sorted({row.token for row in (*everything, *self.snapshot.loose)})
+        if model.partition("@")[0] not in known:
+            msg = f"{self._root.uri} has no scene of the model {model}, but of: {', '.join(known) or 'none'}."
+            raise DatasetError(msg)
+
+    def _read(self, keys: list[str]) -> list[SceneRow]:
+        if new := [key for key in keys if key not in self._rows]:
+            try:
+                for key in new:
+                    self._rows[key] = read_rows_of(self._root, [key])
+            except ObjectMissingError as error:
+                msg = (
+                    f"{error}: the dataset was changed since it was opened, longer ago than its grace period. Open it"
+                    " again (`refresh()`)."
+                )
+                raise DatasetError(msg) from error
+        return [row for key in keys for row in self._rows[key]]
+
+
+def _meeting(region: Region | None, rows: Sequence[SceneRow]) -> set[int] | None:
+    """Give the ids of the objects whose box has something of the region, all looked at together; None is everywhere."""
+    if region is None or not rows:
+        return None
+    bounds = [(number, flat) for number, row in enumerate(rows) for flat in flat_boxes(row.box)]
+    met = region.overlaps(np.array([flat for _, flat in bounds]))
+    return {id(rows[number]) for (number, _), is_met in zip(bounds, met.tolist(), strict=True) if is_met}

@@ -1,0 +1,49 @@
+"""Where a dataset lies, by the name that a user gives it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clayline.api.dataset import Dataset
+from clayline.dataset.folder import FolderRoot
+from clayline.dataset.ports import Root
+from clayline.errors import DatasetError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_S3 = "s3://"
+_FILE = "file:"
+
+
+def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Dataset:
+    """Open the dataset of a folder, a ``file://`` URI, or ``s3://BUCKET`` with or without a prefix.
+
+    S3 is read with the credentials of boto3's default session, or by ``client`` (another profile, region or endpoint).
+    Nothing is read yet. Raises DatasetError for a name that is none of these, and a folder that is not there.
+    """
+    return Dataset(root_of(root, client=client))
+
+
+def root_of(root: str | Path, *, client: "S3Client | None" = None) -> Root:
+    """Give the place. Raises DatasetError."""
+    if isinstance(root, str) and root.startswith(_S3):
+        bucket, _, prefix = root.removeprefix(_S3).partition("/")
+        if not bucket:
+            msg = f"{root} names no bucket: give s3://BUCKET or s3://BUCKET/PREFIX"
+            raise DatasetError(msg)
+        from clayline.aws.dataset_root import S3Root  # noqa: PLC0415 - whoever reads a folder need not have boto3
+        from clayline.aws.reading import reading_client  # noqa: PLC0415 - the same
+
+        return S3Root(client or reading_client(), bucket=bucket, prefix=prefix)
+    if isinstance(root, str) and "://" in root and not root.startswith(_FILE):
+        msg = f"{root} is no place of a dataset: give a folder, file:///FOLDER or s3://BUCKET/PREFIX"
+        raise DatasetError(msg)
+    try:
+        path = Path.from_uri(root) if isinstance(root, str) and root.startswith(_FILE) else Path(root)
+    except ValueError as error:
+        msg = f"{root} is no URI of a folder: give file:///ABSOLUTE/PATH"
+        raise DatasetError(msg) from error
+    if not path.is_dir():
+        msg = f"{path} is no folder. Give that into which scenes were embedded."
+        raise DatasetError(msg)
+    return FolderRoot(path)

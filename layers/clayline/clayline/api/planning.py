@@ -1,0 +1,80 @@
+"""Which files, row groups and bytes answer what is asked of a dataset."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clayline.dataset.asking import Chosen, Span, flat_boxes
+from clayline.dataset.counted import Asked
+from clayline.dataset.figures import Figures
+from clayline.dataset.manifest import Manifest
+from clayline.dataset.scene_row import Box, SceneRow
+from clayline.outputs.region import Region
+from clayline.table.chips import ChipSchema
+from clayline.table.ranged import FileAt
+from clayline.table.selecting import Wanted
+from clayline.table.streaming import Piece, Source
+
+_SCENE_GROUP_ROWS = 2048
+"""Of a scene's own file (docs/schema.md, Settings)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A reading, before its chips are read."""
+
+    chosen: Chosen
+    files: int
+    """Whose footers were read."""
+    pieces: tuple[Piece, ...]
+    schema: ChipSchema
+    """Of what comes out."""
+    index: Asked
+    footers: Asked
+
+    @property
+    def foretold(self) -> Figures:
+        """What it takes, to the byte: index and footers were read for it."""
+        ranges = [each for piece in self.pieces for each in piece.ranges]
+        return self._figures(Asked(gets=len(ranges), size=sum(each.size for each in ranges)), measured=False)
+
+    def measured(self, chips: Asked) -> Figures:
+        """What it took."""
+        return self._figures(chips, measured=True)
+
+    def _figures(self, chips: Asked, *, measured: bool) -> Figures:
+        return Figures(
+            index=self.index,
+            footers=self.footers,
+            chips=chips,
+            scenes=len(self.chosen.newest) + len(self.chosen.older),
+            files=len({piece.file.at.key for piece in self.pieces}),
+            row_groups=len(self.pieces),
+            measured=measured,
+        )
+
+
+def meets(region: Region | None, box: Box) -> bool:
+    """Say whether a box has something of a region; None is everywhere."""
+    return region is None or bool(region.overlaps(np.array(flat_boxes(box))).any())
+
+
+def sources(manifest: Manifest, chosen: Chosen, region: Region | None, span: Span) -> list[Source]:
+    """Give the files that may hold what is asked for: those of the squares, then scenes that are in none yet."""
+    squares = {row.partition for row in chosen.newest if row.compacted}
+    in_squares = Wanted(region=region, span=span, allowed=chosen.allowed)
+    found = [
+        Source(at=FileAt(key=file.file.href, size=file.file.size, rows=file.file.rows), wanted=in_squares)
+        for file in manifest.files
+        if file.partition in squares
+        and meets(region, file.extent.box)
+        and span.meets(file.extent.start, file.extent.end)
+    ]
+    alone = [*(row for row in chosen.newest if not row.compacted), *chosen.older]
+    return [*found, *(_of_scene(row, region, span) for row in alone)]
+
+
+def _of_scene(row: SceneRow, region: Region | None, span: Span) -> Source:
+    """Take a scene's own file. Its ETag is another one where the dataset was copied, so size and rows tell it."""
+    at = FileAt(key=row.href, size=row.size, rows=row.rows, group_rows=_SCENE_GROUP_ROWS)
+    return Source(at=at, wanted=Wanted(region=region, span=span, allowed=None, scene=row.scene, revision=row.revision))
