@@ -11,7 +11,10 @@ from clayline_cli.errors import CommandError
 from clayline_cli.verifying.verify_options import VerifyOptions
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from clayline.aws.objects import S3Objects
+    from clayline.dataset.ports import Root
     from clayline.ports import ObjectHead
     from clayline.table.inspected import Bytes
     from clayline_cli.staging.remote import Remote
@@ -37,6 +40,10 @@ class Place(Protocol):
     @contextmanager
     def open(self, name: str) -> Iterator["Bytes"]:
         """Lend its bytes. Raises CommandError."""
+        ...
+
+    def root(self) -> "Root":
+        """Give it as the root of a dataset."""
         ...
 
 
@@ -100,6 +107,12 @@ class Folder:
         finally:
             file.close()
 
+    def root(self) -> "Root":
+        """Give it as the root of a dataset."""
+        from clayline.dataset.folder import FolderRoot  # noqa: PLC0415 - only a dataset needs it
+
+        return FolderRoot(self._path)
+
 
 class _Object:
     """An object in S3 as it was when it was first asked for."""
@@ -121,9 +134,10 @@ class _Object:
 class Bucket:
     """A bucket's prefix, or an object in one."""
 
-    def __init__(self, target: str, objects: "S3Objects", remote: "Remote") -> None:
+    def __init__(self, target: str, objects: "S3Objects", remote: "Remote", client: "S3Client") -> None:
         """Take its URI, and what reads and lists."""
         self._target = target
+        self._client = client
         self._objects = objects
         self._remote = remote
 
@@ -149,7 +163,15 @@ class Bucket:
             options.target,
             S3Objects(client, access=access),
             Remote(client, request_payer=options.request_payer),
+            client,
         )
+
+    def root(self) -> "Root":
+        """Give it as the root of a dataset."""
+        from clayline.aws.dataset_root import S3Root  # noqa: PLC0415 - see above
+
+        bucket, _, prefix = self._target.removeprefix("s3://").partition("/")
+        return S3Root(self._client, bucket=bucket, prefix=prefix)
 
     @property
     def names(self) -> Sequence[str]:

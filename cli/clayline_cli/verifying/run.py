@@ -2,9 +2,10 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,15 @@ from clayline.run.receipt import Receipt
 from clayline.table.inspected import InspectedTable
 from clayline.verification.accounts import Companions
 from clayline.verification.checks import Severity
+from clayline.verification.datasets import Chips
 from clayline.verification.files import Circumstances, FileVerdict, FileVerification, KnownModel, unreadable
+from clayline.verification.rows import Rows
 from clayline.verification.sets import FilesTogether
 from clayline.verification.sightings import Sightings
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.verifying import telling
+from clayline_cli.verifying.dataset import Dataset, is_dataset
 from clayline_cli.verifying.places import TABLES, Place, place
 from clayline_cli.verifying.verify_options import VerifyOptions
 from clayline_local.model_folder import ModelFolder
@@ -55,20 +59,29 @@ def verify(options: VerifyOptions, console: Console) -> int:
         raise CommandError(f"{options.target} holds no file of embeddings ({', '.join(TABLES)}). Check the path.")
     by = Circumstances(project=to_lonlat, back=from_lonlat, now=dt.datetime.now(dt.UTC), models=known(options.models))
     together, counted = FilesTogether(), _Count()
-    with Sightings() as ids:
+    dataset = Dataset(where, names) if is_dataset(names) else None
+    newest: dict[str, tuple[str, int]] = {}
+    several = len(names) > 1
+    with Sightings() as ids, Sightings() as seen:
+        chips = Chips(seen)
         for number, name in enumerate(tables, start=1):
+            took = _nothing
+            if dataset is not None and dataset.is_compacted(name):
+                took = partial(chips.add, name=name, compact=False)
             verdict = check_file(
-                where, name, by, console=console, ids=ids, together=together, of=f"{number} of {len(tables)}"
+                where, name, by, console=console, ids=ids, together=together, of=f"{number} of {len(tables)}", took=took
             )
             together.add(verdict)
+            newest[name.rpartition("/")[0]] = (name, verdict.rows)  # names of a scene ascend with its revisions
             _count(counted, verdict)
             console.end()
             told = json.dumps(telling.values(verdict)) if options.json else shown(telling.paragraph(verdict))
             print(told, flush=True)
-        several = len(names) > 1
         if several:
             _lonely_receipts(where, names, together)
-            together.end(ids, other=["`clayline verify` compares scene files; no dataset index was looked at"])
+            together.end(ids, other=[] if dataset else ["there is no dataset under this prefix"])
+            if dataset:
+                dataset.end({dataset.key(name): rows for name, rows in newest.values()}, chips, together.outcomes)
             _count_together(counted, together)
     if options.json:
         print(
@@ -95,19 +108,24 @@ def known(folders: Sequence[Path]) -> Mapping[str, KnownModel]:
 
 
 def check_file(
-    where: Place, name: str, by: Circumstances, *, console: Console, ids: Sightings, together: FilesTogether, of: str
-) -> FileVerdict:
-    """Check one file. Raises CommandError where S3 does not let it be read."""
+    where: Place, name: str, by: Circumstances, *, console: Console, ids: Sightings, together: FilesTogether, of: str,
+    took: Callable[[Rows], None],
+) -> FileVerdict:  # fmt: skip
+    """Check one file; ``took`` is given its rows. Raises CommandError where S3 does not let it be read."""
     with where.open(name) as lent:
         try:
             with InspectedTable(lent) as table:
                 checking = FileVerification(name, table, _beside(where, name), by)
                 number = together.number(name, ours=checking.layout.ours)
-                for done in checking.run(ids, number=number):
+                for done in checking.run(ids, number=number, took=took):
                     console.step(f"{of} files, {done:,} of {table.count:,} rows: {name.rpartition('/')[2]}")
                 return checking.verdict()
         except TableError as error:
             return unreadable(name, str(error), size=lent.size)
+
+
+def _nothing(_: Rows) -> None:
+    """Take rows of which nobody asks."""
 
 
 def _statistics(folder: Path, digest: str | None) -> FolderStatistics | None:

@@ -14,7 +14,7 @@ DESCRIPTION: Final = """\
 Check files of embeddings: one FILE, or every one under a folder or prefix. Schema and header, identifiers, footprints
 against the provenance, vectors (NaN, zero, equal, absurd), the receipt, gaps, models and revisions. Files of others
 (Clay v0, LGND, Earth Index, any GeoParquet) are checked as far as they can be; what cannot is named, with the reason.
-Nothing is written.
+If PREFIX is a dataset's root, its index and compact files are compared with the scene files. Nothing is written.
 """
 EPILOG: Final = """\
 examples:

@@ -62,6 +62,8 @@ SET_CHECKS: Final = (
     Check(name="set-revisions", says="revisions of a scene follow one another", severity=Severity.WARNING),
     Check(name="set-receipts", says="each file has its receipt, and each receipt its files"),
     Check(name="dataset-index", says="the dataset's index has each newest file, with its rows, size and ETag"),
+    Check(name="dataset-files", says="the objects that the manifest names are there, with their size and SHA-256"),
+    Check(name="dataset-chips", says="each chip of a compacted scene is in the compact files once, with its vector"),
 )
 """Of files together."""
 CHECKS: Final = {check.name: check for check in (*FILE_CHECKS, *SET_CHECKS)}

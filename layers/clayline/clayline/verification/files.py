@@ -1,7 +1,7 @@
 """All checks of one file, row by row."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -106,8 +106,11 @@ class FileVerification:
         self._not_there()
         self._spread = self._model()
 
-    def run(self, each: Sightings | None = None, *, number: int = 0) -> Iterator[int]:
-        """Check all rows; gives how many are done, part by part. ``each`` takes the identifiers of file ``number``.
+    def run(
+        self, each: Sightings | None = None, *, number: int = 0, took: Callable[[Rows], None] = lambda _: None
+    ) -> Iterator[int]:
+        """Check all rows; gives how many are done, part by part. ``each`` takes the identifiers of file ``number``,
+        ``took`` the rows.
 
         Raises OSError where temporary space runs out.
         """
@@ -129,6 +132,7 @@ class FileVerification:
                     if accounts:
                         accounts.check(rows)
                     self._remember(rows, chips, ids, each, number)
+                    took(rows)
                     done += rows.count
                     yield done
             except TableError as error:

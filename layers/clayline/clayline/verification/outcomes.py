@@ -93,7 +93,8 @@ class Outcomes:
         for example in examples:
             if len(known.examples) >= _EXAMPLES:
                 break
-            known.examples.append(example)
+            if example not in known.examples:
+                known.examples.append(example)
 
     def cannot(self, check: str, reason: str) -> None:
         """Say why a check, or a part of it, is not checkable: the first reason stands."""

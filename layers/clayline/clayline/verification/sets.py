@@ -7,6 +7,7 @@ from typing import Final
 
 from clayline.run.receipt import Receipt
 from clayline.verification.checks import SET_CHECKS
+from clayline.verification.datasets import not_looked_at
 from clayline.verification.files import FileVerdict
 from clayline.verification.outcomes import Outcomes
 from clayline.verification.sightings import Sightings
@@ -83,8 +84,7 @@ class FilesTogether:
         if not self._ours:
             names = ("set-models", "set-revisions", "set-receipts")
             self.outcomes.cannot_any(names, "none of the files is one of ours")
-        for reason in other:
-            self.outcomes.cannot("dataset-index", reason)
+        not_looked_at(other, self.outcomes)
 
     def _between(self, where: list[int]) -> str:
         return " and ".join(self._first[number].rpartition("/")[2] for number in where[:2])

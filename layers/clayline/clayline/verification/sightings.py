@@ -66,6 +66,20 @@ class Sightings:
                 if len(run):
                     yield sorted(ordered[run[0] : run[-1] + 2, 2].tolist())
 
+    def groups(self) -> Iterator[tuple[list[int], bool]]:
+        """Give of each ``what`` where it was seen, and whether with one ``which``; of those that were seen twice, once
+        at an even and once at an odd place, with one ``which``, nothing. Raises OSError.
+        """
+        for part in self._parts():
+            ordered = part[np.lexsort((part[:, 2], part[:, 0]))]
+            _, first, count = np.unique(ordered[:, 0], return_index=True, return_counts=True)
+            second = np.minimum(first + 1, max(0, len(ordered) - 1))
+            one, other = ordered[first], ordered[second]
+            paired = (count == 2) & ((one[:, 2] + other[:, 2]) % 2 == 1) & (one[:, 1] == other[:, 1])  # noqa: PLR2004 - a pair
+            for at in np.flatnonzero(~paired).tolist():
+                group = ordered[first[at] : first[at] + count[at]]
+                yield group[:, 2].tolist(), len(np.unique(group[:, 1])) == 1
+
     def _parts(self) -> Iterator[NDArray[np.uint64]]:
         if self._folder is None:
             yield np.concatenate(self._kept) if self._kept else np.empty((0, _FIELDS), np.uint64)

@@ -1,0 +1,108 @@
+"""A dataset under the prefix: whole, it passes; each thing done to it is found by the check that is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.dataset.scenes import MadeUp
+
+from clayline.dataset.folder import FolderRoot
+from clayline_cli.program import main
+
+DATASET = ("dataset-index", "dataset-files", "dataset-chips")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three scenes, one of them in two revisions, indexed and compacted."""
+    root = tmp_path_factory.mktemp("root")
+    for scene in (MadeUp(number=1), MadeUp(number=2), MadeUp(number=2, revision=2), MadeUp(number=3)):
+        scene.land(FolderRoot(root))
+    assert main(["index", str(root), "--quiet"]) == 0
+    assert main(["compact", str(root), "--quiet"]) == 0
+    return root
+
+
+def found(root: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Give the dataset's checks that found something."""
+    capsys.readouterr()
+    main(["verify", str(root), "--json", "--quiet"])
+    together = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return {
+        each["check"]: each["findings"][0]["message"]
+        for each in together["checks"]
+        if each["check"] in DATASET and each["findings"]
+    }
+
+
+def compact(root: Path) -> Path:
+    """Give the first compact file."""
+    return min((root / "dataset" / "files").rglob("*.parquet"))
+
+
+def rewritten(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
+    """Write a compact file again."""
+
+    def mutate(root: Path) -> None:
+        path = compact(root)
+        pq.write_table(change(pq.read_table(path)), path)
+
+    return mutate
+
+
+def revaluated(table: pa.Table) -> pa.Table:
+    """Exchange the vectors of two rows."""
+    at = table.schema.get_field_index("embeddings")
+    held: list[Any] = table["embeddings"].to_pylist()
+    held[0], held[1] = held[1], held[0]
+    return table.set_column(at, table.schema.field(at), pa.array(held, table.schema.field(at).type))
+
+
+def lengthened(root: Path) -> None:
+    """Add a byte to a scene's file."""
+    path = min(path for path in root.rglob("*_v001.parquet") if "dataset" not in path.parts)
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def damaged(root: Path) -> None:
+    """Write over the manifest."""
+    (root / "dataset" / "manifest.json").write_text("{}x")
+
+
+def test_a_whole_dataset_passes(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert found(whole, capsys) == {}
+
+
+@pytest.mark.parametrize(
+    ("mutate", "check", "says"),
+    [
+        (lambda root: MadeUp(number=4).land(FolderRoot(root)), "dataset-index", "no row of the index"),
+        (lambda root: MadeUp(number=3, revision=2).land(FolderRoot(root)), "dataset-index", "no row of the index"),
+        (lengthened, "dataset-index", "size or ETag"),
+        (damaged, "dataset-index", "cannot be read"),
+        (lambda root: compact(root).unlink(), "dataset-files", "that is not there"),
+        (rewritten(lambda table: table), "dataset-files", "are not those of the manifest"),
+        (rewritten(lambda table: table.slice(1)), "dataset-chips", "is in no compact file"),
+        (rewritten(lambda table: pa.concat_tables([table, table.slice(0, 1)])), "dataset-chips", "more than once"),
+        (rewritten(revaluated), "dataset-chips", "not that of the scene's file"),
+    ],
+    ids=["a scene not indexed", "a revision not indexed", "a scene file changed", "a manifest damaged",
+         "a compact file gone", "a compact file written again", "a chip lost", "a chip twice", "vectors exchanged"],
+)  # fmt: skip
+def test_what_is_done_to_it_is_found(
+    mutate: Callable[[Path], None],
+    check: str,
+    says: str,
+    whole: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(whole, root)  # with its times, which ETags of files are
+    mutate(root)
+    assert says in found(root, capsys)[check]
