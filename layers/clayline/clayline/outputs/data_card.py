@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from clayline.outputs.collection import ModelSummary
 
+_RULE: Final = 3 * "-"
+"""What YAML stands between."""
 _SPATIAL: Final = "spatial context determined by embedding spatial type"
 _TEMPORAL: Final = "temporal context determined by embedding spatial type"
 """As the page has it, "spatial" included."""
@@ -59,9 +61,9 @@ def card_markdown(model: ModelSummary, card: Mapping[str, Any]) -> str:
     head = "\n".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in card.items())
     first, last = min(scene.start for scene in model.scenes), max(scene.end for scene in model.scenes)
     noted = "\n**The weights are random numbers: these vectors mean nothing.**\n" if model.untrained else ""
-    return f"""---
+    return f"""{_RULE}
 {head}
----
+{_RULE}
 
 # Embeddings by {model.token}
 {noted}
