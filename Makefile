@@ -101,6 +101,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
 	run scale.py; \
+	run window.py; \
 	run clay_cpu.py; \
 	run clay_server.py; \
 	run clay_server.py --size large --precision int8 --chips 4 --in-flight 3 --rounds 2; \

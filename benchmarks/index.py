@@ -4,7 +4,7 @@
 
 The index is made by the compactor itself, over a root in memory that counts requests and bytes, from fragments of 2,000
 rows each (one each would take an hour to make up); the scenes' own files are not there, for none of them is read. Then
-one more scene is indexed as `functions/index` and `clayline index` do it. Target: 1.0 times the requests and bytes of
+one more scene is indexed as `clayline index` does it. Target: 1.0 times the requests and bytes of
 the first. Also told: what a reader asks for to open the index, and to find the scenes of a 5 km window.
 """
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import geopandas
+import moto
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ import clayline
 from clayline.api import Dataset, open_dataset
 from clayline.errors import DatasetError
 from clayline.run.prices import built_in
+from clayline.table import streaming
 
 BOX = (-54.39, -25.19, -54.21, -25.11)
 
@@ -109,6 +112,22 @@ def test_what_is_foretold_is_what_is_measured(mixed: World, columns: list[str] |
     assert values["request_cents"] == pytest.approx(100 * (5e-6 + 4e-7 * (values["requests"] - 1)))
 
 
+def test_large_row_groups_are_looked_at_before_they_are_read(mixed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group of 200 chips, two dates of 100, the box holds the window and no chip of it meets it."""
+    box = (BOX[0], -25.139, BOX[0] + 0.01, -25.121)
+    straight = Dataset(mixed.root)
+    expected = straight.read(box=box)
+    monkeypatch.setattr(streaming, "LOOK_FROM", 0)
+    dataset = Dataset(mixed.root)
+    foretold = Dataset(mixed.root).explain(box=box)
+    assert dataset.read(box=box).equals(expected)
+    assert dataset.figures == replace(foretold, measured=True)
+    assert foretold.places.requests > 0
+    assert Dataset(mixed.root).explain().places.requests == 0
+    monkeypatch.setattr(streaming, "meets_some", lambda *_: False)
+    assert Dataset(mixed.root).read(box=box).num_rows == 0
+
+
 def test_models_are_never_mixed() -> None:
     world = World()
     world.scene(1)
@@ -150,6 +169,22 @@ def test_geopandas_gets_the_same_chips(mixed: World) -> None:
     assert (frame.crs.to_string(), frame.geometry.is_valid.all()) == ("OGC:CRS84", True)
     assert set(frame["uci"]) == mixed.expected(BOX, *SCENES)
     assert frame.geometry.intersects(geopandas.GeoSeries.from_wkt([f"POINT({BOX[0]} {BOX[1]})"])[0]).sum() == 3
+
+
+def test_geopandas_that_is_not_installed_is_told(mixed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "geopandas", None)
+    with pytest.raises(DatasetError, match="pip install geopandas"):
+        Dataset(mixed.root).read_geo(box=BOX)
+
+
+def test_a_bucket_is_read_by_a_client_that_is_given(mixed: World) -> None:
+    with moto.mock_aws():
+        client = boto3.client("s3", region_name="eu-central-1")
+        client.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        for key, body in mixed.root.objects.items():
+            client.put_object(Bucket="kept", Key=key, Body=body)
+        dataset = open_dataset("s3://kept", client=client)
+        assert set(ucis(dataset.read(box=BOX, columns=["uci"]))) == mixed.expected(BOX, *SCENES)
 
 
 def test_batches_stream_the_same_rows(mixed: World) -> None:

@@ -230,6 +230,8 @@ def test_an_out_that_cannot_be_written_is_a_usage_error(
         ["plan-cost", "x.tif"],
         ["doctor", "--help"],
         ["doctor", "--model", "none"],
+        ["read", "--help"],
+        ["sample", "out", "points.csv"],
     ],
 )
 def test_help_and_mistakes_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.dataset.test_snapshot import NOON, ROW
 
-from clayline.dataset.asking import Span, box_of, choose, flat_boxes
+from clayline.dataset.asking import Span, box_of, flat_boxes
+from clayline.dataset.choosing import choose
 from clayline.dataset.manifest import Manifest, Revised
 from clayline.dataset.scene_row import Box, SceneRow
 from clayline.dataset.snapshot import Snapshot

@@ -152,6 +152,33 @@ def test_a_reader_between_any_two_operations_of_a_compactor_and_the_reverse(grou
         assert read(root) == SEEN
 
 
+def test_a_day_that_passes_between_any_two_operations_while_another_compacts(tmp_path: Path) -> None:
+    fresh = Memory()
+    land(fresh, *BEFORE)
+    compacting(fresh, tmp_path, "ground").compact()
+    land(fresh, *NEW, REVISED)
+
+    def a_day(root: Memory) -> None:
+        root.now += timedelta(hours=25)
+        passes(root, tmp_path, "other")
+
+    for number in range(operations(fresh, tmp_path)[0]):
+        root = again(fresh)
+        root.before = at(number, functools.partial(a_day, root))
+        with contextlib.suppress(TransientError):  # begun again by whoever calls
+            compacting(root, tmp_path, "one").compact()
+        assert read(root) == SEEN
+
+
+def test_a_scenes_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    root = Memory()
+    land(root, *BEFORE)
+    root.discard([BEFORE[1].file.parquet])
+    with pytest.raises(ObjectMissingError, match=BEFORE[1].file.parquet):
+        compacting(root, tmp_path).compact()
+    assert read_manifest(root)[0].scenes == 3
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_campaign_of_all_faults_together(seed: int, tmp_path: Path) -> None:
     campaign = Campaign(seed=seed, scratch=tmp_path)

@@ -145,13 +145,13 @@ def test_what_no_longer_counts_is_deleted_after_the_grace_period_and_not_before(
 
 def test_parts_stay_few(tmp_path: Path) -> None:
     root = Memory()
-    for number in range(70):
+    for number in range(30):
         land(root, MadeUp(number=number, rows=1))
         compacting(root, tmp_path).compact()
     manifest, _ = read_manifest(root)
-    assert manifest.scenes == 70
-    assert len(manifest.parts) <= 15
-    assert len(read(root)) == 70
+    assert manifest.scenes == 30
+    assert len(manifest.parts) <= 10
+    assert len(read(root)) == 30
 
 
 def test_an_identifier_that_would_stand_twice_ends_the_pass_and_both_scenes_are_named(tmp_path: Path) -> None:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
-from clayline.dataset.asking import Asked4, AskedTime, Chosen, Revisions, Span, box_of, flat_boxes
+from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, flat_boxes
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
 from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow
+from clayline.errors import DatasetError
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
-from clayline.table.streaming import Piece, Source, open_files, pieces, result_schema, shaped, stream
+from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
 
 if TYPE_CHECKING:
     import geopandas
@@ -143,8 +144,11 @@ class Dataset:
         revisions: Revisions = "newest",
     ) -> "geopandas.GeoDataFrame":
         """Give the same chips as a GeoDataFrame in OGC:CRS84, without the column ``bbox``."""
-        import geopandas  # noqa: PLC0415 - a second of imports, which nobody else needs
-
+        try:
+            import geopandas  # noqa: PLC0415 - a second of imports, which nobody else needs
+        except ImportError as error:
+            msg = "a GeoDataFrame needs the package geopandas, which is not installed here: `pip install geopandas`."
+            raise DatasetError(msg) from error
         named = None if columns is None else list(dict.fromkeys([*columns, "geometry"]))
         table = self.read(box=box, time=time, model=model, columns=named, revisions=revisions)
         shapes = geopandas.GeoSeries.from_wkb(table.column("geometry").to_pylist(), crs="OGC:CRS84")
@@ -203,19 +207,22 @@ class Dataset:
         revisions: Revisions,
     ) -> Plan:
         before = self._root.asked
-        chosen: Chosen = self._index.choose(region, span, model=model, every_revision=revisions == "all")
+        chosen = self._index.choose(region, span, model=model, every_revision=revisions == "all")
         index = self._root.asked - before
         wanted: list[Source] = sources(self._index.manifest, chosen, region, span)
         before = self._root.asked
         files = open_files(self._root, wanted)
-        found: list[Piece] = pieces(self._root, wanted, files, columns)
+        footers = self._root.asked - before
+        before = self._root.asked
+        found = look(self._root, pieces(self._root, wanted, files, columns))
         return Plan(
             chosen=chosen,
             files=len({source.at.key for source in wanted}),
             pieces=tuple(found),
             schema=result_schema(files, columns),
             index=index,
-            footers=self._root.asked - before,
+            footers=footers,
+            places=self._root.asked - before,
         )
 
     def _stream(self, plan: Plan) -> Iterator[ChipTable]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from clayline.api.planning import meets
-from clayline.dataset.asking import Chosen, Span, choose, flat_boxes
+from clayline.dataset.asking import Span, flat_boxes
+from clayline.dataset.choosing import Chosen, choose
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow

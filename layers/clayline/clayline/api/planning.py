@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clayline.dataset.asking import Chosen, Span, flat_boxes
+from clayline.dataset.asking import Span, flat_boxes
+from clayline.dataset.choosing import Chosen
 from clayline.dataset.counted import Asked
 from clayline.dataset.figures import Figures
 from clayline.dataset.manifest import Manifest
@@ -31,10 +32,11 @@ class Plan:
     """Of what comes out."""
     index: Asked
     footers: Asked
+    places: Asked
 
     @property
     def foretold(self) -> Figures:
-        """What it takes, to the byte: index and footers were read for it."""
+        """What it takes, to the byte: all but the chips was read for it."""
         ranges = [each for piece in self.pieces for each in piece.ranges]
         return self._figures(Asked(gets=len(ranges), size=sum(each.size for each in ranges)), measured=False)
 
@@ -46,6 +48,7 @@ class Plan:
         return Figures(
             index=self.index,
             footers=self.footers,
+            places=self.places,
             chips=chips,
             scenes=len(self.chosen.newest) + len(self.chosen.older),
             files=len({piece.file.at.key for piece in self.pieces}),

@@ -15,6 +15,8 @@ class Figures:
     """Listing of the fragments, the manifest, fragments and parts."""
     footers: Asked
     """Of each file that may hold what is wanted."""
+    places: Asked
+    """Of the chips of large row groups, looked at before the rest of them is read."""
     chips: Asked
     """Parts of row groups."""
     scenes: int
@@ -23,12 +25,12 @@ class Figures:
     """Of which chips are read."""
     row_groups: int
     measured: bool
-    """Whether chips were read: else they are foretold, and index and footers were read for that."""
+    """Whether chips were read: else they are foretold, for which all but the chips was read."""
 
     @property
     def together(self) -> Asked:
         """Everything."""
-        return self.index + self.footers + self.chips
+        return self.index + self.footers + self.places + self.chips
 
     def request_dollars(self, prices: Prices) -> float:
         """What S3 takes for the requests."""
@@ -41,7 +43,7 @@ class Figures:
 
     def values(self, prices: Prices) -> dict[str, Any]:
         """Give everything as JSON can say it."""
-        kinds = {"index": self.index, "footers": self.footers, "chips": self.chips}
+        kinds = {"index": self.index, "footers": self.footers, "places": self.places, "chips": self.chips}
         return {
             "measured": self.measured,
             "scenes": self.scenes,
@@ -59,7 +61,7 @@ class Figures:
 def told(found: Figures, prices: Prices) -> str:
     """Give the figures for people, a line each."""
     verb = "were read" if found.measured else "would be read"
-    kinds = (("index", found.index), ("footers", found.footers), ("chips", found.chips))
+    kinds = (("index", found.index), ("footers", found.footers), ("places", found.places), ("chips", found.chips))
     lines = [
         f"  scenes    {found.scenes:,}; {found.row_groups:,} row groups of {found.files:,} files {verb}",
         *(f"  {kind:<9} {asked.requests:,} requests, {_size(asked.size)}" for kind, asked in kinds),

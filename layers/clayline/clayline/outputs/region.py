@@ -36,6 +36,11 @@ class Region:
         found[np.unique(self.tree.query(shapely.box(*bounds.T), predicate="intersects")[0])] = True
         return found
 
+    def holds(self, bounds: NDArray[np.float64]) -> bool:
+        """Say whether one of these has all of a west, south, east and north in it."""
+        inside = (self.bounds[:, :2] <= bounds[:2]).all(axis=1) & (self.bounds[:, 2:] >= bounds[2:]).all(axis=1)
+        return bool(inside.any())
+
     def meeting(self, wkb: Sequence[bytes | None]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Give the pairs of a footprint and one of these that have a point in common: numbers of both, by footprint.
 

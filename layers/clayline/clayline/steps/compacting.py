@@ -32,7 +32,7 @@ from clayline.dataset.ports import Root, WritableRoot
 from clayline.dataset.scene_row import Partition, SceneRow
 from clayline.dataset.snapshot import not_taken_in
 from clayline.errors import TransientError
-from clayline.ports import Clock
+from clayline.ports import Clock, ObjectMissingError
 from clayline.steps.tiering import Tiering, without_tiers
 
 GRACE: Final = timedelta(days=1)
@@ -156,14 +156,19 @@ class Compacting:
         self._swap(manifest, without_tiers(manifest, token), etag=etag, begun=begun)
 
     def _until_first[T](self, work: Callable[[], T]) -> T:
-        """Do work that ends in a swap, again from what is there where another was faster."""
+        """Do work that ends in a swap, again from what is there where another was faster.
+
+        Another was, too, where an object is gone and the manifest is another one by now: the grace period passed.
+        """
         tries = 0
         while True:
+            _, etag = self.tables.manifest(self.root)
             try:
                 return work()
-            except _LostError:
+            except (_LostError, ObjectMissingError) as error:
                 tries += 1
-                if tries == _TRIES:
+                stands_still = self.tables.manifest(self.root)[1] == etag
+                if tries == _TRIES or (stands_still and isinstance(error, ObjectMissingError)):
                     raise
 
     def _swept(self) -> int:

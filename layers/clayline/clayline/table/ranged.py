@@ -138,6 +138,7 @@ class RangedFile:
                 least[group], greatest[group] = found.min, found.max
         return least, greatest
 
+    @cached_property
     def bounds(self) -> NDArray[np.float64]:
         """Give [groups, 4]: west, south, east, north of what is in each group; without statistics the whole globe."""
         sides = (("bbox.xmin", 0, -180.0), ("bbox.ymin", 0, -90.0), ("bbox.xmax", 1, 180.0), ("bbox.ymax", 1, 90.0))

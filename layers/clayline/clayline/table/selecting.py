@@ -64,6 +64,17 @@ def select(table: pa.Table, wanted: Wanted, *, each_shape: bool = False) -> Sele
     return Selected(table=table.take(rows[met]), shapes=shapes)
 
 
+def meets_some(table: pa.Table, wanted: Wanted) -> bool:
+    """Say whether a row of a revision that counts meets the place, whatever its time: by ``geometry`` and ``bbox``, and
+    in a square's file by ``scene`` and ``revision``. Raises what ``select`` raises.
+    """
+    keep = np.ones(len(table), dtype=np.bool_) if wanted.allowed is None else _allowed(table, wanted.allowed)
+    if wanted.region is None:
+        return bool(keep.any())
+    rows = np.flatnonzero(keep & wanted.region.overlaps(_bounds(table)))
+    return len(rows) > 0 and len(wanted.region.meeting(table.column("geometry").take(rows).to_pylist())[0]) > 0
+
+
 def _named(table: pa.Table, wanted: Wanted) -> pa.Table:
     """Give the table with the two columns that a scene's own file lacks."""
     if wanted.allowed is not None:

@@ -13,10 +13,14 @@ from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
 from clayline.table.geoparquet import columns_schema
 from clayline.table.ranged import FileAt, Range, RangedFile, damaged
-from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, select
+from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, meets_some, select
 
 AT_ONCE: Final = 16
 """Requests on their way: enough to hide S3's latency behind each other, each row group some 4 MB of memory."""
+
+
+LOOK_FROM: Final = 1024 * 1024
+"""Bytes of a row group from which it is worth a request to look first whether a chip of it is wanted at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +68,36 @@ def pieces(
     return found
 
 
+def look(root: Root, found: Sequence[Piece]) -> list[Piece]:
+    """Leave out large row groups of which no chip is wanted, by the chips' places: a box around a group of chips along
+    a curve holds many that are not of it.
+
+    Raises DatasetError, TransientError.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        kept = list(threads.map(lambda piece: _has_some(root, piece), found))
+    return [piece for piece, is_kept in zip(found, kept, strict=True) if is_kept]
+
+
+def _has_some(root: Root, piece: Piece) -> bool:
+    region = piece.wanted.region
+    if region is None or sum(each.size for each in piece.ranges) < LOOK_FROM:
+        return True
+    bounds = piece.file.bounds[piece.group]
+    if region.holds(bounds):
+        return True
+    columns = ("geometry", "bbox", *(OF_THE_DATASET if piece.wanted.allowed is not None else ()))
+    table = piece.file.read(piece.group, columns)
+    try:
+        return meets_some(table, piece.wanted)
+    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        raise _other_columns(root, piece, error) from error
+
+
+def _other_columns(root: Root, piece: Piece, error: Exception) -> DatasetError:
+    return damaged(root, piece.file.at, f"row group {piece.group} is not as docs/schema.md has it: {error}")
+
+
 def stream(root: Root, found: Sequence[Piece], *, each_shape: bool = False) -> Iterator[Selected]:
     """Give what is wanted of each piece that has some, in the order of the pieces.
 
@@ -75,8 +109,7 @@ def stream(root: Root, found: Sequence[Piece], *, each_shape: bool = False) -> I
         try:
             return select(table, piece.wanted, each_shape=each_shape)
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            what = f"row group {piece.group} is not as docs/schema.md has it: {error}"
-            raise damaged(root, piece.file.at, what) from error
+            raise _other_columns(root, piece, error) from error
 
     waiting = iter(found)
     threads = ThreadPoolExecutor(AT_ONCE)
@@ -126,7 +159,7 @@ def _groups(root: Root, file: RangedFile, wanted: Wanted) -> list[int]:
     """Give the row groups that may hold what is wanted."""
     keep = np.ones(file.groups, dtype=np.bool_)
     if wanted.region is not None:
-        keep &= wanted.region.overlaps(file.bounds())
+        keep &= wanted.region.overlaps(file.bounds)
     least, greatest = file.extremes("datetime")
     for group in np.flatnonzero(keep).tolist():
         first, last = least[group], greatest[group]
