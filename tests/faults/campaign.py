@@ -9,13 +9,14 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.endpoint import notification
-from tests.faults.imagery import SCENES, Scene, make_scene, read_band
+from tests.faults.entrances import WORK
+from tests.faults.imagery import SCENES, Comes, Scene, make_scene, read_band
 from tests.faults.model import Model, make_model
 from tests.faults.profile import Profile
 from tests.faults.tables import Table
 from tests.faults.timeline import HOUR
 from tests.faults.verdict import Violation, Watching, judge
-from tests.faults.world import WORK, World
+from tests.faults.world import World
 
 from clayline.run.keys import inference_id
 
@@ -56,7 +57,8 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     story = _Story(world, chance, second=second, swapped=swapped)
     world.watch = watching = Watching(world, settled=story.settled)
     for number in range(profile.scenes):
-        story.tell(make_scene(f"scene-{number}", chance, side=profile.side, empty=profile.empty))
+        comes = _comes(profile, Random(f"{seed} {number} comes"))
+        story.tell(make_scene(f"scene-{number}", chance, side=profile.side, empty=profile.empty, comes=comes))
     world.run()
     found = (*watching.found, *judge(world, {model.entry.digest: model for model in models()}))
     return Told(
@@ -72,9 +74,12 @@ def run_campaign(profile: Profile, *, seed: str, table: Table, scratch: Path) ->
     )
 
 
-def _corrected(item: bytes) -> bytes:
-    """Give another Item of the same scene."""
-    return item.replace(b'"note": "', b'"note": "corrected ')
+def _comes(profile: Profile, chance: Random) -> Comes:
+    """Draw how a scene comes; of those that are published, a third are linked."""
+    drawn = chance.random()
+    if drawn < profile.published:
+        return Comes.LINKED if chance.random() < 1 / 3 else Comes.PUBLISHED
+    return Comes.COG if drawn < profile.published + profile.cogs else Comes.ITEM
 
 
 class _Story:
@@ -85,31 +90,34 @@ class _Story:
         self._chance = chance
         self._second = second
         self._swapped = swapped
+        self._scenes: dict[str, Scene] = {}
 
     def tell(self, scene: Scene) -> None:
         """Let a scene land, and whatever else the profile has in store for it."""
         profile = self._world.profile
+        self._scenes[scene.name] = scene
         lands = self._chance.random() * _LANDING_SECONDS
         for key, body in scene.files.items():
             self._world.storage.put(f"s3://{SCENES}/{key}", body)
-        self._at(lands, lambda: self._world.land(scene.key, scene.item))
+        self._at(lands, lambda: self._come(scene, scene.item))
         while self._happens(profile.relandings):
-            key = scene.key if self._happens(0.5) else f"copies/{scene.key}"
-            self._at(lands + self._soon(), lambda key=key: self._world.land(key, scene.item))  # type: ignore[misc]
+            key = scene.key if self._happens(0.5) else scene.at("copies")
+            self._at(lands + self._soon(), lambda key=key: self._come(scene, scene.item, key))  # type: ignore[misc]
         if profile.loses_ledger:
             self._at(_ALL_OVER, self._world.lose_ledger)
-            again = _corrected(scene.item) if self._happens(0.5) else scene.item
-            self._at(_ALL_OVER + lands + 1, lambda: self._world.land(scene.key, again))
+            again = scene.corrected if self._happens(0.5) else scene.item
+            self._at(_ALL_OVER + lands + 1, lambda: self._come(scene, again))
         if self._happens(profile.replacements):
             self._at(lands + self._soon(), lambda: self._replace(scene))
-        elif self._happens(profile.returns):
+        elif self._happens(profile.returns) and (scene.comes is not Comes.COG or profile.replacements):
+            # Chips of a COG that is replaced fail, so that is nothing that heals.
             changes = self._soon()
-            self._at(lands + changes, lambda: self._world.land(scene.key, _corrected(scene.item)))
-            self._at(lands + changes + self._soon(), lambda: self._world.land(scene.key, scene.item))
+            self._at(lands + changes, lambda: self._come(scene, scene.corrected))
+            self._at(lands + changes + self._soon(), lambda: self._come(scene, scene.item))
         else:
             self._order(scene, lands)
         if self._happens(profile.deletions):
-            gone = self._chance.choice(sorted(scene.files))
+            gone = self._chance.choice(sorted(scene.files) or [scene.key])
             self._at(lands + self._soon(), lambda: self._world.storage.delete(f"s3://{SCENES}/{gone}"))
         if self._happens(profile.deployments):
             self._at(lands + self._soon(), lambda: self._world.deploy(self._second))
@@ -120,9 +128,19 @@ class _Story:
         while self._happens(profile.strays):
             self._at(lands + self._soon(), self._stray)
 
+    def _come(self, scene: Scene, body: bytes, key: str | None = None) -> None:
+        """Let a scene come as it does, with this body; ``key`` where it lies at another place."""
+        entrances = self._world.entrances
+        if scene.comes is Comes.PUBLISHED:
+            entrances.publish(body)
+        elif scene.comes is Comes.LINKED:
+            entrances.link(key or scene.key, body)
+        else:
+            entrances.land(key or scene.key, body)
+
     def _order(self, scene: Scene, lands: float) -> None:
         """Have an operator end the scene's runs, and hours later compute again what failed of them."""
-        name = scene.key.split("/")[-2]
+        name = scene.name
 
         def order(kind: str) -> None:
             for row in list(self._world.ledger.runs.values()):
@@ -140,19 +158,19 @@ class _Story:
         """Let the scene of a run land once more, at another place, just before it is collected."""
         row, share = self._world.ledger.run(run), self._world.profile.lands_at_the_end
         if row and share and self._happens(share):
-            item = self._world.storage.objects[f"s3://{SCENES}/{row.scene}/item.json"]
-            self._world.land(f"again/{row.scene}/item.json", item.body)
+            scene = self._scenes[row.scene]
+            self._come(scene, scene.item, scene.key if scene.comes is Comes.COG else scene.at("again"))
 
     def _replace(self, scene: Scene) -> None:
         """Put other pixels, or another Item; mostly the Item lands again with them."""
-        if self._happens(0.7):
+        if scene.files and self._happens(0.7):
             key = self._chance.choice(sorted(scene.files))
             other = replace(read_band(scene.files[key]), seed=self._chance.getrandbits(40))
             self._world.storage.put(f"s3://{SCENES}/{key}", other.to_bytes())
             if self._happens(0.7):
-                self._world.land(scene.key, scene.item)
+                self._come(scene, scene.item)
         else:
-            self._world.land(scene.key, _corrected(scene.item))
+            self._come(scene, scene.corrected)
 
     def _stray(self) -> None:
         """Put something onto the result queue that is about no attempt of ours."""

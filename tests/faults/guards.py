@@ -6,6 +6,7 @@ A change is a piece of a function's text and what stands in its place: the table
 from dataclasses import replace
 from typing import Final
 
+from tests.faults.guards_of_entrances import ENTRANCE_GUARDS
 from tests.faults.injection import Rates
 from tests.faults.mutation import Guard
 from tests.faults.profile import CALM, COMPUTED_TWICE, HEALING, LEDGER_LOST, NARROW, OUTAGE, Profile
@@ -333,4 +334,5 @@ GUARDS: Final = (
         profile=COMPUTED_TWICE,
         shows=frozenset({"dead-letter", "no-end"}),
     ),
+    *ENTRANCE_GUARDS,
 )

@@ -6,7 +6,8 @@ other pixels.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from functools import lru_cache
 from random import Random
 from typing import Any, Final
@@ -23,6 +24,9 @@ from clayline.run.plan import Plan
 CHIP: Final = 8
 BANDS: Final = ("red", "nir08")
 SCENES: Final = "scenes"
+COGS: Final = "cog/"
+"""Prefix of COGs that land without an Item."""
+_COG_NAME: Final = "LC08_L1TP_224078_20200518_20200518_01_RT.tif"
 _PIXEL: Final = 0.00027
 """Degrees, about 30 m near the equator."""
 _WEST, _NORTH = 15.0, 0.5
@@ -37,14 +41,15 @@ class Band:
     width: int
     empty: tuple[int, int, int, int]
     """Rows and columns without a value: row, row after, col, col after."""
+    count: int = 1
+    """Bands of the file."""
 
     def to_bytes(self) -> bytes:
         return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
 
-    @property
-    def pixels(self) -> NDArray[np.uint16]:
-        """[h, w] digital numbers, 0 where there is no value."""
-        return _pixels(self.seed, self.height, self.width, self.empty)
+    def pixels(self, band: int) -> NDArray[np.uint16]:
+        """[h, w] digital numbers of a band, 1-based, 0 where there is no value."""
+        return _pixels(self.seed + band - 1, self.height, self.width, self.empty)
 
 
 def read_band(body: bytes) -> Band:
@@ -61,17 +66,47 @@ def _pixels(seed: int, height: int, width: int, empty: tuple[int, int, int, int]
     return made
 
 
+class Comes(Enum):
+    """How a scene comes."""
+
+    ITEM = "item"
+    """Its Item lands."""
+    PUBLISHED = "published"
+    """Its Item is published."""
+    LINKED = "linked"
+    """Where its Item lies is published."""
+    COG = "cog"
+    """A COG of all bands lands, and there is no Item."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """A scene as it lands: its Item and its band files."""
+    """A scene as it lands: its Item and its band files, or one COG."""
 
+    comes: Comes
+    name: str
+    """What the code calls it."""
     key: str
     files: dict[str, bytes]
-    """By key; the Item is not among them."""
+    """By key; what lands is not among them."""
     item: bytes
+    """What lands."""
+
+    @property
+    def corrected(self) -> bytes:
+        """Give another Item of the same scene, or the COG with other pixels."""
+        if self.comes is Comes.COG:
+            band = read_band(self.item)
+            return replace(band, seed=band.seed + band.count).to_bytes()
+        return self.item.replace(b'"note": "', b'"note": "corrected ')
+
+    def at(self, folder: str) -> str:
+        """Give its key in another folder. A COG there is another scene."""
+        prefix = COGS if self.comes is Comes.COG else ""
+        return f"{prefix}{folder}/{self.key.removeprefix(prefix)}"
 
 
-def make_scene(name: str, chance: Random, *, side: int, empty: float) -> Scene:
+def make_scene(name: str, chance: Random, *, side: int, empty: float, comes: Comes = Comes.ITEM) -> Scene:
     """Make a scene of at most ``side`` x ``side`` chips and what a lattice adds, a part of it without values.
 
     Its Item may lie anywhere: it has URIs. ``empty`` is the chance that no pixel has a value.
@@ -81,11 +116,16 @@ def make_scene(name: str, chance: Random, *, side: int, empty: float) -> Scene:
     hole = (row, row + chance.randint(0, 3 * CHIP), col, col + chance.randint(0, 3 * CHIP))
     if chance.random() < empty:
         hole = (0, height, 0, width)
+    if comes is Comes.COG:
+        key = f"{COGS}{name}/{_COG_NAME}"
+        cog = Band(seed=chance.getrandbits(40), height=height, width=width, empty=hole, count=len(BANDS))
+        return Scene(comes=comes, name=f"s3://{SCENES}/{key}", key=key, files={}, item=cog.to_bytes())
     files = {
         f"{name}/{band}.tif": Band(seed=chance.getrandbits(40), height=height, width=width, empty=hole).to_bytes()
         for band in BANDS
     }
-    return Scene(key=f"{name}/item.json", files=files, item=_item(name, str(chance.getrandbits(40))))
+    item = _item(name, str(chance.getrandbits(40)))
+    return Scene(comes=comes, name=name, key=f"{name}/item.json", files=files, item=item)
 
 
 def _item(name: str, note: str) -> bytes:
@@ -114,15 +154,16 @@ class MemoryHeaders:
     def read_header(self, source: CogSource) -> CogHeader:
         band = _current(self.objects, source.uri)
         return CogHeader(
-            width=band.width, height=band.height, band_count=1, dtype="uint16", crs="EPSG:4326", epsg=4326,
+            width=band.width, height=band.height, band_count=band.count, dtype="uint16", crs="EPSG:4326", epsg=4326,
             geographic=True, transform=(_PIXEL, 0.0, _WEST, 0.0, -_PIXEL, _NORTH), nodata=0.0,
-            block_height=2 * CHIP, block_width=2 * CHIP, pixel_interleaved=False, sparse=False, descriptions=(None,),
-            tags={}, pixel_size_m=30.0, pixel_width_m=30.0, pixel_height_m=30.0,
+            block_height=2 * CHIP, block_width=2 * CHIP, pixel_interleaved=False, sparse=False,
+            descriptions=(None,) if band.count == 1 else BANDS, tags={}, pixel_size_m=30.0, pixel_width_m=30.0,
+            pixel_height_m=30.0,
         )  # fmt: skip
 
     def sample(self, source: CogSource, header: CogHeader, bands: Sequence[int]) -> NDArray[Any]:
-        assert header.band_count == 1
-        return np.stack([_current(self.objects, source.uri).pixels.reshape(-1)[:10] for _ in bands])
+        assert header.band_count >= max(bands)
+        return np.stack([_current(self.objects, source.uri).pixels(band).reshape(-1)[:10] for band in bands])
 
     def to_lonlat(self, crs: str, xs: NDArray[Any], ys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         assert crs == "EPSG:4326"
@@ -145,7 +186,7 @@ class MemoryPixels:
         bands = []
         for band in plan.bands:
             self.meanwhile(band.uri)
-            bands.append(_current(self.objects, band.uri).pixels[top:bottom, left:right])
+            bands.append(_current(self.objects, band.uri).pixels(band.band)[top:bottom, left:right])
         shape = (bottom - top, right - left)
         if any(band.shape != shape for band in bands):
             raise TransientError("a file has another size than the plan says: it was replaced while it was read")
@@ -159,13 +200,15 @@ def _current(objects: Objects, uri: str) -> Band:
         raise TransientError(f"{uri} was there, and is not any more") from error
 
 
-def chips_of(plan: Plan, bands: Sequence[Band]) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+def chips_of(plan: Plan, files: Sequence[Band]) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
     """Cut every chip of a plan's grid in the plainest way: [N, C, size, size], and which have a valid pixel [N].
+
+    ``files`` are those of the plan's bands, in their order.
 
     Shares nothing with tile: a canvas with a border of zeros, and one slice a chip.
     """
     size, grid = plan.model.entry.chip_size, plan.grid
-    whole = np.stack([band.pixels for band in bands])
+    whole = np.stack([file.pixels(band.band) for band, file in zip(plan.bands, files, strict=True)])
     whole = np.where((whole != 0).all(axis=0), whole, 0)
     canvas = np.pad(whole, ((0, 0), (size, size), (size, size)))
     chips = np.stack([canvas[:, at.row + size : at.row + 2 * size, at.col + size : at.col + 2 * size] for at in grid])

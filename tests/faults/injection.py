@@ -4,7 +4,7 @@ Everything is drawn from one seeded generator, in one thread: the same seed give
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -82,9 +82,9 @@ class Injector:
         """Give a digest of every call so far: two runs that have the same took the same way."""
         return self._trace.hexdigest()
 
-    def wrap[Port](self, name: str, port: Port) -> Port:
-        """Put the proxy around a port."""
-        proxy: Any = _Proxy(name, port, self)
+    def wrap[Port](self, name: str, port: Port, apart: Mapping[str, str] | None = None) -> Port:
+        """Put the proxy around a port. ``apart`` gives calls about URIs that begin so another name than ``name``."""
+        proxy: Any = _Proxy(name, port, self, apart or {})
         return proxy  # type: ignore[no-any-return]  # it has whatever the port has
 
     @contextmanager
@@ -167,18 +167,21 @@ class Injector:
 
 
 class _Proxy:
-    def __init__(self, name: str, port: Any, injector: Injector) -> None:
+    def __init__(self, name: str, port: Any, injector: Injector, apart: Mapping[str, str]) -> None:
         self._name = name
         self._port = port
         self._injector = injector
+        self._apart = apart
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._port, method)
         if method in PURE:
             return found
-        where, read = f"{self._name}.{method}", method in READS
+        read = method in READS
 
         def called(*given: Any, **named: Any) -> Any:
-            return self._injector.call(where, lambda: found(*given, **named), read=read)
+            about = str(given[0]) if given else ""
+            name = next((name for prefix, name in self._apart.items() if about.startswith(prefix)), self._name)
+            return self._injector.call(f"{name}.{method}", lambda: found(*given, **named), read=read)
 
         return called

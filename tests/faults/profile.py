@@ -43,6 +43,12 @@ class Profile:
     """Messages about nothing of ours on the result queue, for each landing."""
     relandings: float = 0.0
     """Share of scenes that land again, as they are: at the same place or at another."""
+    published: float = 0.0
+    """Share of scenes whose Item, or where it lies, is published over SNS; it does not land."""
+    unpublished: float = 0.0
+    """Share of the messages of the archive's topic that SNS loses; they are published again hours later."""
+    cogs: float = 0.0
+    """Share of scenes that are one COG without an Item."""
     lands_at_the_end: float = 0.0
     """Share of runs that, when every batch has a result, meet another landing of their scene, at another place."""
     replacements: float = 0.0
@@ -81,6 +87,9 @@ HEALING: Final = Profile(
     relandings=0.3,
     deployments=0.1,
     returns=0.1,
+    published=0.25,
+    unpublished=0.1,
+    cogs=0.2,
 )
 """What heals: whatever happens, nothing may be lost, nothing may fail."""
 ROUGH: Final = replace(
@@ -102,7 +111,7 @@ OUTAGE: Final = replace(HEALING, name="outage", scenes=2, side=4, outage=2.5 * D
 """The endpoint refuses for longer than requests are kept."""
 NARROW: Final = replace(HEALING, name="narrow", in_flight=4)
 """Room for a part of a scene: most of it waits, while what is out may be lost."""
-LEDGER_LOST: Final = Profile(name="ledger lost", side=4, loses_ledger=True)
+LEDGER_LOST: Final = Profile(name="ledger lost", side=4, loses_ledger=True, published=0.3, cogs=0.3)
 """A ledger that is younger than its buckets."""
 COMPUTED_TWICE: Final = Profile(
     name="computed twice", scenes=12, side=3, rates=Rates(killed=0.15), fates={"computed twice": 0.7}

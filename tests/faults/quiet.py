@@ -1,9 +1,10 @@
 """The quiet run: what the same plan gives where nothing goes wrong."""
 
+from tests.faults.entrances import KEPT, WORK
 from tests.faults.imagery import SCENES
 from tests.faults.model import Model
 from tests.faults.profile import CALM
-from tests.faults.world import WORK, World
+from tests.faults.world import World
 
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan
@@ -25,7 +26,11 @@ def quiet_outputs(world: World, plan: Plan, model: Model) -> dict[str, bytes]:
         for pinned in filter(None, (plan.carried.receipt, plan.carried.parquet)):
             quiet.storage.objects[pinned.uri] = world.storage.objects[pinned.uri]
     assert plan.landed_uri is not None
-    quiet.land(plan.landed_uri.removeprefix(f"s3://{SCENES}/"), world.storage.versions[plan.scene.etag])
+    landed = world.storage.versions[plan.scene.etag]
+    if plan.landed_uri.startswith(KEPT):
+        quiet.entrances.publish(landed)
+    else:
+        quiet.entrances.land(plan.landed_uri.removeprefix(f"s3://{SCENES}/"), landed)
     quiet.run()
     assert plan.run in quiet.ledger.runs, "the quiet run is about another run"
     outputs = plan.outputs

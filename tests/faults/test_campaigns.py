@@ -24,11 +24,11 @@ from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 SEED, CAMPAIGNS = 6, 6
 WRITES = {
-    "plan ledger.claim", "plan ledger.revision", "plan objects.put_new", "plan ledger.keep_landing",
-    "plan ledger.planned", "plan ledger.hand_out", "plan tile.send", "tile objects.put_new", "tile ledger.begin",
-    "tile endpoint.invoke", "tile ledger.invoked", "tile result.send", "settle ledger.close", "settle objects.put_new",
-    "settle ledger.enter", "settle settled.send", "collect objects.put_new", "collect ledger.enter",
-    "collect announcer.announce", "collect ledger.announced", "collect ledger.answer_landing",
+    "plan items.put_new", "plan ledger.claim", "plan ledger.revision", "plan objects.put_new",
+    "plan ledger.keep_landing", "plan ledger.planned", "plan ledger.hand_out", "plan tile.send", "tile objects.put_new",
+    "tile ledger.begin", "tile endpoint.invoke", "tile ledger.invoked", "tile result.send", "settle ledger.close",
+    "settle objects.put_new", "settle ledger.enter", "settle settled.send", "collect objects.put_new",
+    "collect ledger.enter", "collect announcer.announce", "collect ledger.announced", "collect ledger.answer_landing",
 }  # fmt: skip
 """Of the way of a scene that is embedded."""
 
@@ -62,6 +62,16 @@ def test_an_outage_is_borne_though_requests_expire_meanwhile(tmp_path: Path) -> 
     assert told.violations == ()
 
 
+@pytest.mark.parametrize("kind", ["published", "cogs"])
+def test_scenes_of_one_kind_bear_what_others_bear(kind: str, tmp_path: Path) -> None:
+    quiet = replace(CALM, empty=0.0, published=float(kind == "published"), cogs=float(kind == "cogs"))
+    for profile in (replace(quiet, returns=1.0), replace(HEALING, cogs=quiet.cogs, published=quiet.published)):
+        told = run_campaign(profile, seed=f"{kind}:{SEED}:{profile.name}", table=Plain(), scratch=tmp_path)
+        assert told.violations == ()
+        assert told.ends["SceneEmbedded"] >= profile.scenes
+        assert not told.ends["ScenePartial"]
+
+
 def test_a_call_that_is_refused_once_costs_a_minute(tmp_path: Path) -> None:
     profile = Profile(name="refused", latency=1.0, outage=30.0)
     (model, *_) = models()
@@ -69,7 +79,7 @@ def test_a_call_that_is_refused_once_costs_a_minute(tmp_path: Path) -> None:
     scene = make_scene("scene", Random(SEED), side=3, empty=0.0)
     for key, body in scene.files.items():
         world.storage.put(f"s3://{SCENES}/{key}", body)
-    world.land(scene.key, scene.item)
+    world.entrances.land(scene.key, scene.item)
     world.run()
     (event,) = world.events
     assert event.kind == "SceneEmbedded"
@@ -93,7 +103,9 @@ def test_a_scene_larger_than_the_room_ends(number: int, tmp_path: Path) -> None:
 
 
 def test_a_kill_comes_before_and_after_every_write(tmp_path: Path) -> None:
-    profile = Profile(name="kills", scenes=12, side=3, empty=0.4, rates=Rates(killed=0.2), relandings=0.6)
+    profile = Profile(
+        name="kills", scenes=12, side=3, empty=0.4, rates=Rates(killed=0.2), relandings=0.6, published=0.3
+    )
     injected: Counter[tuple[str, str]] = Counter()
     for number in range(40):
         told = run_campaign(profile, seed=f"kills:{number}", table=Plain(), scratch=tmp_path)

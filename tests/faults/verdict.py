@@ -8,12 +8,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from tests.faults.endpoint import DISCARDED, FAILURES, GOOD, LATE, MUTE, REASONS, TWICE, Call
+from tests.faults.entrances import KEPT, WORK, Landed
 from tests.faults.imagery import chips_of, read_band
 from tests.faults.injection import Rates
 from tests.faults.model import Model
+from tests.faults.queues import Weather
 from tests.faults.quiet import quiet_outputs
 from tests.faults.timeline import HOUR
-from tests.faults.world import OUT, WORK, Event, Landed, Watch, World
+from tests.faults.world import OUT, Event, Watch, World
 
 from clayline.run.keys import WorkObjects
 from clayline.run.plan import Plan, PlannedChips
@@ -99,12 +101,12 @@ class _Judge:
         yield from self._newest()
 
     def _ends(self) -> Iterator[tuple[str, str]]:
-        waiting = {landed.uri for landed in self._unanswered()}
+        waiting = {name for landed in self._unanswered() for name in (landed.uri, landed.scene)}
         told = {event.detail["run"] for event in self._world.events if not event.detail["repeated"]}
         at = {receipt.run for receipt in self._receipts.values()}
         for row in self._world.ledger.runs.values():
             if not row.state.is_over:
-                waits = any(f"/{row.scene}/" in uri for uri in waiting)
+                waits = row.scene in waiting
                 what = f"run {row.run} of {row.scene} stays {row.state}"
                 yield ("no-end", what) if waits else ("abandoned", f"{what}, though all its landings were answered")
             elif row.run not in told or row.run not in at:
@@ -113,6 +115,11 @@ class _Judge:
     def _landings(self) -> Iterator[tuple[str, str]]:
         for landed in self._unanswered():
             yield "unanswered", f"nobody was told what became of {landed.uri}, landed at {landed.at:.0f} s"
+        scenes = {landed.uri: landed.scene for landed in self._world.landed}
+        for event in self._world.events:
+            landed_uri, said = event.detail["landed_uri"], event.detail["scene"]
+            if event.detail["source_model"] and scenes.get(landed_uri) != said:
+                yield "another-scene", f"{landed_uri} is answered with what became of {said}"
 
     def _unanswered(self) -> Iterator[Landed]:
         for landed in self._world.landed:
@@ -138,7 +145,7 @@ class _Judge:
         again = [identity for identity, number in identities.items() if number > 1]
         if again and not profile.rates.repeated:
             yield "attempt-twice", f"attempts {again[:3]} were invoked twice"
-        landed = Counter(_scene_of(landed.uri) for landed in self._world.landed)
+        landed = Counter(landed.scene for landed in self._world.landed)
         runs = Counter(plan.scene.name for plan in self._plans())
         same = not (profile.deployments or profile.replacements or profile.overwrites or profile.returns)
         if same and (more := runs - landed - self._world.ordered):
@@ -148,18 +155,30 @@ class _Judge:
         """Where nothing changed since a scene's last landing, its highest revision is what lies there."""
         if self._world.profile.deployments:
             return
-        last = {_scene_of(landed.uri): landed for landed in self._world.landed}
+        last = {landed.scene: landed for landed in self._world.landed}
         plans: dict[str, Plan] = {}
         for plan in self._plans():
             if plan.scene.name not in plans or plans[plan.scene.name].revision < plan.revision:
                 plans[plan.scene.name] = plan
         for scene, plan in plans.items():
-            pinned = {plan.scene.uri: plan.scene.etag, **{band.uri: band.etag for band in plan.bands}}
+            pinned = {band.uri: band.etag for band in plan.bands}
+            if not plan.scene.uri.startswith(KEPT):
+                pinned[plan.scene.uri] = plan.scene.etag
+            elif self._is_in_order and plan.scene.uri != last[scene].uri:
+                yield "stale", f"revision {plan.revision} of {scene}, the highest, is not of {last[scene].uri}"
             lying = {uri: self._world.storage.find(uri) for uri in pinned}
             if all(found and found.written <= last[scene].at for found in lying.values()):
                 differs = [uri for uri, found in lying.items() if found and found.etag != pinned[uri]]
                 if differs:
                     yield "stale", f"revision {plan.revision} of {scene}, the highest, is of another {differs}"
+
+    @property
+    def _is_in_order(self) -> bool:
+        """Say whether messages are handled in the order in which they were sent: a published Item is what it says,
+        while of one that lies in a bucket the last is read, whichever message comes.
+        """
+        profile = self._world.profile
+        return profile.rates == Rates() and profile.weather == Weather()
 
     def _plans(self) -> Iterator[Plan]:
         for uri, found in self._world.storage.under(f"s3://{WORK}/plans/").items():
@@ -168,11 +187,16 @@ class _Judge:
 
     def _receipt(self, receipt: Receipt) -> Iterator[tuple[str, str]]:
         work = WorkObjects(bucket=WORK, run=receipt.run)
-        if receipt.source_model is None:
-            return  # refused before it had a plan
+        if receipt.source_model is None:  # refused before it had a plan
+            if not self._befits(receipt.reason):
+                yield "refused-without-cause", f"run {receipt.run} of {receipt.scene}: {receipt.message}"
+            return
         plan = Plan.model_validate_json(self._world.storage.get(work.plan))
         planned = PlannedChips.from_bytes(self._world.storage.get(work.chips)).uci
         where = f"run {receipt.run} of {receipt.scene}"
+        if plan.scene.etag not in self._world.storage.versions:
+            yield "unknown-source", f"{where}: nothing that landed is {plan.scene.etag}"
+            return
         if sorted((chip.uci, chip.index) for chip in receipt.chips) != sorted(
             zip(planned, range(len(planned)), strict=True)
         ):
@@ -213,6 +237,12 @@ class _Judge:
                 yield "wrong-state", f"{where}: chip {chip.index} is {chip.state}, its pixels say otherwise"
         for (kind, reason), number in unexplained.items():
             yield kind, f"{where}: {number} chips failed ({reason})"
+
+    def _befits(self, reason: str | None) -> bool:
+        """Say whether something happened for which a scene may be refused."""
+        profile = self._world.profile
+        happened = {"aborted": profile.aborts, "asset-missing": profile.deletions, "source-missing": profile.deletions}
+        return bool(reason and happened.get(reason))
 
     def _unexplained(self, run: str, batch: str, chip: ChipOutcome) -> str | None:
         """Say what is wrong with a failure; None if a fault that does not heal explains it."""
@@ -307,8 +337,3 @@ def _as_quiet(uri: str, body: bytes) -> bytes:
     if not uri.endswith("_receipt.json"):
         return body
     return Receipt.model_validate_json(body).model_copy(update={"measured": None}).model_dump_json().encode()
-
-
-def _scene_of(uri: str) -> str:
-    """Give the scene that an Item is of, by its URI."""
-    return uri.split("/")[-2]

@@ -11,7 +11,8 @@ from random import Random
 from typing import Any, Final, Self
 
 from tests.faults.endpoint import TTL, PlayedEndpoint
-from tests.faults.imagery import SCENES, MemoryHeaders, MemoryPixels, read_band
+from tests.faults.entrances import KEPT, WORK, Entrances, Landed
+from tests.faults.imagery import COGS, SCENES, MemoryHeaders, MemoryPixels, read_band
 from tests.faults.injection import CrashedError, Injector, Killed
 from tests.faults.model import Model
 from tests.faults.profile import Profile
@@ -37,7 +38,7 @@ from clayline.steps.reconciling import Reconciling
 from clayline.steps.settling import Settling
 from clayline.steps.tiling import TileJob, Tiling
 
-WORK, OUT = "work", "embeddings"
+OUT: Final = "embeddings"
 RECEIVES: Final = 5
 TIMEOUTS: Final = {"plan": 240.0, "tile": 300.0, "settle": 60.0, "collect": 900.0, "reconcile": 300.0}
 VISIBILITY: Final = {"scene": 1440.0, "tile": 1800.0, "result": 360.0, "settled": 5400.0}
@@ -55,16 +56,6 @@ OPTIONS: Final = PlanOptions(
     retry_failed=True, encoding=VectorEncoding.PORTABLE, lease=timedelta(seconds=LEASE), chips_per_batch=2,
     memory_budget=12_000, asset_wait=timedelta(minutes=20),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Landed:
-    """An object that was put into the scenes bucket, and whose event was sent."""
-
-    uri: str
-    etag: str
-    at: float
-    """Seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +133,10 @@ class World:
             )
             for name, take in takes.items()
         }  # fmt: skip
+        self.entrances = Entrances(
+            storage=self.storage, timeline=self.timeline, chance=chance, send=self.queues["scene"].put,
+            lost=profile.unpublished, twice=profile.weather.twice, landed=self.landed,
+        )  # fmt: skip
         self.endpoint = PlayedEndpoint(
             storage=self.storage, timeline=self.timeline, chance=chance, notify=self.queues["result"].put,
             work_bucket=WORK, fates=profile.fates, fickle=profile.fickle, heals=profile.heals,
@@ -149,7 +144,7 @@ class World:
         )  # fmt: skip
         self.endpoint.served = {model.manifest.folder: model for model in models}
         wrap = self.injector.wrap
-        self._objects = wrap("objects", self.storage)
+        self._objects = wrap("objects", self.storage, {KEPT: "items"})
         self._ledger = wrap("ledger", self.ledger)
         self._announcer = wrap("announcer", _Announcer(self))
         clock = self.timeline
@@ -187,18 +182,6 @@ class World:
         """Give plan another model; what the endpoint serves stays."""
         self.model = model
 
-    def land(self, key: str, body: bytes) -> None:
-        """Put an object that starts a scene."""
-        uri = f"s3://{SCENES}/{key}"
-        etag = self.storage.put(uri, body)
-        self.landed.append(Landed(uri=uri, etag=etag, at=self.timeline.seconds))
-        found = {"key": key, "size": len(body), "etag": etag, "sequencer": f"{len(self.landed):016X}"}
-        event = {
-            "source": "aws.s3", "detail-type": "Object Created",
-            "detail": {"bucket": {"name": SCENES}, "object": found},
-        }  # fmt: skip
-        self.queues["scene"].put(json.dumps(event))
-
     def lose_ledger(self) -> None:
         """Begin with an empty ledger, as a stack that is deployed again over its buckets does."""
         assert all(row.state.is_over for row in self.ledger.runs.values())
@@ -226,7 +209,8 @@ class World:
     def _pass(self, until: float) -> None:
         is_over = all(row.state.is_over for row in self.ledger.runs.values())
         gives_up = self.timeline.seconds > until or len(self.unforeseen) > _ENOUGH
-        if (is_over and self.timeline.is_quiet) or gives_up:
+        is_quiet = self.timeline.is_quiet and not self.injector.under_way  # a handler that dawdles may claim a run yet
+        if (is_over and is_quiet) or gives_up:
             return
         self.timeline.after(_BETWEEN_PASSES, lambda: self._pass(until))
         with self.injector.invocation("reconcile", timeout=TIMEOUTS["reconcile"]):
@@ -242,7 +226,11 @@ class World:
         found = self.storage.find(uri)
         if found and self.chance.random() < self.profile.overwrites:
             other = replace(read_band(found.body), seed=self.chance.getrandbits(40))
-            self.storage.put(uri, other.to_bytes())
+            key = uri.removeprefix(f"s3://{SCENES}/")
+            if key.startswith(COGS):  # of which S3 sends an event
+                self.entrances.land(key, other.to_bytes())
+            else:
+                self.storage.put(uri, other.to_bytes())
 
     def _to(self, name: str) -> SendingEnd:
         return SendingEnd(self.queues[name], self.injector)
@@ -279,7 +267,7 @@ class World:
 
     def _plan(self, message: Message) -> None:
         planning = replace(self._planning, manifest=self.model.manifest)
-        receiving = Receiving(planning=planning, item_prefix="", cog_prefix="cog/")
+        receiving = Receiving(planning=planning, item_prefix="", cog_prefix=COGS)
         receiving.receive(message.body, message=message.number)
 
     def _tile(self, message: Message) -> None:
