@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from clayline.errors import DatasetError
 from clayline.steps.compacting import Compacting
+from clayline.steps.describing import describe
 from clayline.steps.tiering import Tiering
 from clayline.table.dataset_tables import DatasetTables
 from clayline.table.dataset_tiers import DatasetTiers
-from clayline.table.index_reading import read_manifest
+from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
 from clayline_cli.compacting.place import writable
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
@@ -62,6 +64,11 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
             if options.as_json:
                 said = {"pass": number, "taken_in": done.taken_in, "deleted": done.deleted, "chips": done.chips}
                 print(json.dumps({**said, "square": square, "tiered": done.tiered}), flush=True)
+        try:
+            described = describe(root, scene_rows(root, read_snapshot(root)))
+            console.notice(f"{len(described)} descriptions written (Collections, data cards)")
+        except DatasetError as error:  # derived: what readers see is whole without
+            console.notice(f"the Collections and data cards were not written: {error}")
     manifest, _ = read_manifest(root)
     if not options.as_json:
         chips = sum(file.file.rows for file in manifest.files)

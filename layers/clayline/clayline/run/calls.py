@@ -19,7 +19,7 @@ more."""
 _ROWS_A_READ: Final = 6
 """Batches' rows that a read unit holds, when settle reads all of them."""
 _FILES_OF_A_RUN: Final = 5
-"""Parquet, metadata, Item, receipt; and the model's Item, which only the first scene of a model writes."""
+"""Parquet, metadata, Item, receipt; and the model's Item, which stays as the first scene of a model wrote it."""
 _BYTES: Final = {"uint8": 1, "uint16": 2, "float32": 4}
 
 
@@ -94,8 +94,8 @@ def chain_calls(work: Work) -> Calls:
     # The Item twice, and whether two outputs are there.
     plan_reads = 4 * work.scenes + PLAN_READS_A_FILE * work.files
     tile_reads = work.jobs + 2 * work.job_files + work.places + work.batches + work.read_requests
-    # Plan, chips, settlement, verdict, the model's Item.
-    collect_reads = 5 * work.scenes + 2 * work.batches
+    # Plan, chips, settlement, verdict. Two more of a scene that finds the model's Item there.
+    collect_reads = 4 * work.scenes + 2 * work.batches
     return Calls(
         # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, what comes out, and
         # what deletes the requests, a thousand at a time.

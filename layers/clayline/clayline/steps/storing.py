@@ -8,7 +8,7 @@ from clayline.errors import OutputConflictError
 from clayline.outputs.extensions import GEOJSON, PARQUET
 from clayline.outputs.model_item import check_same, model_item
 from clayline.outputs.stac import WrittenFile
-from clayline.ports import ObjectMissingError, PinnedObjects
+from clayline.ports import PinnedObjects
 from clayline.run.plan import Plan
 
 _PART: Final = 8 << 20
@@ -33,14 +33,10 @@ def keep_model(objects: PinnedObjects, plan: Plan) -> None:
     Raises OutputConflictError where the token names another model there, and TransientError.
     """
     uri = plan.outputs.model
-    try:
+    try:  # written first, not looked for: who may not list a bucket is not told that an object is missing
+        objects.put_new(uri, model_item(plan.model, plan.names, uri=uri), run=plan.run, content_type=GEOJSON)
+    except OutputConflictError:  # another scene's, which came before
         check_same(objects.get(uri), plan.model, uri=uri)
-    except ObjectMissingError:
-        try:
-            item = model_item(plan.model, plan.names, uri=uri)
-            objects.put_new(uri, item, run=plan.run, content_type=GEOJSON)
-        except OutputConflictError:  # another scene's collect was faster
-            check_same(objects.get(uri), plan.model, uri=uri)
 
 
 def _stored(objects: PinnedObjects, uri: str) -> WrittenFile:
