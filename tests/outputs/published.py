@@ -78,11 +78,11 @@ def problems(document: Mapping[str, Any]) -> list[str]:
             found.append(f"stac-model: {error}")
     prefixes = {"emb": extensions.EMB, "file": extensions.FILE, "mlm": extensions.MLM, "proj": extensions.PROJECTION,
                 "processing": extensions.PROCESSING}  # fmt: skip
-    text = json.dumps(document)
+    text = json.dumps(document).replace('"rel": "emb:', "").replace('"file:///', "")  # neither is a field
     found += [
         f"{prefix}: is used and {extension} not declared"
         for prefix, extension in prefixes.items()
-        if f'"{prefix}:' in text.replace('"rel": "emb:', "") and extension not in document.get("stac_extensions", ())
+        if f'"{prefix}:' in text and extension not in document.get("stac_extensions", ())
     ]
     return found
 

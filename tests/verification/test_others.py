@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from tests.verification.made import check, vectors, wrong
+from tests.verification.made import check, make, vectors, wrong
 
 V0 = "03WVN_20220610_20220610_v001.gpq"
 ROWS = 60
@@ -133,3 +133,23 @@ def test_any_parquet_file_is_told_what_it_lacks(
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     verdict = check(tmp_path / "a.parquet")
     assert (verdict.layout, set(wrong(verdict))) == (layout, found)
+
+
+def test_rows_of_several_scenes_need_no_provenance_and_no_order(tmp_path: Path) -> None:
+    table = pq.read_table(make(tmp_path).parquet)
+    header = {b"geo": (table.schema.metadata or {})[b"geo"]}
+    backwards = table.take(list(range(table.num_rows))[::-1]).replace_schema_metadata(header)
+    names = pa.array(["0123456789ab", "ba9876543210"] * (table.num_rows // 2))
+    rows = backwards.append_column(pa.field("scene", pa.string(), nullable=False), names)
+    rows = rows.append_column(
+        pa.field("revision", pa.int32(), nullable=False), pa.array([1] * table.num_rows, pa.int32())
+    )
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    verdict = check(tmp_path / "rows.parquet")
+    assert (verdict.layout, wrong(verdict)) == ("clayline-rows", {})
+    pq.write_table(pa.concat_tables([rows, rows.slice(3, 1)]), tmp_path / "twice.parquet")
+    assert "identifiers-unique" in wrong(check(tmp_path / "twice.parquet"))
+    other = [*rows.column("source_model").to_pylist()[:-1], "other-v1.0-x"]
+    mixed = rows.set_column(rows.schema.get_field_index("source_model"), rows.schema.field("source_model"), [other])
+    pq.write_table(mixed, tmp_path / "mixed.parquet")
+    assert wrong(check(tmp_path / "mixed.parquet")).keys() == {"versions"}

@@ -13,7 +13,7 @@ from clayline.verification.accounts import Accounts, Companions
 from clayline.verification.checks import FILE_CHECKS
 from clayline.verification.ground import Ground, Projector
 from clayline.verification.header import Provenance, geo_column, provenance_of
-from clayline.verification.layouts import OURS, Column, Layout, layout_of
+from clayline.verification.layouts import OURS, SCENES_COLUMNS, Column, Layout, layout_of
 from clayline.verification.outcomes import Outcomes
 from clayline.verification.rows import Rows
 from clayline.verification.shapes import Shapes, read_shapes
@@ -101,7 +101,8 @@ class FileVerification:
         self.layout = layout_of(table.columns, primary=primary)
         self.provenance: Provenance | None = None
         if self.layout.ours:
-            self.provenance = provenance_of(table.header, self.outcomes)
+            if not self.layout.several:
+                self.provenance = provenance_of(table.header, self.outcomes)
             self._schema()
         self._not_there()
         self._spread = self._model()
@@ -121,7 +122,7 @@ class FileVerification:
             reason = "footprint says it" if provenance else "the file's name says no MGRS tile with its days"
             outcomes.cannot("tile-grid", reason)
         values = Values(outcomes, self.layout, now=self._by.now, provenance=provenance, days=tile[1:] if tile else None)
-        accounts = Accounts(outcomes, provenance, self._companions) if self.layout.ours else None
+        accounts = Accounts(outcomes, provenance, self._companions) if self._of_a_scene else None
         ground = self._ground()
         done = 0
         with Sightings() as pairs, Sightings() as chips, Sightings() as ids:
@@ -207,6 +208,11 @@ class FileVerification:
             named = [f"rows {', '.join(map(str, where[:4]))}{' ...' if len(where) > 4 else ''}"]  # noqa: PLR2004 - a few
             self.outcomes.found(check, message, named, count=len(where))
 
+    @property
+    def _of_a_scene(self) -> bool:
+        """Whether it is one scene's file of ours, which has a provenance, a receipt and an order."""
+        return self.layout.ours and not self.layout.several
+
     def _ground(self) -> Ground | None:
         if self.provenance is None:
             return None
@@ -226,19 +232,21 @@ class FileVerification:
                 self.outcomes.found("schema", f"column {name} is {column.type[:100]}, not {kind.rstrip('[')}")
             elif column.nullable and not nullable:
                 self.outcomes.found("schema", f"column {name} may be null")
-        if strange := [name for name in columns if name not in {ours for ours, *_ in OURS}]:
+        known = {ours for ours, *_ in OURS} | ({*SCENES_COLUMNS} if self.layout.several else set())
+        if strange := [name for name in columns if name not in known]:
             self.outcomes.found("schema", f"there are columns that docs/schema.md does not have: {strange[0][:100]}")
-        elif list(columns) != [name for name, *_ in OURS if name in columns]:
+        elif [name for name in columns if name not in SCENES_COLUMNS] != [n for n, *_ in OURS if n in columns]:
             self.outcomes.found("schema", "the columns are not in their order")
 
     def _not_there(self) -> None:
         """Name what this layout cannot show."""
         roles, outcomes = self.layout.roles, self.outcomes
-        if not self.layout.ours:
+        if not self._of_a_scene:
             outcomes.cannot_any(_NEED_PROVENANCE, f"a {self.layout.name} file has no provenance of ours")
             outcomes.cannot_any(("receipt", "companions", "checksums"), f"a {self.layout.name} file has no receipt")
             outcomes.cannot("cell", "no lattice is told, by which a cell could be made again")
-            outcomes.cannot("identifiers-sorted", "only ours promise an order")
+            outcomes.cannot("identifiers-sorted", "only a scene's file of ours promises an order")
+        if not self.layout.ours:
             outcomes.cannot("versions", "no column or header of ours says model and source")
             if "id" in roles:
                 outcomes.cannot(

@@ -15,6 +15,12 @@ class Column:
     nullable: bool
 
 
+SCENE: Final = "clayline"
+ROWS: Final = "clayline-rows"
+SCENES_COLUMNS: Final = ("scene", "revision")
+"""What rows of several scenes have beside the columns of one."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """Which of the columns is what."""
@@ -27,8 +33,13 @@ class Layout:
 
     @property
     def ours(self) -> bool:
-        """Whether it is docs/schema.md's."""
-        return self.name == "clayline"
+        """Whether its columns are docs/schema.md's."""
+        return self.name in {SCENE, ROWS}
+
+    @property
+    def several(self) -> bool:
+        """Whether it holds rows of several scenes: a compact file, or what `clayline read` wrote."""
+        return self.name == ROWS
 
 
 OURS: Final = (
@@ -61,7 +72,7 @@ def layout_of(columns: Sequence[Column], *, primary: str | None) -> Layout:
     names = {column.name: column.type for column in columns}
     if {"uci", "embeddings", "geometry"} <= names.keys():
         roles = {name: name for name, *_ in OURS if name in names} | {"id": "uci", "vector": "embeddings"}
-        return Layout(name="clayline", roles=roles)
+        return Layout(name=ROWS if names.keys() >= set(SCENES_COLUMNS) else SCENE, roles=roles)
     roles = {name: name for name in _SAME if name in names}
     vector = next((name for name in _VECTORS if _is_vector(names.get(name, ""))), None)
     vector = vector or next((column.name for column in columns if _is_vector(column.type)), None)

@@ -58,7 +58,7 @@ class Values:
         if not self._layout.ours:
             return
         for name, texts in self._shared.items():
-            if len(texts) > 1:
+            if len(texts) > 1 and (name == "source_model" or not self._layout.several):
                 shown = sorted(map(str, texts))[:3]
                 self._outcomes.found("versions", f"{name} differs from row to row", shown, count=len(texts))
         if len(self._models) > 1:
@@ -130,7 +130,7 @@ class Values:
         for row, text in enumerate(ids):
             if text is None:
                 continue
-            if self._last is not None and text <= self._last:
+            if self._last is not None and text <= self._last and not self._layout.several:
                 what = "stands twice" if text == self._last else "comes after a greater one"
                 check = "identifiers-unique" if text == self._last else "identifiers-sorted"
                 if text != self._last:  # equal neighbours are told by who looks for any that stand twice
