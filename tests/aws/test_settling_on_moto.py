@@ -51,15 +51,30 @@ class Scene:
     def expected(self) -> list[dict[str, Any]]:
         output = f"s3://work/responses/{identity('b00000', 1, self.run)}.out"
         return [
-            {"batch": "b00000", "status": "succeeded", "output": output, "reason": None, "message": None},
+            {
+                "batch": "b00000",
+                "status": "succeeded",
+                "output": output,
+                "reason": None,
+                "message": None,
+                "attempts": 1,
+            },
             {
                 "batch": "b00001",
                 "status": "failed",
                 "output": None,
                 "reason": "inference-failed",
                 "message": "ClientError: 400, model-changed",
+                "attempts": 1,
             },
-            {"batch": "b00002", "status": "nothing-sent", "output": None, "reason": None, "message": None},
+            {
+                "batch": "b00002",
+                "status": "nothing-sent",
+                "output": None,
+                "reason": None,
+                "message": None,
+                "attempts": 0,
+            },
         ]
 
     def settling(self, wrap: Callable[[Any], Any] = lambda port: port) -> Settling:

@@ -192,6 +192,10 @@ def _every_option(parser: argparse.ArgumentParser) -> list[str]:
     return arguments
 
 
+_AWS_ALONE = {"work_bucket", "embeddings_bucket", "retry_failed", "model_uri"}
+"""Options that say where things lie, not what comes out."""
+
+
 @pytest.mark.parametrize("is_every", [False, True], ids=["defaults", "every option"])
 def test_plan_is_told_the_same(monkeypatch: pytest.MonkeyPatch, *, is_every: bool) -> None:
     """Of the same options, ``embed``'s way through the template ends where ``explain``'s begins."""
@@ -204,7 +208,7 @@ def test_plan_is_told_the_same(monkeypatch: pytest.MonkeyPatch, *, is_every: boo
     chips = model.chips_per_batch if options.batch_chips is None else options.batch_chips
     wired = _wired_options(monkeypatch, options.parameters(chips_per_batch=chips))
     mine = plan_options(options, model)
-    decides = {field.name for field in dataclasses.fields(mine)} - {"work_bucket", "embeddings_bucket", "retry_failed"}
+    decides = {field.name for field in dataclasses.fields(mine)} - _AWS_ALONE
     assert {name: getattr(mine, name) for name in decides} == {name: getattr(wired, name) for name in decides}
 
 

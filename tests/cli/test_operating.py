@@ -14,11 +14,13 @@ from moto import mock_aws
 from tests.cli.deployed_stack import HOUR, NAME, NOW, REGION, Author, Deployed, deploy
 
 from clayline.run.ledger import Outcome
-from clayline.run.receipt import Counts
+from clayline.run.measured import Measured
+from clayline.run.receipt import ChipOutcome, Counts, State, failed_receipt
 from clayline.run.state import RunState
+from clayline.steps.collecting import receipt_json
 from clayline_cli.kept.folder import Kept
 from clayline_cli.operating.moments import iso, span
-from clayline_cli.operating.receipts import ReceiptHead
+from clayline_cli.operating.receipts import ReceiptHead, Receipts
 from clayline_cli.operating.scene_run import SceneRun
 from clayline_cli.operating.telling import paragraph
 from clayline_cli.program import main
@@ -319,3 +321,32 @@ def test_a_reason_that_no_run_names_is_told_with_those_that_are(capsys: pytest.C
 )
 def test_spans_are_said_in_the_largest_unit_that_fits_twice(seconds: int, text: str) -> None:
     assert span(timedelta(seconds=seconds)) == text
+
+
+def test_the_head_of_a_receipt_ends_where_its_list_of_chips_begins() -> None:
+    """``measured`` has a number named chips, before."""
+    receipt = failed_receipt(
+        run="0" * 32, scene="s", source_uri="s3://b/s", reason="r", message='a "chips": [1]', outputs={}
+    ).model_copy(
+        update={
+            "measured": Measured(
+                chips=3,
+                requests=1,
+                attempts=1,
+                request_bytes=1,
+                response_bytes=1,
+                compute_seconds=1.0,
+                claimed_to_settled_seconds=1.0,
+            ),
+            "chips": tuple(ChipOutcome(uci="u" * 80, index=at, state=State.WRITTEN) for at in range(2000)),
+        }
+    )
+    body = receipt_json(receipt)
+    assert len(body) > 1 << 16
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="r.json", Body=body)
+        head = Receipts(s3=s3).head("s3://bucket/r.json")
+    assert head is not None
+    assert (head.message, head.measured) == (receipt.message, receipt.measured)

@@ -88,7 +88,8 @@ def test_a_scene_is_embedded_in_an_empty_folder(installed: Path, sample: Path, t
     table = pq.read_table(file)
     assert table.num_rows > 3
     assert set(table["source_model"].to_pylist()) == {"starter-v1.0-l1-rgb"}
-    model = json.loads((tmp_path / "embeddings" / "starter-v1.0-l1-rgb" / "model.json").read_bytes())
+    [stored] = (tmp_path / "embeddings" / "starter-v1.0-l1-rgb").glob("model_*.json")
+    model = json.loads(stored.read_bytes())
     for asset in model["assets"].values():
         path = Path.from_uri(asset["href"])
         assert path.is_file()

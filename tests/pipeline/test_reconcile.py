@@ -168,12 +168,12 @@ def test_a_receipt_without_an_event_is_announced(pipeline: Pipeline, commit: str
     log = pipeline.faults.log
     start = len(log)
     purge(pipeline, "settled")
-    # verdict, Parquet, metadata, Item, receipt; then the state; the requests; then the event
-    pipeline.faults.at = pipeline.faults.count + (5 if commit == "receipt" else 8)
+    # verdict, Parquet, metadata, model, Item, receipt; then the state; the requests; then the event
+    pipeline.faults.at = pipeline.faults.count + (6 if commit == "receipt" else 9)
     pipeline.faults.after = True
     with pytest.raises(Killed):
         pipeline.collecting.collect(run_of(pipeline))
-    assert log[start:] == ["put_new"] * 5 + (["enter", "discard", "announce"] if commit == "event" else [])
+    assert log[start:] == ["put_new"] * 6 + (["enter", "discard", "announce"] if commit == "event" else [])
     pipeline.faults.at = None
     before = pipeline.outputs()
     pipeline.drain()

@@ -16,6 +16,7 @@ from tests.pipeline.harness import OUT, Pipeline
 from clayline.errors import OutputConflictError
 from clayline.model.manifest import Checkpoint, read_manifest
 from clayline.outputs.model_item import DIGEST, model_item
+from clayline.run.keys import model_item_name
 from clayline.run.names import AS_THEY_LIE
 from clayline.run.plan import PlannedModel
 from clayline_local.repository import STARTER
@@ -98,8 +99,8 @@ def test_each_kind_of_scene(make_pipeline: Callable[..., Pipeline], sample: Path
     said = pipeline.receipt()["outputs"]
     assert (links["self"], item["collection"]) == (said["item"], pipeline.manifest.entries[0].token)
     folder = said["item"].rpartition("/")[0]
-    assert links["emb:model"] == "../model.json"
-    assert said["model"] == f"{folder.rpartition('/')[0]}/model.json"
+    assert links["emb:model"] == f"../{model_item_name(pipeline.manifest.entries[0].digest)}"
+    assert said["model"] == f"{folder.rpartition('/')[0]}/{model_item_name(pipeline.manifest.entries[0].digest)}"
     assert (links["collection"], links["derived_from"]) == ("../collection.json", links["emb:source-data"])
     asset = item["assets"]["embeddings"]
     assert asset["file:size"] == len(files["parquet"])
@@ -146,14 +147,15 @@ def test_a_models_item_is_written_once_for_all_its_scenes(make_pipeline: Callabl
     }
 
 
-def test_a_token_that_names_another_model_there_ends_in_an_error(
+def test_what_lies_where_the_models_item_belongs_and_is_none_ends_in_an_error(
     make_pipeline: Callable[..., Pipeline], sample: Path
 ) -> None:
     pipeline, key = bundled(make_pipeline, sample)
     other = {"properties": {DIGEST: "sha256:" + "0" * 64}}
-    token = pipeline.manifest.entries[0].token
-    pipeline.s3.put_object(Bucket=OUT, Key=f"{token}/model.json", Body=json.dumps(other).encode())
-    with pytest.raises(OutputConflictError, match="One token names one model"):
+    entry = pipeline.manifest.entries[0]
+    where = f"{entry.token}/{model_item_name(entry.digest)}"
+    pipeline.s3.put_object(Bucket=OUT, Key=where, Body=json.dumps(other).encode())
+    with pytest.raises(OutputConflictError, match="Move that object away"):
         pipeline.run(key)
     assert not [name for name in pipeline.outputs() if name.endswith("_receipt.json")]
 

@@ -107,6 +107,7 @@ def test_a_folder_changed_in_mid_scene_is_refused_and_told(landed: Pipeline) -> 
     assert before.keys() < after.keys()
     for identifier, vector in before.items():
         np.testing.assert_allclose(after[identifier], 2 * vector, rtol=1e-5)
+    assert len([name for name in landed.outputs() if "/model_" in name]) == 2, "an Item each: it states the digest"
 
 
 @pytest.mark.parametrize("trained", [True, False])

@@ -29,7 +29,7 @@ what comes out:
   DIR/MODEL/SCENE/NAME_v001.parquet       one row a chip: identifier, footprint, vector, loss, cloud and valid fraction
   DIR/MODEL/SCENE/NAME_v001_metadata.json, .json (a STAC Item), _receipt.json (what became of each chip),
                                           .png (a picture)
-  DIR/MODEL/model.json                    a STAC Item of the model
+  DIR/MODEL/model_*.json                  a STAC Item of the model
   DIR/logs/                               a folder of logs for each call
   DIR/.clayline/                          what was finished, so that the same scene again is told as already there
 Nothing that is in DIR is ever changed or removed: a scene that changed, another model or other options become the next

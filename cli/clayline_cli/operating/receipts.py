@@ -1,6 +1,7 @@
 """What receipts say of whole scenes. A receipt's lines of chips come last and may be megabytes: they are not read."""
 
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from clayline.run.receipt import Counts
 
 _HEAD: Final = 1 << 16
 """Bytes in which all but the chips stands: warnings and the message are of bounded length."""
-_CHIPS: Final = b'"chips":'
-"""In a string its quotation marks would be escaped."""
+_CHIPS: Final = re.compile(rb'"chips":\s*\[')
+"""Where the list begins: ``measured`` has a number of this name. In a string its quotation marks would be escaped."""
 _AT_ONCE: Final = 16
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchBucket", "404", "InvalidRange"})
 
@@ -60,9 +61,9 @@ class Receipts:
                 return None
             raise
         text: bytes = answer["Body"].read()
-        head, cut, _ = text.partition(_CHIPS)
+        cut = _CHIPS.search(text)
         try:
-            content = json.loads(head.rstrip().removesuffix(b",") + b"}") if cut else json.loads(text)
+            content = json.loads(text[: cut.start()].rstrip().removesuffix(b",") + b"}") if cut else json.loads(text)
             return ReceiptHead.model_validate(content)
         except (ValueError, ValidationError):
             return None

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from clayline.outputs import extensions
 from clayline.outputs.wording import text
+from clayline.run.keys import model_item_name
 
 MOST_ITEM_LINKS: Final = 1_000
 """Of more scenes, the index alone names each."""
@@ -109,7 +110,12 @@ def model_collection(model: ModelSummary, *, box: tuple[float, float, float, flo
         "links": [
             {"rel": "root", "href": "../dataset/collection.json", "type": extensions.JSON},
             {"rel": "parent", "href": "../dataset/collection.json", "type": extensions.JSON},
-            {"rel": "emb:model", "href": "./model.json", "type": extensions.GEOJSON, "title": model.token},
+            {
+                "rel": "emb:model",
+                "href": f"./{model_item_name(model.digest)}",
+                "type": extensions.GEOJSON,
+                "title": model.token,
+            },
             {"rel": "emb:source-data", "href": _common(model.sources), "title": ", ".join(_sources(model))},
             *_item_links(model.scenes, inside=f"{model.token}/"),
         ],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from clayline.outputs.collection import ModelSummary
+from clayline.run.keys import model_item_name
 
 _RULE: Final = 3 * "-"
 """What YAML stands between."""
@@ -46,7 +47,7 @@ def data_card(model: ModelSummary) -> dict[str, Any]:
         "grid_spacing": [[side * gsd, side * gsd] for gsd in model.gsds],
         "inference_datasets": sorted({*model.datasets, *model.instruments}),
         "model_name": model.token,
-        "model_link": "./model.json",
+        "model_link": f"./{model_item_name(model.digest)}",
         "postprocessing": None,
         "quantization": None,
         "dataset_info": {
@@ -69,6 +70,6 @@ def card_markdown(model: ModelSummary, card: Mapping[str, Any]) -> str:
 {noted}
 {model.rows} chips of {len(model.scenes)} scene(s), taken from {first:%Y-%m-%d} to {last:%Y-%m-%d} by
 {", ".join(model.instruments)}. Each chip is {model.chip_size} x {model.chip_size} px and gave one vector of
-{model.dimensions} float32 numbers. The model is described in `model.json`, its digest is
+{model.dimensions} float32 numbers. The model is described in `{model_item_name(model.digest)}`, its digest is
 `{model.digest}`. Each scene's file says in its metadata how it was made, and its receipt what became of each chip.
 """

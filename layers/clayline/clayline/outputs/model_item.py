@@ -74,8 +74,8 @@ def check_same(stored: bytes, model: PlannedModel, *, uri: str) -> None:
         found = None
     if found != model.entry.digest:
         msg = (
-            f"{uri} is not the Item of {model.entry.token} ({found} instead of {model.entry.digest}). One token names"
-            " one model: export under another version, or move that object away, if it is none of ours."
+            f"{uri} is not the Item of {model.entry.token} ({found} instead of {model.entry.digest}). Move"
+            " that object away: its name is that of this model's own."
         )
         raise OutputConflictError(msg)
 

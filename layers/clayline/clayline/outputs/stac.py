@@ -11,6 +11,7 @@ from clayline.outputs import extensions
 from clayline.outputs.outline import outline
 from clayline.outputs.provenance import preprocessing, untrained_note
 from clayline.outputs.wording import layout, pretty, text
+from clayline.run.keys import model_item_name
 from clayline.run.plan import Plan
 from clayline.run.receipt import Counts
 
@@ -132,7 +133,7 @@ def _links(plan: Plan) -> list[dict[str, str]]:
     """Give where the Item lies and what it belongs to; what lies in the same dataset is named from here."""
     source, token = plan.names.of(plan.scene.uri), plan.model.entry.token
     landed = {"href": source, "type": extensions.GEOJSON if plan.scene.collection else _IMAGE}
-    model = {"href": "../model.json", "type": extensions.GEOJSON, "title": token}
+    model = {"href": f"../{model_item_name(plan.model.entry.digest)}", "type": extensions.GEOJSON, "title": token}
     collection = {"href": "../collection.json", "type": extensions.JSON, "title": token}
     return [
         {"rel": "self", "href": plan.names.of(plan.outputs.item), "type": extensions.GEOJSON},

@@ -86,6 +86,11 @@ def scene_hash(*, collection: str | None, item: str | None, uri: str) -> str:
     return _digest({"collection": collection, "item": item} if item else {"uri": uri})[:12]
 
 
+def model_item_name(digest: str) -> str:
+    """Give the name of a model's Item: a second model under one token, which nobody should make, has one of its own."""
+    return f"model_{digest.removeprefix('sha256:')[:12]}.json"
+
+
 def inference_id(*, run: str, batch: str, attempt: int) -> str:
     """Give the name under which a batch's attempt is invoked. SageMaker allows 64 characters."""
     return f"{run}-{batch}-a{attempt}"
@@ -153,10 +158,9 @@ class OutputObjects:
         """Give the outputs beside a receipt."""
         return cls(prefix=uri.removesuffix(_RECEIPT))
 
-    @property
-    def model(self) -> str:
+    def model(self, digest: str) -> str:
         """The STAC Item of the model, one for all scenes of its token."""
-        return f"{self.prefix.rsplit('/', 2)[0]}/model.json"
+        return f"{self.prefix.rsplit('/', 2)[0]}/{model_item_name(digest)}"
 
     @property
     def parquet(self) -> str:

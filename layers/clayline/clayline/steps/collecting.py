@@ -230,7 +230,7 @@ def _receipt(
     written = {
         "parquet": outputs.parquet,
         "metadata": outputs.metadata,
-        "model": outputs.model,
+        "model": outputs.model(plan.model.entry.digest),
         "item": outputs.item,
     }  # in the order in which they are written
     message = words(_nothing_written(plan.scene.name, counts), plan.place) if reason else None

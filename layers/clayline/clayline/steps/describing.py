@@ -13,6 +13,7 @@ from clayline.outputs.collection import ModelSummary, SceneSummary, dataset_coll
 from clayline.outputs.data_card import card_markdown, data_card
 from clayline.outputs.wording import pretty
 from clayline.ports import ObjectMissingError
+from clayline.run.keys import model_item_name
 
 COLLECTION: Final = "dataset/collection.json"
 NAME: Final = "clayline"
@@ -75,7 +76,7 @@ def _summary(root: WritableRoot, rows: Sequence[SceneRow]) -> ModelSummary | Non
         digest=newest[0].digest,
         dimensions=newest[0].dimensions,
         chip_size=chip_size,
-        licence=_licence(root, newest[0].token),
+        licence=_licence(root, newest[0]),
         untrained=untrained,
         scenes=tuple(_scene(row) for row in rows),
         layouts=tuple(layouts) if len(layouts) == len(rows) else (),
@@ -104,9 +105,9 @@ def _item(row: SceneRow) -> str:
     return row.href.removesuffix(".parquet") + ".json"
 
 
-def _licence(root: WritableRoot, token: str) -> str:
+def _licence(root: WritableRoot, row: SceneRow) -> str:
     """Give what the model's Item says; ``other`` where there is none, of scenes from before there was."""
-    model = _there(root, f"{token}/model.json") or {}
+    model = _there(root, f"{row.token}/{model_item_name(row.digest)}") or {}
     try:
         return str(model["properties"]["license"])
     except (KeyError, TypeError):

@@ -30,9 +30,9 @@ def keep_parquet(objects: PinnedObjects, uri: str, path: Path, *, run: str) -> W
 def keep_model(objects: PinnedObjects, plan: Plan) -> None:
     """Store the Item of the plan's model, unless it is there, from whichever scene.
 
-    Raises OutputConflictError where the token names another model there, and TransientError.
+    Raises OutputConflictError where something else lies there, and TransientError.
     """
-    uri = plan.outputs.model
+    uri = plan.outputs.model(plan.model.entry.digest)
     try:  # written first, not looked for: who may not list a bucket is not told that an object is missing
         objects.put_new(uri, model_item(plan.model, plan.names, uri=uri), run=plan.run, content_type=GEOJSON)
     except OutputConflictError:  # another scene's, which came before

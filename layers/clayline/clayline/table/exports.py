@@ -150,7 +150,7 @@ def _lancedb(tables: Iterable[pa.Table], schema: pa.Schema, out: Path) -> int:
 
 
 def _numpy(tables: Iterable[pa.Table], schema: pa.Schema, out: Path) -> int:
-    """Write vectors [n, D] as .npy, without pickle, and beside it what each is of, as JSON."""
+    """Write vectors [n, D] as .npy, numbers alone, and beside it what each is of, as JSON."""
     beside = out.with_suffix(".json")
     if out.suffix != ".npy" or beside.exists():
         msg = f"{beside} is there already" if out.suffix == ".npy" else f"{out} does not end in .npy"
