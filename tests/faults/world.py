@@ -203,16 +203,18 @@ class World:
     def _go_on(self) -> None:
         """Let what is due happen, with a pass of reconcile every few minutes until every run is over."""
         until = max(self.timeline.seconds, self.profile.outage) + _GIVES_UP
-        self.timeline.after(0, lambda: self._pass(until))
+        self.timeline.after(0, lambda: self._pass(until, 0))
         self.timeline.run()
 
-    def _pass(self, until: float) -> None:
+    def _pass(self, until: float, runs: int) -> None:
+        if len(self.ledger.runs) > runs:  # each has as long as the first: three requests may expire, six hours each
+            runs, until = len(self.ledger.runs), max(until, self.timeline.seconds + _GIVES_UP)
         is_over = all(row.state.is_over for row in self.ledger.runs.values())
         gives_up = self.timeline.seconds > until or len(self.unforeseen) > _ENOUGH
         is_quiet = self.timeline.is_quiet and not self.injector.under_way  # a handler that dawdles may claim a run yet
         if (is_over and is_quiet) or gives_up:
             return
-        self.timeline.after(_BETWEEN_PASSES, lambda: self._pass(until))
+        self.timeline.after(_BETWEEN_PASSES, lambda: self._pass(until, runs))
         with self.injector.invocation("reconcile", timeout=TIMEOUTS["reconcile"]):
             try:
                 self._reconciling.reconcile()
