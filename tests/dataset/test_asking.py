@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from tests.dataset.test_snapshot import NOON, ROW
 
-from clayline.dataset.asking import Span, box_of, flat_boxes
+from clayline.dataset.asking import Span, box_of
 from clayline.dataset.choosing import choose
 from clayline.dataset.manifest import Manifest, Revised
-from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.dataset.snapshot import Snapshot
 from clayline.errors import DatasetError
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from clayline.api.opening import root_of
 from clayline.errors import DatasetError
 from clayline.steps.compacting import Compacting
 from clayline.steps.describing import describe
@@ -14,7 +15,6 @@ from clayline.steps.tiering import Tiering
 from clayline.table.dataset_tables import DatasetTables
 from clayline.table.dataset_tiers import DatasetTiers
 from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
-from clayline_cli.compacting.place import writable
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_local.stopping import stoppable
@@ -35,7 +35,7 @@ class CompactOptions:
 
 def compact(name: str, console: Console, options: CompactOptions) -> int:
     """Compact a root; gives the exit status. Raises ClaylineError, Stopped."""
-    root = writable(name)
+    root = root_of(name)
     with stoppable(), tempfile.TemporaryDirectory(prefix="clayline-compact-") as scratch:
         compacting = Compacting(
             root=root,

@@ -4,13 +4,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from clayline.api.opening import root_of
 from clayline.errors import DatasetError, shown
 from clayline.ports import ObjectMissingError
 from clayline.steps.indexing import Indexing, without_row
-from clayline.table.index_reading import read_rows_of, read_snapshot
+from clayline.table.index_reading import AT_ONCE, read_rows_of, read_snapshot
 from clayline.table.scene_header import read_scene_header
 from clayline.table.scene_rows import encode_rows
-from clayline_cli.compacting.place import AT_ONCE, writable
 from clayline_cli.console import Console
 from clayline_local.stopping import stoppable
 
@@ -25,7 +25,7 @@ def index(name: str, console: Console, *, as_json: bool) -> int:
 
     Raises ClaylineError, Stopped.
     """
-    root = writable(name)
+    root = root_of(name)
     indexing = Indexing(root=root, read_header=read_scene_header, encode_rows=encode_rows)
     with stoppable():
         snapshot = read_snapshot(root)

@@ -109,9 +109,9 @@ class Folder:
 
     def root(self) -> "Root":
         """Give it as the root of a dataset."""
-        from clayline.dataset.folder import FolderRoot  # noqa: PLC0415 - only a dataset needs it
+        from clayline.api.opening import root_of  # noqa: PLC0415 - only a dataset needs it
 
-        return FolderRoot(self._path)
+        return root_of(self._path)
 
 
 class _Object:
@@ -168,10 +168,9 @@ class Bucket:
 
     def root(self) -> "Root":
         """Give it as the root of a dataset."""
-        from clayline.aws.dataset_root import S3Root  # noqa: PLC0415 - see above
+        from clayline.api.opening import root_of  # noqa: PLC0415 - only a dataset needs it
 
-        bucket, _, prefix = self._target.removeprefix("s3://").partition("/")
-        return S3Root(self._client, bucket=bucket, prefix=prefix)
+        return root_of(self._target, client=self._client)
 
     @property
     def names(self) -> Sequence[str]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
-from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, flat_boxes
+from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
 from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema, ChipTable

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from clayline.api.planning import meets
-from clayline.dataset.asking import Span, flat_boxes
+from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen, choose
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import SceneRow
+from clayline.dataset.scene_row import SceneRow, flat_boxes
 from clayline.dataset.snapshot import Snapshot
 from clayline.errors import DatasetError
 from clayline.outputs.region import Region

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from clayline.api.dataset import Dataset
 from clayline.dataset.folder import FolderRoot
-from clayline.dataset.ports import Root
+from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Datas
     return Dataset(root_of(root, client=client))
 
 
-def root_of(root: str | Path, *, client: "S3Client | None" = None) -> Root:
+def root_of(root: str | Path, *, client: "S3Client | None" = None) -> WritableRoot:
     """Give the place. Raises DatasetError."""
     if isinstance(root, str) and root.startswith(_S3):
         bucket, _, prefix = root.removeprefix(_S3).partition("/")

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clayline.dataset.asking import Span, flat_boxes
+from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.counted import Asked
 from clayline.dataset.figures import Figures
 from clayline.dataset.manifest import Manifest
-from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema
 from clayline.table.ranged import FileAt

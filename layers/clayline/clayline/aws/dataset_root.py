@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import batched
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
@@ -91,31 +91,10 @@ class S3Root:
 
     def put_new(self, key: str, body: bytes | Path) -> bool:
         """Write if nothing is there; False if something is. Raises TransientError."""
-        content_type = _TYPES.get(Path(key).suffix, "application/octet-stream")
-        with retryable(f"PUT {self.uri}/{key}"):
-            try:
-                if isinstance(body, Path):
-                    with body.open("rb") as stream:
-                        self._client.put_object(
-                            Bucket=self._bucket,
-                            Key=self._prefix + key,
-                            Body=stream,
-                            ContentType=content_type,
-                            IfNoneMatch="*",
-                        )
-                else:
-                    self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=self._prefix + key,
-                        Body=body,
-                        ContentType=content_type,
-                        IfNoneMatch="*",
-                    )
-            except ClientError as error:
-                if code_of(error) not in _OTHER:
-                    raise
-                return False
-        return True
+        if not isinstance(body, Path):
+            return self._put(key, body, etag=None, taken=_OTHER)
+        with body.open("rb") as stream:
+            return self._put(key, stream, etag=None, taken=_OTHER)
 
     def replace(self, key: str, body: bytes, *, etag: str | None) -> bool:
         """Write over the object that has this ETag (None: where there is none); False if there is another by now.
@@ -123,30 +102,7 @@ class S3Root:
         False does not say that nothing was written: where S3's answer is lost, botocore asks again and is refused for
         what it wrote itself. Raises TransientError.
         """
-        content_type = _TYPES.get(Path(key).suffix, "application/octet-stream")
-        with retryable(f"PUT {self.uri}/{key}"):
-            try:
-                if etag is None:
-                    self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=self._prefix + key,
-                        Body=body,
-                        ContentType=content_type,
-                        IfNoneMatch="*",
-                    )
-                else:
-                    self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=self._prefix + key,
-                        Body=body,
-                        ContentType=content_type,
-                        IfMatch=f'"{etag}"',
-                    )
-            except ClientError as error:
-                if code_of(error) not in _OTHER | _AT_ONCE | _MISSING:
-                    raise
-                return False
-        return True
+        return self._put(key, body, etag=etag, taken=_OTHER | _AT_ONCE | _MISSING)
 
     def discard(self, keys: Sequence[str]) -> None:
         """Delete objects, a thousand a call. Raises TransientError, also where some are left."""
@@ -159,6 +115,24 @@ class S3Root:
             if left := answer.get("Errors"):
                 msg = f"{len(left)} objects of {self.uri} were not deleted, the first: {left[0].get('Message')}"
                 raise TransientError(msg)
+
+    def _put(self, key: str, body: "bytes | IO[bytes]", *, etag: str | None, taken: set[str]) -> bool:
+        """Write over the object of this ETag, or where there is none; False for a refusal with one of these codes."""
+        condition: dict[str, str] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        with retryable(f"PUT {self.uri}/{key}"):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + key,
+                    Body=body,
+                    ContentType=_TYPES.get(Path(key).suffix, "application/octet-stream"),
+                    **condition,  # type: ignore[arg-type]  # the stubs want each name by itself
+                )
+            except ClientError as error:
+                if code_of(error) not in taken:
+                    raise
+                return False
+        return True
 
 
 @contextmanager

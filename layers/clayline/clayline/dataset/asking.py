@@ -107,10 +107,3 @@ def box_of(asked: "Asked4 | Box | None") -> Box | None:
         msg = f"box {','.join(f'{each:g}' for each in numbers)} has {wrong}. Give west, south, east, north in degrees."
         raise DatasetError(msg)
     return Box(west=numbers[0], south=numbers[1], east=numbers[2], north=numbers[3])
-
-
-def flat_boxes(box: Box) -> list[tuple[float, float, float, float]]:
-    """Give a box as boxes of which none crosses the antimeridian: west, south, east, north."""
-    if box.west <= box.east:
-        return [(box.west, box.south, box.east, box.north)]
-    return [(box.west, box.south, 180.0, box.north), (-180.0, box.south, box.east, box.north)]

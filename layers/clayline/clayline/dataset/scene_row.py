@@ -45,21 +45,18 @@ class Box:
 
     def meets(self, other: "Box") -> bool:
         """Say whether the two share a point, edges included."""
-        return self.south <= other.north and other.south <= self.north and _longitudes_meet(self, other)
+        return any(
+            west <= other_east and other_west <= east and south <= other_north and other_south <= north
+            for west, south, east, north in flat_boxes(self)
+            for other_west, other_south, other_east, other_north in flat_boxes(other)
+        )
 
 
-def _longitudes_meet(one: Box, other: Box) -> bool:
-    return any(
-        west <= other_east and other_west <= east
-        for west, east in _spans(one)
-        for other_west, other_east in _spans(other)
-    )
-
-
-def _spans(box: Box) -> list[tuple[float, float]]:
+def flat_boxes(box: Box) -> list[tuple[float, float, float, float]]:
+    """Give a box as boxes of which none crosses the antimeridian: west, south, east, north."""
     if box.west <= box.east:
-        return [(box.west, box.east)]
-    return [(box.west, 180.0), (-180.0, box.east)]
+        return [(box.west, box.south, box.east, box.north)]
+    return [(box.west, box.south, 180.0, box.north), (-180.0, box.south, box.east, box.north)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

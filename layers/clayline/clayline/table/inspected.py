@@ -1,7 +1,6 @@
 """Any Parquet file of embeddings, read for checks: a row group at a time, within bounds, whoever wrote it."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, Self
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clayline.errors import TableError
+from clayline.table.as_file import AsFile
 from clayline.table.bounds import MAX_COLUMNS, MAX_FOOTER, check_chunks, check_footer
 from clayline.verification.layouts import Column, Layout
 from clayline.verification.rows import Rows
@@ -43,34 +43,6 @@ class Bytes(Protocol):
     def read(self, start: int, stop: int) -> bytes:
         """Give the bytes from ``start`` up to ``stop``. Raises OSError, ClaylineError."""
         ...
-
-
-class _File(io.RawIOBase):
-    """Those bytes as a file."""
-
-    def __init__(self, where: Bytes) -> None:
-        super().__init__()
-        self._where = where
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._where.size}[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        stop = self._where.size if size is None or size < 0 else min(self._at + size, self._where.size)
-        part = self._where.read(self._at, stop) if stop > self._at >= 0 else b""
-        self._at += len(part)
-        return part
 
 
 class _Kept:
@@ -161,7 +133,7 @@ class InspectedTable:
 
     def _open(self, texts: Sequence[str]) -> pq.ParquetFile:
         return pq.ParquetFile(
-            pa.PythonFile(_File(self._bytes), mode="r"),
+            pa.PythonFile(AsFile(self._bytes.size, self._bytes.read), mode="r"),
             read_dictionary=list(texts),
             buffer_size=_BUFFER,
             pre_buffer=False,

@@ -3,10 +3,9 @@
 Nothing of a file is believed: what is damaged or made to harm is a DatasetError that names it.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
 from clayline.ports import ObjectMissingError
+from clayline.table.as_file import AsFile
 
 MOST_FOOTER: Final = 64 * 1024 * 1024
 """Bytes."""
@@ -176,7 +176,9 @@ class RangedFile:
         parts = [(each, _get(self._root, self.at, each)) for each in self.ranges(group, columns)]
         names = [name for name in self.names if name in set(columns)]
         try:
-            with pq.ParquetFile(pa.PythonFile(_Parts(self.at.size, parts), mode="r"), metadata=self._metadata) as file:
+            with pq.ParquetFile(
+                pa.PythonFile(AsFile(self.at.size, partial(_of, parts)), mode="r"), metadata=self._metadata
+            ) as file:
                 table = file.read_row_group(group, columns=names, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(self._root, self.at, f"row group {group} cannot be read ({error})") from error
@@ -201,37 +203,13 @@ class RangedFile:
                     raise damaged(self._root, self.at, msg)
 
 
-class _Parts(io.RawIOBase):
-    """Some ranges of a file, as a file."""
-
-    def __init__(self, size: int, parts: Sequence[tuple[Range, bytes]]) -> None:
-        super().__init__()
-        self._size = size
-        self._parts = parts
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        for part, body in self._parts:
-            if part.start <= self._at < part.stop:
-                stop = len(body) if size is None or size < 0 else self._at - part.start + size
-                found = body[self._at - part.start : stop]
-                self._at += len(found)
-                return found
-        msg = f"byte {self._at} lies outside of what the footer announces"
-        raise OSError(msg)
+def _of(parts: Sequence[tuple[Range, bytes]], start: int, stop: int) -> bytes:
+    """Give bytes of the ranges that were read. Raises OSError outside of them."""
+    for part, body in parts:
+        if part.start <= start < part.stop:
+            return body[start - part.start : stop - part.start]
+    msg = f"byte {start} lies outside of what the footer announces"
+    raise OSError(msg)
 
 
 def damaged(root: Root, at: FileAt, what: str) -> DatasetError:

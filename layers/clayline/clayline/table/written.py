@@ -1,6 +1,5 @@
 """Rows of a file that was written before, read where it lies."""
 
-import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from clayline.errors import WireError
 from clayline.outputs.embedding import WrittenRows
+from clayline.table.as_file import AsFile
 
 if TYPE_CHECKING:
     from clayline.ports import Ranges
@@ -20,45 +20,19 @@ _COLUMNS = ["index", "embeddings", "loss", "valid_fraction", "cloud_fraction"]
 _ROWS = 1024
 
 
-class _Ranged(io.RawIOBase):
-    """An object as a file: each read is one request, for the object as it was when its ETag was taken."""
-
-    def __init__(self, objects: "Ranges", stored: "StoredObject") -> None:
-        super().__init__()
-        self._objects = objects
-        self._stored = stored
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stored.size}[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        stop = self._stored.size if size is None or size < 0 else min(self._at + size, self._stored.size)
-        if stop <= self._at:
-            return b""
-        body = self._objects.get_range(self._stored.uri, start=self._at, stop=stop, etag=self._stored.etag)
-        self._at += len(body)
-        return body
-
-
 def read_rows(objects: "Ranges", stored: "StoredObject", *, dimensions: int) -> Iterator[WrittenRows]:
     """Give the rows of a file of ``dimensions`` numbers a vector, part by part; memory holds one row group.
 
     Raises ObjectMissingError where the object is not what it was, TransientError, and WireError for a file that is not
     as docs/schema.md says.
     """
+
+    def give(start: int, stop: int) -> bytes:
+        """Ask for the object as it was when its ETag was taken."""
+        return objects.get_range(stored.uri, start=start, stop=stop, etag=stored.etag)
+
     try:
-        with pq.ParquetFile(pa.PythonFile(_Ranged(objects, stored), mode="r")) as file:
+        with pq.ParquetFile(pa.PythonFile(AsFile(stored.size, give), mode="r")) as file:
             for batch in file.iter_batches(batch_size=_ROWS, columns=_COLUMNS):
                 yield _rows(batch, dimensions)
     except (pa.ArrowInvalid, KeyError, ValueError) as error:
