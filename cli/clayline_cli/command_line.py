@@ -21,6 +21,7 @@ from clayline_cli.commands import (
     read,
     redrive,
     sample,
+    search,
     sensors,
     status,
     verify,
@@ -45,6 +46,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    search.add,
 )
 """In the order in which help lists them."""
 

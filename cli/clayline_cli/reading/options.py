@@ -4,18 +4,15 @@ Importing this loads nothing heavy: --help and a typo answer at once.
 """
 
 import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, moment
+from clayline.dataset.asking import AskedTime, Revisions, moment
 from clayline.errors import DatasetError
 from clayline_cli import arguments
 
 FORMS: Final = ("geoparquet", "lgnd", "lancedb", "numpy")
-_NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
-"""What begins with a minus and is no option: a box in the west."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +69,14 @@ def add_read(parser: argparse.ArgumentParser) -> None:
     _add_place(parser)
     group = parser.add_argument_group("what is read")
     group.add_argument(
-        "--bbox", type=_box, metavar="W,S,E,N", help="chips whose footprint meets it; degrees (default: everywhere)"
+        "--bbox",
+        type=arguments.box,
+        metavar="W,S,E,N",
+        help="chips whose footprint meets it; degrees (default: everywhere)",
     )
     group.add_argument(
         "--time",
-        type=_time,
+        type=arguments.span,
         metavar="A/B",
         help="acquired from A to B, days or moments, .. is open; several with commas between",
     )
@@ -121,7 +121,7 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
+    parser._negative_number_matcher = arguments.NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
     parser.add_argument("root", metavar="ROOT", help="the dataset: a folder, or s3://BUCKET/PREFIX")
     group = parser.add_argument_group("where")
     group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
@@ -156,27 +156,10 @@ def _place(found: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
-def _box(text: str) -> Asked4:
-    try:
-        numbers = tuple(float(each) for each in text.split(","))
-        box_of(numbers)
-    except (ValueError, DatasetError) as error:
-        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
-    return numbers
-
-
-def _time(text: str) -> AskedTime:
-    try:
-        Span.of(text)
-    except DatasetError as error:
-        arguments.refuse(str(error))
-    return text
-
-
 def _sample_time(text: str) -> AskedTime:
     if text in {"all", "nearest"}:
         return text
     try:
-        return _time(text) if set(text) & set("/,") else (moment(text) and text)
+        return arguments.span(text) if set(text) & set("/,") else (moment(text) and text)
     except DatasetError as error:
         arguments.refuse(str(error))
