@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
         help="make this model's tiers again, by a codebook from the chips that are there now",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a pass and line")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.set_defaults(call=_call)
 
 

@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
     parser.add_argument("--json", action="store_true", help="one JSON object a scene and line")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.set_defaults(call=_call)
 
 
