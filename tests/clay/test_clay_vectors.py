@@ -153,7 +153,7 @@ def test_all_patches_cost_the_last_block_and_nothing_else(source: Source, vector
 @pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-model: torch and claymodel are only there")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("vector", ["mean", "both", "grid4"])
-def test_the_published_model_gives_the_same(vector: str) -> None:
+def test_the_published_model_gives_the_same(vector: Vector) -> None:
     """Pooled by torch from what claymodel's encoder gives; radar and an optical sensor, in all precisions."""
     done = subprocess.run(
         [
