@@ -16,7 +16,7 @@ from clay.hyper_network import embedding_of
 from clay.sensor import known_sensors
 from clay.stem import Stem
 from clayline.errors import ModelError
-from clayline.model.vector import CLS, PARTS, check_chip
+from clayline.model.vector import CLS, GRID, PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,8 +124,13 @@ class Base:
 
     def check(self, requests: Iterable[Request]) -> None:
         """Refuse chips that the vector cannot be made of. Raises ModelError."""
+        side = GRID * PATCH
         for request in requests:
-            check_chip(self.vector, request.chip_size, PATCH)
+            if self.vector == "grid4" and request.chip_size % side:
+                raise ModelError(
+                    f"a chip of {request.chip_size} px has no {GRID} x {GRID} cells of whole patches: give a multiple"
+                    f" of {side} px, or another --vector"
+                )
 
     @property
     def dimensions(self) -> int:

@@ -2,8 +2,6 @@
 
 from typing import Final, Literal
 
-from clayline.errors import ModelError
-
 Vector = Literal["cls", "mean", "both", "grid4"]
 CLS: Final = "cls"
 GRID: Final = 4
@@ -20,13 +18,3 @@ WORDS: Final[dict[Vector, str]] = {
     ),
 }
 """The layout, for whoever cuts an embedding up; all tokens are those after the last normalisation."""
-
-
-def check_chip(vector: Vector, chip_size: int, patch: int) -> None:
-    """Refuse a chip that has no whole patches in each cell. Raises ModelError; sides are pixels."""
-    if vector == "grid4" and chip_size % (GRID * patch):
-        msg = (
-            f"a chip of {chip_size} px has no {GRID} x {GRID} cells of whole patches: give a multiple of"
-            f" {GRID * patch} px, or another --vector"
-        )
-        raise ModelError(msg)
