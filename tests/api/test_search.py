@@ -162,7 +162,7 @@ def test_the_models_statistics_come_first_where_they_are_of_these_weights(world:
     spread = {"vectors": 9, "scenes": ("a",), "deviation": (1.0,) * 48, "least": (-9.0,) * 48, "most": (9.0,) * 48}
     centre = CENTRES.mean(axis=0)
     for digest, by in ((DIGEST, "card"), (f"sha256:{'1' * 64}", "codebook")):
-        said = VectorStatistics(digest=digest, mean=tuple(centre.tolist()), **spread)  # type: ignore[arg-type]
+        said = VectorStatistics(digest=digest, mean=tuple(centre.tolist()), **spread)
         text = FolderStatistics(entries={TOKEN: said}).model_dump_json(by_alias=True)
         (tmp_path / "statistics.json").write_text(text)
         like = some(world, 8)
