@@ -1,11 +1,10 @@
 """Examples of a search: each is found in the dataset, and gives its vector."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from clayline.api.index import Index
@@ -17,8 +16,9 @@ from clayline.dataset.scene_row import SceneRow, flat_boxes
 from clayline.errors import DatasetError
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
 from clayline.likeness.taking_part import Filters
-from clayline.outputs.region import Region, centres_of
-from clayline.table.ranking import LOOKED_AT, traits_of, vectors_of
+from clayline.outputs.region import Region
+from clayline.table.chips import ChipTable
+from clayline.table.ranking import LOOKED_AT, newest, rows_meant
 from clayline.table.streaming import look, open_files, pieces, result_schema, shaped, stream
 
 type GivenExample = str | Sequence[float] | Given
@@ -40,6 +40,10 @@ class Exemplar:
     instrument: str
     vector: NDArray[np.float32]
     """[D]."""
+    scene: SceneRow | None = None
+    """The index's row of its scene; None where it is of no dataset."""
+    index: int | None = None
+    """Of its window in the scene's grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,29 +103,23 @@ class Examples:
         table, wrong = self._rows(given, chosen, region, span)
         if not len(table):
             raise DatasetError(self._why(given, chosen, wrong))
-        row = _newest(table, given)
-        [scene] = [
-            each for each in chosen.newest if (each.scene, each.revision) == (_at(row, "scene"), _at(row, "revision"))
-        ]
+        row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)
+        key = (row["scene"], row["revision"])
+        [scene] = [each for each in chosen.newest if (each.scene, each.revision) == key]
         return self._exemplar(given.text, row, scene)
 
-    def _rows(self, given: Given, chosen: Chosen, region: Region | None, span: Span) -> tuple[pa.Table, int]:
+    def _rows(self, given: Given, chosen: Chosen, region: Region | None, span: Span) -> tuple[ChipTable, int]:
         """Give the rows that are meant, and how many more the filters leave out."""
         wanted = sources(self.index.manifest, chosen, region, span)
         files = open_files(self.root, wanted)
         schema = result_schema(files, _COLUMNS)
-        kept, wrong = [], 0
-        for selected in stream(self.root, look(self.root, pieces(self.root, wanted, files, list(LOOKED_AT)))):
-            table = shaped(selected, schema)
-            if not isinstance(given, ByPlace):
-                column: Any = table.column("uci" if isinstance(given, ByIdentifier) else "cell")
-                table = table.filter(pa.array([name == given.text for name in column.to_pylist()], pa.bool_()))
-            if not isinstance(given, ByIdentifier):
-                taken, _ = self.filters.judge(traits_of(table))
-                wrong += int((~taken).sum())
-                table = table.filter(pa.array(taken))
-            kept.append(table)
-        return pa.concat_tables(kept) if kept else schema.empty_table(), wrong
+        found = (
+            shaped(each, schema)
+            for each in stream(self.root, look(self.root, pieces(self.root, wanted, files, list(LOOKED_AT))))
+        )
+        if isinstance(given, ByIdentifier):
+            return rows_meant(found, schema, name=given.text)
+        return rows_meant(found, schema, cell=given.text if isinstance(given, ByCell) else None, filters=self.filters)
 
     def _why(self, given: Given, chosen: Chosen, wrong: int) -> str:
         if wrong:
@@ -138,16 +136,18 @@ class Examples:
             " lie there. Take a name from the column uci or cell of its files."
         )
 
-    def _exemplar(self, said: str, row: pa.Table, scene: SceneRow) -> Exemplar:
-        vector = vectors_of(row)[0].copy()
+    def _exemplar(self, said: str, row: Mapping[str, Any], scene: SceneRow) -> Exemplar:
+        vector = np.asarray(row["embeddings"], dtype=np.float32)
         self._finite(said, vector)
         return Exemplar(
             said=said,
-            name=_at(row, "uci"),
+            name=row["uci"],
             token=scene.token,
             digest=scene.digest,
             instrument=scene.instrument,
             vector=vector,
+            scene=scene,
+            index=row["index"],
         )
 
     @staticmethod
@@ -155,25 +155,6 @@ class Examples:
         if not np.isfinite(vector).all():
             msg = f"example {said}: its vector is not finite. Take another; `clayline verify` names all such chips."
             raise DatasetError(msg)
-
-
-def _newest(table: pa.Table, given: Given) -> pa.Table:
-    """Give one row: the newest, of several then that whose centre is nearest to the point, then the first by name."""
-    moments: Any = table.column("datetime").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    away = np.zeros(len(table))
-    if isinstance(given, ByPlace):
-        footprints: Any = table.column("geometry").to_pylist()
-        apart = centres_of(footprints) - (given.lon, given.lat)
-        apart[:, 0] = (apart[:, 0] + 180) % 360 - 180
-        apart[:, 0] *= np.cos(np.radians(given.lat))
-        away = np.hypot(apart[:, 0], apart[:, 1])
-    names = np.array(table.column("uci").to_pylist(), dtype=np.str_)
-    order = np.lexsort([names, away, -moments.to_numpy()])
-    return table.slice(int(order[0]), 1)
-
-
-def _at(row: pa.Table, name: str) -> Any:  # noqa: ANN401 - a cell of a table
-    return row.column(name)[0].as_py()
 
 
 def given_of(value: GivenExample) -> Given:

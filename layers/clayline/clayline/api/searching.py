@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from clayline.api.examples import Examples, Exemplar
@@ -30,9 +29,9 @@ from clayline.model.statistics import STATISTICS_FILE, read_statistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
 from clayline.table.bit_stage import Tiered, choose_by_bits, open_tiered, read_candidates
-from clayline.table.chips import ChipTable
+from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.ranged import FileAt
-from clayline.table.ranking import LOOKED_AT, BestRows, Judge, said_of, sum_of
+from clayline.table.ranking import LOOKED_AT, BestRows, Judge, as_answered, said_of, sum_of
 from clayline.table.selecting import Selected, Wanted
 from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
 
@@ -149,7 +148,7 @@ class Search:
         table = best.table(schema)
         scenes = {(row.scene, row.revision): row for row in chosen.newest}
         return Found(
-            table=_with_instrument(table, scenes),
+            table=as_answered(table, {key: row.instrument for key, row in scenes.items()}),
             probe=probe,
             like=like,
             unlike=unlike,
@@ -276,12 +275,12 @@ class Search:
         numbers: NDArray[np.int64],
         judge: Judge,
         best: BestRows,
-        schema: pa.Schema,
+        schema: ChipSchema,
     ) -> None:
         for selected in read_candidates(self._root, tiered, numbers, _COLUMNS):
             best.add(judge.take(shaped(selected, schema)))
 
-    def _exact(self, wanted: Sequence[Source], judge: Judge, best: BestRows, *, schema_of: Any) -> pa.Schema:  # noqa: ANN401
+    def _exact(self, wanted: Sequence[Source], judge: Judge, best: BestRows, *, schema_of: Any) -> ChipSchema:  # noqa: ANN401
         found, schema = self._rows(wanted)
         before = self._root.asked
         for selected in found:
@@ -291,7 +290,7 @@ class Search:
             return schema
         return result_schema(open_files(self._root, [Source(at=schema_of[0][0], wanted=schema_of[0][2])]), _COLUMNS)
 
-    def _rows(self, wanted: Sequence[Source]) -> tuple[Iterator[Selected], pa.Schema]:
+    def _rows(self, wanted: Sequence[Source]) -> tuple[Iterator[Selected], ChipSchema]:
         files = self._timed("footers", lambda: open_files(self._root, wanted))
         parts = self._timed("places", lambda: look(self._root, pieces(self._root, wanted, files, [*LOOKED_AT])))
         return stream(self._root, parts), result_schema(files, _COLUMNS)
@@ -317,15 +316,3 @@ def _of_folder(folder: Path | None, token: str, digest: str) -> Centre | None:
     except (OSError, ModelError) as error:
         raise DatasetError(str(error)) from error
     return Centre.of_card(found) if found else None
-
-
-def _with_instrument(table: pa.Table, scenes: Mapping[tuple[str, int], SceneRow]) -> pa.Table:
-    named: Any = table.column("scene").to_pylist()
-    revisions: Any = table.column("revision").to_pylist()
-    instruments = [scenes[key].instrument for key in zip(named, revisions, strict=True)]
-    table = table.append_column(pa.field("instrument", pa.string(), nullable=False), pa.array(instruments, pa.string()))
-    order = (
-        "score", "uci", "cell", "datetime", "instrument", "valid_fraction", "cloud_fraction", "loss", "source_url",
-        "index", "scene", "revision", "geometry", "bbox",
-    )  # fmt: skip
-    return table.select(list(order))

@@ -14,12 +14,17 @@ from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe
 from clayline.likeness.ranking import ROUNDING, Best, exact_scores
 from clayline.likeness.taking_part import Filters, Traits
+from clayline.outputs.region import centres_of
 
 LOOKED_AT: Final = (
     "uci", "cell", "datetime", "source_url", "embeddings", "geometry", "index", "bbox", "valid_fraction",
     "cloud_fraction", "loss",
 )  # fmt: skip
 """Columns that are read of a file's rows."""
+_ANSWERED: Final = (
+    "score", "uci", "cell", "datetime", "instrument", "valid_fraction", "cloud_fraction", "loss", "source_url",
+    "index", "scene", "revision", "geometry", "bbox",
+)  # fmt: skip
 _SLACK: Final = 4096
 """Rows that are kept beside the best, before they are thinned."""
 
@@ -145,3 +150,51 @@ def sum_of(tables: Iterable[pa.Table], judge: Judge) -> tuple[NDArray[np.float64
 def said_of(left_out: Mapping[str, int]) -> dict[str, int]:
     """Give the reasons in one order, none that left nothing out."""
     return {name: left_out[name] for name in sorted(left_out) if left_out[name]}
+
+
+def as_answered(table: pa.Table, instruments: Mapping[tuple[str, int], str]) -> pa.Table:
+    """Give the columns of an answer, with the instrument of each row's scene and revision."""
+    scenes: Any = table.column("scene").to_pylist()
+    revisions: Any = table.column("revision").to_pylist()
+    named: Any = pa.array([instruments[key] for key in zip(scenes, revisions, strict=True)], pa.string())
+    table = table.append_column(pa.field("instrument", pa.string(), nullable=False), named)
+    return table.select(list(_ANSWERED))
+
+
+def rows_meant(
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    *,
+    name: str | None = None,
+    cell: str | None = None,
+    filters: Filters | None = None,
+) -> tuple[pa.Table, int]:
+    """Give the rows of this identifier, or cell, that take part, and how many of them do not."""
+    kept, wrong = [], 0
+    for table in tables:
+        for column, wanted in (("uci", name), ("cell", cell)):
+            if wanted is not None:
+                names: Any = table.column(column).to_pylist()
+                table = table.filter(pa.array([each == wanted for each in names], pa.bool_()))  # noqa: PLW2901
+        taken, _ = filters.judge(traits_of(table)) if filters else (np.ones(len(table), np.bool_), {})
+        wrong += int((~taken).sum())
+        kept.append(table.filter(pa.array(taken)))
+    return (pa.concat_tables(kept) if kept else schema.empty_table()), wrong
+
+
+def newest(table: pa.Table, near: tuple[float, float] | None) -> Mapping[str, Any]:
+    """Give the newest row; of several then that whose centre is nearest to a longitude and latitude, then the first by
+    name.
+    """
+    moments: Any = table.column("datetime").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    away = np.zeros(len(table))
+    if near is not None:
+        footprints: Any = table.column("geometry").to_pylist()
+        apart = centres_of(footprints) - near
+        apart[:, 0] = (apart[:, 0] + 180) % 360 - 180
+        apart[:, 0] *= np.cos(np.radians(near[1]))
+        away = np.hypot(apart[:, 0], apart[:, 1])
+    names = np.array(table.column("uci").to_pylist(), dtype=np.str_)
+    order = np.lexsort((names, away, -moments.to_numpy()))
+    found: Any = table.slice(int(order[0]), 1).to_pylist()
+    return {**found[0], "embeddings": vectors_of(table.slice(int(order[0]), 1))[0]}
