@@ -50,7 +50,7 @@ class DatasetError(ClaylineError):
     """A dataset's object is not what docs/dataset.md says, or what was asked of it cannot be answered."""
 
 
-class SceneFilesError(DatasetError):
+class SceneFilesError(ClaylineError):
     """Files of some scenes of a dataset cannot be used: the others can."""
 
     def __init__(self, scenes: Mapping[str, str]) -> None:
