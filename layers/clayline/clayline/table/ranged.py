@@ -231,7 +231,7 @@ def _gone(root: Root, key: str) -> str:
         )
     return (
         "the index has this scene, and its file was taken away. Restore it, or take its row out of the index with"
-        f" `clayline index {root.uri} --forget-lost`, then open the dataset again."
+        f" `clayline index ROOT --forget-lost` (ROOT is {root.uri}), then open the dataset again."
     )
 
 
