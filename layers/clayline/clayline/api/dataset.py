@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clayline.api.examples import GivenExample, given_of
+from clayline.api.exemplars import GivenExample, given_of
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing

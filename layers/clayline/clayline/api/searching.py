@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.api.examples import Examples, Exemplar
+from clayline.api.exemplars import Examples, Exemplar
 from clayline.api.index import Index
 from clayline.api.planning import sources
 from clayline.dataset.asking import Span
