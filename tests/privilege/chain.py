@@ -32,8 +32,8 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
-RETURNING: Final = "cog/LC08_L1TP_001004_20200518_x.tif"
-ABORTED: Final = "cog/LC08_L1TP_001005_20200518_x.tif"
+RETURNING: Final = "cog/LC08_L1TP_001004_20200601_x.tif"
+ABORTED: Final = "cog/LC08_L1TP_001005_20200602_x.tif"
 COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
 """Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
@@ -67,13 +67,22 @@ class Chain:
     def work(self) -> str:
         return self.session.stack.resources["WorkBucket"].physical.ref
 
-    def land(self, folder: str, *, without: str | None = None, elsewhere: str | None = None, **place: int) -> None:
+    def land(
+        self,
+        folder: str,
+        *,
+        without: str | None = None,
+        elsewhere: str | None = None,
+        date: str = "2020-05-18",
+        **place: int,
+    ) -> None:
         """Land a Landsat scene.
 
-        ``without`` a band, the bands in the bucket ``elsewhere``, or cut at another ``place``.
+        ``without`` a band, the bands in the bucket ``elsewhere``, of another ``date``, or cut at another ``place``. One
+        acquisition under two names would be an error of the dataset.
         """
         files = scenes.landsat(self.sample, folder=folder, **{"row": PLACE, **place})
-        item = json.loads(files.pop(f"{folder}/item.json"))
+        item = json.loads(files.pop(f"{folder}/item.json").replace(b"2020-05-18T", f"{date}T".encode()))
         item["id"] = folder
         for key, body in files.items():
             if key != f"{folder}/{without}.tif":
@@ -263,7 +272,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
             recorder.refuse_once()
     _before_the_model_is_copied(chain)
     chain.land("missing", without="B4")
-    chain.land("archived", elsewhere=ARCHIVE)
+    chain.land("archived", elsewhere=ARCHIVE, date="2020-06-03")
     chain.land("lost", elsewhere=ARCHIVE, without="B4")
     chain.publish()
     chain.land_cog(COG)
@@ -349,10 +358,10 @@ def _by_order(chain: Chain) -> None:
     tile.hold()
     chain.land_cog(ABORTED)
     chain.until_waiting("TileQueue", 1)
-    [run] = [
+    [run] = [  # another may be running still: it waits for its next attempt, which no queue counts
         row["pk"].removeprefix("run#")
         for row in chain.ledger.scan()["Items"]
-        if row["sk"] == "scene" and row.get("state") == "running"
+        if row["sk"] == "scene" and row.get("state") == "running" and str(row["scene"]).endswith(ABORTED)
     ]
     chain.abort(run)
     chain.until_state(run, "announced")
