@@ -85,6 +85,13 @@ def folder(text: str) -> Path:
     return path if path.is_dir() else refuse(f"{text} is no folder")
 
 
+def local_path(text: str) -> Path:
+    """Take a path on this machine: a URI would become a strange one."""
+    if not text.strip():
+        refuse("is empty: give a path")
+    return refuse(f"{text} is no path on this machine: copy it here first") if "://" in text else Path(text)
+
+
 def model_folder(text: str) -> Path:
     """Take a folder with a manifest; what it says is for later."""
     path = Path(text)

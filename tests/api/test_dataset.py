@@ -1,5 +1,6 @@
 """What a dataset gives, against brute force over its scenes; and what that takes, foretold and measured."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +20,7 @@ from tests.table.rows import SIDE
 
 import clayline
 from clayline.api import Dataset, open_dataset
+from clayline.dataset.manifest import MANIFEST, Manifest
 from clayline.errors import DatasetError
 from clayline.run.prices import built_in
 from clayline.table import streaming
@@ -140,6 +142,58 @@ def test_models_are_never_mixed() -> None:
     assert len(dataset.scenes()) == 2
     with pytest.raises(DatasetError, match=r"no scene of the model starter-v9, but of: starter-v1\.0-other, "):
         dataset.read(model="starter-v9")
+    known = rf"no scene of the model {TOKEN}@sha256:ff, but of: starter-v1\.0-other@sha256:.*, {TOKEN}@sha256"
+    with pytest.raises(DatasetError, match=known):
+        dataset.explain(model=f"{TOKEN}@sha256:ff")
+    assert dataset.read(model=f"{TOKEN}@{world.rows[0].digest}", columns=["uci"]).num_rows == CHIPS
+
+
+def test_a_place_without_an_index_is_no_dataset_and_not_an_empty_one(tmp_path: Path) -> None:
+    for ask in (Dataset.read, Dataset.explain, Dataset.scenes):
+        with pytest.raises(DatasetError, match=rf"{tmp_path} is no dataset.*`clayline index {tmp_path}`"):
+            ask(open_dataset(tmp_path))
+    with pytest.raises(DatasetError, match="is no dataset"):
+        open_dataset(tmp_path).sample([(0, 0)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"columns": "uci"}, "columns 'uci' are none"),
+        ({"columns": []}, "columns"),
+        ({"columns": [1]}, "columns"),
+        ({"revisions": "foo"}, "revisions 'foo' are none"),
+        ({"time": ""}, "time '' is none"),
+        ({"time": []}, "time"),
+        ({"time": "2024-05-18,"}, "time '' is none"),
+        ({"time": ("2024-05-18",)}, "time"),
+        ({"time": 5}, "time 5 is none"),
+        ({"time": ("2024-05-18", 5)}, "time 5"),
+        ({"model": ""}, "model '' is none"),
+        ({"model": f"{TOKEN}@"}, "model"),
+        ({"model": 5}, "model 5 is none"),
+        ({"box": "1,2,3,4"}, "box '1,2,3,4' is none"),
+        ({"box": 5}, "box 5 is none"),
+        ({"box": (1, 2, None, 4)}, "box"),
+    ],
+)
+def test_what_was_asked_wrongly_is_an_error_that_says_what_to_give(
+    mixed: World, asked: dict[str, Any], what: str
+) -> None:
+    dataset = Dataset(mixed.root)
+    for ask in (dataset.read, dataset.explain, dataset.batches, dataset.read_geo):
+        with pytest.raises(DatasetError, match=f"{re.escape(what)}.*[Gg]ive"):
+            ask(**asked)
+    if not {"columns"} & asked.keys():
+        with pytest.raises(DatasetError, match=r"[Gg]ive"):
+            dataset.scenes(**asked)
+
+
+def test_a_column_that_is_named_twice_comes_once(mixed: World) -> None:
+    dataset = Dataset(mixed.root)
+    assert dataset.read(box=BOX, columns=["uci", "uci"]).column_names == ["uci"]
+    assert dataset.sample([(-54.3, -25.2)], columns=["uci", "uci"]).table.column_names[3:] == ["uci"]
+    assert list(dataset.read_geo(box=BOX, columns=["uci", "uci"]).columns) == ["uci", "geometry"]
 
 
 def test_a_box_over_the_antimeridian_finds_both_sides() -> None:
@@ -156,7 +210,9 @@ def test_a_box_over_the_antimeridian_finds_both_sides() -> None:
 
 
 def test_an_empty_place_gives_an_empty_table_with_the_columns() -> None:
-    table = Dataset(World().root).read(box=BOX)
+    world = World()
+    world.root.objects[MANIFEST] = Manifest(version=1).model_dump_json().encode()
+    table = Dataset(world.root).read(box=BOX)
     assert table.num_rows == 0
     assert table.column_names[:3] == ["uci", "source_url", "date"]
     assert table.column_names[-2:] == ["scene", "revision"]
@@ -234,8 +290,10 @@ def test_it_is_opened_by_the_packages_own_name_and_loads_nothing_before(tmp_path
         clayline.no_such  # type: ignore[attr-defined]  # noqa: B018 - asking is the test
 
 
-@pytest.mark.parametrize("root", ["s3://", "https://example.org/x", "file://relative", "/no/such/folder"])
-def test_a_name_that_is_no_place_is_refused(root: str) -> None:
+@pytest.mark.parametrize(
+    "root", ["s3://", "s3://b c/x", "https://example.org/x", "file://relative", "/no/such", "", " ", None]
+)
+def test_a_name_that_is_no_place_is_refused(root: Any) -> None:
     with pytest.raises(DatasetError, match=r"give|Give"):
         open_dataset(root)
 
@@ -270,6 +328,12 @@ def test_the_nearest_date_gives_one_chip_a_point(mixed: World, time: str, day: i
     found = Dataset(mixed.root).sample([corner, {**corner, "lon": -54.3}], time=time)
     assert found.table["point"].to_pylist() == ["0", "1"]
     assert {row["datetime"].date() for row in found.table.to_pylist()} == {(FIRST + timedelta(days=day)).date()}
+
+
+@pytest.mark.parametrize("points", [None, "points.csv", {"lon": 1, "lat": 2}, 5, [5]])
+def test_points_that_are_none_are_refused(mixed: World, points: Any) -> None:
+    with pytest.raises(DatasetError, match="give"):
+        Dataset(mixed.root).sample(points)
 
 
 def test_the_nearest_date_needs_one(mixed: World) -> None:

@@ -75,6 +75,16 @@ def test_people_are_told_files_requests_bytes_and_cents(folder: Path, capsys: py
         assert word in told
 
 
+def test_quiet_tells_no_figures_and_a_column_named_twice_comes_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w.parquet"
+    assert main(["read", str(folder), "--bbox", BOX, "--columns", "uci,uci", "--out", str(out), "-q"]) == 0
+    told = capsys.readouterr()
+    assert (told.out.count("\n"), told.err) == (1, "")
+    assert pq.read_schema(out).names == ["uci"]
+
+
 @pytest.mark.parametrize(("form", "name"), [("lgnd", "w.parquet"), ("lancedb", "w.lance"), ("numpy", "w.npy")])
 def test_forms_are_an_option(folder: Path, tmp_path: Path, form: str, name: str) -> None:
     out = tmp_path / name
@@ -123,6 +133,8 @@ def test_points_of_geojson_and_geoparquet_are_the_same_points(folder: Path, tmp_
         (["--bbox", BOX], "give --out FILE, or --explain"),
         (["--time", "2024-06-02/2024-06-01", "--explain"], "ends before it begins"),
         (["--as", "shapefile", "--explain"], "invalid choice"),
+        (["--time", "2024-06-01,", "--explain"], "time '' is none"),
+        (["--out", "s3://bucket/window.parquet"], "s3://bucket/window.parquet is no path on this machine"),
     ],
 )
 def test_what_is_mistyped_is_a_sentence(
@@ -142,6 +154,9 @@ def test_what_cannot_be_answered_is_a_sentence(
     for arguments, what in (
         ([str(folder), "--columns", "uci,vector", "--explain"], "there is no column vector"),
         ([str(folder), "--model", "starter-v9", "--explain"], "no scene of the model starter-v9"),
+        ([str(tmp_path), "--explain"], "is no dataset"),
+        (["s3://no bucket", "--explain"], "'no bucket' is no bucket's name"),
+        (["https://example.org/x", "--explain"], "https://example.org/x is no place of a dataset"),
         ([str(folder), "--out", str(there)], "nothing is overwritten"),
         ([str(folder), "--out", str(tmp_path / "no" / "such.parquet")], "Make it first"),
         ([str(tmp_path / "nowhere"), "--explain"], "is no folder"),

@@ -23,6 +23,7 @@ DAY = datetime(2024, 6, 1, tzinfo=UTC)
     [
         ("2024-06-01", DAY, DAY + LAST),
         ("2024-06-01/2024-06-02", DAY, DAY + timedelta(days=1) + LAST),
+        ("20240601", DAY, DAY + LAST),
         ("2024-06-01T02:00:00+02:00", DAY, DAY),
         ("2024-06-01/..", DAY, None),
         ("../2024-06-01", None, DAY + LAST),
@@ -48,7 +49,9 @@ def test_several_times_are_asked_for_together() -> None:
         ]
 
 
-@pytest.mark.parametrize("asked", ["2024-06-02/2024-06-01", "yesterday", "2024-13-01"])
+@pytest.mark.parametrize(
+    "asked", ["2024-06-02/2024-06-01", "yesterday", "2024-13-01", "9999-12-31T23:59-12:00", "", "2024-06-01,"]
+)
 def test_a_span_that_is_none_is_refused(asked: str) -> None:
     with pytest.raises(DatasetError, match="time"):
         Span.of(asked)

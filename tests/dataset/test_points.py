@@ -26,8 +26,11 @@ def test_a_table_may_call_its_columns_as_people_do() -> None:
         (b"", "no columns of longitude and latitude, but none"),
         (b"a,b\n1,2\n", "no columns of longitude and latitude, but a, b"),
         (b"lon,lat\neast,2\n", r"points\.csv, line 2: 'east' is no number"),
-        (b"lon,lat,date\n1,2,soon\n", "time 'soon'"),
-        (b"\xff\xfe", "is no CSV"),
+        (b"lon,lat,date\n1,2,soon\n", r"points\.csv, line 2: time 'soon'"),
+        (b"\xff\xfe", r"is no CSV in UTF-8 \(byte 0\)"),
+        (b"lon,lat\n", "has no points"),
+        (b"lon,lat\n9,5,48\n", r"points\.csv, line 2 has 3 fields, and the header 2"),
+        (b'lon,lat\n1,"2\n', "is no CSV: after line 1"),
     ],
 )
 def test_a_table_that_is_none_says_what_is_wrong(content: bytes, what: str) -> None:
@@ -56,6 +59,19 @@ def test_geojson_gives_names_and_moments() -> None:
 def test_what_is_no_geojson_is_refused(content: bytes) -> None:
     with pytest.raises(DatasetError, match=r"points\.json is no GeoJSON"):
         of_geojson(content, source="points.json")
+
+
+def test_geojson_names_the_feature_and_what_is_wrong_with_it() -> None:
+    for wrong, what in (
+        ({"geometry": {"type": "Point", "coordinates": [9.5]}}, r"feature 1: coordinates \[9\.5\] are no longitude"),
+        ({"geometry": {"type": "Point"}}, "feature 1: it lacks 'coordinates'"),
+        ({"properties": {"datetime": "soon"}}, "feature 1: time 'soon'"),
+    ):
+        listed = {"type": "FeatureCollection", "features": [_feature(), _feature(**wrong)]}
+        with pytest.raises(DatasetError, match=rf"x\.json.*{what}"):
+            of_geojson(json.dumps(listed).encode(), source="x.json")
+    with pytest.raises(DatasetError, match="has no points"):
+        of_geojson(b'{"type": "FeatureCollection", "features": []}', source="x.json")
 
 
 def test_a_polygon_is_no_point() -> None:

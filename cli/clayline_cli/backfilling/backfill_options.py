@@ -136,7 +136,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     said = parser.add_argument_group("what is said")
     said.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    said.add_argument("--quiet", action="store_true", help="no progress: only results, warnings and errors")
+    said.add_argument("-q", "--quiet", action="store_true", help="no progress: only results, warnings and errors")
 
 
 def _name(text: str) -> str:

@@ -260,7 +260,7 @@ def add_telling(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="one JSON object a scene and line on standard output, everything else on standard error",
     )
-    said.add_argument("--quiet", action="store_true", help="no progress: only results, warnings and errors")
+    said.add_argument("-q", "--quiet", action="store_true", help="no progress: only results, warnings and errors")
 
 
 def flag(*, on: bool) -> str:

@@ -117,4 +117,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     said = parser.add_argument_group("what is said")
     said.add_argument("--json", action="store_true", help="one JSON object an event and line on standard output")
-    said.add_argument("--quiet", action="store_true", help="no notices: only events, warnings and errors")
+    said.add_argument("-q", "--quiet", action="store_true", help="no notices: only events, warnings and errors")

@@ -102,7 +102,10 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline sample``."""
     _add_place(parser)
     parser.add_argument(
-        "points", type=Path, metavar="POINTS", help="CSV (lon, lat), GeoJSON or GeoParquet of points; WGS 84"
+        "points",
+        type=arguments.local_path,
+        metavar="POINTS",
+        help="CSV (lon, lat), GeoJSON or GeoParquet of points; WGS 84",
     )
     group = parser.add_argument_group("what is read")
     group.add_argument(
@@ -138,12 +141,14 @@ def _add_model(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_out(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--out", type=Path, metavar="FILE", help="where to write; nothing is overwritten")
+    group.add_argument(
+        "--out", type=arguments.local_path, metavar="FILE", help="where to write; nothing is overwritten"
+    )
     group.add_argument(
         "--explain", action="store_true", help="tell files, bytes, requests and cents, and read no chips"
     )
     group.add_argument("--json", action="store_true", help="tell the figures as JSON")
-    group.add_argument("--quiet", action="store_true", help="no notices")
+    group.add_argument("-q", "--quiet", action="store_true", help="no notices, and no figures after a reading")
 
 
 def _place(found: argparse.Namespace) -> dict[str, Any]:

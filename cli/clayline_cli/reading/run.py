@@ -105,5 +105,6 @@ def _tell(figures: Figures, options: PlaceOptions, **more: Any) -> None:  # noqa
         print(json.dumps({**more, **figures.values(prices)}), flush=True)
         return
     if "rows" in more:
-        print(f"{more['rows']:,} chips in {more['out']}")
-    print(told(figures, prices), flush=True)
+        print(f"{more['rows']:,} chips in {more['out']}", flush=True)
+    if options.explain or not options.quiet:
+        print(told(figures, prices), flush=True)

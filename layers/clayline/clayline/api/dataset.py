@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
-from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of
+from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
 from clayline.dataset.points import of_values
@@ -90,7 +90,7 @@ class Dataset:
         model unless one is named.
         """
         chosen = self._index.choose(
-            _region(box), Span.of(time), model=model, every_revision=revisions == "all", mixed=True
+            _region(box), Span.of(time), model=model_of(model), every_revision=every_revision(revisions), mixed=True
         )
         return [*chosen.newest, *chosen.older]
 
@@ -149,7 +149,8 @@ class Dataset:
         except ImportError as error:
             msg = "a GeoDataFrame needs the package geopandas, which is not installed here: `pip install geopandas`."
             raise DatasetError(msg) from error
-        named = None if columns is None else list(dict.fromkeys([*columns, "geometry"]))
+        asked = columns_of(columns)
+        named = None if asked is None else list(dict.fromkeys([*asked, "geometry"]))
         table = self.read(box=box, time=time, model=model, columns=named, revisions=revisions)
         shapes = geopandas.GeoSeries.from_wkb(table.column("geometry").to_pylist(), crs="OGC:CRS84")
         rest = table.drop_columns([name for name in ("geometry", "bbox") if name in table.column_names])
@@ -206,8 +207,9 @@ class Dataset:
         columns: Sequence[str] | None,
         revisions: Revisions,
     ) -> Plan:
+        columns, model, older = columns_of(columns), model_of(model), every_revision(revisions)
         before = self._root.asked
-        chosen = self._index.choose(region, span, model=model, every_revision=revisions == "all")
+        chosen = self._index.choose(region, span, model=model, every_revision=older)
         index = self._root.asked - before
         wanted: list[Source] = sources(self._index.manifest, chosen, region, span)
         before = self._root.asked

@@ -6,7 +6,7 @@ import numpy as np
 
 from clayline.api.planning import meets
 from clayline.dataset.asking import Span
-from clayline.dataset.choosing import Chosen, choose
+from clayline.dataset.choosing import Chosen, choose, is_model, named
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow, flat_boxes
@@ -28,9 +28,17 @@ class Index:
 
     @property
     def snapshot(self) -> Snapshot:
-        """Read on the first use. Raises DatasetError, TransientError."""
+        """Read on the first use. Raises DatasetError, also where nothing was ever indexed, TransientError."""
         if self._snapshot is None:
-            self._snapshot = read_snapshot(self._root)
+            found = read_snapshot(self._root)
+            if not found.manifest.version and not found.loose:
+                msg = (
+                    f"{self._root.uri} is no dataset: it has no index (no manifest and no fragment under dataset/). If"
+                    f" scenes were embedded into it, run `clayline index {self._root.uri}`; else give the folder, or"
+                    " s3://BUCKET/PREFIX, into which they were."
+                )
+                raise DatasetError(msg)
+            self._snapshot = found
         return self._snapshot
 
     @property
@@ -71,9 +79,10 @@ class Index:
     def _refuse_unknown(self, model: str) -> None:
         """Tell a mistyped model from one that has nothing there."""
         everything = self._read([part.file.href for part in self.manifest.parts])
-        known = sorted({row.token for row in (*everything, *self.snapshot.loose)})
-        if model.partition("@")[0] not in known:
-            msg = f"{self._root.uri} has no scene of the model {model}, but of: {', '.join(known) or 'none'}."
+        known = sorted({(row.token, row.digest) for row in (*everything, *self.snapshot.loose)})
+        if not any(is_model(model, *each) for each in known):
+            listed = named("@" in model, known)
+            msg = f"{self._root.uri} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them."
             raise DatasetError(msg)
 
     def _read(self, keys: list[str]) -> list[SceneRow]:

@@ -1,5 +1,6 @@
 """Where a dataset lies, by the name that a user gives it."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _S3 = "s3://"
 _FILE = "file:"
+_BUCKET = re.compile(r"[a-zA-Z0-9._-]{3,255}|arn:[^/]+")
+"""As far as boto3 takes it: also old names, and access points."""
 
 
 def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Dataset:
@@ -26,10 +29,14 @@ def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Datas
 
 def root_of(root: str | Path, *, client: "S3Client | None" = None) -> WritableRoot:
     """Give the place. Raises DatasetError."""
+    if not isinstance(root, str | Path) or not str(root).strip():
+        msg = f"{root!r} is no place of a dataset: give a folder, file:///FOLDER or s3://BUCKET/PREFIX"
+        raise DatasetError(msg)
     if isinstance(root, str) and root.startswith(_S3):
         bucket, _, prefix = root.removeprefix(_S3).partition("/")
-        if not bucket:
-            msg = f"{root} names no bucket: give s3://BUCKET or s3://BUCKET/PREFIX"
+        if not _BUCKET.fullmatch(bucket):
+            what = f"{bucket!r} is no bucket's name" if bucket else f"{root} names no bucket"
+            msg = f"{what}: give s3://BUCKET or s3://BUCKET/PREFIX"
             raise DatasetError(msg)
         from clayline.aws.dataset_root import S3Root  # noqa: PLC0415 - whoever reads a folder need not have boto3
         from clayline.aws.reading import reading_client  # noqa: PLC0415 - the same

@@ -1,10 +1,10 @@
 """What is asked of a dataset: where and when. Loads nothing heavy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, cast
 
 from clayline.dataset.scene_row import Box
 from clayline.errors import DatasetError
@@ -16,7 +16,6 @@ type Asked4 = Sequence[float]
 """west, south, east, north, degrees."""
 
 _OPEN: Final = {"", ".."}
-_DAY: Final = len("2024-06-01")
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -38,8 +37,8 @@ class Span:
         """
         if isinstance(asked, str) and "," in asked:
             return cls.of(list(asked.split(",")))
-        if isinstance(asked, list):
-            first_of_all, *rest = [cls.of(each) for each in asked] or [cls()]
+        if isinstance(asked, list) and asked:
+            first_of_all, *rest = [cls.of(each) for each in asked]
             return replace(first_of_all, others=tuple(rest))
         if asked is None:
             return cls()
@@ -47,12 +46,15 @@ class Span:
         last: Moment
         if isinstance(asked, str) and "/" in asked:
             first, _, last = asked.partition("/")
-        elif isinstance(asked, tuple):
-            first, last = ("" if each is None else each for each in asked)
-        elif isinstance(asked, str | date):
+        elif isinstance(asked, tuple) and len(asked) == 2:  # noqa: PLR2004 - A and B
+            first, last = ("" if each is None else each for each in cast("tuple[Moment | None, Moment | None]", asked))
+        elif (isinstance(asked, str) and asked) or isinstance(asked, date):
             first = last = asked
         else:
-            msg = f"time {asked!r} is none: give A/B, a moment, two of them, or a list of these."
+            msg = (
+                f"time {asked!r} is none: give A/B, a moment, two of them, or a list of these; nothing (None) means"
+                " every time."
+            )
             raise DatasetError(msg)
         start = _FIRST if first in _OPEN else moment(first)
         end = _LAST if last in _OPEN else moment(last, last=True)
@@ -77,24 +79,39 @@ def moment(asked: Moment, *, last: bool = False) -> datetime:
     """Give a moment in UTC: of a day its first, or its last. Without a zone, UTC is meant. Raises DatasetError."""
     try:
         if isinstance(asked, str):
-            whole_day = len(asked) == _DAY
             found = datetime.fromisoformat(asked)
+            whole_day = _is_day(asked)
         else:
             whole_day = not isinstance(asked, datetime)
             found = asked if isinstance(asked, datetime) else datetime.combine(asked, time())
-    except ValueError as error:
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return found + timedelta(days=1, microseconds=-1) if last and whole_day else found
+    except (ValueError, TypeError, OverflowError) as error:
         msg = f"time {asked!r}: {error}. Give a day such as 2024-06-01, or a moment such as 2024-06-01T10:30:00Z."
         raise DatasetError(msg) from error
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    return found + timedelta(days=1, microseconds=-1) if last and whole_day else found
+
+
+def _is_day(text: str) -> bool:
+    """Say whether a text of ISO 8601 is a day (also 20240601, or one of a week) and no moment of it."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def box_of(asked: "Asked4 | Box | None") -> Box | None:
     """Take west, south, east, north in degrees; over the antimeridian west is the greater. Raises DatasetError."""
     if asked is None or isinstance(asked, Box):
         return asked
-    numbers = [float(each) for each in asked]
     wrong = None
+    try:
+        numbers = [] if isinstance(asked, str | bytes) else [float(each) for each in asked]
+    except (TypeError, ValueError):
+        numbers = []
+    if not numbers:
+        msg = f"box {asked!r} is none. Give four numbers: west, south, east, north in degrees."
+        raise DatasetError(msg)
     if len(numbers) != 4:  # noqa: PLR2004 - a box
         wrong = f"{len(numbers)} numbers"
     elif not all(map(isfinite, numbers)):
@@ -107,3 +124,33 @@ def box_of(asked: "Asked4 | Box | None") -> Box | None:
         msg = f"box {','.join(f'{each:g}' for each in numbers)} has {wrong}. Give west, south, east, north in degrees."
         raise DatasetError(msg)
     return Box(west=numbers[0], south=numbers[1], east=numbers[2], north=numbers[3])
+
+
+def model_of(asked: str | None) -> str | None:
+    """Take a model's token, or ``TOKEN@DIGEST``; None is whichever lies there. Raises DatasetError."""
+    if asked is None:
+        return None
+    token, at, digest = asked.partition("@") if isinstance(asked, str) else ("", "", "")
+    if not token.strip() or (at and not digest.removeprefix("sha256:")):
+        msg = f"model {asked!r} is none: give its token, or TOKEN@DIGEST; nothing (None) means the one that lies there."
+        raise DatasetError(msg)
+    return asked
+
+
+def columns_of(asked: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Take names of columns, each once; None is all of them. Raises DatasetError."""
+    if asked is None:
+        return None
+    names = [] if isinstance(asked, str | bytes) or not isinstance(asked, Iterable) else list(asked)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        msg = f"columns {asked!r} are none: give a list of names, such as ['uci', 'cell']; nothing (None) means all."
+        raise DatasetError(msg)
+    return tuple(dict.fromkeys(names))
+
+
+def every_revision(asked: Revisions) -> bool:
+    """Take ``newest`` or ``all``; gives whether every one is meant. Raises DatasetError."""
+    if asked not in ("newest", "all"):
+        msg = f"revisions {asked!r} are none: give 'newest' or 'all'."
+        raise DatasetError(msg)
+    return asked == "all"

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from clayline.dataset.asking import Span
 from clayline.dataset.scene_row import SceneKey, SceneRow
 from clayline.dataset.snapshot import Snapshot
 from clayline.errors import DatasetError
+
+_SHA256: Final = "sha256:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +48,10 @@ def choose(
     Raises DatasetError where several models meet what was asked, and none was named: they are never mixed.
     """
     taken_in = list(taken_in)
-    token, _, digest = (model or "").partition("@")
 
     def meant(row: SceneRow) -> bool:
         return (
-            (not token or row.token == token)
-            and row.digest.removeprefix("sha256:").startswith(digest.removeprefix("sha256:"))
+            (model is None or is_model(model, row.token, row.digest))
             and span.meets(row.start, row.end)
             and (where is None or where(row))
         )
@@ -65,8 +66,7 @@ def choose(
                 older[row.key, row.revision] = row
     models = sorted({(row.token, row.digest) for row in (*newest, *older.values())})
     if len(models) > 1 and not mixed:
-        several_tokens = len({each for each, _ in models}) > 1
-        listed = ", ".join(each if several_tokens else f"{each}@{found[:19]}" for each, found in models)
+        listed = named(len({each for each, _ in models}) == 1, models)
         msg = (
             f"embeddings of {len(models)} models lie there, and models are never mixed: {listed}. Name one of them"
             " as the model."
@@ -77,6 +77,17 @@ def choose(
         newest=tuple(sorted(newest, key=_order)),
         older=tuple(sorted(older.values(), key=_order)),
     )
+
+
+def is_model(asked: str, token: str, digest: str) -> bool:
+    """Say whether a model is the one that was asked for: TOKEN, or TOKEN@ and the beginning of its digest."""
+    name, _, beginning = asked.partition("@")
+    return token == name and digest.removeprefix(_SHA256).startswith(beginning.removeprefix(_SHA256))
+
+
+def named(with_digests: bool, models: Iterable[tuple[str, str]]) -> str:  # noqa: FBT001 - said by name would be longer
+    """List models as they may be asked for: tokens and digests, or tokens alone."""
+    return ", ".join(dict.fromkeys(f"{token}@{digest[:19]}" if with_digests else token for token, digest in models))
 
 
 def _order(row: SceneRow) -> tuple[str, datetime, str, int]:

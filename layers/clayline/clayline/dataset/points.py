@@ -15,6 +15,7 @@ from clayline.errors import DatasetError
 MOST_POINTS: Final = 1_000_000
 MOST_BYTES: Final = 512 * 1024 * 1024
 """Of a list."""
+_SHOWN: Final = 60
 LONGITUDES: Final = ("lon", "longitude", "lng", "x")
 LATITUDES: Final = ("lat", "latitude", "y")
 NAMES: Final = ("id", "name", "point")
@@ -46,6 +47,9 @@ def of_values(found: Iterable[Any]) -> list[Point]:
 
     Raises DatasetError.
     """
+    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
+        msg = f"points {bounded_text(found)} are none: give a list of (longitude, latitude)."
+        raise DatasetError(msg)
     points = [each if isinstance(each, Point) else _of_value(number, each) for number, each in enumerate(found)]
     return bounded(points)
 
@@ -56,24 +60,34 @@ def of_csv(content: bytes, *, source: str) -> list[Point]:
         lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         columns = columns_of(lines.fieldnames or [], source=source)
         points = [
-            _point(number, row, columns, where=f"{source}, line {lines.line_num}") for number, row in enumerate(lines)
+            _point(number, _whole(row, lines, source), columns, where=f"{source}, line {lines.line_num}")
+            for number, row in enumerate(lines)
         ]
-    except (csv.Error, UnicodeDecodeError) as error:
-        msg = f"{source} is no CSV: {error}"
+    except UnicodeDecodeError as error:
+        msg = f"{source} is no CSV in UTF-8 (byte {error.start}). Save it as UTF-8."
         raise DatasetError(msg) from error
-    return bounded(points)
+    except csv.Error as error:
+        msg = f"{source} is no CSV: after line {lines.line_num}: {error}."
+        raise DatasetError(msg) from error
+    return some(points, source=source)
 
 
 def of_geojson(content: bytes, *, source: str) -> list[Point]:
     """Read a FeatureCollection, a Feature or a geometry of points. Raises DatasetError naming ``source``."""
+    what = "its JSON"
+    points = []
     try:
         found = json.loads(content)
+        what = "its outermost object"
         features = found["features"] if found["type"] == "FeatureCollection" else [found]
-        points = [_feature(number, feature, source) for number, feature in enumerate(features)]
+        for number, feature in enumerate(features):
+            what = f"feature {number}"
+            points.append(_feature(number, feature, source))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"{source} is no GeoJSON of points ({error!r}). Give a FeatureCollection of Point features."
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        msg = f"{source} is no GeoJSON of points: {what}: {why}. Give a FeatureCollection of Point features."
         raise DatasetError(msg) from error
-    return bounded(points)
+    return some(points, source=source)
 
 
 def columns_of(names: Sequence[str], *, source: str) -> dict[str, str]:
@@ -102,6 +116,32 @@ def bounded(points: list[Point]) -> list[Point]:
     return points
 
 
+def some(points: list[Point], *, source: str) -> list[Point]:
+    """Refuse a list of none, and more than can be answered. Raises DatasetError."""
+    if not points:
+        msg = f"{source} has no points, only what stands before them. Give one at least."
+        raise DatasetError(msg)
+    return bounded(points)
+
+
+def bounded_text(value: Any) -> str:  # noqa: ANN401 - whatever a user gave
+    """Give what was given instead of points, not all of it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _whole(row: dict[str | Any, Any], lines: "csv.DictReader[str]", source: str) -> Mapping[str, Any]:
+    """Refuse a line with fields that no column has: a comma that is none of the table's, such as a decimal one."""
+    if more := row.get(None):
+        there = len(lines.fieldnames or [])
+        msg = (
+            f"{source}, line {lines.line_num} has {there + len(more)} fields, and the header {there}. Write numbers"
+            " with a point, and texts with commas in quotation marks."
+        )
+        raise DatasetError(msg)
+    return row
+
+
 def _of_value(number: int, value: Any) -> Point:  # noqa: ANN401 - whatever a user gave
     if isinstance(value, Mapping):
         found = {str(name): each for name, each in value.items()}
@@ -120,8 +160,16 @@ def _point(number: int, row: Mapping[str, Any], columns: Mapping[str, str], *, w
         name=str(number) if name in {None, ""} else str(name),
         lon=_degrees(row[columns["lon"]], where),
         lat=_degrees(row[columns["lat"]], where),
-        when=None if when in {None, ""} else moment(when),
+        when=None if when in {None, ""} else _when(when, where),
     )
+
+
+def _when(value: Any, where: str) -> datetime:  # noqa: ANN401 - whatever a user gave
+    try:
+        return moment(value)
+    except DatasetError as error:
+        msg = f"{where}: {error}"
+        raise DatasetError(msg) from error
 
 
 def _degrees(value: Any, where: str) -> float:  # noqa: ANN401 - whatever a user gave
@@ -140,7 +188,7 @@ def _feature(number: int, feature: Mapping[str, Any], source: str) -> Point:
     if geometry is None:
         lon, lat = float("nan"), float("nan")
     elif geometry["type"] == "Point":
-        lon, lat = (float(each) for each in geometry["coordinates"][:2])
+        lon, lat = _position(geometry["coordinates"])
     else:
         msg = f"{source}: feature {number} is a {geometry['type']}. Give points, such as its centre."
         raise DatasetError(msg)
@@ -150,5 +198,13 @@ def _feature(number: int, feature: Mapping[str, Any], source: str) -> Point:
         name=str(number) if own is None else str(own),
         lon=lon,
         lat=lat,
-        when=None if when is None else moment(when),
+        when=None if when is None else _when(when, f"{source}, feature {number}"),
     )
+
+
+def _position(coordinates: Any) -> tuple[float, float]:  # noqa: ANN401 - whatever stands there
+    """Raises ValueError, TypeError."""
+    if not isinstance(coordinates, list) or len(coordinates) < 2:  # noqa: PLR2004 - longitude and latitude
+        msg = f"coordinates {bounded_text(coordinates)} are no longitude and latitude"
+        raise ValueError(msg)
+    return float(coordinates[0]), float(coordinates[1])

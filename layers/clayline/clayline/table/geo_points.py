@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clayline.dataset.asking import moment
-from clayline.dataset.points import MOMENTS, NAMES, Point, bounded
+from clayline.dataset.points import MOMENTS, NAMES, Point, some
 from clayline.errors import DatasetError
 from clayline.outputs.region import lonlat_of
 
@@ -42,7 +42,7 @@ def read_points(path: Path) -> list[Point]:
         Point(name=str(number) if own is None else str(own), lon=lon, lat=lat, when=_moment(path, at))
         for number, ((lon, lat), own, at) in enumerate(zip(lonlat.tolist(), called, moments, strict=True))
     ]
-    return bounded(points)
+    return some(points, source=str(path))
 
 
 def _refuse_other_places(described: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ def result_schema(files: Sequence[RangedFile], columns: Sequence[str] | None) ->
     of_file = {field.name: field for field in (files[0].schema if files else columns_schema(None))}
     of_file["scene"] = pa.field("scene", pa.string(), nullable=False)
     of_file["revision"] = pa.field("revision", pa.int32(), nullable=False)
-    names = list(columns) if columns is not None else list(of_file)
+    names = list(dict.fromkeys(columns)) if columns is not None else list(of_file)
     if unknown := [name for name in names if name not in of_file]:
         msg = f"there is no column {', '.join(unknown)}: there are {', '.join(of_file)}."
         raise DatasetError(msg)

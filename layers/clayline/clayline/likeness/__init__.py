@@ -1,0 +1,1 @@
+"""What is like what: vectors centred and compared, examples, filters (docs/likeness.md). Numpy, no file, no AWS."""

@@ -1,0 +1,57 @@
+"""Which chips take part in a comparison, and how many each filter leaves out (docs/likeness.md)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+VALID_LEAST: Final = 0.9
+"""Chips of which less is valid find each other by their padding: 96 to 99 % of their neighbours, measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What filters look at, of N chips. NaN is unknown."""
+
+    valid: NDArray[np.floating]
+    """[N] fraction, 0 to 1."""
+    cloud: NDArray[np.floating]
+    """[N] fraction, 0 to 1."""
+    loss: NDArray[np.floating]
+    """[N], in the model's own measure."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """What a chip has to be."""
+
+    valid_least: float = VALID_LEAST
+    cloud_most: float | None = None
+    loss_most: float | None = None
+
+    def judge(self, traits: Traits) -> tuple[NDArray[np.bool_], Mapping[str, int]]:
+        """Give which take part [N], and how many of the others each reason left out, the first that holds.
+
+        Where a filter asks for what is unknown of a chip, it is left out: ``cloud-unknown``, ``loss-unknown``.
+        """
+        taken = np.ones(len(traits.valid), np.bool_)
+        left_out: dict[str, int] = {}
+        reasons = [
+            ("valid", ~(traits.valid >= self.valid_least)),
+            *_over("cloud", traits.cloud, self.cloud_most),
+            *_over("loss", traits.loss, self.loss_most),
+        ]
+        for name, wrong in reasons:
+            if count := int((taken & wrong).sum()):
+                left_out[name] = count
+            taken &= ~wrong
+        return taken, left_out
+
+
+def _over(name: str, values: NDArray[np.floating], most: float | None) -> list[tuple[str, NDArray[np.bool_]]]:
+    if most is None:
+        return []
+    unknown = np.isnan(values)
+    return [(f"{name}-unknown", unknown), (name, ~unknown & (values > most))]
