@@ -23,6 +23,7 @@ from clayline_cli.commands import (
     sample,
     sensors,
     status,
+    vectors,
     verify,
 )
 from clayline_cli.commands import list as list_runs
@@ -33,6 +34,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     verify.add,
     index.add,
     compact.add,
+    vectors.add,
     sensors.add,
     plan_cost.add,
     backfill.add,
