@@ -6,12 +6,12 @@ from typing import Any, Final, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 from numpy.typing import NDArray
 
 from clayline.dataset.ports import Root, Stored
 from clayline.dataset.scene_file import SceneHeader
 from clayline.likeness.vector_records import ChipColumns
+from clayline.outputs.footprints import longitudes_over_the_antimeridian
 from clayline.table.ranged import FileAt, RangedFile, damaged
 
 _COLUMNS: Final = (
@@ -78,8 +78,6 @@ def _centres(table: pa.Table) -> NDArray[np.float64]:
     sides = [pc.struct_field(boxes, name).cast(pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")]
     west, south, east, north = (np.array(side.to_numpy(zero_copy_only=False)) for side in sides)
     for row in np.flatnonzero(east - west > _HALF_TURN).tolist():
-        lon = shapely.get_coordinates(shapely.from_wkb(table.column("geometry")[row].as_py()))[:, 0]
-        lon = np.where(lon < 0, lon + 360, lon)
-        west[row], east[row] = lon.min(), lon.max()
+        west[row], east[row] = longitudes_over_the_antimeridian(table.column("geometry")[row].as_py())
     lon = (west + east) / 2
     return np.stack([np.where(lon > _HALF_TURN, lon - 360, lon), (south + north) / 2], axis=1)
