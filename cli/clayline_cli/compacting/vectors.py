@@ -12,7 +12,7 @@ from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_st
 from clayline.ports import ObjectMissingError
 from clayline.steps.centres import Centres
 from clayline.steps.sending import Sending
-from clayline.table.scene_chips import read_chips, read_ucis
+from clayline.table.vector_columns import read_chips, read_ucis
 from clayline.table.scene_header import read_scene_header
 from clayline_cli.console import Console
 

@@ -25,7 +25,7 @@ _TRIES: Final = 4
 
 
 class ReadChips(Protocol):
-    """The reader of chips: ``clayline.table.scene_chips.read_chips``."""
+    """The reader of chips: ``clayline.table.vector_columns.read_chips``."""
 
     def __call__(self, root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
         """Raises DatasetError, and what ``root`` raises."""
@@ -33,7 +33,7 @@ class ReadChips(Protocol):
 
 
 class ReadUcis(Protocol):
-    """The reader of identifiers: ``clayline.table.scene_chips.read_ucis``."""
+    """The reader of identifiers: ``clayline.table.vector_columns.read_ucis``."""
 
     def __call__(self, root: Root, stored: Stored, header: SceneHeader) -> list[str]:
         """Raises DatasetError, and what ``root`` raises."""

@@ -1,83 +1,107 @@
-"""Chips of a scene's file as a vector bucket gets them, a row group at a time."""
+"""A scene's own file, read for its likeness: what scores and filters need, a row group at a time."""
 
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clayline.dataset.ports import Root, Stored
-from clayline.dataset.scene_file import SceneHeader
-from clayline.likeness.vector_records import ChipColumns
-from clayline.outputs.footprints import longitudes_over_the_antimeridian
+from clayline.dataset.ports import Root
+from clayline.dataset.scene_file import SceneFile
+from clayline.errors import DatasetError
+from clayline.likeness.matching import Chips
+from clayline.likeness.taking_part import Traits
 from clayline.table.ranged import FileAt, RangedFile, damaged
+from clayline.table.scene_header import read_scene_header
 
-_COLUMNS: Final = (
-    "uci", "datetime", "loss", "embeddings", "geometry", "cell", "bbox", "valid_fraction", "cloud_fraction",
-)  # fmt: skip
-_GROUP_ROWS: Final = 2_048
-_HALF_TURN: Final = 180.0
+COLUMNS: Final = ("uci", "cell", "index", "embeddings", "geometry", "valid_fraction", "cloud_fraction", "loss")
+"""What a watch looks at."""
 
 
-def read_chips(root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
-    """Give the chips of a file, in its order: memory holds one row group of 2,048.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneChips:
+    """A scene's file whose end was read."""
 
-    Raises DatasetError for what is no file as docs/schema.md has it, or was replaced meanwhile; TransientError.
-    """
-    file = _open(root, stored, header)
-    for group in range(file.groups):
-        table = file.read(group, _COLUMNS)
-        try:
-            yield _columns(table)
-        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            raise damaged(root, file.at, f"row group {group} is not as docs/schema.md has it: {error}") from error
+    root: Root
+    file: RangedFile
+    run: str
+    digest: str
+    """Of the model's entry."""
+    instrument: str
+    acquired: datetime
 
-
-def read_ucis(root: Root, stored: Stored, header: SceneHeader) -> list[str]:
-    """Give the identifiers alone. Raises what ``read_chips`` raises."""
-    file = _open(root, stored, header)
-    found: list[str] = []
-    for group in range(file.groups):
-        table = file.read(group, ("uci",))
-        if "uci" not in table.column_names:
-            raise damaged(root, file.at, "it has no column uci")
-        found += cast("list[str]", table.column("uci").to_pylist())
-    return found
+    def chips(self) -> Iterator[Chips]:
+        """Give its chips, a row group at a time. Raises DatasetError, TransientError."""
+        for group in range(self.file.groups):
+            table = self.file.read(group, COLUMNS)
+            try:
+                yield chips_of(table)
+            except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+                raise damaged(
+                    self.root, self.file.at, f"row group {group} is not as docs/schema.md has it: {error}"
+                ) from error
 
 
-def _open(root: Root, stored: Stored, header: SceneHeader) -> RangedFile:
-    at = FileAt(key=stored.key, size=stored.size, rows=header.rows, etag=stored.etag, group_rows=_GROUP_ROWS)
-    return RangedFile.open(root, at)
+def open_scene(root: Root, file: SceneFile) -> SceneChips:
+    """Read a file's end. Raises DatasetError, ObjectMissingError, TransientError."""
+    stored = root.head(file.parquet)
+    header = read_scene_header(root, stored)
+    at = FileAt(key=stored.key, size=stored.size, rows=header.rows, etag=stored.etag, group_rows=2_048)
+    try:
+        provenance = header.provenance
+        return SceneChips(
+            root=root,
+            file=RangedFile.open(root, at),
+            run=str(provenance["run"]),
+            digest=str(provenance["model"]["digest"]),
+            instrument=str(provenance["instrument"]),
+            acquired=datetime.fromisoformat(provenance["acquired"]["start"]).astimezone(UTC),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{root.uri}/{file.parquet} lacks what a watch needs of its provenance: {error!r}"
+        raise DatasetError(msg) from error
 
 
-def _columns(table: pa.Table) -> ChipColumns:
-    moments: Any = table.column("datetime").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    vectors: Any = table.column("embeddings").combine_chunks()
-    return ChipColumns(
-        uci=cast("list[str]", table.column("uci").to_pylist()),
-        cell=table.column("cell").to_pylist(),
-        epoch=moments.to_numpy() // 1_000_000,
-        centres=_centres(table),
-        valid=_fractions(table, "valid_fraction"),
-        cloud=_fractions(table, "cloud_fraction"),
-        loss=_fractions(table, "loss"),
-        vectors=np.asarray(vectors.flatten(), dtype=np.float32).reshape(len(table), -1),
+def chips_of(table: pa.Table) -> Chips:
+    """Give a table's chips as numpy has them. Raises KeyError, ValueError or an error of Arrow's for other columns."""
+    return Chips(
+        uci=_texts(table, "uci"),
+        cell=_texts(table, "cell"),
+        index=table.column("index").cast(pa.int64()).to_numpy(),
+        vectors=vectors_of(table),
+        traits=Traits(
+            valid=_floats(table, "valid_fraction"),
+            cloud=_floats(table, "cloud_fraction"),
+            loss=_floats(table, "loss"),
+        ),
+        footprints=_texts(table, "geometry"),
     )
 
 
-def _fractions(table: pa.Table, name: str) -> NDArray[np.float32]:
-    """Give a column, NaN where it is null."""
-    return np.asarray(table.column(name).cast(pa.float32()).to_numpy(), dtype=np.float32)
+def vectors_of(table: pa.Table) -> NDArray[np.float32]:
+    """Give the column embeddings as [n, D]. Raises ValueError where a row has none, or they differ in length."""
+    column: Any = table.column("embeddings").combine_chunks()
+    lengths: Any = pc.unique(pc.list_value_length(column))
+    if column.null_count:
+        msg = "a row has no embedding"
+        raise ValueError(msg)
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    if not len(table):
+        return np.empty((0, 0), np.float32)
+    if len(lengths) != 1:
+        msg = "embeddings have not one length"
+        raise ValueError(msg)
+    return np.asarray(flat, np.float32).reshape(len(table), -1)
 
 
-def _centres(table: pa.Table) -> NDArray[np.float64]:
-    """Give [n, 2] the middle of each footprint's longitudes and latitudes; over the antimeridian, of both its parts."""
-    boxes: Any = table.column("bbox").combine_chunks()
-    sides = [pc.struct_field(boxes, name).cast(pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")]
-    west, south, east, north = (np.array(side.to_numpy(zero_copy_only=False)) for side in sides)
-    for row in np.flatnonzero(east - west > _HALF_TURN).tolist():
-        west[row], east[row] = longitudes_over_the_antimeridian(table.column("geometry")[row].as_py())
-    lon = (west + east) / 2
-    return np.stack([np.where(lon > _HALF_TURN, lon - 360, lon), (south + north) / 2], axis=1)
+def _texts(table: pa.Table, name: str) -> Any:  # noqa: ANN401 - Arrow's own lists
+    return table.column(name).to_pylist()
+
+
+def _floats(table: pa.Table, name: str) -> NDArray[np.float32]:
+    """NaN where there is no value."""
+    return np.asarray(table.column(name).cast(pa.float32()).to_numpy(), np.float32)

@@ -13,7 +13,7 @@ from clayline.errors import DatasetError
 from clayline.outputs.embedding import EmbeddingRows, SceneColumns
 from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
-from clayline.table.scene_chips import read_chips, read_ucis
+from clayline.table.vector_columns import read_chips, read_ucis
 
 REST = "_20240601T103031_s2a-msi-l2a_clay-v1.5-cls"
 WEST = [8.0, 179.95, -179.99, 10.0]
