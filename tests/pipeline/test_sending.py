@@ -14,8 +14,8 @@ from clayline.errors import DatasetError, TransientError
 from clayline.likeness.centring import Centre
 from clayline.ports import ObjectMissingError
 from clayline.steps.sending import Mark, Sending, Sent
-from clayline.table.vector_columns import read_chips, read_ucis
 from clayline.table.scene_header import read_scene_header
+from clayline.table.vector_columns import read_chips, read_ucis
 
 SCENE = MadeUp(number=7, rows=16)
 NEWER = replace(SCENE, revision=2, rows=12)

@@ -12,8 +12,8 @@ from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_st
 from clayline.ports import ObjectMissingError
 from clayline.steps.centres import Centres
 from clayline.steps.sending import Sending
-from clayline.table.vector_columns import read_chips, read_ucis
 from clayline.table.scene_header import read_scene_header
+from clayline.table.vector_columns import read_chips, read_ucis
 from clayline_cli.console import Console
 
 _AMPLE: Final = timedelta(days=1)
