@@ -9,7 +9,7 @@ from tests.dataset.world import NOON, TOKEN, Memory
 
 from clayline.dataset.codebook import Codebook
 from clayline.dataset.manifest import MANIFEST, TIERS, CompactFile, Extent, Manifest, StoredFile, Tier
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, TransientError
 from clayline.model.statistics import FolderStatistics, VectorStatistics
 from clayline.steps.centres import Centres
 
@@ -57,10 +57,11 @@ def test_where_nobody_states_one_there_is_none(root: Memory) -> None:
     assert Centres(root=root, statistics=lambda: None).of(TOKEN, DIGEST) is None
 
 
-def test_a_codebook_that_was_taken_away_meanwhile_says_nothing() -> None:
+def test_a_codebook_that_was_taken_away_meanwhile_is_looked_for_again() -> None:
     root = dataset()
     root.discard([BOOK])
-    assert Centres(root=root, statistics=lambda: None).of(TOKEN, DIGEST) is None
+    with pytest.raises(TransientError, match="taken away since the manifest was read"):
+        Centres(root=root, statistics=lambda: None).of(TOKEN, DIGEST)
 
 
 def test_a_damaged_codebook_is_named() -> None:

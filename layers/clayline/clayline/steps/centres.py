@@ -7,6 +7,7 @@ from typing import Final
 from clayline.dataset.codebook import Codebook
 from clayline.dataset.manifest import MANIFEST, MOST_MANIFEST_BYTES, Manifest
 from clayline.dataset.ports import Root
+from clayline.errors import TransientError
 from clayline.likeness.centring import Centre
 from clayline.model.statistics import FolderStatistics
 from clayline.ports import ObjectMissingError
@@ -32,8 +33,9 @@ class Centres:
         for href in self._codebooks(token):
             try:
                 content, _ = self.root.get(href, most=_MOST_CODEBOOK)
-            except ObjectMissingError:  # retired since the manifest was read
-                continue
+            except ObjectMissingError as error:
+                msg = f"{self.root.uri}/{href} was taken away since the manifest was read: the next one names another"
+                raise TransientError(msg) from error
             codebook = Codebook.parse(content, uri=f"{self.root.uri}/{href}")
             if (codebook.token, codebook.digest) == (token, digest):
                 return Centre.of_codebook(codebook)
