@@ -23,7 +23,9 @@ from clayline_cli.commands import (
     sample,
     sensors,
     status,
+    vectors,
     verify,
+    watch,
 )
 from clayline_cli.commands import list as list_runs
 
@@ -33,6 +35,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     verify.add,
     index.add,
     compact.add,
+    vectors.add,
     sensors.add,
     plan_cost.add,
     backfill.add,
@@ -45,6 +48,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    watch.add,
 )
 """In the order in which help lists them."""
 
