@@ -24,6 +24,7 @@ from clayline_cli.commands import (
     sensors,
     status,
     verify,
+    watch,
 )
 from clayline_cli.commands import list as list_runs
 
@@ -45,6 +46,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    watch.add,
 )
 """In the order in which help lists them."""
 
