@@ -24,6 +24,7 @@ from clayline_cli.commands import (
     sample,
     sensors,
     status,
+    vectors,
     verify,
     watch,
 )
@@ -36,6 +37,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     report.add,
     index.add,
     compact.add,
+    vectors.add,
     sensors.add,
     plan_cost.add,
     backfill.add,
