@@ -145,14 +145,14 @@ clay: $(if $(CHECKPOINT),python311 setup-model,setup) ## Clay as a model folder 
 	  $(if $(NAME),--name "$(NAME)") \
 	  $(if $(VERSION),--version "$(VERSION)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(GSD),--gsd "$(GSD)") \
 	  $(if $(COORDINATE_ORDER),--coordinate-order "$(COORDINATE_ORDER)") $(if $(HOUR),--hour "$(HOUR)") \
-	  $(if $(filter-out 0,$(LOSS)),--loss) \
+	  $(if $(VECTOR),--vector "$(VECTOR)") $(if $(filter-out 0,$(LOSS)),--loss) \
 	  $(if $(MASK_RATIO),--mask-ratio "$(MASK_RATIO)") $(if $(MASK_SEED),--mask-seed "$(MASK_SEED)") \
 	  $(foreach probe,$(PROBE),--probe "$(probe)")
 
 # A variable on the command line that neither goal reads is a typo: HOURS=acquisition would make another model than was
 # meant, without a word.
 KNOWN_clay := MODELS SENSOR CHECKPOINT SEED SIZE BANDS CHIP GSD COORDINATE_ORDER HOUR MASK_RATIO MASK_SEED PRECISION \
-  PROBE LOSS NAME VERSION
+  PROBE VECTOR LOSS NAME VERSION
 KNOWN_statistics := MODEL SCENES
 KNOWN_demo := SCENE MODEL OUT
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))

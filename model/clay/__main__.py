@@ -18,6 +18,7 @@ from clay.sensor import find_sensor, known_sensors
 from clay.trial import Trial
 from clay.weights import checkpoint_source, seeded_source
 from clayline.errors import ClaylineError, ModelError
+from clayline.model.vector import CLS, PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ def _export(options: argparse.Namespace) -> Outcome:
         requests,
         options.out,
         precision=options.precision,
+        vector=options.vector,
         name=options.name,
         version=options.version,
         trial=Trial.of(requests, options.probe, _say),
@@ -105,9 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--seed", type=int, help="random weights, for trying things out (default: 0)")
     one.add_argument("--size", help="tiny, small, base or large (default: the checkpoint's; large for random weights)")
     one.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    one.add_argument(
+        "--vector",
+        choices=PARTS,
+        default=CLS,
+        help="the class token, the mean of the patches, both, or means in 4 x 4 cells of the chip (default: cls)",
+    )
     one.add_argument("--loss", action="store_true", help="also the masked reconstruction loss")
     one.add_argument(
-        "--name", help="of the folder, before precision and version (default: clay, clay-SIZE, untrained-SIZE)"
+        "--name", help="of the folder, before precision, vector and version (default: clay, clay-SIZE, untrained-SIZE)"
     )
     one.add_argument("--version", default="1.5")
     probe = (

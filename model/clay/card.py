@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clayline.model.vector import CLS, WORDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from clayline.model.manifest import Manifest, ModelEntry
 
 _WHAT = (
-    "Clay v1.5 (Clay-foundation/model) as ONNX, for Clayline: a chip of satellite pixels in, its class token out"
+    "Clay v1.5 (Clay-foundation/model) as ONNX, for Clayline: a chip of satellite pixels in, a vector out"
     " ({dimensions} numbers). One trunk for all sensors, and for each entry a small graph from its digital numbers to"
     " the trunk."
 )
@@ -136,8 +138,10 @@ def _inputs(manifest: Manifest) -> Iterator[str]:
 
 
 def _outputs(manifest: Manifest) -> str:
+    vector = WORDS[manifest.entries[0].options.vector or CLS]
     said = (
-        "Embeddings [N, dimensions] float32: the class token after the last normalisation, not scaled to unit length."
+        f"Embeddings [N, dimensions] float32: {vector[0].lower()}{vector[1:-1]} after the last normalisation, not"
+        " scaled to unit length."
     )
     metrics = sorted({entry.loss_metric for entry in manifest.entries if entry.loss_metric})
     if not metrics:

@@ -16,12 +16,15 @@ from clay.hyper_network import embedding_of
 from clay.sensor import known_sensors
 from clay.stem import Stem
 from clayline.errors import ModelError
+from clayline.model.vector import CLS, GRID, PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from clay.mask import Mask
     from clay.sensor import BandSet
+    from clayline.model.vector import Vector
 
 CHIP_SIZE: Final = 256
 LARGEST_CHIP: Final = 2048
@@ -79,8 +82,8 @@ class Request:
         return chosen if self.gsd is None else chosen.model_copy(update={"gsd": self.gsd})
 
     def token(self, folder: str) -> str:
-        """Give the token: the folder's name (which tells weights, precision and loss), the sensor, and every choice but
-        the usual one.
+        """Give the token: the folder's name (which tells weights, precision, loss and vector), the sensor, and every
+        choice but the usual one.
 
         Where it would be longer than an identifier allows, six digits of a hash stand for the choices. Raises
         ModelError where that is too long as well.
@@ -116,6 +119,23 @@ class Base:
     architecture: Architecture
     precision: str
     """fp32, fp16 or int8."""
+    vector: Vector = CLS
+    """What of the trunk's tokens the embedding is made from."""
+
+    def check(self, requests: Iterable[Request]) -> None:
+        """Refuse chips that the vector cannot be made of. Raises ModelError."""
+        side = GRID * PATCH
+        for request in requests:
+            if self.vector == "grid4" and request.chip_size % side:
+                raise ModelError(
+                    f"a chip of {request.chip_size} px has no {GRID} x {GRID} cells of whole patches: give a multiple"
+                    f" of {side} px, or another --vector"
+                )
+
+    @property
+    def dimensions(self) -> int:
+        """Length of an embedding."""
+        return self.architecture.encoder.dim * PARTS[self.vector]
 
     @property
     def tokens(self) -> str:
@@ -155,12 +175,18 @@ def write_entry(path: Path, hyper: Path, base: Base, request: Request) -> dict[s
         "dtype": bands.dtype,
         "chip_size": request.chip_size,
         "gsd": bands.gsd,
-        "dimensions": base.architecture.encoder.dim,
+        "dimensions": base.dimensions,
         "inputs": ["pixels", "time", "latlon"],
         "loss_metric": None,
         "stretch": None,
         "nodata_fill": bands.nodata_fill,
-        "options": {"precision": base.precision, "coordinate_order": request.coordinate_order, "hour": request.hour},
+        "options": {
+            "precision": base.precision,
+            "coordinate_order": request.coordinate_order,
+            "hour": request.hour,
+            # Only where it is another than the usual: digests leave out what is not given.
+            **({} if base.vector == CLS else {"vector": base.vector}),
+        },
         "preprocessing": PREPROCESSING,
         "wavelengths": dict(zip(bands.names, bands.wavelengths, strict=True)),
         "normalisation": dict(zip(bands.names, zip(bands.mean, bands.std, strict=True), strict=True)),

@@ -23,6 +23,7 @@ from clay.magnitude import check_tokens
 from clay.transformer import Precision
 from clayline.errors import ModelError
 from clayline.model.manifest import UNTRAINED
+from clayline.model.vector import CLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from clay.trial import Trial
     from clay.weights import Source
     from clayline.model.manifest import Checkpoint, Manifest
+    from clayline.model.vector import Vector
 
 PRECISIONS: Final = {
     "fp32": Precision(matrices="float32", residual="float32"),
@@ -68,12 +70,15 @@ def base_name(source: Source, name: str | None) -> str:
     return f"{name}-{UNTRAINED}" if seeded and UNTRAINED not in name.split("-") else name
 
 
-def folder_name(source: Source, *, precision: str, loss: bool, name: str | None, version: str) -> str:
-    """Name the folder so that another precision, or a loss, which change the trunk, are another folder.
+def folder_name(
+    source: Source, *, precision: str, loss: bool, name: str | None, version: str, vector: Vector = CLS
+) -> str:
+    """Name the folder so that another precision, a loss, or another vector, which change the trunk, are another folder.
 
     Raises ModelError.
     """
-    parts = [base_name(source, name), "" if precision == "fp32" else precision, "loss" if loss else ""]
+    choices = ["" if precision == "fp32" else precision, "loss" if loss else ""]
+    parts = [base_name(source, name), *choices, "" if vector == CLS else vector]
     full = "-".join(part for part in parts if part)
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", full) or len(full) > NAME_LIMIT:
         raise ModelError(
@@ -91,6 +96,7 @@ def export(
     out: Path,
     *,
     precision: str = "fp32",
+    vector: Vector = CLS,
     name: str | None = None,
     version: str = "1.5",
     trial: Trial | None = None,
@@ -103,9 +109,10 @@ def export(
     asked for twice, or names another digest in the folder that is there, and for what the trial finds.
     """
     loss = any(request.mask is not None for request in requests)
-    folder = out / folder_name(source, precision=precision, loss=loss, name=name, version=version)
+    folder = out / folder_name(source, precision=precision, loss=loss, name=name, version=version, vector=vector)
     _refuse_twice([request.token(folder.name) for request in requests])
-    base = Base(folder=folder.name, architecture=source.architecture, precision=precision)
+    base = Base(folder=folder.name, architecture=source.architecture, precision=precision, vector=vector)
+    base.check(requests)
     header = {
         "schema": "clayline-model/1",
         "name": folder.name.removesuffix(f"-v{version}"),
@@ -121,7 +128,8 @@ def export(
             folders.refuse_other_weights(old, source.checkpoint)
         shared = write_hyper_network(source.architecture, source.weights, loss=loss).write(path, HYPER_FILE)
         types = PRECISIONS[precision] if trial is None else trial.settle(source, base, path, PRECISIONS[precision])
-        shared += trunk.write_trunk(source.architecture, source.weights, types, loss=loss).write(path, trunk.FILE)
+        graph = trunk.write_trunk(source.architecture, source.weights, types, loss=loss, vector=vector)
+        shared += graph.write(path, trunk.FILE)
         entries = [write_entry(path, path / HYPER_FILE, base, request) for request in requests]
         if trial is not None:
             trial.judge(entries, path, precision)
@@ -144,6 +152,7 @@ def add(folder: Path, requests: Sequence[Request], *, progress: Callable[[str], 
         if (old := folders.existing_manifest(folder)) is None:
             raise ModelError(f"{folder} is gone")
         base = _base(folder, old)
+        base.check(requests)
         if old.entries[0].loss_metric is None:
             requests = [replace(request, mask=None) for request in requests]
         _refuse_twice([request.token(old.folder) for request in requests])
@@ -186,9 +195,12 @@ def _base(folder: Path, manifest: Manifest) -> Base:
             f"{folder / HYPER_FILE} is not what its manifest says: it is damaged or was replaced; export the folder"
             " again"
         )
-    precision = manifest.entries[0].options.precision
+    options = manifest.entries[0].options
     return Base(
-        folder=manifest.folder, architecture=architectures[manifest.checkpoint.architecture], precision=precision
+        folder=manifest.folder,
+        architecture=architectures[manifest.checkpoint.architecture],
+        precision=options.precision,
+        vector=options.vector or CLS,
     )
 
 

@@ -23,6 +23,7 @@ ELEMENTS = {
     "uint16": TensorProto.UINT16,
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
+    "int64": TensorProto.INT64,
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from clay.transformer import Precision
 from clay.trunk import write_trunk
 from clayline.errors import ModelError
+from clayline.model.vector import CLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from clay.architecture import Architecture
     from clay.graph import Graph
     from clay.transformer import Weights
+    from clayline.model.vector import Vector
 
 LARGEST: Final = 65504.0
 """The largest float16."""
@@ -39,9 +41,9 @@ class Magnitudes:
     """Of what matrices multiply and what comes out, of normalisations and of the attention."""
 
 
-def write_measuring_trunk(architecture: Architecture, weights: Weights, *, loss: bool) -> Graph:
+def write_measuring_trunk(architecture: Architecture, weights: Weights, *, loss: bool, vector: Vector = CLS) -> Graph:
     """Build the float32 trunk with two outputs more: the largest magnitudes, of the residual and of everything else."""
-    graph = write_trunk(architecture, weights, _FLOAT32, loss=loss)
+    graph = write_trunk(architecture, weights, _FLOAT32, loss=loss, vector=vector)
     residual, others = ["tokens"], ["tokens"]
     for node in list(graph.nodes):
         if node.op_type == "SkipLayerNormalization":

@@ -51,7 +51,8 @@ class Trial:
             return precision
         work = path / "float32"
         work.mkdir()
-        graph = write_measuring_trunk(source.architecture, source.weights, loss=self.requests[0].mask is not None)
+        loss = self.requests[0].mask is not None
+        graph = write_measuring_trunk(source.architecture, source.weights, loss=loss, vector=base.vector)
         if base.precision == "fp16":
             check_weights(graph)
         graph.write(work, trunk.FILE)

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clay.graph import ELEMENTS, Graph
+from clay.pooling import add_pooled
 from clay.transformer import Precision, Stack, entering, multiply
+from clayline.model.vector import CLS, PARTS
 
 if TYPE_CHECKING:
     from clay.architecture import Architecture
     from clay.transformer import Weights
+    from clayline.model.vector import Vector
 
 WEIGHTS_FILE = "trunk.weights"
 FILE = "trunk.onnx"
 
 
-def write_trunk(architecture: Architecture, weights: Weights, precision: Precision, *, loss: bool) -> Graph:
-    """Build the graph: ``tokens`` [N, S, dim] to ``embeddings`` [N, dim] float32.
+def write_trunk(
+    architecture: Architecture, weights: Weights, precision: Precision, *, loss: bool, vector: Vector = CLS
+) -> Graph:
+    """Build the graph: ``tokens`` [N, S, dim] to ``embeddings`` [N, D] float32, D being dim times ``vector``'s parts.
 
     With a loss also ``visible`` [N, V, dim], ``visible_encoding`` [N, V, decoder dim] and ``masked_queries`` [N, M,
     decoder dim] to ``decoded`` [N, V + M, decoder dim]. Any number of patches will do.
@@ -30,27 +35,38 @@ def write_trunk(architecture: Architecture, weights: Weights, precision: Precisi
         graph.input("visible", tokens, ["N", "V", dims[0]])
         graph.input("visible_encoding", tokens, ["N", "V", dims[1]])
         graph.input("masked_queries", tokens, ["N", "M", dims[1]])
-    add_trunk(graph, architecture, weights, precision, loss=loss)
-    graph.output("embeddings", "float32", ["N", dims[0]])
+    add_trunk(graph, architecture, weights, precision, loss=loss, vector=vector)
+    graph.output("embeddings", "float32", ["N", dims[0] * PARTS[vector]])
     if loss:
         graph.output("decoded", tokens, ["N", "S", dims[1]])
     return graph
 
 
-def add_trunk(graph: Graph, architecture: Architecture, weights: Weights, precision: Precision, *, loss: bool) -> None:
-    """Add the trunk's nodes to a graph that has its inputs as values."""
+def add_trunk(
+    graph: Graph,
+    architecture: Architecture,
+    weights: Weights,
+    precision: Precision,
+    *,
+    loss: bool,
+    vector: Vector = CLS,
+) -> None:
+    """Add the trunk's nodes to a graph that has its inputs as values.
+
+    The last block computes the class token alone where the patches' are not wanted.
+    """
     encoder = Stack(
         graph=graph, name="encoder.transformer", shape=architecture.encoder, weights=weights, precision=precision
     )
-    first = encoder.apply("tokens", "whole", only_first=True)
+    wanted = encoder.apply("tokens", "whole", only_first=vector == CLS)
     if precision.quantised:
-        first = _carried(graph, first, "whole")
-    row = graph.node(
-        "Reshape",
-        [first, graph.constant("embeddings.shape", [0, architecture.encoder.dim], np.int64)],
-        "embeddings.row",
-    )
-    graph.node("Cast", [row], "embeddings", to=ELEMENTS["float32"])
+        wanted = _carried(graph, wanted, "whole")
+    if vector == CLS:
+        shape = graph.constant("embeddings.shape", [0, architecture.encoder.dim], np.int64)
+        row = graph.node("Reshape", [wanted, shape], "embeddings.row")
+        graph.node("Cast", [row], "embeddings", to=ELEMENTS["float32"])
+    else:
+        add_pooled(graph, wanted, vector, architecture.encoder.dim)
     if not loss:
         return
     seen = encoder.apply("visible", "masked", only_first=False)

@@ -34,7 +34,14 @@ def test_every_choice_reaches_the_command_line() -> None:
         "COORDINATE_ORDER": "latlon",
         "HOUR": "acquisition",
     }
-    given |= {"MASK_RATIO": "0.5", "MASK_SEED": "3", "PRECISION": "fp16", "NAME": "mine", "VERSION": "2.0"}
+    given |= {
+        "MASK_RATIO": "0.5",
+        "MASK_SEED": "3",
+        "PRECISION": "fp16",
+        "NAME": "mine",
+        "VERSION": "2.0",
+        "VECTOR": "mean",
+    }
     said = make(
         "-n",
         "clay",

@@ -15,6 +15,7 @@ from tests.pipeline.harness import OUT, Pipeline
 
 from clayline.errors import OutputConflictError
 from clayline.model.manifest import Checkpoint, read_manifest
+from clayline.model.vector import WORDS, Vector
 from clayline.outputs.model_item import DIGEST, model_item
 from clayline.run.keys import model_item_name
 from clayline.run.names import AS_THEY_LIE
@@ -195,6 +196,16 @@ def test_each_model_of_the_starter_has_an_item_that_the_rules_accept(token: str)
     assert item["properties"]["license"] == "Apache-2.0"
     assert item["properties"]["mlm:input"][0]["bands"] == list(entry.bands)
     assert {name for name, asset in item["assets"].items() if "mlm:model" in asset["roles"]} == set(entry.graphs)
+
+
+@pytest.mark.parametrize("vector", [None, *WORDS])
+def test_a_models_item_says_what_its_vector_is_made_from(vector: Vector | None) -> None:
+    entry = MANIFEST.entries[0]
+    entry = entry.model_copy(update={"options": entry.options.model_copy(update={"vector": vector})})
+    item = json.loads(model_item(PlannedModel(folder="x-v1", entry=entry), AS_THEY_LIE, uri="s3://out/x/model.json"))
+    assert problems(item) == []
+    assert item["properties"]["mlm:hyperparameters"].get("vector") == vector
+    assert item["properties"]["mlm:output"][0].get("description") == (WORDS[vector] if vector else None)
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)

@@ -23,6 +23,7 @@ from clay.mask import Mask
 from clay.sensor import find_sensor
 from clay.weights import seeded_source
 from clayline.model.manifest import ModelEntry, read_manifest
+from clayline.model.vector import CLS, PARTS
 from clayline.model.wire import Request
 from server.app import EndpointApp
 from server.folders import load_folders
@@ -43,6 +44,7 @@ SHARING = {
         for short in ("s2-rgb", "s2-rgbns", "l1-rgb", "l1-rgbns", "l2-rgb", "l2-rgbns", "naip-rgb")
     ),
     "untrained-tiny-loss-v1.5-ls-c2l1-c64",
+    *(f"untrained-tiny-{vector}-v1.5-ls-c2l1-c64" for vector in ("mean", "both", "grid4")),
 }
 """Entries of whose chips several share a run on the CPU where the server is told so."""
 Answers = list[tuple[bytes, bytes]]
@@ -65,7 +67,9 @@ class Offer:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The starter, and Clay with a loss in each precision, with seeded weights: optical chips and radar's."""
+    """The starter, and Clay with seeded weights: with a loss in each precision, optical chips and radar's; and each
+    vector but the class token.
+    """
     path = tmp_path_factory.mktemp("models")
     shutil.copytree(STARTER, path / STARTER.name)
     asked = [
@@ -73,6 +77,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for precision in ("fp32", "fp16", "int8"):
         export(seeded_source("tiny", 0, loss=True), asked, path, precision=precision)
+    bare = Asked(sensor=find_sensor("landsat-c2l1"), chip_size=CHIP)
+    for vector in PARTS:
+        if vector != CLS:
+            export(seeded_source("tiny", 0, loss=False), [bare], path, vector=vector)
     return path
 
 

@@ -34,6 +34,7 @@ from clay.proof.scenes import SCENES, real_chips
 from clay.sensor import find_sensor, known_sensors
 from clay.weights import Source, checkpoint_source, seeded_source
 from clayline.model.manifest import MANIFEST_FILE, ModelEntry, read_manifest
+from clayline.model.vector import CLS, PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,7 +121,7 @@ def _answered(published: Published, request: Request, origin: str, chips: Chips,
         torch.set_float32_matmul_precision(matmul)
         losses = None if request.mask is None else published.losses(request.selected, chips, request.mask)
         answers[matmul] = Answer(
-            embeddings=published.embeddings(request.selected, chips).astype(np.float64), losses=losses
+            embeddings=published.embeddings(request.selected, chips, options.vector).astype(np.float64), losses=losses
         )
     return Case(request=request, origin=origin, chips=chips, answers=answers)
 
@@ -130,7 +131,10 @@ def _compare(source: Source, cases: list[Case], precision: str, options: argpars
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) if options.keep is None else options.keep / "models"
         requests = {case.request.token("parity-v0"): case.request for case in cases}  # a scene's may be a sensor's own
-        folder = export(source, list(requests.values()), out, precision=precision, name="parity").folder
+        outcome = export(
+            source, list(requests.values()), out, precision=precision, vector=options.vector, name="parity"
+        )
+        folder = outcome.folder
         manifest = read_manifest((folder / MANIFEST_FILE).read_bytes(), source=str(folder))
         runner = Runner(paths=(folder,), progress=lambda _: None)
         for case in cases:
@@ -157,6 +161,7 @@ def _difference(entry: ModelEntry, case: Case, matmul: str, ours: Answer) -> Lin
         "chip_size": entry.chip_size,
         "gsd": entry.gsd,
         "precision": precision,
+        "dimensions": ours.embeddings.shape[1],
         "origin": case.origin,
         "chips": len(case.chips.pixels),
         "matmul": matmul,
@@ -216,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         help="like --sensor: one plausible chip of 256 px of each, whatever --chip says",
     )
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp32"])
+    parser.add_argument("--vector", choices=PARTS, default=CLS)
     parser.add_argument("--loss", action="store_true")
     parser.add_argument(
         "--matmul", nargs="+", choices=["highest", "high", "medium"], default=["highest"], help="torch's"

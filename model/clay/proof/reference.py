@@ -67,14 +67,24 @@ class Published:
         encoder: torch.nn.Module = self._model.encoder
         return encoder
 
-    def embeddings(self, bands: BandSet, chips: Chips) -> npt.NDArray[np.float32]:
-        """[N, dim]: the class token after the encoder, nothing masked or shuffled."""
+    def embeddings(self, bands: BandSet, chips: Chips, vector: str = "cls") -> npt.NDArray[np.float32]:
+        """[N, D]: of the encoder's tokens, nothing masked or shuffled, the class token or what ``vector`` names."""
         encoder = self._model.encoder
         encoder.mask_ratio, encoder.shuffle = 0.0, False
         cube = _cube(bands, chips) | {"gsd": torch.tensor(bands.gsd), "waves": torch.tensor(bands.wavelengths)}
         with torch.inference_mode():
-            tokens: npt.NDArray[np.float32] = encoder(cube)[0][:, 0, :].numpy()
-        return tokens
+            tokens = encoder(cube)[0]
+            first, patches = tokens[:, 0], tokens[:, 1:]
+            pooled = {"cls": first, "mean": patches.mean(dim=1)}
+            if vector == "both":
+                pooled[vector] = torch.cat([first, patches.mean(dim=1)], dim=1)
+            if vector == "grid4":  # as torch pools pictures: [N, dim, side, side] to [N, dim, 4, 4]
+                side = int(patches.shape[1] ** 0.5)
+                picture = patches.transpose(1, 2).unflatten(2, (side, side))
+                cells = torch.nn.functional.adaptive_avg_pool2d(picture, 4)
+                pooled[vector] = cells.permute(0, 2, 3, 1).flatten(1)
+            found: npt.NDArray[np.float32] = pooled[vector].numpy()
+        return found
 
     def losses(self, bands: BandSet, chips: Chips, mask: Mask) -> npt.NDArray[np.float64]:
         """[N]: what ``ClayMAE.forward`` gives as the reconstruction loss of each chip by itself, MODIS's tenth

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clayline.errors import ModelError, SceneError
+from clayline.model.vector import Vector
 from clayline.place import Option
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -36,6 +37,8 @@ class Options(_Strict):
     """Order of the 4-vector ``latlon`` (the name is upstream's); None for a model that takes none."""
     hour: Literal["noon", "acquisition", "all-zero"] | None
     """Hour fed in ``time``; None for a model that takes none."""
+    vector: Vector | None = None
+    """What of the tokens the embedding is made from (``vector.WORDS``); None: the usual, for Clay the class token."""
 
 
 class ModelEntry(_Strict):

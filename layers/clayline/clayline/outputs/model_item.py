@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from clayline.errors import OutputConflictError
+from clayline.model.vector import WORDS
 from clayline.outputs import extensions
 from clayline.outputs.provenance import untrained_note
 from clayline.outputs.wording import pretty
@@ -120,6 +121,7 @@ def _outputs(model: PlannedModel) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
             "name": "embeddings",
+            **({"description": WORDS[entry.options.vector]} if entry.options.vector else {}),
             "tasks": _TASKS,
             "result": {
                 "shape": [-1, entry.dimensions],
@@ -143,6 +145,7 @@ def _parameters(model: PlannedModel) -> Mapping[str, Any]:
         "precision": entry.options.precision,
         "coordinate_order": entry.options.coordinate_order,
         "hour": entry.options.hour,
+        "vector": entry.options.vector,
         "stretch": entry.stretch,
         "normalisation": entry.normalisation,
         "decibel": entry.decibel or None,
