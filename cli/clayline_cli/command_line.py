@@ -25,6 +25,7 @@ from clayline_cli.commands import (
     sensors,
     status,
     verify,
+    watch,
 )
 from clayline_cli.commands import list as list_runs
 
@@ -47,6 +48,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     read.add,
     sample.add,
     change.add,
+    watch.add,
 )
 """In the order in which help lists them."""
 

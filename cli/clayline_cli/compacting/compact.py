@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clayline.api.opening import root_of
-from clayline.errors import DatasetError
+from clayline.dataset.compaction import NOTHING
+from clayline.errors import DatasetError, shown
 from clayline.steps.compacting import Compacting
 from clayline.steps.describing import describe
 from clayline.steps.tiering import Tiering
@@ -49,9 +50,10 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
         )
         if options.new_codebook:
             _forget(compacting, options.new_codebook, name)
-        number, tiers, left = 0, False, True
+        number, tiers, left, left_out = 0, False, True, NOTHING
         while left:
-            done, number = compacting.compact(tiers=tiers), number + 1
+            done, number = compacting.compact(tiers=tiers, without=left_out), number + 1
+            left_out = done.left_out
             # Tiers come last: a model's codebook is made from all its files that are there then.
             left, tiers = done.changed or not tiers, tiers or not done.changed
             square = f"{done.rewritten.square} {done.rewritten.year}" if done.rewritten else None
@@ -72,8 +74,13 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
     manifest, _ = read_manifest(root)
     if not options.as_json:
         chips = sum(file.file.rows for file in manifest.files)
-        print(f"{manifest.scenes} scenes, {chips} chips in {len(manifest.files)} files", flush=True)
-    return 0
+        out = f", {len(left_out.told)} left out" if left_out.told else ""
+        print(f"{manifest.scenes} scenes, {chips} chips in {len(manifest.files)} files{out}", flush=True)
+    for what, why in left_out.told.items():
+        console.warn(shown(f"left out: {what}: {why}"))
+        if options.as_json:
+            print(json.dumps({"left_out": what, "why": why}), flush=True)
+    return 1 if left_out.told else 0
 
 
 def _forget(compacting: Compacting, token: str, name: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre, CentredBy
+from clayline.likeness.separation import normal
 from clayline.model.manifest import Digest, Token
 
 _LEAST_LENGTH: Final = 1e-6
@@ -68,6 +69,17 @@ class Probe:
             msg = "the examples cancel each other out, so nothing is looked for: take other ones"
             raise DatasetError(msg)
         return cls(token=token, digest=digest, centre=centre, direction=(direction / length).astype(np.float32))
+
+    @classmethod
+    def of_separation(
+        cls, like: NDArray[Any], unlike: NDArray[Any], *, token: str, digest: str, centre: Centre
+    ) -> Self:
+        """Make one of the normal of a linear separation of [P, D] vectors from [N, D], both as the model gave them.
+
+        Raises DatasetError for under two of a kind, and for examples that nothing tells apart.
+        """
+        direction = normal(centre.unit(like), centre.unit(unlike)).astype(np.float32)
+        return cls(token=token, digest=digest, centre=centre, direction=direction)
 
     def scores(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
         """Give the likeness [N], -1 to 1, of [N, D] vectors as the model gave them."""

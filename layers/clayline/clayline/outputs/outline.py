@@ -44,3 +44,10 @@ def geometry_wkb(geometry: Mapping[str, Any]) -> bytes:
         msg = f"no GeoJSON geometry: {error}"
         raise ValueError(msg) from error
     return wkb
+
+
+def geojson_of(wkb: bytes, *, decimals: int) -> dict[str, Any]:
+    """Give a well-known binary as GeoJSON has it, its degrees rounded."""
+    rounded = shapely.transform(shapely.from_wkb(wkb), lambda lonlat: np.round(lonlat, decimals))
+    found: dict[str, Any] = json.loads(shapely.to_geojson(rounded))
+    return found

@@ -30,6 +30,7 @@ _NEAR: Final = 128 * 1024
 """Bytes between two ranges that are read with them: cheaper than another request."""
 _END: Final = 8
 _MAGIC: Final = b"PAR1"
+_COPIES: Final = "dataset/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,15 +221,25 @@ def damaged(root: Root, at: FileAt, what: str) -> DatasetError:
     )
 
 
+def _gone(root: Root, key: str) -> str:
+    """Say what to do where an object is not there, of which the index knows."""
+    if key.startswith(_COPIES):
+        return (
+            "the dataset was changed since it was opened, longer ago than its grace period. Open the dataset again; if"
+            " that says the same, the object was taken away: files under dataset/ are copies, move `dataset/` away and"
+            " make it again with `clayline index` and `clayline compact`."
+        )
+    return (
+        "the index has this scene, and its file was taken away. Restore it, or take its row out of the index with"
+        f" `clayline index ROOT --forget-lost` (ROOT is {root.uri}), then open the dataset again."
+    )
+
+
 def _get(root: Root, at: FileAt, part: Range) -> bytes:
     try:
         body = root.get_range(at.key, start=part.start, stop=part.stop, etag=at.etag)
     except ObjectMissingError as error:
-        msg = (
-            f"{error}: the dataset was changed since it was opened, longer ago than its grace period, or the object was"
-            " taken away. Open the dataset again."
-        )
-        raise DatasetError(msg) from error
+        raise DatasetError(f"{error}: {_gone(root, at.key)}") from error
     if len(body) != part.size:
         raise damaged(root, at, f"it has fewer bytes than the {at.size} of the index")
     return body

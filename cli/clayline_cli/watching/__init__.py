@@ -1,0 +1,1 @@
+"""``clayline watch``: watches are added, listed, shown, removed, and tried over a dataset."""

@@ -1,0 +1,167 @@
+"""The options of ``clayline watch``. Importing this loads nothing heavy: --help and a typo answer at once."""
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from clayline.dataset.asking import Span, box_of
+from clayline.errors import DatasetError
+from clayline_cli import arguments
+from clayline_cli.call import Parser
+from clayline_cli.compacting.place import HELP, root
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
+"""What begins with a minus and is no option: a box in the west, a threshold below 0."""
+type Doing = Literal["add", "list", "show", "remove", "test"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchOptions:
+    """What a call of ``clayline watch`` was told."""
+
+    doing: Doing
+    name: str
+    """Empty for ``list``."""
+    root: str
+    profile: str | None
+    region: str | None
+    json: bool
+    quiet: bool
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    threshold: float | None = None
+    linear: bool = False
+    across_instruments: bool = False
+    cloud_most: float | None = None
+    loss_most: float | None = None
+    valid_least: float | None = None
+    model_folder: Path | None = None
+
+    @classmethod
+    def of(cls, found: argparse.Namespace) -> Self:
+        """Take what the parser found."""
+        names = [name for name in cls.__dataclass_fields__ if hasattr(found, name)]
+        return cls(**{name: getattr(found, name) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestOptions(WatchOptions):
+    """What ``clayline watch test`` was told."""
+
+    __test__ = False
+    time: str | None
+    at_most: float
+
+
+def add_options(parser: Parser) -> None:
+    """Add what is done, and the options of each."""
+    doing = parser.add_subparsers(dest="doing", required=True, metavar="add|list|show|remove|test", parser_class=Parser)
+    added = doing.add_parser("add", help="keep a watch, or the next version of one", allow_abbrev=False)
+    _place(added)
+    group = added.add_argument_group("what is looked for")
+    group.add_argument(
+        "--like", nargs="+", action="extend", default=[], metavar="UCI",
+        help="identifiers of chips that are like it (column uci); without one, the version before is taken over",
+    )  # fmt: skip
+    group.add_argument(
+        "--unlike", nargs="+", action="extend", default=[], metavar="UCI", help="identifiers of chips that are not"
+    )
+    group.add_argument(
+        "--linear", action="store_true",
+        help="tell the two apart by a linear separation (at least two of each) instead of by their means",
+    )  # fmt: skip
+    group.add_argument(
+        "--across-instruments", action="store_true", help="look at scenes of other instruments than the examples' too"
+    )
+    group.add_argument(
+        "--model-folder", type=arguments.model_folder, metavar="DIR",
+        help="of the model: vectors are centred as its statistics say (default: as the dataset's codebook does, else by"
+        " the dataset's own mean)",
+    )  # fmt: skip
+    group = added.add_argument_group("when it calls")
+    group.add_argument(
+        "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T",
+        help="from which score on a chip matches, -1 to 1 (default: none: a draft, which calls nobody)",
+    )  # fmt: skip
+    group.add_argument("--in", dest="box", type=_box, metavar="W,S,E,N", help="only chips that meet this box; degrees")
+    group.add_argument(
+        "--min-valid", dest="valid_least", type=arguments.fraction, metavar="F", help="valid fraction (default: 0.9)"
+    )
+    group.add_argument(
+        "--max-cloud", dest="cloud_most", type=arguments.fraction, metavar="F", help="cloud fraction (default: any)"
+    )
+    group.add_argument("--max-loss", dest="loss_most", type=float, metavar="L", help="loss (default: any)")
+    _place(doing.add_parser("list", help="the newest version of each watch", allow_abbrev=False), named=False)
+    _place(doing.add_parser("show", help="one watch, with its versions", allow_abbrev=False))
+    _place(doing.add_parser("remove", help="call nobody any more; what was kept stays", allow_abbrev=False))
+    tested = doing.add_parser("test", help="how often it would have called over ROOT's scenes", allow_abbrev=False)
+    _place(tested)
+    tested.add_argument("--time", type=_time, metavar="A/B", help="scenes acquired from A to B (default: all)")
+    tested.add_argument(
+        "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T", help="to try (default: the watch's own)"
+    )
+    tested.add_argument(
+        "--at-most", type=arguments.fraction, default=0.05, metavar="F",
+        help="share of the scenes that the proposed threshold lets call (default: 0.05)",
+    )  # fmt: skip
+    tested.set_defaults(box=None)
+
+
+def refuse_what_does_not_fit(found: argparse.Namespace) -> None:
+    """Say what only all options together can tell. Raises ArgumentTypeError."""
+    if found.doing != "add":
+        return
+    found.like, found.unlike = tuple(found.like), tuple(found.unlike)
+    if found.like:
+        if both := set(found.like) & set(found.unlike):
+            arguments.refuse(f"{min(both)} is given as like it and as not: it can be one")
+        return
+    if found.unlike or found.linear or found.model_folder or found.across_instruments:
+        arguments.refuse("--like is missing: a new probe needs at least one example. Give an identifier of a chip")
+    if all(value is None for value in (found.threshold, found.box, *_filters(found))):
+        arguments.refuse("give --like UCI..., or what is to change: --threshold, --in, --min-valid, --max-cloud")
+
+
+def _filters(found: argparse.Namespace) -> tuple[float | None, ...]:
+    return (found.valid_least, found.cloud_most, found.loss_most)
+
+
+def _place(parser: Parser, *, named: bool = True) -> None:
+    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
+    if named:
+        parser.add_argument("name", type=_name, metavar="NAME", help="of the watch")
+    else:
+        parser.set_defaults(name="")
+    parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
+    parser.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
+    parser.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    parser.add_argument("--json", action="store_true", help="tell it as JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no notices")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        arguments.refuse(f"{text!r} is no name of a watch: lower case letters, digits and hyphens, at most 63")
+    return text
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    try:
+        found = box_of(tuple(float(each) for each in text.split(",")))
+    except (ValueError, DatasetError) as error:
+        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
+    if found is None:
+        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees")
+    return (found.west, found.south, found.east, found.north)
+
+
+def _time(text: str) -> str:
+    try:
+        Span.of(text)
+    except DatasetError as error:
+        arguments.refuse(str(error))
+    return text

@@ -1,0 +1,100 @@
+"""What ``clayline watch`` says on standard output."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from clayline.dataset.ports import Root
+from clayline.likeness.rehearsal import Rehearsal
+from clayline.likeness.watch import Watch, version_key
+
+_MOST_SCENES = 20
+
+
+def tell_watch(watch: Watch, root: Root, *, as_json: bool) -> None:
+    """Tell one watch, without the numbers of its probe."""
+    uri = f"{root.uri}/{version_key(watch.name, watch.version)}"
+    if as_json:
+        print(json.dumps({**_plain(watch), "uri": uri}), flush=True)
+        return
+    like, unlike = f"{len(watch.like)} like it", f"{len(watch.unlike)} not"
+    made = "a linear separation" if watch.kind == "linear" else "the examples' mean"
+    print(f"{watch.name} v{watch.version:03d}  {uri}")
+    print(f"  looks for   {made} ({like}, {unlike}), centred by {watch.probe.centred_by}")
+    print(f"  model       {watch.probe.token} {watch.probe.digest[:19]}")
+    print(f"  instruments {', '.join(watch.instruments) if watch.instruments is not None else 'any'}")
+    print(f"  calls at    {_threshold(watch)}")
+    print(f"  where       {_where(watch)}; {_filters(watch)}", flush=True)
+
+
+def tell_list(watches: Sequence[Watch], *, as_json: bool) -> None:
+    """Tell all, a line each."""
+    for watch in watches:
+        if as_json:
+            print(json.dumps(_plain(watch)), flush=True)
+        else:
+            print(f"{watch.name:<24} v{watch.version:03d}  {_threshold(watch):<8} {watch.probe.token}  {_where(watch)}")
+    if not watches and not as_json:
+        print("no watches")
+
+
+def tell_test(watch: Watch, found: Rehearsal, root: Root, *, threshold: float | None, as_json: bool) -> None:
+    """Tell how often a watch would have called: by ``threshold``, else by its own, else by the proposed one."""
+    proposed = found.proposed()
+    used = next((each for each in (threshold, watch.threshold, proposed) if each is not None), None)
+    calls = {} if used is None else found.calls(used)
+    months = {} if used is None else found.months(used)
+    if as_json:
+        told = {
+            "watch": watch.name,
+            "version": watch.version,
+            "scenes": len(found.scenes),
+            "looked_at": len(found.looked_at),
+            "scored": found.scored,
+            "left_out": found.left_out,
+            "scores": found.quantiles,
+            "threshold": used,
+            "calls": calls,
+            "months": {month: list(counted) for month, counted in months.items()},
+            "proposed": proposed,
+            "at_most": found.at_most,
+        }
+        print(json.dumps(told), flush=True)
+        return
+    left_out = ", ".join(f"{name} {count:,}" for name, count in found.left_out.items()) or "none"
+    print(f"{watch.name} v{watch.version:03d} over {root.uri}: {len(found.looked_at)} of {len(found.scenes)} scenes,")
+    print(f"  {found.scored:,} chips scored; left out: {left_out}")
+    if used is None or proposed is None:
+        print("  no chip took part, so nothing can be said of a threshold", flush=True)
+        return
+    print("  scores      " + ", ".join(f"{name} {value:.3f}" for name, value in found.quantiles.items()))
+    print(f"  at {used:.4f} it would have called for {len(calls)} of {len(found.looked_at)} scenes:")
+    for month, (called, looked_at) in months.items():
+        print(f"    {month}  {called} of {looked_at}")
+    best = {each.scene: each.best for each in found.scenes}
+    for scene, count in sorted(calls.items(), key=lambda each: -each[1])[:_MOST_SCENES]:
+        print(f"    {scene}: {count:,} chips, the best {best[scene]}")
+    print(
+        f"  proposed: --threshold {proposed:.4f} (at most {found.at_most:.0%} of the scenes call, or one)", flush=True
+    )
+
+
+def _plain(watch: Watch) -> dict[str, Any]:
+    found: dict[str, Any] = watch.model_dump(mode="json", exclude={"probe"})
+    probe = watch.probe
+    return {**found, "token": probe.token, "digest": probe.digest, "centred_by": probe.centred_by}
+
+
+def _threshold(watch: Watch) -> str:
+    return "draft" if watch.threshold is None else f"{watch.threshold:.4f}"
+
+
+def _where(watch: Watch) -> str:
+    return "everywhere" if watch.box is None else ",".join(f"{each:g}" for each in watch.box)
+
+
+def _filters(watch: Watch) -> str:
+    said = [f"valid >= {watch.valid_least:g}"]
+    said += [f"cloud <= {watch.cloud_most:g}"] if watch.cloud_most is not None else []
+    said += [f"loss <= {watch.loss_most:g}"] if watch.loss_most is not None else []
+    return ", ".join(said)

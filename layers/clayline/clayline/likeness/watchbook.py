@@ -1,0 +1,106 @@
+"""Where watches are kept: listed, the newest version of each, a next version, a tombstone (docs/watches.md)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from clayline.dataset.ports import Root, WritableRoot
+from clayline.errors import DatasetError, TransientError
+from clayline.likeness.watch import MOST_WATCH_BYTES, WATCHES, Removed, Watch, key_of_version, parse, version_key
+from clayline.ports import ObjectTooLargeError
+
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The newest versions."""
+
+    watches: tuple[Watch, ...]
+    """By name; those that were removed are not among them."""
+    damaged: Mapping[str, DatasetError]
+    """By name: newest versions that cannot be used."""
+
+
+def newest_versions(root: Root) -> dict[str, int]:
+    """Give the newest version of each watch by name, in one listing. Raises what ``root`` raises."""
+    newest: dict[str, int] = {}
+    for stored in root.list(WATCHES):
+        if found := key_of_version(stored.key):
+            newest[found[0]] = max(found[1], newest.get(found[0], 0))
+    return newest
+
+
+def read_version(root: Root, name: str, version: int) -> Watch | Removed:
+    """Read one. Raises DatasetError, and what ``root`` raises."""
+    key = version_key(name, version)
+    uri = f"{root.uri}/{key}"
+    try:
+        return parse(root.get(key, most=MOST_WATCH_BYTES)[0], key=key, uri=uri)
+    except ObjectTooLargeError as error:
+        msg = f"the watch {uri} is damaged: {error}. Make its next version: `clayline watch add`."
+        raise DatasetError(msg) from error
+
+
+def find(root: Root) -> Found:
+    """Read the newest version of every watch; a damaged one keeps no other from being read.
+
+    Raises what ``root`` raises.
+    """
+    watches: list[Watch] = []
+    damaged: dict[str, DatasetError] = {}
+    for name, version in sorted(newest_versions(root).items()):
+        try:
+            found = read_version(root, name, version)
+        except DatasetError as error:
+            damaged[name] = error
+            continue
+        if isinstance(found, Watch):
+            watches.append(found)
+    return Found(watches=tuple(watches), damaged=damaged)
+
+
+def read_newest(root: Root, name: str) -> Watch:
+    """Read a watch. Raises DatasetError where there is none, or it was removed."""
+    version = newest_versions(root).get(name)
+    found = None if version is None else read_version(root, name, version)
+    if found is None or isinstance(found, Removed):
+        gone = "was removed" if found else "there is none"
+        msg = f"{root.uri} has no watch {name}: {gone}. `clayline watch list {root.uri}` shows those that there are."
+        raise DatasetError(msg)
+    return found
+
+
+def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Removed]) -> Watch | Removed:
+    """Write the next version, which ``make`` gives of its number; again under a higher one if somebody was first.
+
+    Raises DatasetError, TransientError.
+    """
+    for _ in range(_TRIES):
+        version = newest_versions(root).get(name, 0) + 1
+        made = make(version)
+        if root.put_new(version_key(name, version), made.model_dump_json(indent=1).encode()):
+            return made
+    msg = f"the watch {name} got {_TRIES} new versions while this one was written. Try again."
+    raise TransientError(msg)
+
+
+def remove(root: WritableRoot, name: str, *, now: datetime) -> Removed:
+    """Write the tombstone of a watch. Raises DatasetError where there is none, or it was removed; TransientError."""
+    version = newest_versions(root).get(name)
+    if version is None or _is_removed(root, name, version):
+        msg = f"{root.uri} has no watch {name} that could be removed. `clayline watch list {root.uri}` shows all."
+        raise DatasetError(msg)
+    made = Removed(name=name, version=version + 1, created=now)
+    if not root.put_new(version_key(name, made.version), made.model_dump_json(indent=1).encode()):
+        msg = f"the watch {name} got a new version meanwhile. Look at it, and remove it again."
+        raise TransientError(msg)
+    return made
+
+
+def _is_removed(root: Root, name: str, version: int) -> bool:
+    try:
+        return isinstance(read_version(root, name, version), Removed)
+    except DatasetError:  # what is damaged may go
+        return False

@@ -1,0 +1,141 @@
+"""``clayline watch`` over a folder of scenes, against numpy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.dataset.scenes import MadeUp
+
+from clayline.dataset.folder import FolderRoot
+from clayline.likeness.watchbook import find, read_newest
+from clayline_cli.program import main
+
+SCENES = [MadeUp(number=number, rows=64) for number in (0, 1, 2, 40, 41)]
+LIKE, UNLIKE = SCENES[1].ucis[7], SCENES[2].ucis[3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scenes")
+    for scene in SCENES:
+        scene.land(FolderRoot(path))
+    assert main(["index", str(path), "--quiet"]) == 0
+    return path
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["watch", *arguments, "--json", "--quiet"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def oracle() -> dict[str, np.ndarray[Any, Any]]:
+    """Scores by scene, by numpy alone: centred by all rows, the examples' direction, without the two examples."""
+    vectors = {scene.row.item_id: scene.vectors().astype(np.float64) for scene in SCENES}
+    centre = np.concatenate(list(vectors.values())).mean(axis=0)
+    units = {name: (rows - centre) / np.linalg.norm(rows - centre, axis=1)[:, None] for name, rows in vectors.items()}
+    direction = units[SCENES[1].row.item_id][7] - units[SCENES[2].row.item_id][3]
+    direction /= np.linalg.norm(direction)
+    scores = {name: rows @ direction for name, rows in units.items()}
+    scores[SCENES[1].row.item_id] = np.delete(scores[SCENES[1].row.item_id], 7)
+    scores[SCENES[2].row.item_id] = np.delete(scores[SCENES[2].row.item_id], 3)
+    return scores
+
+
+def test_a_watch_is_tried_over_what_is_there_as_numpy_does(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    added = told(capsys, "add", "pivots", str(folder), "--like", LIKE, "--unlike", UNLIKE)
+    assert (added["version"], added["threshold"], added["centred_by"]) == (1, None, "rows")
+    assert added["instruments"] == [SCENES[0].row.instrument]
+    expected = oracle()
+    every = np.concatenate(list(expected.values()))
+    found = told(capsys, "test", "pivots", str(folder), "--threshold", "0.5")
+    assert (found["scenes"], found["looked_at"], found["scored"]) == (5, 5, 318)
+    assert found["left_out"] == {"example": 2}
+    assert found["calls"] == {
+        name: int((scores >= 0.5).sum()) for name, scores in expected.items() if (scores >= 0.5).any()
+    }
+    assert found["scores"]["p90"] == pytest.approx(np.quantile(every, 0.9), abs=1e-5)
+    calling = set(found["calls"])
+    for month, (called, looked_at) in found["months"].items():
+        of_month = [scene.row.item_id for scene in SCENES if f"{scene.row.start:%Y-%m}" == month]
+        assert (called, looked_at) == (len(calling & set(of_month)), len(of_month))
+    best = sorted((scores.max() for scores in expected.values()), reverse=True)
+    assert best[1] < found["proposed"] <= best[0]
+    assert told(capsys, "test", "pivots", str(folder), "--threshold", str(found["proposed"]))["calls"] == {
+        name: int((scores >= found["proposed"]).sum()) for name, scores in expected.items() if scores.max() == best[0]
+    }
+    half = told(capsys, "test", "pivots", str(folder), "--at-most", "0.6")["proposed"]
+    assert best[3] < half <= best[2]
+
+
+def test_a_threshold_makes_the_next_version_of_the_same_probe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = FolderRoot(folder)
+    told(capsys, "add", "dams", str(folder), "--like", LIKE, "--in", "-60,-30,60,70")
+    draft = read_newest(root, "dams")
+    told(capsys, "add", "dams", str(folder), "--threshold", "-0.25")
+    kept = read_newest(root, "dams")
+    assert (kept.version, kept.threshold, kept.box) == (2, -0.25, (-60.0, -30.0, 60.0, 70.0))
+    assert (kept.probe, kept.like) == (draft.probe, draft.like)
+    assert main(["watch", "list", str(folder)]) == 0
+    assert "dams                     v002  -0.2500" in capsys.readouterr().out
+    assert main(["watch", "show", "dams", str(folder)]) == 0
+    assert "calls at    -0.2500" in capsys.readouterr().out
+    told(capsys, "remove", "dams", str(folder))
+    assert "dams" not in {watch.name for watch in find(root).watches}
+    assert main(["watch", "show", "dams", str(folder)]) == 2
+    assert "has no watch dams: was removed" in capsys.readouterr().err
+
+
+def test_a_linear_probe_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    like, unlike = SCENES[1].ucis[:3], SCENES[2].ucis[:3]
+    found = told(capsys, "add", "lines", str(folder), "--like", *like, "--unlike", *unlike, "--linear")
+    assert (found["kind"], found["like"], found["unlike"]) == ("linear", like, unlike)
+    assert len((folder / "watches/lines/v001.json").read_bytes()) < 4_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add", "Pivots", "--like", LIKE], "no name of a watch"),
+        (["add", "pivots", "--unlike", LIKE], "--like is missing"),
+        (["add", "pivots"], "give --like UCI..., or what is to change"),
+        (["add", "pivots", "--like", LIKE, "--unlike", LIKE], "given as like it and as not"),
+        (["add", "pivots", "--like", LIKE, "--in", "1,2,3"], "is no box"),
+        (["add", "pivots", "--like", LIKE, "--threshold", "2"], "is not from -1.0 to 1.0"),
+    ],
+)
+def test_a_mistake_is_told_at_once(
+    folder: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["watch", *arguments[:2], str(folder), *arguments[2:]])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--like", "nothing"], "example 'nothing'"),
+        (["--like", LIKE.replace("c00001", "c00009")], "has no chip"),
+        (["--like", LIKE, "--unlike", UNLIKE.replace("starter-v1.0", "starter-v1.1")], "vectors of two"),
+        (["--like", LIKE, "--linear"], "at least 2 examples"),
+    ],
+)
+def test_examples_that_make_no_probe_are_refused_and_nothing_is_kept(
+    folder: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", "add", "nothing", str(folder), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "watches/nothing").exists()
+
+
+def test_a_damaged_watch_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    FolderRoot(tmp_path).put_new("watches/dams/v001.json", b"{}")
+    assert main(["watch", "list", str(tmp_path)]) == 1
+    found = capsys.readouterr()
+    assert found.out == "no watches\n"
+    assert "WARNING: the watch" in found.err
