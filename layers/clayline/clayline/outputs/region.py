@@ -80,6 +80,11 @@ def centres_of(wkb: Sequence[bytes]) -> NDArray[np.float64]:
     return np.stack([np.where(lons > _HALF, lons - 2 * _HALF, lons), shapely.get_y(found)], axis=1)
 
 
+def bounds_of(wkb: Sequence[bytes]) -> NDArray[np.float64]:
+    """Give west, south, east, north of footprints' coordinates: [n, 4]."""
+    return np.asarray(shapely.bounds(shapely.from_wkb(np.array(wkb, dtype=object))), np.float64).reshape(-1, 4)
+
+
 def outline_of(boxes: Sequence[Sequence[float]]) -> bytes:
     """Give boxes (west, south, east, north) as one footprint, WKB."""
     found = [shapely.box(*box) for box in boxes]

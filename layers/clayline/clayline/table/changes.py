@@ -6,10 +6,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from numpy.typing import NDArray
 
-from clayline.outputs.region import centres_of, outline_of
+from clayline.outputs.region import bounds_of, centres_of, outline_of
 from clayline.table.chips import ChipSchema, ChipTable
 
 type Ints = NDArray[np.int64]
@@ -182,5 +181,5 @@ def _counts(values: Ints) -> Any:  # noqa: ANN401 - an array of Arrow's
 
 
 def _bounds(footprints: Sequence[bytes]) -> Any:  # noqa: ANN401 - an array of Arrow's
-    sides = shapely.bounds(shapely.from_wkb(np.array(footprints, dtype=object))).reshape(-1, 4)
-    return pa.StructArray.from_arrays([pa.array(side) for side in sides.T], ["xmin", "ymin", "xmax", "ymax"])
+    sides = bounds_of(footprints).T
+    return pa.StructArray.from_arrays([pa.array(side) for side in sides], ["xmin", "ymin", "xmax", "ymax"])
