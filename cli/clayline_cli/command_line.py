@@ -24,6 +24,7 @@ from clayline_cli.commands import (
     sample,
     sensors,
     status,
+    vectors,
     verify,
     watch,
 )
@@ -35,6 +36,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     verify.add,
     index.add,
     compact.add,
+    vectors.add,
     sensors.add,
     plan_cost.add,
     backfill.add,
