@@ -26,7 +26,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy layers/clayline/clayline cli/clayline_cli local/clayline_local model/server model/clay model/publish \
 	  benchmarks samples events/make_events.py requirements/audit.py tests
-	$(foreach function,plan tile settle collect reconcile,$(BIN)/mypy functions/$(function)/app.py &&) true
+	$(foreach function,plan tile settle collect index compact reconcile,$(BIN)/mypy functions/$(function)/app.py &&) true
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint -t template.yaml -r eu-central-1 us-east-1
 
@@ -98,6 +98,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run index.py; \
 	run verify.py; \
 	run tiers.py; \
+	run report.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
 	run scale.py; \
