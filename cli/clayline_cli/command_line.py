@@ -10,6 +10,7 @@ from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
     abort,
     backfill,
+    change,
     compact,
     doctor,
     embed,
@@ -51,7 +52,11 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+<<<<<<< HEAD
     search.add,
+=======
+    change.add,
+>>>>>>> main
     watch.add,
 )
 """In the order in which help lists them."""
