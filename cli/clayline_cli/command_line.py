@@ -52,11 +52,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
-<<<<<<< HEAD
     search.add,
-=======
     change.add,
->>>>>>> main
     watch.add,
 )
 """In the order in which help lists them."""

@@ -69,22 +69,10 @@ def add_read(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline read``."""
     add_place(parser)
     group = parser.add_argument_group("what is read")
-<<<<<<< HEAD
-    group.add_argument(
-        "--bbox",
-        type=arguments.box,
-        metavar="W,S,E,N",
-        help="chips whose footprint meets it; degrees (default: everywhere)",
-    )
-    group.add_argument(
-        "--time",
-        type=arguments.span,
-=======
     add_box(group)
     group.add_argument(
         "--time",
         type=time,
->>>>>>> main
         metavar="A/B",
         help="acquired from A to B, days or moments, .. is open; several with commas between",
     )
@@ -128,17 +116,6 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
     _add_out(parser.add_argument_group("what comes out"))
 
 
-<<<<<<< HEAD
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser._negative_number_matcher = arguments.NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
-    parser.add_argument("root", metavar="ROOT", help="the dataset: a folder, or s3://BUCKET/PREFIX")
-    group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
-
-
-=======
->>>>>>> main
 def _add_model(group: "argparse._ArgumentGroup") -> None:
     add_model(group)
     group.add_argument(
@@ -169,10 +146,6 @@ def _sample_time(text: str) -> AskedTime:
     if text in {"all", "nearest"}:
         return text
     try:
-<<<<<<< HEAD
-        return arguments.span(text) if set(text) & set("/,") else (moment(text) and text)
-=======
         return time(text) if set(text) & set("/,") else (moment(text) and text)
->>>>>>> main
     except DatasetError as error:
         arguments.refuse(str(error))

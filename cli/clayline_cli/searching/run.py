@@ -14,6 +14,7 @@ from clayline.errors import shown
 from clayline.likeness.examples import Example, Given, OfImagery, example_of
 from clayline.likeness.taking_part import Filters
 from clayline.table.exports import export
+from clayline_cli.asking.opening import new_file
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.options import SearchOptions
 from clayline_cli.searching.telling import feature_collection, page, rows_of, summary
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def search(options: SearchOptions) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
-    out = _out(options.out)
+    out = new_file(options.out) if options.out else None
     dataset = _open(options)
     found = dataset.search(
         [_given(example_of(each)) for each in options.like],
@@ -79,18 +80,6 @@ def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path) ->
         return
     with _whole(out) as partial:
         partial.write_text(feature_collection(found), encoding="utf-8")
-
-
-def _out(out: Path | None) -> Path | None:
-    if out is None:
-        return None
-    if not out.absolute().parent.is_dir():
-        msg = f"--out {out}: there is no folder {out.absolute().parent}. Make it first."
-        raise CommandError(msg)
-    if out.exists():
-        msg = f"--out {out} is there already, and nothing is overwritten. Give another, or move it away."
-        raise CommandError(msg)
-    return out
 
 
 @contextmanager

@@ -4,12 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from clayline.api.exemplars import GivenExample, given_of
-=======
 from clayline.api.changing import Change, Changed, spans_of
 from clayline.api.comparing import Terms
->>>>>>> main
+from clayline.api.exemplars import GivenExample, given_of
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
