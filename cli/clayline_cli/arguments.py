@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from clayline.dataset.asking import Asked4, AskedTime, Span, box_of
-from clayline.errors import DatasetError
 from clayline.scene.recognition import of_sensor, sensor_names
 
 if TYPE_CHECKING:
@@ -22,9 +20,6 @@ _MANIFEST: Final = "manifest.json"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
-
-NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
-"""What begins with a minus and is no option: a box or a place in the west."""
 
 
 def sensors() -> str:
@@ -119,25 +114,6 @@ def out_folder(text: str) -> Path:
     if not os.access(there, os.W_OK | os.X_OK):
         refuse(f"{there} cannot be written by you. Give another folder, or change its permissions")
     return path
-
-
-def box(text: str) -> Asked4:
-    """Take west,south,east,north in degrees."""
-    try:
-        numbers = tuple(float(each) for each in text.split(","))
-        box_of(numbers)
-    except (ValueError, DatasetError) as error:
-        refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
-    return numbers
-
-
-def span(text: str) -> AskedTime:
-    """Take times, as Span reads them."""
-    try:
-        Span.of(text)
-    except DatasetError as error:
-        refuse(str(error))
-    return text
 
 
 def refuse(why: str) -> NoReturn:

@@ -10,6 +10,7 @@ from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
     abort,
     backfill,
+    change,
     compact,
     doctor,
     embed,
@@ -20,6 +21,7 @@ from clayline_cli.commands import (
     plan_cost,
     read,
     redrive,
+    report,
     sample,
     search,
     sensors,
@@ -34,6 +36,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
     verify.add,
+    report.add,
     index.add,
     compact.add,
     vectors.add,
@@ -50,6 +53,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     read.add,
     sample.add,
     search.add,
+    change.add,
     watch.add,
 )
 """In the order in which help lists them."""

@@ -38,8 +38,9 @@ def test_one_percent_by_bits_has_the_ten_nearest() -> None:
     bits = HeldBits(bits=BOOK.bits(VECTORS))
     found = 0
     for row in range(0, 20_000, 1000):
-        rows = bits.candidates(Signs.of(probe(row), BOOK), 200)
+        rows = bits.candidates(Signs.of(probe(row), BOOK), 200, weighed=True)
         assert len(rows) == 200
+        assert len(bits.candidates(Signs.of(probe(row), BOOK), 200)) >= 200
         best, _ = HELD.best(probe(row), 11)
         found += len(set(best[1:].tolist()) & set(rows.tolist()))
     assert found / 200 >= 0.8

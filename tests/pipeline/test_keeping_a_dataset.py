@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import matplotlib.pyplot as plt
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
@@ -73,6 +75,31 @@ def test_the_page_leaves_what_it_says(home: Path) -> None:
     assert sorted(map(str, nearest["point"].to_pylist())) == ["forest", "lake"]
     assert {(home / name).is_file() for name in ("window.npy", "window.json")} == {True}
     assert (home / "embeddings" / "dataset" / "manifest.json").is_file()
+
+
+def test_the_same_pixels_at_two_dates_are_no_change(home: Path) -> None:
+    change = pq.read_table(home / "change.parquet")
+    compared = change.filter(change["compared"])
+    assert set(compared["distance"].to_pylist()) == set(compared["percentile"].to_pylist()) == {0.0}
+    assert set(compared["calibrated"].to_pylist()) == {"square"}
+    assert set(change["reason"].to_pylist()) == {None, "mostly-outside"}
+    assert (compared.num_rows, change.num_rows) == (727, 841)
+    assert (home / "change.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_chip_of_imagery_gets_the_vector_that_the_pipeline_gave_it(home: Path) -> None:
+    """The stand-in's chip is embedded by itself: in the answer, its own chip in the dataset is all alike, at both dates
+    (the same pixels). The sheet is a picture of twelve chips and the example.
+    """
+    found = pq.read_table(home / "alike.parquet")
+    scores = found["score"].to_pylist()
+    assert scores[:2] == pytest.approx([1, 1], abs=1e-6)
+    assert scores[2] < 0.9
+    assert len(set(found["cell"].to_pylist()[:2])) == 1
+    assert {str(moment)[:10] for moment in found["datetime"].to_pylist()[:2]} == {"2020-05-18", "2020-06-03"}
+    picture = plt.imread(home / "alike.png")
+    assert picture.shape[1] > 6 * 128
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 1000, "no chip was read back"
 
 
 def test_the_program_prints_what_the_page_says(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

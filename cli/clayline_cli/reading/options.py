@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Self
 from clayline.dataset.asking import AskedTime, Revisions, moment
 from clayline.errors import DatasetError
 from clayline_cli import arguments
+from clayline_cli.asking.options import add_box, add_model, add_place, time
 
 FORMS: Final = ("geoparquet", "lgnd", "lancedb", "numpy")
 
@@ -66,17 +67,12 @@ class SampleOptions(PlaceOptions):
 
 def add_read(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline read``."""
-    _add_place(parser)
+    add_place(parser)
     group = parser.add_argument_group("what is read")
-    group.add_argument(
-        "--bbox",
-        type=arguments.box,
-        metavar="W,S,E,N",
-        help="chips whose footprint meets it; degrees (default: everywhere)",
-    )
+    add_box(group)
     group.add_argument(
         "--time",
-        type=arguments.span,
+        type=time,
         metavar="A/B",
         help="acquired from A to B, days or moments, .. is open; several with commas between",
     )
@@ -100,7 +96,7 @@ def add_read(parser: argparse.ArgumentParser) -> None:
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline sample``."""
-    _add_place(parser)
+    add_place(parser)
     parser.add_argument(
         "points",
         type=arguments.local_path,
@@ -120,18 +116,8 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
     _add_out(parser.add_argument_group("what comes out"))
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser._negative_number_matcher = arguments.NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
-    parser.add_argument("root", metavar="ROOT", help="the dataset: a folder, or s3://BUCKET/PREFIX")
-    group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
-
-
 def _add_model(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--model", type=arguments.name, metavar="TOKEN", help="where there are several; models are never mixed"
-    )
+    add_model(group)
     group.add_argument(
         "--columns",
         type=lambda text: tuple(each.strip() for each in text.split(",") if each.strip()),
@@ -160,6 +146,6 @@ def _sample_time(text: str) -> AskedTime:
     if text in {"all", "nearest"}:
         return text
     try:
-        return arguments.span(text) if set(text) & set("/,") else (moment(text) and text)
+        return time(text) if set(text) & set("/,") else (moment(text) and text)
     except DatasetError as error:
         arguments.refuse(str(error))

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 from clayline.errors import DatasetError
 from clayline_cli import arguments
+from clayline_cli.asking.options import NEGATIVE, box, time
 from clayline_cli.choosing.options import CHIPS_OF_A_SCENE, SceneOptions, add_assets, add_said
 from clayline_local.repository import STARTER
 
@@ -71,7 +72,7 @@ class SearchOptions:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all of them, in the groups and order in which help tells them."""
-    parser._negative_number_matcher = arguments.NEGATIVE  # noqa: SLF001 - argparse takes a place in the west for an option
+    parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse takes a place in the west for an option
     parser.add_argument(
         "places", nargs="+", metavar="PLACE",
         help="what is looked through: a dataset, a folder or s3://BUCKET/PREFIX of scene files, or scene files",
@@ -95,8 +96,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--count", type=arguments.number(int, 1, 100_000), default=10, metavar="N", help="how many chips (default: 10)"
     )
     group = parser.add_argument_group("which chips take part")
-    group.add_argument("--bbox", type=arguments.box, metavar="W,S,E,N", help="whose footprint meets it; degrees")
-    group.add_argument("--time", type=arguments.span, metavar="A/B", help="acquired from A to B, .. is open")
+    group.add_argument("--bbox", type=box, metavar="W,S,E,N", help="whose footprint meets it; degrees")
+    group.add_argument("--time", type=time, metavar="A/B", help="acquired from A to B, .. is open")
     group.add_argument(
         "--model", type=arguments.name, metavar="TOKEN", help="or TOKEN@DIGEST; models are never compared"
     )

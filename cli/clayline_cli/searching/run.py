@@ -15,6 +15,7 @@ from clayline.likeness.examples import Computed, Given, OfImagery, example_of
 from clayline.likeness.taking_part import Filters
 from clayline.outputs.provenance import untrained_note
 from clayline.table.exports import export
+from clayline_cli.asking.opening import new_file
 from clayline_cli.choosing.planning import plan_options
 from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
-    out = _out(options.out)
+    out = new_file(options.out) if options.out else None
     dataset = _open(options)
     found = dataset.search(
         [_given(each, options, console) for each in options.like],
@@ -123,18 +124,6 @@ def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, co
         partial.write_bytes(picture)
     for why in lacking(chips):
         console.warn(shown(why))
-
-
-def _out(out: Path | None) -> Path | None:
-    if out is None:
-        return None
-    if not out.absolute().parent.is_dir():
-        msg = f"--out {out}: there is no folder {out.absolute().parent}. Make it first."
-        raise CommandError(msg)
-    if out.exists():
-        msg = f"--out {out} is there already, and nothing is overwritten. Give another, or move it away."
-        raise CommandError(msg)
-    return out
 
 
 @contextmanager

@@ -73,9 +73,11 @@ class HeldBits:
     """[N, B], as ``Codebook.bits`` gives them."""
     threads: int = 2
 
-    def candidates(self, signs: Signs, count: int) -> NDArray[np.intp]:
-        """Give the numbers of ``count`` rows that may be the best, ascending: as ``signs.Candidates`` chooses them, but
-        among equally many bits apart at the border.
+    def candidates(self, signs: Signs, count: int, *, weighed: bool = False) -> NDArray[np.intp]:
+        """Give the numbers of about ``count`` rows that may be the best, ascending: those the fewest bits apart.
+
+        ``weighed``: of four times as many those that weigh most, as ``signs.Candidates`` chooses them; it finds more
+        where there are few rows, and takes as long again.
         """
         total = len(self.bits)
         if total <= count:
@@ -87,9 +89,11 @@ class HeldBits:
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(measure, range(0, total, _BLOCK)))
+        if not weighed:
+            return _nearest(apart, count)
         near = _nearest(apart, min(total, WIDER * count))
-        weighed = signs.weighed(self.bits[near])
-        return np.sort(near[np.argpartition(-weighed, count)[:count]]) if len(near) > count else near
+        weights = signs.weighed(self.bits[near])
+        return np.sort(near[np.argpartition(-weights, count)[:count]]) if len(near) > count else near
 
 
 def _nearest(apart: NDArray[np.uint16], count: int) -> NDArray[np.intp]:
