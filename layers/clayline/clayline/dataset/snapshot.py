@@ -35,8 +35,7 @@ class Snapshot:
         rows: dict[SceneKey, SceneRow] = {}
         for row in (*taken_in, *self.loose):
             if row.revision >= highest.get(row.key, row.revision) and not (
-                (known := rows.get(row.key))
-                and (known.revision > row.revision or (known.revision == row.revision and known.compacted))
+                (known := rows.get(row.key)) and known.revision == row.revision and known.compacted
             ):
                 rows[row.key] = row
         return list(rows.values())

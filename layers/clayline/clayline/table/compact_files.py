@@ -17,7 +17,6 @@ from clayline.dataset.manifest import Extent
 from clayline.dataset.ports import Root
 from clayline.table.geoparquet import (
     ARROW_SCHEMA,
-    PAGE_BYTES,
     REPEATING,
     WITH_STATISTICS,
     columns_schema,
@@ -29,6 +28,8 @@ from clayline.table.spooling import Spooled, spool
 MOST_ROWS: Final = 131_072
 """Of a file."""
 ROW_GROUP_ROWS: Final = 1_024
+_PAGE_BYTES: Final = 64 * 1024
+"""Of vectors: 16 rows of 1,024 dimensions, so that a few rows of a group are a few small ranges."""
 _MULTI: Final = 6
 _FORMAT: Final = "clayline-dataset-file/1"
 
@@ -105,7 +106,7 @@ def _written(
         compression="zstd",
         compression_level=1,
         use_dictionary=[*REPEATING, "scene"],  # type: ignore[arg-type] # the stubs know bool alone
-        data_page_size=PAGE_BYTES,
+        data_page_size=_PAGE_BYTES,
         column_encoding={"embeddings.list.element": "PLAIN"},
         store_schema=False,
         write_statistics=[*WITH_STATISTICS, "scene", "revision"],
