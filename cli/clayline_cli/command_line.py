@@ -10,6 +10,7 @@ from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
     abort,
     backfill,
+    change,
     compact,
     doctor,
     embed,
@@ -20,6 +21,7 @@ from clayline_cli.commands import (
     plan_cost,
     read,
     redrive,
+    report,
     sample,
     sensors,
     status,
@@ -33,6 +35,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
     verify.add,
+    report.add,
     index.add,
     compact.add,
     vectors.add,
@@ -48,6 +51,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    change.add,
     watch.add,
 )
 """In the order in which help lists them."""

@@ -1,9 +1,11 @@
 """A dataset that is open: what it has, what a reading takes, and chips as tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from clayline.api.changing import Change, Changed, spans_of
+from clayline.api.comparing import Terms
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
@@ -14,6 +16,8 @@ from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError
+from clayline.likeness.pairing import Limits
+from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
@@ -185,6 +189,29 @@ class Dataset:
         scenes = self._index.choose(region, Span(), model=model or plan.chosen.token, every_revision=False).newest
         missing = tuple(why_missing(point, scenes, wanted.span) for point in asked if id(point) not in there)
         return Sampled(table=table, missing=missing, figures=self._figures)
+
+    def change(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        dates: Sequence[AskedTime] | None = None,
+        model: str | None = None,
+        limits: Limits | None = None,
+        across_instruments: bool = False,
+        statistics: FolderStatistics | None = None,
+    ) -> Changed:
+        """Compare the same cells of a box at two ``dates`` or more, each date with the next; without ``dates`` each
+        cell's own dates, whichever they are (docs/change.md).
+
+        ``limits`` says which chips are compared, ``statistics`` are the model folder's, where they are at hand. Raises
+        DatasetError also for dates out of order, and where too few chips would have to centre vectors. A file that
+        cannot be read is in ``lost``, and its chips are never told as unchanged.
+        """
+        before = self._root.asked
+        terms = Terms(limits=limits or Limits(), across_instruments=across_instruments)
+        change = Change(self._root, self._index, terms=terms, statistics=statistics)
+        found = change.answer(_region(box), spans_of(dates), model)
+        return replace(found, asked=self._root.asked - before)
 
     def explain_sample(
         self,
