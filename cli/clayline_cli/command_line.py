@@ -23,6 +23,7 @@ from clayline_cli.commands import (
     redrive,
     report,
     sample,
+    search,
     sensors,
     status,
     vectors,
@@ -51,6 +52,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    search.add,
     change.add,
     watch.add,
 )

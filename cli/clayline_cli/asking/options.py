@@ -8,13 +8,13 @@ from clayline.dataset.asking import Asked4, Span, box_of
 from clayline.errors import DatasetError
 from clayline_cli import arguments
 
-_NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
+NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
 """What begins with a minus and is no option: a box in the west."""
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add where a dataset lies, and how S3 is reached: ``root``, ``profile``, ``region``."""
-    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
+    parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
     parser.add_argument("root", metavar="ROOT", help="the dataset: a folder, or s3://BUCKET/PREFIX")
     group = parser.add_argument_group("where")
     group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")

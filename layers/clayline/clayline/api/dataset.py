@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from clayline.api.changing import Change, Changed, spans_of
 from clayline.api.comparing import Terms
+from clayline.api.exemplars import GivenExample, given_of
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
+from clayline.api.searching import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Search, Where
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
@@ -62,10 +64,11 @@ class Dataset:
     may cure.
     """
 
-    def __init__(self, root: Root) -> None:
-        """Take the place; nothing is read of it yet."""
+    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None) -> None:
+        """Take the place; nothing is read of it yet. ``rows`` stand for an index where there is none."""
         self._root = CountedRoot(root)
-        self._index = Index(self._root)
+        self._rows = rows
+        self._index = Index(self._root, rows=rows)
         self._figures: Figures | None = None
 
     @property
@@ -80,7 +83,7 @@ class Dataset:
 
     def refresh(self) -> None:
         """Forget what was read of the index: the next call sees the dataset as it is then."""
-        self._index = Index(self._root)
+        self._index = Index(self._root, rows=self._rows)
 
     def scenes(
         self,
@@ -225,6 +228,38 @@ class Dataset:
         on_globe = [point for point in of_values(points) if point.on_globe]
         region = Region.of_points([(point.lon, point.lat) for point in on_globe])
         return self._plan(region, resolved(time).span, model, columns, "newest").foretold
+
+    def search(
+        self,
+        like: Sequence[GivenExample],
+        unlike: Sequence[GivenExample] = (),
+        *,
+        count: int = 10,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        where: Where = EVERYWHERE,
+        how: How = TWO_STAGES,
+    ) -> Found:
+        """Give the chips that are most like some examples and least like others (docs/search.md).
+
+        An example is an identifier, a cell, ``LON,LAT``, a pair of these numbers, or a vector that a model gave
+        (``Computed``). ``where`` is which chips take part, ``how`` by what vectors are centred, and in how many stages.
+        Examples themselves are not in the answer, unless it is asked for.
+        """
+        asked = Asked4Likeness(
+            like=tuple(map(given_of, like)),
+            unlike=tuple(map(given_of, unlike)),
+            count=count,
+            region=_region(box),
+            span=Span.of(time),
+            model=model,
+            where=where,
+            how=how,
+        )
+        found = Search(self._root, self._index, asked).find()
+        self._figures = found.figures
+        return found
 
     def _plan(
         self,
