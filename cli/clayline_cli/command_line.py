@@ -10,6 +10,7 @@ from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
     abort,
     backfill,
+    change,
     compact,
     doctor,
     embed,
@@ -20,7 +21,9 @@ from clayline_cli.commands import (
     plan_cost,
     read,
     redrive,
+    report,
     sample,
+    search,
     sensors,
     status,
     vectors,
@@ -33,6 +36,7 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     embed.add,
     explain.add,
     verify.add,
+    report.add,
     index.add,
     compact.add,
     vectors.add,
@@ -48,6 +52,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    search.add,
+    change.add,
     watch.add,
 )
 """In the order in which help lists them."""
