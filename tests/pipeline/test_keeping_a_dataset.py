@@ -119,7 +119,7 @@ def test_the_painted_ground_is_what_changed_and_the_same_pixels_are_no_change(ho
 
 
 def test_a_chip_of_imagery_gets_the_vector_that_the_pipeline_gave_it(home: Path) -> None:
-    """The stand-in's chip is embedded by itself: in the answer, its own chip in the dataset is all alike. The sheet is a picture of twelve chips and the example."""
+    """It is all alike to that of its own chip in the dataset. The sheet is a picture of chips that were read back."""
     found = pq.read_table(home / "alike.parquet")
     scores = found["score"].to_pylist()
     assert scores[0] == pytest.approx(1, abs=1e-6)
