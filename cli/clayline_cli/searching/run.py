@@ -20,6 +20,7 @@ from clayline_cli.choosing.planning import plan_options
 from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
+from clayline_cli.searching.bucket import ask_bucket
 from clayline_cli.searching.options import SearchOptions
 from clayline_cli.searching.pictures import Places, Sheet, lacking
 from clayline_cli.searching.telling import feature_collection, page, rows_of, summary
@@ -35,6 +36,8 @@ def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    if options.s3_vectors:
+        return ask_bucket(options, dataset)
     found = dataset.search(
         [_given(each, options, console) for each in options.like],
         [_given(each, options, console) for each in options.unlike],
