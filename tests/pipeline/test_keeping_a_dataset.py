@@ -121,7 +121,7 @@ def test_the_painted_ground_is_what_changed_and_the_same_pixels_are_no_change(ho
 def test_a_chip_of_imagery_gets_the_vector_that_the_pipeline_gave_it(home: Path) -> None:
     """It is all alike to that of its own chip in the dataset. The sheet is a picture of chips that were read back."""
     found = pq.read_table(home / "alike.parquet")
-    scores = found["score"].to_pylist()
+    scores: Any = found["score"].to_pylist()
     assert scores[0] == pytest.approx(1, abs=1e-6)
     assert scores[2] < 0.9
     alike = [
