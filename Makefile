@@ -9,7 +9,8 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
-  setup-search setup-model setup-stacchip bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
+  setup-search setup-model setup-stacchip \
+  bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
   local-invoke starter clay python311 publish-model statistics smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
@@ -90,7 +91,7 @@ faults-real: setup ## the local cloud, its processes killed and started again fo
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
-bench: setup setup-model setup-search setup-stacchip ## ratios against the alternative in the same run; over half an hour, idle
+bench: setup setup-model setup-search setup-stacchip ## ratios against the alternative in the same run; an hour, idle
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run cut.py; \
