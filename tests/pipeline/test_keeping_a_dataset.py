@@ -34,7 +34,7 @@ NOTEBOOK = ROOT / "docs" / "notebooks" / "similarity-and-change.ipynb"
 STAND_IN = ROOT / "samples" / "stand_in.py"
 BLOCK = re.compile(r"^```(python)?\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 CLAYLINE, PYTHON = ".venv/bin/clayline ", ".venv/bin/python "
-SHELL = ("printf ",)
+SHELL = ("printf ", "cp ")
 BUCKET = "my-embeddings"
 
 
