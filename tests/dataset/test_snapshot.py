@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from clayline.dataset.compaction import absorb
 from clayline.dataset.manifest import FRAGMENTS, Manifest, Revised
 from clayline.dataset.scene_row import Box, SceneRow
 from clayline.dataset.snapshot import Snapshot, not_taken_in
@@ -48,6 +49,13 @@ def test_a_late_row_of_an_older_revision_is_not_seen_even_where_the_parts_were_n
     assert Snapshot(manifest=_revised(2), loose=(ROW,)).visible([]) == []
     newer = replace(ROW, revision=2)
     assert Snapshot(manifest=_revised(2), loose=(ROW,)).visible([newer]) == [newer]
+
+
+def test_an_older_revision_that_comes_after_a_newer_one_was_taken_in_alone_is_not_seen() -> None:
+    newer = replace(ROW, revision=2)
+    taken_in = absorb([], [newer], {})
+    assert dict(taken_in.revised) == {ROW.key: 2}
+    assert Snapshot(manifest=_revised(taken_in.revised[ROW.key]), loose=(ROW,)).visible([newer]) == [newer]
 
 
 def test_scenes_and_models_do_not_replace_each_other() -> None:

@@ -75,6 +75,8 @@ def absorb(held: Sequence[Held], loose: Iterable[SceneRow], revised: Mapping[Sce
         known = fresh.get(row.key) or inside.get(row.key)
         if known is None:
             fresh[row.key] = row
+            if row.revision > 1:  # the ones before it, of which there is no row yet, may come late
+                highest[row.key] = max(row.revision, highest.get(row.key, 0))
         elif row.revision > known.revision:
             replaced.append(known)
             if row.key not in fresh:
