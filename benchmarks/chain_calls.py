@@ -2,11 +2,11 @@
 
     python benchmarks/chain_calls.py [--side 10980]
 
-A Sentinel-2 scene of ten bands (four at 10 m, six at 20 m) and SCL, 1,849 chips of 256 px, is planned, tiled, settled
-and collected by the very steps and adapters of the functions, boto3 and GDAL over HTTP to a local AWS that counts
-every request. Its pixels are made up, since only how many there are matters here. SageMaker's part (a GET of each
-request, a PUT of each response, a message) is played. What ``clayline plan-cost`` foretells is in the same line. Exit
-status 1 if they differ.
+A Sentinel-2 scene of ten bands (four at 10 m, six at 20 m) and SCL, 1,849 chips of 256 px, is planned, tiled, settled,
+collected and indexed by the very steps and adapters of the functions, boto3 and GDAL over HTTP to a local AWS that
+counts every request. Its pixels are made up, since only how many there are matters here. SageMaker's part (a GET of
+each request, a PUT of each response, a message) is played. What ``clayline plan-cost`` foretells is in the same line.
+Exit status 1 if they differ.
 """
 
 import argparse
@@ -38,7 +38,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "model")]
 from tests.pipeline.harness import WORK, Pipeline, PlayedEndpoint, completed  # noqa: E402 - run as a script: the path comes first
 from tests.server.model_folders import build_model_folder  # noqa: E402
 
+from clayline.aws.dataset_root import S3Root  # noqa: E402
 from clayline.chips.reading import NOTHING  # noqa: E402
+from clayline.dataset.scene_file import SceneFile  # noqa: E402
 from clayline.model.wire import Request, Response  # noqa: E402
 from clayline.raster.cog import ReadSettings  # noqa: E402
 from clayline.raster.headers import GdalHeaders  # noqa: E402
@@ -48,8 +50,11 @@ from clayline.run.keys import WorkObjects, parse_s3_uri  # noqa: E402
 from clayline.run.plan import Plan  # noqa: E402
 from clayline.run.stored_plan import load_plan  # noqa: E402
 from clayline.steps.collecting import SettledRun  # noqa: E402
+from clayline.steps.indexing import Indexing  # noqa: E402
 from clayline.steps.planning import Planning  # noqa: E402
 from clayline.steps.tiling import TileJob, Tiling  # noqa: E402
+from clayline.table.scene_header import read_scene_header  # noqa: E402
+from clayline.table.scene_rows import encode_rows  # noqa: E402
 
 REGION: Final = "eu-central-1"
 SIDE, CHIP, BLOCK, DIMENSIONS = 10980, 256, 1024, 1024
@@ -177,6 +182,10 @@ class WiredPipeline(Pipeline):
             pass
         while self.deliver("settled", lambda body: self.collecting.collect(SettledRun.model_validate_json(body).run)):
             pass
+        file = SceneFile.of_receipt(plan.outputs.receipt)
+        assert file
+        root = S3Root(self.s3, bucket=parse_s3_uri(plan.outputs.receipt)[0])
+        assert Indexing(root=root, read_header=read_scene_header, encode_rows=encode_rows).index(file)
         counted += self.wire.take()
         return plan, self._calls(counted, plan), self._work(plan)
 
@@ -195,12 +204,12 @@ class WiredPipeline(Pipeline):
 
     @staticmethod
     def _calls(counted: Counter[str], plan: Plan) -> Calls:
-        """Add what is AWS's own part: the message of the scene, and that each message is received and deleted."""
-        messages = 1 + counted["messages"]
+        """Add AWS's own part: the messages of the scene and its event, and that each is received and deleted."""
+        messages = 2 + counted["messages"]
         return Calls(
             s3_writes=counted["s3_writes"],
             s3_reads=counted["s3_reads"],
-            sqs_requests=1 + counted["sends"] + 2 * messages,
+            sqs_requests=2 + counted["sends"] + 2 * messages,
             sns_publishes=len(plan.batches),
             events=counted["events"],
             dynamodb_writes=counted["dynamodb_writes"],

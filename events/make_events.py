@@ -124,9 +124,9 @@ class Maker:
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=1) + "\n", encoding="utf-8")
         return event
 
-    def pass_by_the_clock(self, name: str) -> None:
+    def pass_by_the_clock(self, name: str, function: str) -> None:
         """Write what EventBridge's rule sends to a function that is called by the clock."""
-        rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/clayline-ReconcileFunctionPass"
+        rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/clayline-{function}Pass"
         event = {
             "version": "0",
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
@@ -216,6 +216,16 @@ def _envelope(topic: str, message: dict[str, Any]) -> str:
     )
 
 
+def _announced(event: dict[str, Any], **detail: object) -> str:
+    """Give an event with another detail."""
+    return json.dumps({**event, "detail": {**event["detail"], **detail}})
+
+
+def _moved(event: dict[str, Any], old: str, new: str) -> dict[str, str]:
+    """Give an event's outputs had they been written elsewhere."""
+    return {kind: str(uri).replace(old, new) for kind, uri in event["detail"]["outputs"].items()}
+
+
 def _published() -> str:
     """Give what an archive's topic brings: a STAC Item in SNS's envelope, as Earth Search publishes them."""
     item = json.loads((OBJECTS / ODD_KEY).read_text(encoding="utf-8"))
@@ -231,7 +241,9 @@ def make(maker: Maker) -> None:
     maker.event("plan-duplicate", "PlanFunction", [scene])
     maker.event("plan-band-cog", "PlanFunction", [landed(session, f"{SCENE.stem}/B4.tif")])
     maker.event("plan-odd-key", "PlanFunction", [landed(session, ODD_KEY)])
-    maker.pass_by_the_clock("reconcile")
+    maker.pass_by_the_clock("reconcile", "ReconcileFunction")
+    maker.pass_by_the_clock("compact", "CompactFunction")
+    maker.pass_by_the_clock("compact-idle", "CompactFunction")
     maker.event("plan-published-item", "PlanFunction", [_published()])
     maker.event("plan-feature-collection", "PlanFunction", [landed(session, COLLECTION_KEY)])
     maker.event("tile-without-plan", "TileFunction", [json.dumps({"job": 0, "run": NOBODY})])
@@ -247,7 +259,20 @@ def make(maker: Maker) -> None:
     settled = maker.run("settle-last", "SettleFunction", [json.dumps(one) for one in told[10:]]).messages[
         "SettledQueue"
     ]
-    maker.event("collect-scene", "CollectFunction", settled)
+    announced = maker.run("collect-scene", "CollectFunction", settled).messages["IndexQueue"]
+    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, "index-scene"))
+    [ended] = [{**json.loads(body), "id": identity, "time": TIME} for body in announced]
+    maker.event("index-scene", "IndexFunction", [json.dumps(ended)])
+    maker.event("index-again", "IndexFunction", [_announced(ended, repeated=True)])
+    maker.event(
+        "index-others",
+        "IndexFunction",
+        [
+            _announced(ended, outputs=_moved(ended, "s3://clayline-embeddingsbucket/", "s3://another-stacks-bucket/")),
+            _announced(ended, outputs=_moved(ended, "_v001", "_v009")),
+            "{}",
+        ],
+    )
     maker.event("plan-twice", "PlanFunction", [scene])
     maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])
 

@@ -20,6 +20,7 @@ NOT_CREATED: Final[Mapping[str, str]] = {
     "AWS::Budgets::Budget": "nothing is paid for here",
     "AWS::CloudWatch::Alarm": "wakes the endpoint, which never sleeps here, or tells of what moto does not measure",
     "AWS::IAM::Role": "moto does not enforce policies; tests evaluate them",
+    "AWS::Lambda::EventInvokeConfig": "a worker makes no call by the clock twice",
     "AWS::Lambda::EventSourceMapping": "a worker process polls the queue (worker.py reads the mapping)",
     "AWS::Lambda::Function": "a worker process runs the handler (worker.py)",
     "AWS::Lambda::Permission": "lets EventBridge call a function by the clock, which its worker does (worker.py)",
@@ -196,17 +197,18 @@ def _subscription(resource: Resource, clients: Clients) -> str:
 
 
 def _rule(resource: Resource, clients: Clients) -> str:
-    content = _only(resource, "Description", "EventPattern", "Targets", "ScheduleExpression", "State")
+    content = _only(resource, "Description", "EventBusName", "EventPattern", "Targets", "ScheduleExpression", "State")
     if "ScheduleExpression" in content:  # the function's worker calls it by the clock
         return resource.physical.ref
     events, name = clients.client("events"), resource.physical.ref
-    events.put_rule(Name=name, EventPattern=json.dumps(content["EventPattern"]))
+    bus = content.get("EventBusName", "default")
+    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(content["EventPattern"]))
     for target in content["Targets"]:
         if other := sorted(set(target) - {"Id", "Arn", "DeadLetterConfig"}):
             raise LocalCloudError(
                 f"{resource.logical_id}: {', '.join(other)} of a target is not understood by the local cloud"
             )
-    answer = events.put_targets(Rule=name, Targets=content["Targets"])
+    answer = events.put_targets(Rule=name, EventBusName=bus, Targets=content["Targets"])
     if answer["FailedEntryCount"]:
         raise LocalCloudError(f"{resource.logical_id}: moto refused targets: {answer['FailedEntries']}")
     return name

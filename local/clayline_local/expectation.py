@@ -3,7 +3,8 @@
 ``events/NAME.expected.json``, and how it is held against what happened.
 
 Everything is exact but what a run cannot repeat: a text with ``*`` in it is a pattern, a JSON object is a subset
-(further keys may be there), and the two times of SageMaker's notifications are not compared. ``${run}`` stands for the
+(further keys may be there), and not compared are the times of SageMaker's notifications, and of EventBridge's events
+the time, the id, and what the run took. ``${run}`` stands for the
 run that the event itself names.
 """
 
@@ -21,7 +22,7 @@ from clayline_local.errors import LocalCloudError
 
 REGENERATE: Final = ".venv/bin/python events/make_events.py"
 _RUN: Final = re.compile(r'(?:"run": "|/requests/)([0-9a-f]{32})\b')
-_TIMES: Final = frozenset({"eventTime", "receivedTime"})
+_TIMES: Final = frozenset({"eventTime", "receivedTime", "time", "id", "measured"})
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -200,8 +201,14 @@ def comparable(body: str) -> str:
     """Write a message's body so that two of the same content are equal."""
     content = parsed(body)
     if isinstance(content, dict):
-        content = {name: value for name, value in content.items() if name not in _TIMES}
+        content = _without_times(content)
+        if isinstance(content.get("detail"), dict):
+            content["detail"] = _without_times(content["detail"])
     return json.dumps(content, sort_keys=True)
+
+
+def _without_times(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in _TIMES}
 
 
 def parsed(body: str) -> Any:  # noqa: ANN401 - any JSON, or a text that is none

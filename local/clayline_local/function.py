@@ -37,7 +37,12 @@ class FunctionSpec(BaseModel):
     region: str
     source: QueueSource | None
     every: int | None = None
-    """Seconds between calls by the clock; None for a function that a queue calls."""
+    """Seconds between calls by the clock; None for a function that a queue calls, or whose schedule is off."""
+
+    @property
+    def is_called(self) -> bool:
+        """Whether anything calls it: a queue, be its mapping off, or the clock."""
+        return self.source is not None or self.every is not None
 
     @property
     def search_path(self) -> tuple[Path, ...]:

@@ -25,7 +25,10 @@ from clayline_local.local_cloud import EVENTS, local_cloud
 from clayline_local.session import Session
 from clayline_local.template import REGION
 
-_HOPS: Final = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "ReconcileFunction")
+_HOPS: Final = (
+    "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
+    "ReconcileFunction",
+)  # fmt: skip
 _ENDPOINT_ANSWERS_IN: Final = 240.0
 
 

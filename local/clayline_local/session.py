@@ -156,7 +156,7 @@ class Session:
         keep.callback(self.endpoint.stop)
         self.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = self.endpoint.url
         self.fleet = Fleet(
-            self.stack.functions() if self._workers else {},
+            {name: each for name, each in self.stack.functions().items() if self._workers and each.is_called},
             scratch=self.scratch,
             logs=self._logs,
             environment=self.environment,

@@ -33,8 +33,10 @@ LOCAL_PARAMETERS: Final[Mapping[str, str]] = {
     "PatienceSeconds": "30",  # nobody waits here for what is not on its way
     "AssetWaitMinutes": "0",  # what is given here is there, or it is not
     "AnswerGraceSeconds": "4",  # what a worker's retries can wait for
+    "CompactSchedule": "off",  # of a bucket that goes with the local cloud; what is kept is a folder
 }
-_RATE: Final = re.compile(r"rate\((\d+) minutes?\)")
+_RATE: Final = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_SECONDS: Final = {"minute": 60, "hour": 3_600, "day": 86_400}
 _CODE: Final = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 
 
@@ -89,14 +91,19 @@ class Stack:
         )
 
     def _every(self, function: Resource) -> int | None:
-        """Give the seconds of a schedule that calls a function. Raises LocalCloudError for one that is no rate."""
+        """Give the seconds of a schedule that calls a function, unless it is off.
+
+        Raises LocalCloudError for one that is no rate.
+        """
         arn = function.physical.attributes["Arn"]
         for rule in self.of_type("AWS::Events::Rule"):
             expression = rule.properties.get("ScheduleExpression")
             if expression and arn in {target["Arn"] for target in rule.properties["Targets"]}:
+                if rule.properties.get("State") == "DISABLED":
+                    return None
                 if not (rate := _RATE.fullmatch(expression)):
-                    raise LocalCloudError(f"{rule.logical_id}: {expression} is no rate in minutes")
-                return 60 * int(rate[1])
+                    raise LocalCloudError(f"{rule.logical_id}: {expression} is no rate in minutes, hours or days")
+                return int(rate[1]) * _SECONDS[rate[2]]
         return None
 
     def _source(self, function: Resource) -> QueueSource | None:

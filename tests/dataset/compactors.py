@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -33,7 +34,7 @@ class OneByOne(DatasetTables):
         return [read_rows_of(root, [key]) for key in keys]
 
 
-def compacting(root: Memory, scratch: Path, name: str = "a", **options: int) -> Compacting:
+def compacting(root: Memory, scratch: Path, name: str = "a", **options: Any) -> Compacting:
     """Give a compactor whose files are small and whose stamps are its own."""
     stamps = iter(range(10**9))
     own = scratch / name  # a process has one of its own
@@ -44,7 +45,7 @@ def compacting(root: Memory, scratch: Path, name: str = "a", **options: int) -> 
         clock=lambda: root.now,
         stamp=lambda: f"{name}{next(stamps)}",
         scratch=own,
-        **options,  # type: ignore[arg-type] # numbers alone
+        **options,
     )
 
 

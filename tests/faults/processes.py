@@ -17,6 +17,7 @@ QUEUES: Final = {
     "TileFunction": "TileQueue",
     "SettleFunction": "ResultQueue",
     "CollectFunction": "SettledQueue",
+    "IndexFunction": "IndexQueue",
 }
 """From which a function's worker takes its messages."""
 PROCESSES: Final = (*QUEUES, "ReconcileFunction", ENDPOINT)

@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import shapely
 import yaml
@@ -19,7 +21,7 @@ from tests.pipeline.harness import Pipeline
 from clayline.dataset.scene_row import Box, SceneRow
 from clayline.errors import DatasetError
 from clayline.steps.describing import COLLECTION, LOOKED_AT, NAME, describe
-from clayline.table.scene_rows import COLLECTION as OF_ROWS
+from clayline.table.scene_rows import encode_rows
 
 TOKEN = "tiny-v1.0-test"
 ROW = SceneRow(
@@ -135,7 +137,10 @@ def test_many_scenes_of_two_models_over_the_antimeridian() -> None:
     card = read(root, f"{TOKEN}/card.json")
     assert card_problems(card) == []
     assert card["grid_spacing"] == [[640.0, 640.0], [1920.0, 1920.0]]
-    assert NAME == OF_ROWS == whole["id"]
+    assert whole["id"] == NAME
+    assert pq.read_table(BytesIO(encode_rows(rows))).column("collection").to_pylist() == [
+        made.token for made in sorted(rows, key=lambda made: (made.square, made.start, made.token, made.scene))
+    ]
 
 
 @pytest.mark.parametrize("scenes_there", [LOOKED_AT, LOOKED_AT + 1, 1_200])

@@ -1,4 +1,4 @@
-"""Real scenes through the real processes: moto_server, the container's server, four workers, wired by template.yaml.
+"""Real scenes through the real processes: moto_server, the container's server, a worker a function, wired.
 
 What comes out is compared with what independent means give: rasterio windows and a bare ONNX Runtime session for the
 vectors, pyproj and the GeoTIFF's own transform for the geometry, the receipt with the plan and the file, DuckDB and
@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,13 @@ from tests.conftest import ROOT, SHARED
 from tests.pipeline.ground import lattice_windows, tile_windows
 from tests.pipeline.remapping import remapped
 
+import clayline
+from clayline.aws.dataset_root import S3Root
 from clayline.identity import mgrs, uci, utm
+from clayline.ports import ObjectMissingError
 from clayline.run.plan import Plan, PlannedChips
+from clayline.steps.upkeep import COMPACTED, Mark
+from clayline.table.index_reading import read_manifest
 from clayline_cli.kept.folder import Kept
 from clayline_cli.staging.stage import stage
 from clayline_local.repository import STARTER
@@ -40,6 +46,7 @@ from clayline_local.session import Session
 pytestmark = pytest.mark.pipeline
 SCENES = ("itaipu", "ireland", "sahara", "aquileia", "colombia")
 EARTH = 6_371_000.0
+_PATIENCE = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +71,7 @@ class Embedded:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    allowed = {"AnyGsd": "true", "AnyPixelShape": "true"}
+    allowed = {"AnyGsd": "true", "AnyPixelShape": "true", "CompactSchedule": "rate(1 minute)"}
     with Session(parameters=allowed, logs=tmp_path_factory.mktemp("logs")) as running:
         yield running
 
@@ -402,3 +409,34 @@ def test_the_provenance_is_what_the_schema_documents(scene: Embedded) -> None:
             r"`(\w+)`", "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
         )
         assert sorted(keys) == sorted(content)
+
+
+def test_every_scene_is_in_the_dataset_by_itself(session: Session, embedded: dict[str, Embedded]) -> None:
+    """Announced, indexed from the index queue, and compacted by the clock: nobody called anything."""
+    root = S3Root(session.s3, bucket=session.embeddings_bucket)
+    deadline = time.monotonic() + _PATIENCE
+    while not (is_at_rest(root) and read_manifest(root)[0].scenes == len(embedded)):
+        assert time.monotonic() < deadline, read_manifest(root)
+        time.sleep(0.2)
+    tables = {name: each.table for name, each in embedded.items()}
+    files = read_manifest(root)[0].files
+    assert sum(file.file.rows for file in files) == sum(table.num_rows for table in tables.values())
+    dataset = clayline.open_dataset(root.uri, client=session.s3)
+    assert {scene.run for scene in dataset.scenes()} == {each.detail["run"] for each in embedded.values()}
+    for name, each in embedded.items():
+        token = each.plan.model.entry.token
+        found = dataset.read(model=token, columns=["uci", "embeddings"])
+        there = dict(zip(found.column("uci").to_pylist(), found.column("embeddings").to_pylist(), strict=True))
+        mine = tables[name].select(["uci", "embeddings"]).to_pydict()
+        assert [there[identifier] for identifier in mine["uci"]] == mine["embeddings"]
+        collection = json.loads(root.get(f"{token}/collection.json", most=1 << 20)[0])
+        assert any(link["rel"] == "item" for link in collection["links"])
+
+
+def is_at_rest(root: S3Root) -> bool:
+    """Whether a call of compact has finished since the manifest was written."""
+    try:
+        mark = Mark.model_validate_json(root.get(COMPACTED, most=1 << 12)[0])
+    except ObjectMissingError:
+        return False
+    return mark.manifest == read_manifest(root)[1]

@@ -69,6 +69,8 @@ def _s3(request: Request, _arn: str) -> tuple[Need, ...]:
     if (request.method, key, query) == ("POST", "", "delete"):
         keys = re.findall(rb"<Key>(.*?)</Key>", request.body)
         return tuple(Need(action="s3:DeleteObject", resource=f"arn:aws:s3:::{bucket}/{name.decode()}") for name in keys)
+    if (request.method, key) == ("GET", "") and "list-type=2" in query.split("&"):
+        return (Need(action="s3:ListBucket", resource=f"arn:aws:s3:::{bucket}"),)
     if not key or query or request.method not in {"GET", "HEAD", "PUT"}:
         raise UnknownCallError(f"S3: {request.method} {request.target}")
     objects = f"arn:aws:s3:::{bucket}/{urllib.parse.unquote(key)}"

@@ -1,8 +1,8 @@
 """The pipeline taken, in its real processes, through every situation in which it calls AWS otherwise than in others.
 
-Five workers, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are held
-where a situation needs two things in an order: a function that gets no messages for a while is what throttling looks
-like.
+A worker a function, moto, the container's server, wired by template.yaml; a recorder before each principal. Queues are
+held where a situation needs two things in an order: a function that gets no messages for a while is what throttling
+looks like.
 """
 
 import json
@@ -32,8 +32,8 @@ from clayline_local.worker import start_worker
 ARCHIVE: Final = "clayline-archive"
 """A bucket beside the stack's that hrefs may point to."""
 COG: Final = "cog/LC08_L1TP_001002_20200518_x.tif"
-RETURNING: Final = "cog/LC08_L1TP_001004_20200518_x.tif"
-ABORTED: Final = "cog/LC08_L1TP_001005_20200518_x.tif"
+RETURNING: Final = "cog/LC08_L1TP_001004_20200601_x.tif"
+ABORTED: Final = "cog/LC08_L1TP_001005_20200602_x.tif"
 COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
 """Refused once it is claimed: the claim is given back."""
 ENDPOINT: Final = "Endpoint"
@@ -44,6 +44,7 @@ PARAMETERS: Final = {
     "PatienceSeconds": "5",
     "AllowedBuckets": ARCHIVE,
     "MinValidFraction": "0.2",
+    "CompactSchedule": "rate(1 minute)",
     "StacTopicArn": f"arn:aws:sns:{REGION}:123456789012:clayline-archives-topic",
 }
 PLACE: Final = 260
@@ -66,13 +67,22 @@ class Chain:
     def work(self) -> str:
         return self.session.stack.resources["WorkBucket"].physical.ref
 
-    def land(self, folder: str, *, without: str | None = None, elsewhere: str | None = None, **place: int) -> None:
+    def land(
+        self,
+        folder: str,
+        *,
+        without: str | None = None,
+        elsewhere: str | None = None,
+        date: str = "2020-05-18",
+        **place: int,
+    ) -> None:
         """Land a Landsat scene.
 
-        ``without`` a band, the bands in the bucket ``elsewhere``, or cut at another ``place``.
+        ``without`` a band, the bands in the bucket ``elsewhere``, of another ``date``, or cut at another ``place``. One
+        acquisition under two names would be an error of the dataset.
         """
         files = scenes.landsat(self.sample, folder=folder, **{"row": PLACE, **place})
-        item = json.loads(files.pop(f"{folder}/item.json"))
+        item = json.loads(files.pop(f"{folder}/item.json").replace(b"2020-05-18T", f"{date}T".encode()))
         item["id"] = folder
         for key, body in files.items():
             if key != f"{folder}/{without}.tif":
@@ -181,7 +191,9 @@ class Chain:
         return self.session.endpoint.wait_idle(1.0)
 
 
-_BEHIND: Final = ("ResultQueue", "SettledQueue", "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq")
+_BEHIND: Final = (
+    "ResultQueue", "SettledQueue", "IndexQueue", "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq",
+)  # fmt: skip
 
 
 def _wait(what: str, done: Any) -> None:
@@ -210,7 +222,11 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
         ) -> subprocess.Popen[bytes]:
             cloud = environment["AWS_ENDPOINT_URL"]
             recorder = stack.enter_context(
-                Recorder(cloud=cloud, endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"])
+                Recorder(
+                    cloud=cloud,
+                    endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
+                    without_ledger=spec.name == "IndexFunction",
+                )
             )
             recorders[spec.name] = recorder
             here = {
@@ -249,14 +265,14 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
 def play(chain: Chain) -> dict[str, dict[str, Any]]:
     """Go through every situation; gives the receipts as they were before anything was played again.
 
-    Each function's first call to the ledger is refused, so that its first message comes again.
+    Each function's first call to the ledger, or index's to S3, is refused, so that its first message comes again.
     """
     for name, recorder in chain.recorders.items():
-        if name != ENDPOINT:
+        if name not in {ENDPOINT, "CompactFunction"}:
             recorder.refuse_once()
     _before_the_model_is_copied(chain)
     chain.land("missing", without="B4")
-    chain.land("archived", elsewhere=ARCHIVE)
+    chain.land("archived", elsewhere=ARCHIVE, date="2020-06-03")
     chain.land("lost", elsewhere=ARCHIVE, without="B4")
     chain.publish()
     chain.land_cog(COG)
@@ -267,6 +283,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _again(chain, receipts)
     _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
+    _in_the_dataset(chain, receipts[COG])
     return receipts
 
 
@@ -341,10 +358,10 @@ def _by_order(chain: Chain) -> None:
     tile.hold()
     chain.land_cog(ABORTED)
     chain.until_waiting("TileQueue", 1)
-    [run] = [
+    [run] = [  # another may be running still: it waits for its next attempt, which no queue counts
         row["pk"].removeprefix("run#")
         for row in chain.ledger.scan()["Items"]
-        if row["sk"] == "scene" and row.get("state") == "running"
+        if row["sk"] == "scene" and row.get("state") == "running" and str(row["scene"]).endswith(ABORTED)
     ]
     chain.abort(run)
     chain.until_state(run, "announced")
@@ -389,6 +406,38 @@ def _left_standing(chain: Chain, run: str, other: str) -> None:
         chain.forget(each)
         table.put_item(Item={**row, **early, "due": 0, "open": row["batches"]})
         chain.until_state(each, "announced")
+
+
+def _in_the_dataset(chain: Chain, receipt: Mapping[str, Any]) -> None:
+    """An event of files that were taken away since; objects that no longer count, whose grace period has passed."""
+    detail = {name: receipt[name] for name in ("run", "status", "scene")}
+    nowhere = receipt["outputs"]["receipt"].replace("_v001_", "_v901_")
+    detail |= {"outputs": {"receipt": nowhere}, "landed_uri": receipt["source_uri"], "repeated": True}
+    queue = chain.session.stack.resources["IndexQueue"].physical.ref
+    chain.session.sqs.send_message(
+        QueueUrl=queue, MessageBody=json.dumps({"source": "clayline", "detail-type": "SceneEmbedded", "detail": detail})
+    )
+    chain.until_quiet()
+    s3, where = chain.session.s3, {"Bucket": chain.session.embeddings_bucket, "Key": "dataset/manifest.json"}
+
+    def manifest() -> tuple[dict[str, Any], str]:
+        found = s3.get_object(**where)
+        return json.loads(found["Body"].read()), found["ETag"]
+
+    def is_at_rest() -> bool:
+        marked = s3.list_objects_v2(Bucket=where["Bucket"], Prefix="dataset/compacted.json").get("Contents")
+        return bool(marked) and (
+            json.loads(s3.get_object(Bucket=where["Bucket"], Key=marked[0]["Key"])["Body"].read())["manifest"]
+            == manifest()[1].strip('"')
+        )
+
+    _wait("the dataset is in order", is_at_rest)
+    content, etag = manifest()
+    folders = ("fragments", "parts", "history", "files", "tiers")
+    over = [f"dataset/{folder}/{number}.parquet" for folder in folders for number in (1, 2)]
+    content["retired"] += [{"href": href, "since": "2020-01-01T00:00:00Z"} for href in over]
+    s3.put_object(**where, Body=json.dumps(content).encode(), IfMatch=etag)
+    _wait("what is over is deleted", lambda: not {each["href"] for each in manifest()[0]["retired"]} & set(over))
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

@@ -19,6 +19,7 @@ _HOP_BY_HOP: Final = {"connection", "keep-alive", "transfer-encoding", "content-
 _RECEIVE: Final = "AmazonSQS.ReceiveMessage"
 _LEDGER: Final = "DynamoDB_20120810."
 _REFUSED: Final = b'{"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "refused once"}'
+_REFUSED_BY_S3: Final = b"<Error><Code>Refused</Code><Message>refused once</Message></Error>"
 _SECONDS: Final = 60
 
 
@@ -38,8 +39,9 @@ class Request:
 class Recorder:
     """A proxy for one principal, while the context lasts."""
 
-    def __init__(self, *, cloud: str, endpoint: str | None = None) -> None:
+    def __init__(self, *, cloud: str, endpoint: str | None = None, without_ledger: bool = False) -> None:
         """Take where requests go: the cloud, and, for /endpoints/, what answers for SageMaker's runtime."""
+        self._without_ledger = without_ledger
         self.requests: list[Request] = []
         self._cloud = cloud
         self._endpoint = endpoint
@@ -83,7 +85,7 @@ class Recorder:
             self._held = False
 
     def refuse_once(self) -> None:
-        """Refuse the next call to the ledger."""
+        """Refuse the next call to the ledger, or, of a function that knows no ledger, of an object."""
         with self._changed:
             self._refuses = True
 
@@ -97,6 +99,8 @@ class Recorder:
             return 200, [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", "2")], b"{}"
         if headers.get("x-amz-target", "").startswith(_LEDGER) and self._is_refused():
             return 400, [("Content-Type", "application/x-amz-json-1.0")], _REFUSED
+        if self._without_ledger and "/s3/" in headers.get("authorization", "") and self._is_refused():
+            return 400, [("Content-Type", "application/xml")], _REFUSED_BY_S3
         try:
             status, answered, content = self._ask(method, target, headers, body)
         finally:

@@ -24,7 +24,10 @@ from clayline_local.template import Stack
 from clayline_local.worker import USER_AGENT
 
 pytestmark = pytest.mark.pipeline
-FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "ReconcileFunction")
+FUNCTIONS = (
+    "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
+    "ReconcileFunction",
+)  # fmt: skip
 PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.
 WORKERS_OWN = {
@@ -39,12 +42,13 @@ _INSTANCE = "the instance's agent writes the container's log; here it goes to a 
 # Role, Sid, action: why no request here needs it.
 REASONS: dict[tuple[str, str, str], str] = {
     **{(role, "WriteLogs", f"logs:{verb}"): _LAMBDA
-       for role in ("PlanRole", "TileRole", "SettleRole", "CollectRole", "ReconcileRole")
+       for role in (name.replace("Function", "Role") for name in FUNCTIONS)
        for verb in ("CreateLogStream", "PutLogEvents")},
     ("PlanRole", "ReceiveScenes", "sqs:GetQueueAttributes"): _MAPPING,
     ("TileRole", "ReceiveJobs", "sqs:GetQueueAttributes"): _MAPPING,
     ("SettleRole", "ReceiveResults", "sqs:GetQueueAttributes"): _MAPPING,
     ("CollectRole", "ReceiveSettledScenes", "sqs:GetQueueAttributes"): _MAPPING,
+    ("IndexRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("EndpointRole", "WriteAnswers", "s3:AbortMultipartUpload"):
         "SageMaker uploads large answers in parts; here in one",
     ("EndpointRole", "ReadModels", "s3:GetObject"): _MODEL,
@@ -164,7 +168,9 @@ def test_every_refused_write_was_looked_into(played: Played) -> None:
 
 
 def test_each_consumer_had_a_message_come_sooner(played: Played) -> None:
-    """The first call to the ledger was refused: the message it was for waits a minute, by its function's own call."""
+    """The first call to the ledger, or index's to S3, was refused: the message it was for waits a minute, by its
+    function's own call.
+    """
     for name, spec in played.stack.functions().items():
         sooner = [request for request in played.requests[name] if _is_sooner(request) and not _is_worker_s(request)]
         assert bool(sooner) is (spec.source is not None), name
@@ -261,7 +267,7 @@ def test_what_lambda_itself_needs_is_granted(played: Played) -> None:
     """Execution role permissions of an SQS event source mapping and of the runtime (Lambda Developer Guide)."""
     for name, spec in played.stack.functions().items():
         grants = played.grants(name)
-        assert (spec.source is None) is (name == "ReconcileFunction")
+        assert (spec.source is None) is (name in {"CompactFunction", "ReconcileFunction"})
         for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
             assert spec.source is None or allowing(grants, action=action, resource=spec.source.arn), (name, action)
         group = played.stack.resources[name].properties["LoggingConfig"]["LogGroup"]

@@ -15,7 +15,10 @@ from tests.privilege.roles import grants_of, judge, role_of
 
 from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack, expand
 
-FUNCTIONS = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "ReconcileFunction")
+FUNCTIONS = (
+    "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
+    "ReconcileFunction",
+)  # fmt: skip
 SERVICES = (
     "events.amazonaws.com",
     "sns.amazonaws.com",
@@ -57,12 +60,13 @@ def said(stack: Stack, kind: str) -> tuple[Grant, ...]:
     )
 
 
-def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: Stack) -> None:
+def test_only_the_rules_and_the_two_topics_send_and_only_to_their_queues(stack: Stack) -> None:
     """Every service, acting for everything of this stack, for the like of another account, or for nothing, at every
     queue.
     """
     own = {
         "SceneRule": stack.resources["SceneRule"].physical.attributes["Arn"],
+        "IndexRule": stack.resources["IndexRule"].physical.attributes["Arn"],
         "SuccessTopic": stack.resources["SuccessTopic"].physical.ref,
         "ErrorTopic": stack.resources["ErrorTopic"].physical.ref,
         "ScenesBucket": stack.resources["ScenesBucket"].physical.attributes["Arn"],
@@ -91,6 +95,8 @@ def test_only_the_rule_and_the_two_topics_send_and_only_to_their_queues(stack: S
     assert admitted == {
         ("events.amazonaws.com", "SceneRule", "SceneQueue"),
         ("events.amazonaws.com", "SceneRule", "SceneDlq"),
+        ("events.amazonaws.com", "IndexRule", "IndexQueue"),
+        ("events.amazonaws.com", "IndexRule", "IndexDlq"),
         *(
             ("sns.amazonaws.com", topic, queue)
             for topic in ("SuccessTopic", "ErrorTopic")
@@ -116,7 +122,7 @@ def assert_may_call(stack: Stack, schedule: Resource) -> None:
     ]
     called = next(name for name, spec in stack.functions().items() if spec.arn == target["Arn"])
     assert admitted[0]["FunctionName"] == stack.resources[called].physical.ref
-    assert len(stack.of_type("AWS::Lambda::Permission")) == 1
+    assert len(stack.of_type("AWS::Lambda::Permission")) == 2
 
 
 def test_who_delivers_is_admitted(stack: Stack) -> None:

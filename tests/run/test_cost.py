@@ -16,6 +16,7 @@ FUNCTIONS = {
     "tile": FunctionSize(memory_mb=3008, at_once=10),
     "settle": FunctionSize(memory_mb=512, at_once=5),
     "collect": FunctionSize(memory_mb=3008, at_once=5),
+    "index": FunctionSize(memory_mb=1024, at_once=5),
 }
 LARGE = Checkpoint(architecture="clay-v1.5-large", seed=1)
 

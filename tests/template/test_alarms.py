@@ -22,7 +22,7 @@ FOR_THE_ENDPOINT = "WakeAlarm"
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
-    return expand(TEMPLATE, {**LOCAL_PARAMETERS, **BUDGET})
+    return expand(TEMPLATE, {**LOCAL_PARAMETERS, **BUDGET, "CompactSchedule": "rate(1 hour)"})
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_every_dead_letter_queue_has_an_alarm_from_the_first_message(stack: Stac
             for queue in one.of_type("AWS::SQS::Queue")
             if "RedrivePolicy" not in queue.properties
         }
-        assert len(dead) == 4
+        assert len(dead) == 5
         assert set(alarms) == dead
         for alarm in alarms.values():
             said = alarm.properties
@@ -70,20 +70,24 @@ def test_every_queues_age_has_an_alarm_after_two_tries(stack: Stack) -> None:
 
 def test_without_an_endpoint_nobody_is_told_that_scenes_wait(bare: Stack) -> None:
     alarms = {alarm.logical_id for alarm in bare.of_type("AWS::CloudWatch::Alarm")}
-    assert alarms == {"SceneDlqAlarm", "TileDlqAlarm", "ResultDlqAlarm", "SettledDlqAlarm"} | {
+    assert alarms == {"SceneDlqAlarm", "TileDlqAlarm", "ResultDlqAlarm", "SettledDlqAlarm", "IndexDlqAlarm"} | {
         "ResultAgeAlarm",
         "SettledAgeAlarm",
+        "IndexAgeAlarm",
+        "CompactErrorAlarm",
         "BackfillAlarm",
     }
 
 
 def test_a_reconciler_that_fails_or_is_not_called_is_told(stack: Stack) -> None:
     function, every = stack.resources["ReconcileFunction"].physical.ref, stack.functions()["ReconcileFunction"].every
-    (failing,), (silent,) = of_metric(stack, "Errors").items(), of_metric(stack, "Invocations").items()
-    assert failing[0] == silent[0] == function
-    said = failing[1].properties
-    assert (said["Namespace"], said["Statistic"], said["EvaluationPeriods"]) == ("AWS/Lambda", "Sum", 1)
-    assert (said["Threshold"], said["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    errors, (silent,) = of_metric(stack, "Errors"), of_metric(stack, "Invocations").items()
+    assert set(errors) == {function, stack.resources["CompactFunction"].physical.ref}
+    assert silent[0] == function
+    for failing in errors.values():
+        said = failing.properties
+        assert (said["Namespace"], said["Statistic"], said["EvaluationPeriods"]) == ("AWS/Lambda", "Sum", 1)
+        assert (said["Threshold"], said["ComparisonOperator"]) == (0, "GreaterThanThreshold")
     said = silent[1].properties
     assert (said["Namespace"], said["Statistic"]) == ("AWS/Lambda", "Sum")
     assert (said["Threshold"], said["ComparisonOperator"]) == (1, "LessThanThreshold")

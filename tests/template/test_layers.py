@@ -22,7 +22,10 @@ from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, expand
 
 ROOT = TEMPLATE.parent
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
-FUNCTIONS = ["PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "ReconcileFunction"]
+FUNCTIONS = [
+    "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
+    "ReconcileFunction",
+]  # fmt: skip
 LAMBDA_LIMIT = 262_144_000
 """Bytes of a function with its layers, unzipped (docs.aws.amazon.com, Lambda quotas)."""
 RESERVE = 0.15

@@ -11,6 +11,8 @@ from clayline.aws.settings import (
     OF_THE_LOCAL_CLOUD,
     CollectSettings,
     CommonSettings,
+    CompactSettings,
+    IndexSettings,
     PlanSettings,
     ReconcileSettings,
     SettleSettings,
@@ -25,10 +27,12 @@ SETTINGS: dict[str, type[CommonSettings]] = {
     "TileFunction": TileSettings,
     "SettleFunction": SettleSettings,
     "CollectFunction": CollectSettings,
+    "IndexFunction": IndexSettings,
+    "CompactFunction": CompactSettings,
     "ReconcileFunction": ReconcileSettings,
 }
-POLLING = tuple(function for function in SETTINGS if function != "ReconcileFunction")
-"""Those that a queue calls; the other one is called by the clock."""
+POLLING = tuple(function for function in SETTINGS if function not in {"CompactFunction", "ReconcileFunction"})
+"""Those that a queue calls; the others are called by the clock."""
 # Sid: why its resource cannot be named. Everything else names what it reaches.
 WITHOUT_RESOURCE = {
     "SignInToRegistry": "ecr:GetAuthorizationToken knows no resource",
@@ -67,7 +71,7 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def test_the_five_functions_are_there(stack: Stack) -> None:
+def test_every_function_is_there(stack: Stack) -> None:
     assert set(stack.functions()) == set(SETTINGS)
     for spec in stack.functions().values():
         assert (spec.code / "app.py").is_file(), f"{spec.name} has no app.py in {spec.code}"
@@ -77,7 +81,7 @@ def test_each_queue_has_a_dead_letter_queue_of_its_own_that_keeps_as_long(stack:
     queues = {queue.physical.attributes["Arn"]: queue for queue in stack.of_type("AWS::SQS::Queue")}
     working = [queue for queue in queues.values() if "RedrivePolicy" in queue.properties]
     targets = [queue.properties["RedrivePolicy"]["deadLetterTargetArn"] for queue in working]
-    assert len(working) == 4
+    assert len(working) == 5
     assert len(set(targets)) == len(targets)
     assert set(queues) == set(targets) | {queue.physical.attributes["Arn"] for queue in working}
     for queue, target in zip(working, targets, strict=True):
@@ -124,7 +128,36 @@ def test_without_an_endpoint_no_scene_is_received(mode: str, *, enabled: bool) -
         "TileFunction": enabled,
         "SettleFunction": True,
         "CollectFunction": True,
+        "IndexFunction": True,
     }
+    assert (functions["ReconcileFunction"].every is not None) is enabled
+
+
+@pytest.mark.parametrize(
+    ("schedule", "every"),
+    [("off", None), ("rate(1 minute)", 60), ("rate(6 hours)", 21_600), ("rate(2 days)", 172_800)],
+)
+def test_the_dataset_is_put_in_order_by_its_schedule_or_not_at_all(schedule: str, every: int | None) -> None:
+    stack = expand(TEMPLATE, {"CompactSchedule": schedule})
+    assert stack.functions()["CompactFunction"].every == every
+    assert ("CompactErrorAlarm" in stack.resources) is (every is not None)
+    # The next call by the clock does the same: Lambda's own two retries of a call that took 15 minutes would only cost.
+    assert stack.resources["CompactFunctionEventInvokeConfig"].properties["MaximumRetryAttempts"] == 0
+
+
+@pytest.mark.parametrize("schedule", ["hourly", "rate(1 hours)", "rate(2 hour)", "rate(0.5 hours)", ""])
+def test_what_is_no_schedule_is_refused(schedule: str) -> None:
+    with pytest.raises(LocalCloudError, match="CompactSchedule"):
+        expand(TEMPLATE, {"CompactSchedule": schedule})
+
+
+@pytest.mark.parametrize(("reserved", "calls"), [("false", None), ("true", 1)])
+def test_calls_are_reserved_only_where_that_is_asked_for(reserved: str, calls: int | None) -> None:
+    """An account of ten calls, as new ones are, refuses any reservation, and with it the whole stack."""
+    stack = expand(TEMPLATE, {"ReserveCompact": reserved})
+    found = {name: each.properties.get("ReservedConcurrentExecutions") for name, each in stack.resources.items()}
+    assert found.pop("CompactFunction") == calls
+    assert set(found.values()) == {None}
 
 
 def test_the_default_stack_needs_neither_image_nor_model() -> None:
@@ -168,8 +201,7 @@ def test_existing_buckets_take_the_place_of_our_own() -> None:
     assert {bucket.logical_id for bucket in found.of_type("AWS::S3::Bucket")} == {"ModelBucket", "WorkBucket"}
     plan = found.functions()["PlanFunction"].environment
     assert (plan["CLAYLINE_SCENES_BUCKET"], plan["CLAYLINE_EMBEDDINGS_BUCKET"]) == ("archive", "results")
-    (rule,) = [rule for rule in found.of_type("AWS::Events::Rule") if "EventPattern" in rule.properties]
-    assert rule.properties["EventPattern"]["detail"]["bucket"]["name"] == ["archive"]
+    assert found.resources["SceneRule"].properties["EventPattern"]["detail"]["bucket"]["name"] == ["archive"]
     reached = {
         resource
         for role, statement in statements(found)
@@ -191,9 +223,10 @@ def test_no_statement_reaches_further_than_it_says(stack: Stack) -> None:
                 assert statement["Sid"] in WITHOUT_RESOURCE, f"{where} reaches everything"
                 continue
             # One star, at the end, under a name of ours: a prefix of objects, a log group's streams, the endpoints' log
-            # groups; or a bucket's receipts, which lie beside the files that they are about.
+            # groups; or a bucket's files of one kind, which lie in the folders of scenes and models.
             body = resource.removeprefix("arn:*:")
-            assert re.fullmatch(r"[^*]+(?:[/:]\*|/\*_receipt\.json|/\*\.parquet)?", body), f"{where}: {resource}"
+            kinds = r"/\*_receipt\.json|/\*\.parquet|/\*\.json|/\*/collection\.json|/\*/card\.\*"
+            assert re.fullmatch(rf"[^*]+(?:[/:]\*|{kinds})?", body), f"{where}: {resource}"
 
 
 def test_every_reason_for_a_star_is_still_needed(stack: Stack) -> None:
@@ -241,6 +274,10 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("SettleRole", "clayline-workbucket/settlements/*"),
         ("CollectRole", "clayline-workbucket/verdicts/*"),
         ("CollectRole", "clayline-embeddingsbucket/*"),
+        ("IndexRole", "clayline-embeddingsbucket/dataset/fragments/*"),
+        ("CompactRole", "clayline-embeddingsbucket/dataset/*"),
+        ("CompactRole", "clayline-embeddingsbucket/*/collection.json"),
+        ("CompactRole", "clayline-embeddingsbucket/*/card.*"),
         ("ReconcileRole", "clayline-workbucket/settlements/*"),
         ("EndpointRole", "clayline-workbucket/responses/*"),
         ("EndpointRole", "clayline-workbucket/failures/*"),
@@ -268,12 +305,13 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
 def test_memory_fits_a_new_account_and_can_be_raised(stack: Stack) -> None:
     """A new account refuses a function of more than 3,008 MB, and with it the whole stack."""
     assert all(spec.memory <= 3008 for spec in stack.functions().values())
-    more = {"PlanMemory": "4096", "TileMemory": "3538", "CollectMemory": "10240"}
+    more = {"PlanMemory": "4096", "TileMemory": "3538", "CollectMemory": "10240", "CompactMemory": "6144"}
     raised = expand(TEMPLATE, {**LOCAL_PARAMETERS, **more}).functions()
     assert {name: spec.memory for name, spec in raised.items() if spec.memory != stack.functions()[name].memory} == {
         "PlanFunction": 4096,
         "TileFunction": 3538,
         "CollectFunction": 10240,
+        "CompactFunction": 6144,
     }
 
 
@@ -323,10 +361,12 @@ def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
             if statement["Effect"] == "Allow":
                 assert statement["Action"] == "sqs:SendMessage"
                 sources = listed(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
-                admitted[statement["Principal"]["Service"]] = sources
+                admitted[policy.logical_id, statement["Principal"]["Service"]] = sources
+    topics = [stack.resources["SuccessTopic"].physical.ref, stack.resources["ErrorTopic"].physical.ref]
     assert admitted == {
-        "events.amazonaws.com": [stack.resources["SceneRule"].physical.attributes["Arn"]],
-        "sns.amazonaws.com": [stack.resources["SuccessTopic"].physical.ref, stack.resources["ErrorTopic"].physical.ref],
+        ("SceneQueuePolicy", "events.amazonaws.com"): [stack.resources["SceneRule"].physical.attributes["Arn"]],
+        ("ResultQueuePolicy", "sns.amazonaws.com"): topics,
+        ("IndexQueuePolicy", "events.amazonaws.com"): [stack.resources["IndexRule"].physical.attributes["Arn"]],
     }
 
 

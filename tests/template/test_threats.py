@@ -36,9 +36,9 @@ def test_no_role_deletes_or_changes_what_protects(stack: Stack) -> None:
     assert {action for action in allowed if NOT_FOR_A_ROLE.fullmatch(action)} == {"s3:DeleteObject"}
 
 
-def test_only_requests_are_deleted_and_by_collect_alone(stack: Stack) -> None:
-    """Nothing of the user's is ever removed: the work bucket's requests are the stack's own, and made again if need
-    be.
+def test_only_requests_and_what_the_dataset_no_longer_names_are_deleted(stack: Stack) -> None:
+    """Nothing of the user's is ever removed: the work bucket's requests, and copies under ``dataset/``, are the stack's
+    own, and made again if need be. The manifest stays.
     """
     found = [
         (name, statement["Resource"])
@@ -48,9 +48,11 @@ def test_only_requests_are_deleted_and_by_collect_alone(stack: Stack) -> None:
         for statement in policy["PolicyDocument"]["Statement"]
         if "s3:DeleteObject" in statement["Action"]
     ]
-    [(role, resource)] = found
-    assert role == "CollectRole"
-    assert resource == f"arn:aws:s3:::{stack.resources['WorkBucket'].physical.ref}/requests/*"
+    own = f"arn:aws:s3:::{stack.resources['EmbeddingsBucket'].physical.ref}/dataset"
+    assert dict(found) == {
+        "CollectRole": f"arn:aws:s3:::{stack.resources['WorkBucket'].physical.ref}/requests/*",
+        "CompactRole": [f"{own}/{folder}/*" for folder in ("fragments", "parts", "history", "files", "tiers")],
+    }
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,15 @@ BY_TYPE: Final[Mapping[str, Needed]] = {
         actions=(
             "lambda:CreateFunction", "lambda:GetFunction", "lambda:UpdateFunctionCode",
             "lambda:UpdateFunctionConfiguration", "lambda:DeleteFunction", "lambda:TagResource",
+            "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency",
+        ),
+    ),
+    "AWS::Lambda::EventInvokeConfig": Needed(
+        what="how often functions are called again",
+        resource=_at("lambda", "function:{stack}-function"),
+        actions=(
+            "lambda:PutFunctionEventInvokeConfig", "lambda:GetFunctionEventInvokeConfig",
+            "lambda:UpdateFunctionEventInvokeConfig", "lambda:DeleteFunctionEventInvokeConfig",
         ),
     ),
     "AWS::Lambda::LayerVersion": Needed(

@@ -12,6 +12,7 @@ from clayline.errors import DatasetError
 from clayline.steps.compacting import Compacting
 from clayline.steps.describing import describe
 from clayline.steps.tiering import Tiering
+from clayline.steps.upkeep import passes
 from clayline.table.dataset_tables import DatasetTables
 from clayline.table.dataset_tiers import DatasetTiers
 from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
@@ -49,11 +50,7 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
         )
         if options.new_codebook:
             _forget(compacting, options.new_codebook, name)
-        number, tiers, left = 0, False, True
-        while left:
-            done, number = compacting.compact(tiers=tiers), number + 1
-            # Tiers come last: a model's codebook is made from all its files that are there then.
-            left, tiers = done.changed or not tiers, tiers or not done.changed
+        for number, done in enumerate(passes(compacting), start=1):
             square = f"{done.rewritten.square} {done.rewritten.year}" if done.rewritten else None
             told = f"pass {number}: {done.taken_in} fragments taken in, {done.deleted} old objects deleted"
             console.notice(

@@ -40,7 +40,7 @@ def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int
             console.warn(note)
         chips = model.chips_per_batch if options.batch_chips is None else options.batch_chips
         console.notice(
-            f"starting moto_server, the endpoint with model {model}, and five functions, wired by template.yaml ..."
+            f"starting moto_server, the endpoint with model {model}, and the functions, wired by template.yaml ..."
         )
         parameters = options.parameters(chips_per_batch=chips)
         session = Session(

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from clayline.aws.failures import retryable
 from clayline.errors import TransientError
+from clayline.run.announced import SOURCE
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-
-SOURCE = "clayline"
 
 
 class EventAnnouncer:

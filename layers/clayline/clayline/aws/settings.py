@@ -147,6 +147,38 @@ class ReconcileSettings(SettleSettings, AdmittingSettings, InvokingSettings):
     """After so long a run is ended as it is."""
 
 
+class IndexSettings(CommonSettings):
+    """Settings of index."""
+
+    embeddings_bucket: str
+    names: Annotated[Names, NoDecode, PlainValidator(_names)] = AS_THEY_LIE
+    """As plan's: by them events name a receipt. Set by the local cloud alone."""
+
+    @property
+    def root_name(self) -> str:
+        """What names of the bucket's objects begin with."""
+        return self.names.of(f"s3://{self.embeddings_bucket}/")
+
+
+class CompactSettings(CommonSettings):
+    """Settings of compact."""
+
+    embeddings_bucket: str
+    grace_hours: int = Field(default=24, ge=1, le=8_760)
+    """How long readers may use a state of the dataset that they have opened."""
+    row_group_rows: int = Field(default=1_024, ge=1_024, le=4_096)
+    compact_tiers: bool = True
+    """Whether files get int8 and bit tiers."""
+    compact_scratch_mb: int = Field(default=4_096, ge=512)
+
+    @property
+    def spool_bytes(self) -> int:
+        """Bytes of vectors that a pass may spool: five eighths of the scratch. The rest is for a scene's file that is
+        read, and the file that is written.
+        """
+        return self.compact_scratch_mb * 2**20 * 5 // 8
+
+
 class CollectSettings(PatientSettings):
     """Settings of collect."""
 

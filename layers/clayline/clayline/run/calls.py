@@ -16,6 +16,8 @@ MESSAGES_A_SEND: Final = 10
 PLAN_READS_A_FILE: Final = 8
 """At most, of a file whose blocks hold different numbers: HEAD, its header, a look at three blocks, and HEAD once
 more."""
+_INDEX_READS: Final = 4
+"""Receipt, Item, HEAD and the end of the Parquet file."""
 _ROWS_A_READ: Final = 6
 """Batches' rows that a read unit holds, when settle reads all of them."""
 _FILES_OF_A_RUN: Final = 5
@@ -69,7 +71,7 @@ def work_of(*, chips: int, jobs: int, batches: int, files: int, entry: ModelEntr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calls:
-    """Requests by what AWS charges for."""
+    """Requests by what AWS charges for, from a scene's landing to its row in the dataset."""
 
     s3_writes: int
     s3_reads: int
@@ -88,9 +90,9 @@ class Calls:
 
 def chain_calls(work: Work) -> Calls:
     """Count what work takes when nothing fails, no chip is skipped, and no message comes twice."""
-    messages = 2 * work.scenes + work.jobs + work.batches
-    # EventBridge sends each scene, SNS each result, settle each scene; plan sends jobs, ten at a time.
-    sends = 2 * work.scenes + work.batches + max(work.scenes, ceil(work.jobs / MESSAGES_A_SEND))
+    messages = 3 * work.scenes + work.jobs + work.batches
+    # EventBridge sends each scene and each event, SNS each result, settle each scene; plan sends jobs, ten at a time.
+    sends = 3 * work.scenes + work.batches + max(work.scenes, ceil(work.jobs / MESSAGES_A_SEND))
     # The Item twice, and whether two outputs are there.
     plan_reads = 4 * work.scenes + PLAN_READS_A_FILE * work.files
     tile_reads = work.jobs + 2 * work.job_files + work.places + work.batches + work.read_requests
@@ -98,9 +100,9 @@ def chain_calls(work: Work) -> Calls:
     collect_reads = 4 * work.scenes + 2 * work.batches
     return Calls(
         # Of a batch request, outcomes and response; of a scene plan, chips, settlement, verdict, what comes out, and
-        # what deletes the requests, a thousand at a time.
-        s3_writes=3 * work.batches + (4 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000),
-        s3_reads=plan_reads + tile_reads + work.batches + collect_reads,
+        # what deletes the requests, a thousand at a time; and its fragment of the dataset's index.
+        s3_writes=3 * work.batches + (5 + _FILES_OF_A_RUN) * work.scenes + max(work.scenes, work.batches // 1_000),
+        s3_reads=plan_reads + tile_reads + work.batches + collect_reads + _INDEX_READS * work.scenes,
         sqs_requests=sends + 2 * messages,  # each message is received and deleted
         sns_publishes=work.batches,
         events=work.scenes,

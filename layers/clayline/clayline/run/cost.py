@@ -22,6 +22,8 @@ TILE_MB: Final = 2 * 1_769
 longer, for the same product."""
 PLAN_SECONDS, SETTLE_SECONDS, COLLECT_SECONDS = 7.3 / 152_881, 24.1 / 2_406, 5.0 / 152_881
 """Measured in benchmarks/scale.py: a chip, a batch, a chip."""
+INDEX_SECONDS: Final = 0.3
+"""Of a scene: five requests to S3, one after the other; assumed at 50 ms each, and its files parsed."""
 START_MINUTES, IDLE_MINUTES = 10, 15
 """Of one wake-up: the longest of the 5 to 10 minutes reported from zero to one instance, all billed; then the wait for
 scale-in."""
@@ -126,6 +128,7 @@ def function_seconds(work: Work, functions: Mapping[str, FunctionSize]) -> dict[
         ),
         "settle": (SETTLE_SECONDS * work.batches, work.batches),
         "collect": (COLLECT_SECONDS * work.chips, work.scenes),
+        "index": (INDEX_SECONDS * work.scenes, work.scenes),
     }
     return {
         name: seconds + COLD_SECONDS * min(calls, functions[name].at_once) for name, (seconds, calls) in done.items()

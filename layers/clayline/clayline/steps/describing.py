@@ -17,7 +17,7 @@ from clayline.run.keys import model_item_name
 
 COLLECTION: Final = "dataset/collection.json"
 NAME: Final = "clayline"
-"""Id of the dataset's Collection, which each row of the index names."""
+"""Id of the dataset's Collection. Its children are the models', which Items, and rows of the index, name."""
 LOOKED_AT: Final = 8
 """Items of a model that are read: its newest scenes."""
 _MOST_BYTES: Final = 16 << 20

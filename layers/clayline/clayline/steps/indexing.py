@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Protocol
 
 from pydantic import ValidationError
@@ -12,13 +13,28 @@ from clayline.dataset.ports import Root, Stored, WritableRoot
 from clayline.dataset.scene_file import SceneFile, SceneHeader
 from clayline.dataset.scene_row import SceneRow
 from clayline.dataset.snapshot import Snapshot
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, TransientError
 from clayline.outputs.outline import geometry_wkb
+from clayline.ports import ObjectMissingError
+from clayline.run.announced import Announced
 from clayline.run.receipt import Receipt
 
 _MOST_RECEIPT: Final = 1024 * 1024 * 1024
 _MOST_ITEM: Final = 64 * 1024 * 1024
 INDEXED: Final = frozenset({"SceneEmbedded", "ScenePartial"})
+
+
+class Indexed(StrEnum):
+    """What became of an event."""
+
+    ROW = "indexed"
+    """The scene has its row."""
+    NO_FILE = "no file"
+    """The scene failed."""
+    ELSEWHERE = "elsewhere"
+    """Of another root: another stack's, on the same bus."""
+    GONE = "gone"
+    """Announced once more, and its files were taken away since."""
 
 
 class ReadHeader(Protocol):
@@ -65,6 +81,24 @@ class Indexing:
         row = file.row(receipt=receipt, item=item, geometry=geometry, stored=stored, header=header)
         self.root.put_new(FRAGMENTS + row.fragment, self.encode_rows([row]))
         return row
+
+    def answer(self, event: Announced, *, root_name: str) -> Indexed:
+        """Index the scene that an event is about; ``root_name`` is what names of this root's objects begin with.
+
+        Collect announces what stands, so files that are not there are looked for again, and end in the dead-letter
+        queue. Raises TransientError, DatasetError.
+        """
+        file = SceneFile.of_receipt(event.receipt)
+        if file is None or event.receipt != root_name + file.receipt:
+            return Indexed.NO_FILE if event.status not in INDEXED else Indexed.ELSEWHERE
+        try:
+            row = self.index(file)
+        except ObjectMissingError as error:
+            if event.repeated:
+                return Indexed.GONE
+            msg = f"{event.scene} was announced, and a file of it is not there: {error}"
+            raise TransientError(msg) from error
+        return Indexed.NO_FILE if row is None else Indexed.ROW
 
     def _receipt(self, file: SceneFile) -> Receipt:
         try:

@@ -14,8 +14,6 @@ from clayline.dataset.scene_row import Box, SceneRow
 from clayline.errors import DatasetError
 from clayline.table.geoparquet import CRS84
 
-COLLECTION: Final = "clayline"
-"""Id of the dataset's STAC Collection."""
 _STAC: Final = "1.1.0"
 _PARQUET: Final = "application/vnd.apache.parquet"
 _UP: Final = "../../"
@@ -91,7 +89,7 @@ def encode_rows(rows: Iterable[SceneRow], *, metadata: Mapping[str, str] | None 
         "bbox": [dict(zip(_BOUNDS, _sides(row.box), strict=True)) for row in ordered],
         "links": [[_link(row)] for row in ordered],
         "assets": [{"embeddings": _asset(row)} for row in ordered],
-        "collection": [COLLECTION] * len(ordered),
+        "collection": [row.token for row in ordered],  # as the Item names its own
         "datetime": [row.start if row.start == row.end else None for row in ordered],
         "clayline:year": [row.start.year for row in ordered],
     }
