@@ -98,6 +98,9 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run index.py; \
 	run verify.py; \
 	run tiers.py; \
+	run loss.py; \
+	run usefulness.py; \
+	run report.py; \
 	run endpoint.py; \
 	run endpoint.py --token starter-v1.0-s2-rgb; \
 	run scale.py; \

@@ -23,9 +23,12 @@ from tests.dataset.compactors import compacting, index
 from tests.dataset.scenes import MadeUp
 from tests.dataset.world import NOON, Memory, scene_row
 
+from clayline.api.index import Index
+from clayline.dataset.asking import Span
 from clayline.dataset.manifest import FRAGMENTS
 from clayline.dataset.scene_row import Box, SceneRow
-from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
+from clayline.outputs.region import Region
+from clayline.table.index_reading import read_manifest
 from clayline.table.scene_rows import encode_rows
 
 SIDE = 0.05
@@ -53,9 +56,11 @@ def main() -> int:
     moved = later[1] / first[1]
     root.requests.clear()
     root.moved.clear()
-    snapshot = read_snapshot(root)
+    index = Index(root)
+    assert index.snapshot
     opened = dict(root.requests), dict(root.moved)
-    found = scene_rows(root, snapshot, box=Box(west=8.0, south=50.0, east=8.05, north=50.05))
+    window = Region.of_boxes([(8.0, 50.0, 8.05, 50.05)])
+    found = index.choose(window, Span(), model=None, every_revision=False).newest
     values = {
         "index.scenes": manifest.scenes,
         "index.parts": len(manifest.parts),

@@ -22,6 +22,8 @@ FOREIGN = {
     Place.AWS: re.compile(r"(?:\A|\s)--|command line"),
 }
 """What the messages of a place may not say."""
+_COMMAND = re.compile(r"`clayline [^`]*`")
+"""A whole command that a person can run: of a dataset it is the same one in both places."""
 
 
 def spoken(source: Source) -> Iterator[str]:
@@ -70,7 +72,7 @@ def test_no_message_speaks_the_words_of_another_place(place: Place) -> None:
         f"{name}: {said}"
         for name, texts in TEXTS.items()
         for said in (words(text, place) for text in texts)
-        if FOREIGN[place].search(said)
+        if FOREIGN[place].search(_COMMAND.sub("", said))
     } == set()
 
 

@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from clayline.aws.dataset_root import S3Root
 from clayline.aws.settings import CompactSettings, load
+from clayline.errors import DatasetError
 from clayline.steps.compacting import Compacting
 from clayline.steps.tiering import Tiering
 from clayline.steps.upkeep import Upkeep
@@ -50,7 +51,10 @@ def upkeep() -> Upkeep:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int | bool]:  # noqa: ARG001 - Lambda's signature
-    """Make passes while there is time; gives how many, what they did, and whether nothing is left."""
+    """Make passes while there is time; gives how many, what they did, and whether nothing is left.
+
+    Raises DatasetError at the end, when all else is done, for scenes that were left out: the alarm is for them.
+    """
     kept = upkeep().keep(lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))
     done: dict[str, int | bool] = {
         "passes": len(kept.passes),
@@ -68,4 +72,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int | bo
     metrics.add_metric(name="CompactPass", unit=MetricUnit.Count, value=len(kept.passes))
     metrics.add_metric(name="ScenesTakenIn", unit=MetricUnit.Count, value=done["taken_in"])
     metrics.add_metric(name="NotDescribed", unit=MetricUnit.Count, value=int(bool(kept.undescribed)))
+    for what, why in kept.left_out.told.items():
+        logger.error("left out", extra={"what": what, "why": why})
+    if left_out := kept.left_out.told:
+        msg = f"{len(left_out)} could not be compacted, the first: {next(iter(left_out.items()))}; all else was"
+        raise DatasetError(msg)
     return done

@@ -11,6 +11,7 @@ run that the event itself names.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +23,8 @@ from clayline_local.errors import LocalCloudError
 
 REGENERATE: Final = ".venv/bin/python events/make_events.py"
 _RUN: Final = re.compile(r'(?:"run": "|/requests/)([0-9a-f]{32})\b')
-_TIMES: Final = frozenset({"eventTime", "receivedTime", "time", "id", "measured"})
+_TIMES: Final = frozenset({"eventTime", "receivedTime"})
+_OF_AN_EVENT: Final = frozenset({"time", "id"})
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -201,14 +203,14 @@ def comparable(body: str) -> str:
     """Write a message's body so that two of the same content are equal."""
     content = parsed(body)
     if isinstance(content, dict):
-        content = _without_times(content)
-        if isinstance(content.get("detail"), dict):
-            content["detail"] = _without_times(content["detail"])
+        content = _without(content, _TIMES)
+        if "detail-type" in content:
+            content = _without(content, _OF_AN_EVENT) | {"detail": _without(content["detail"], {"measured"})}
     return json.dumps(content, sort_keys=True)
 
 
-def _without_times(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name not in _TIMES}
+def _without(content: Mapping[str, Any], names: AbstractSet[str]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}
 
 
 def parsed(body: str) -> Any:  # noqa: ANN401 - any JSON, or a text that is none

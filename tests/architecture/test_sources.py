@@ -108,7 +108,7 @@ def test_errors_of_the_package_have_one_root(package: tuple[Source, ...]) -> Non
             if (
                 isinstance(node, ast.ClassDef)
                 and node.name.endswith("Error")
-                and node.name not in {"ClaylineError", "UnknownResultError"}
+                and node.name not in {"ClaylineError", "UnknownEventError", "UnknownResultError"}
             ):
                 bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
                 assert bases & known, f"{source.name}: {node.name}"

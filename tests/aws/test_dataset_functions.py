@@ -18,6 +18,7 @@ from tests.dataset.scenes import MadeUp
 import clayline
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.manifest import FRAGMENTS, MANIFEST
+from clayline.errors import DatasetError
 from clayline.steps.upkeep import COMPACTED
 from clayline_local.template import TEMPLATE
 
@@ -232,3 +233,14 @@ def test_compact_begins_no_second_pass_when_its_time_is_short(stack: Stack) -> N
     assert clayline.open_dataset(f"s3://{BUCKET}", client=stack.s3).read(columns=["uci"]).num_rows == 32
     done = stack.compact({}, context())
     assert (done["chips"], done["finished"]) == (16, True)
+
+
+def test_scenes_that_are_left_out_fail_the_call_when_all_else_is_done(stack: Stack) -> None:
+    scenes = [MadeUp(number=1), MadeUp(number=2, identifiers_of=1), MadeUp(number=3, square="32UPD")]
+    for scene in scenes:
+        scene.land(stack.root)
+    stack.announced(*map(event, scenes))
+    for _ in range(2):
+        with pytest.raises(DatasetError, match=f"1 could not be compacted.*{scenes[1].row.href}"):
+            stack.compact({}, context())
+    assert {key.split("/")[4] for key in stack.listed("dataset/files/")} == {"QD", "PD"}

@@ -12,5 +12,6 @@ def test_a_window_costs_some_row_groups_and_two_dates_no_more(tmp_path: Path) ->
     assert told["window_rows"][0] >= 3 * 4
     assert told["two_dates"]["mb"][2] <= told["all_dates"]["mb"][2]
     least, _, most = told["all_dates"]["requests"]
-    assert 5 <= least <= most <= 4 + 2 * 4  # listing, manifest, part, footer; at most four row groups, looked at first
+    # listing, manifest, part, footer; at most four row groups, looked at first, of each the runs of rows of four chips
+    assert 5 <= least <= most <= 4 + 4 * (1 + 4)
     assert not list(tmp_path.glob("scratch/*"))

@@ -55,6 +55,39 @@ def test_a_scene_that_is_not_whole_is_named_and_the_others_are_indexed(
     assert SCENES[2].file.item in told.err
 
 
+def test_a_scene_whose_file_is_lost_is_told_left_out_and_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = FolderRoot(tmp_path)
+    for scene in SCENES:
+        scene.land(root)
+    assert main(["index", str(tmp_path), "--quiet"]) == 0
+    lost = SCENES[2].file.parquet
+    (tmp_path / lost).unlink()
+    capsys.readouterr()
+    remedy = f"clayline index {tmp_path} --forget-lost"
+    assert main(["read", str(tmp_path), "--out", str(tmp_path / "window.parquet")]) == 2
+    assert f"`clayline index ROOT --forget-lost` (ROOT is {tmp_path})" in capsys.readouterr().err
+    assert main(["compact", str(tmp_path), "--quiet"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "5 scenes, 64 chips in 1 files, 1 left out\n"
+    assert f"left out: {lost}: there is no" in told.err
+    assert main(["index", str(tmp_path), "--quiet"]) == 1
+    told = capsys.readouterr()
+    assert told.out.endswith("0 failed, 1 rows without their file\n")
+    assert lost in told.err
+    assert remedy in told.err
+    assert main(["index", str(tmp_path), "--forget-lost", "--json"]) == 1  # its receipt still says that there was one
+    told = capsys.readouterr()
+    assert [json.loads(line)["state"] for line in told.out.splitlines()] == ["forgotten", "failed"]
+    assert "embed the scene again" in told.err
+    assert main(["compact", str(tmp_path), "--quiet"]) == 0
+    assert read(cast("Memory", root)) == expected(*(scene for scene in SCENES if scene.number != 2))
+    SCENES[2].land(root)
+    assert main(["index", str(tmp_path), "--quiet"]) == 0
+    assert read(cast("Memory", root)) == expected(*SCENES)
+
+
 def test_a_bucket_does_as_a_folder_does(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():

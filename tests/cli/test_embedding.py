@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 from tests.pipeline.scenes import BANDS, landsat
 
-import clayline_cli.embedding.run
+import clayline_cli.embedding.showing
 from clayline.errors import TransientError
 from clayline_cli.console import Console
 from clayline_cli.embedding.embed_options import EmbedOptions, add_options
@@ -83,7 +83,7 @@ def _drawable(tmp_path: Path, item: Path) -> Answering:
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TransientError("B2.tif cannot be read")]
 )
-def test_a_picture_that_cannot_be_drawn_takes_nothing_away(
+def test_a_picture_and_a_report_that_cannot_be_made_take_nothing_away(
     tmp_path: Path, item: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     session = _drawable(tmp_path, item)
@@ -91,20 +91,25 @@ def test_a_picture_that_cannot_be_drawn_takes_nothing_away(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(clayline_cli.embedding.run, "draw", fail)
+    monkeypatch.setattr(clayline_cli.embedding.showing, "draw", fail)
     [outcome] = _embedding(tmp_path, session).run([str(item)])
     assert (outcome.exit_status, outcome.status, dict(outcome.files)) == (0, "SceneEmbedded", session.files)
-    assert "WARNING: no picture of" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "WARNING: no picture of" in told
+    assert "WARNING: no report of" in told  # there is no x.parquet
 
 
-def test_a_picture_that_is_there_is_left(tmp_path: Path, item: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_and_a_report_that_are_there_are_left(
+    tmp_path: Path, item: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = _drawable(tmp_path, item)
-    session.files["parquet"].with_suffix(".png").write_text("mine")
-    monkeypatch.setattr(clayline_cli.embedding.run, "draw", lambda *_, **__: pytest.fail("drawn"))
+    for suffix, maker in ((".png", "draw"), (".html", "write")):
+        session.files["parquet"].with_suffix(suffix).write_text("mine")
+        monkeypatch.setattr(clayline_cli.embedding.showing, maker, lambda *_, **__: pytest.fail("drawn"))
     [outcome] = _embedding(tmp_path, session).run([str(item)])
-    assert outcome.files["picture"].read_text() == "mine"
-    [outcome] = _embedding(tmp_path, session, "--no-picture").run([str(item)])
-    assert "picture" not in outcome.files
+    assert outcome.files["picture"].read_text() == outcome.files["report"].read_text() == "mine"
+    [outcome] = _embedding(tmp_path, session, "--no-picture", "--no-report").run([str(item)])
+    assert not {"picture", "report"} & outcome.files.keys()
 
 
 def test_a_scene_that_cannot_be_made_ready_keeps_no_other_from_it_and_a_lost_cloud_keeps_all(

@@ -22,7 +22,7 @@ from tests.pipeline.scenes import geotiff, utm_grid
 
 from clayline_cli.picture.ground import Ground
 from clayline_cli.picture.picture import draw
-from clayline_cli.picture.rendering import Layer, no_cloud, see, stretch
+from clayline_cli.picture.rendering import Layer, Look, no_cloud, see, stretch
 
 SIDE, CHIP = 256, 64
 RGB = ("red", "green", "blue")
@@ -145,13 +145,13 @@ def test_nodata_is_what_the_scene_says_it_is(tmp_path: Path) -> None:
     pixels[:, 0, -1] = 0  # a value as any other
     (tmp_path / "scene.tif").write_bytes(geotiff(pixels, crs="EPSG:32633", transform=utm_grid(), nodata=None))
     layers = [Layer(path=tmp_path / "scene.tif", number=number, nodata=(30000.0,)) for number in (1, 2, 3)]
-    seen, valid, cloudy = see(layers, None, (SIDE, SIDE))
+    seen, valid, cloudy = see(layers, None, Look(shape=(SIDE, SIDE)))
     assert not valid[:, : SIDE // 4].any()
     assert valid[:, SIDE // 4 :].all()
     assert not cloudy.any()
     np.testing.assert_array_equal(seen[valid], np.moveaxis(pixels, 0, -1)[valid])
     assert stretch(seen, valid, cloudy, (0, 0, 0))[:, SIDE // 4 :].std() > 0.15
-    half = see(layers, None, (SIDE // 2, SIDE // 2))[0]  # what is smaller is a mean of valid pixels alone
+    half = see(layers, None, Look(shape=(SIDE // 2, SIDE // 2)))[0]  # what is smaller is a mean of valid pixels alone
     assert half.max() < 2500
 
 
@@ -163,7 +163,7 @@ def test_cloud_that_is_little_brighter_is_known_by_the_classes(tmp_path: Path) -
     coarse = geotiff(classes[:, ::2, ::2], crs="EPSG:32633", transform=utm_grid(gsd=20.0), nodata=None)
     (tmp_path / "scl.tif").write_bytes(coarse)
     layers = [Layer(path=tmp_path / "scene.tif", number=number, nodata=(0.0,)) for number in (1, 2, 3)]
-    seen, valid, cloudy = see(layers, Layer(path=tmp_path / "scl.tif", number=1), (SIDE, SIDE))
+    seen, valid, cloudy = see(layers, Layer(path=tmp_path / "scl.tif", number=1), Look(shape=(SIDE, SIDE)))
     np.testing.assert_array_equal(cloudy, classes[0] == 9)
     assert stretch(seen, valid, cloudy, (0, 0, 0))[~cloudy].std() > 0.2
 

@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 from tests.verification.made import NAME, TOKEN, Made, make
 
+from clayline.table import inspected
 from clayline_cli.program import main
 
 SCENE = f"{TOKEN}/0123456789ab"
@@ -57,7 +58,10 @@ def test_a_file_and_a_folder_are_told_for_people(out: Path, capsys: pytest.Captu
         assert "(no model folder that was given has made-v1.0" in said
         assert "files together" not in said
     assert main(["verify", str(out)]) == 0
-    assert "1 files together, 110 rows: no error" in capsys.readouterr().out
+    assert "\n1 file, 110 rows: no error; what lies about it: no error\n" in capsys.readouterr().out
+    second(out, scene="0123456789ab", revision="v002").joinpath(f"{NAME}.parquet").write_bytes(b"PAR1")
+    assert main(["verify", str(out)]) == 1
+    assert "\n2 files, 110 rows: ERRORS in 1; all together: no error\n" in capsys.readouterr().out
 
 
 def test_statuses_are_of_errors_and_with_strict_of_warnings(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +110,10 @@ def test_a_file_that_cannot_be_read_is_a_finding_beside_the_others(
         (["."], "holds no file of embeddings"),
         (["file://x"], "is no URI of a file"),
         (["a.parquet", "--region", "eu-central-1"], "--region is for s3:// URIs"),
-        (["s3://b/a", "--local", "x", "--profile", "p"], "the local cloud has neither"),
-        (["s3://b/a", "--local", "/nowhere"], "no local cloud is up"),
+        (["s3://bbb/a", "--local", "x", "--profile", "p"], "the local cloud has neither"),
+        (["s3://bbb/a", "--local", "/nowhere"], "no local cloud is up"),
+        (["s3://"], "'' is no bucket's name"),
+        (["https://example.org/a.parquet"], "https://example.org/a.parquet is no path, file:// or s3:// URI"),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(
@@ -144,13 +150,34 @@ def test_a_prefix_in_s3_is_checked_as_a_folder_is(out: Path, bucket: Any, capsys
     here, there = told(capsys, str(out), status=0), told(capsys, "s3://embeddings/", status=0)
     assert there[0]["file"] == f"s3://embeddings/{SCENE}/{NAME}.parquet"
     results = [[(check["check"], check["result"]) for check in each[0]["checks"]] for each in (here, there)]
-    assert [pair for pair in results[0] if pair[0] != "checksums"] == [
-        pair for pair in results[1] if pair[0] != "checksums"
-    ]
-    assert ("checksums", "not checkable") in results[1]  # the size was compared, the bytes were not all read
+    assert results[0] == results[1]
+    assert ("checksums", "passed") in results[1]
     assert told(capsys, f"s3://embeddings/{SCENE}/{NAME}.parquet", status=0)[0]["rows"] == 110
+    item = f"{SCENE}/{NAME}.json"
+    body = (out / item).read_text(encoding="utf-8")
+    bucket.put_object(Bucket="embeddings", Key=item, Body=body.replace("1220", "12201").encode())
+    assert found(told(capsys, "s3://embeddings/", status=1)[0]) == {"checksums": "error"}
     bucket.put_object(Bucket="embeddings", Key=f"{SCENE}/{NAME}.parquet", Body=b"PAR1 cut off ..... PAR")
     assert found(told(capsys, "s3://embeddings/", status=1)[0]) == {"readable": "error"}
+
+
+def test_of_a_large_file_in_s3_what_s3_states_is_compared_and_it_is_read_once(
+    out: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(inspected, "_KEPT", 1024)
+    key, path = f"{SCENE}/{NAME}.parquet", out / SCENE / f"{NAME}.parquet"
+    [file, _] = told(capsys, f"s3://embeddings/{key}", status=0)
+    checks = {check["check"]: check for check in file["checks"]}
+    assert (checks["checksums"]["result"], "S3 states no SHA-256" in checks["checksums"]["reason"]) == (
+        "not checkable",
+        True,
+    )
+    bucket.put_object(Bucket="embeddings", Key=key, Body=path.read_bytes(), ChecksumAlgorithm="SHA256")
+    [file, _] = told(capsys, f"s3://embeddings/{key}", status=0)
+    assert {check["check"]: check["result"] for check in file["checks"]}["checksums"] == "passed"
+    body = path.read_bytes().replace(b"made for a test", b"made for a tost")
+    bucket.put_object(Bucket="embeddings", Key=key, Body=body, ChecksumAlgorithm="SHA256")
+    assert found(told(capsys, f"s3://embeddings/{key}", status=1)[0])["checksums"] == "error"
 
 
 @pytest.mark.parametrize(

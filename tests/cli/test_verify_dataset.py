@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto import mock_aws
 from tests.dataset.scenes import MadeUp
 
+from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
 from clayline_cli.program import main
 
@@ -28,11 +31,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def found(root: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    """Give the dataset's checks that found something."""
+def said(root: Path | str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Verify a dataset; gives what is said of each file and of all."""
     capsys.readouterr()
     main(["verify", str(root), "--json", "--quiet"])
-    together = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return capsys.readouterr().out.splitlines()
+
+
+def found(root: Path | str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Give the dataset's checks that found something."""
+    together = json.loads(said(root, capsys)[-1])
     return {
         each["check"]: each["findings"][0]["message"]
         for each in together["checks"]
@@ -72,6 +80,35 @@ def lengthened(root: Path) -> None:
 def damaged(root: Path) -> None:
     """Write over the manifest."""
     (root / "dataset" / "manifest.json").write_text("{}x")
+
+
+def test_a_dataset_in_s3_passes_and_what_is_done_to_it_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client: Any = boto3.client("s3")
+        client.create_bucket(Bucket="embeddings")
+        root = S3Root(client, bucket="embeddings", prefix="all")
+        for number in range(3):
+            MadeUp(number=number).land(root)
+        target = "s3://embeddings/all/"
+        assert main(["index", target, "--quiet"]) == 0
+        assert main(["compact", target, "--quiet"]) == 0
+        assert found(target, capsys) == {}
+        [key] = [stored.key for stored in root.list("dataset/files/")]
+        body, _ = root.get(key, most=1 << 30)
+        other = body.replace(b'"square"', b'"sqvare"')  # of the same size, and the chips are the same
+        put = {"Bucket": "embeddings", "Key": f"all/{key}", "Body": other}
+        client.put_object(**put, ChecksumAlgorithm="SHA256")
+        assert "SHA-256" in found(target, capsys)["dataset-files"]
+        client.put_object(**put)
+        assert found(target, capsys) == {}
+        checks = json.loads(said(target, capsys)[-1])["checks"]
+        reason = {check["check"]: check["reason"] for check in checks}["dataset-files"]
+        assert reason == "of 1 objects S3 states no SHA-256: their sizes were compared"
+        root.discard([key])
+        assert "that is not there" in found(target, capsys)["dataset-files"]
 
 
 def test_a_whole_dataset_passes(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

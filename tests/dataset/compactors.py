@@ -16,7 +16,8 @@ from tests.dataset.world import Memory
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneKey, SceneRow
 from clayline.ports import ObjectMissingError
-from clayline.steps.compacting import GRACE, Compacting
+from clayline.steps.compacting import Compacting
+from clayline.steps.index_writing import GRACE
 from clayline.steps.indexing import Indexing
 from clayline.table.dataset_tables import DatasetTables
 from clayline.table.index_reading import read_rows_of, read_snapshot, scene_rows

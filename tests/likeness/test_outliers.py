@@ -1,6 +1,10 @@
 """Which losses stand out, and where nothing can be said."""
 
+import re
 import statistics
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from numpy.typing import NDArray
 
 from clayline.likeness.outliers import FAR, LEAST_CHIPS, standing
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "loss.md"
 WHOLE = np.ones(40)
 LOSSES = np.random.default_rng(3).permutation(np.linspace(0.03, 0.07, 40))
 
@@ -67,3 +72,9 @@ def test_where_nothing_can_be_said_nothing_stands_out(losses: NDArray[np.float64
     assert np.isnan(found.deviations).all()
     assert not found.high.any()
     assert not found.low.any()
+
+
+def test_the_pages_example_prints_what_it_says() -> None:
+    [(program, printed)] = re.findall(r"```python\n(.*?)```\n```\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == printed

@@ -91,6 +91,15 @@ def test_the_two_times_of_a_notification_are_not_compared() -> None:
     assert comparable('{"time": "1"}') != comparable('{"time": "2"}')
 
 
+def test_when_an_event_came_and_what_its_run_took_are_not_compared() -> None:
+    def event(**changes: object) -> str:
+        whole = {"detail-type": "SceneEmbedded", "id": "1", "time": "1", "detail": {"run": "a", "measured": {"s": 1}}}
+        return comparable(json.dumps({**whole, **changes}))
+
+    assert event() == event(id="2", time="2", detail={"run": "a", "measured": None})
+    assert event() != event(detail={"run": "b", "measured": {"s": 1}})
+
+
 @pytest.mark.parametrize(
     "body",
     [

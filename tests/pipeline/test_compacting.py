@@ -13,9 +13,10 @@ from tests.dataset.compactors import compacting, expected, index, is_gone, land,
 from tests.dataset.scenes import MadeUp
 from tests.dataset.world import Memory
 
+from clayline.dataset.compaction import NOTHING, LeftOut
 from clayline.dataset.hilbert import hilbert
-from clayline.dataset.manifest import FILES, FRAGMENTS, HISTORY, PARTS
-from clayline.errors import DatasetError, TransientError
+from clayline.dataset.manifest import FILES, FRAGMENTS, HISTORY, MANIFEST, PARTS
+from clayline.errors import TransientError
 from clayline.table.index_reading import read_manifest, read_snapshot, scene_rows
 
 SCENES = [MadeUp(number=number) for number in range(12)]
@@ -154,29 +155,107 @@ def test_parts_stay_few(tmp_path: Path) -> None:
     assert len(read(root)) == 30
 
 
-def test_an_identifier_that_would_stand_twice_ends_the_pass_and_both_scenes_are_named(tmp_path: Path) -> None:
-    root = Memory()
-    twin = MadeUp(number=13, identifiers_of=3)
-    land(root, *SCENES, twin)
-    with pytest.raises(DatasetError, match=rf"stands in .*({SCENES[3].row.scene}|{twin.row.scene}).*and in"):
-        compacting(root, tmp_path).compact()
-    manifest, _ = read_manifest(root)
-    assert manifest.scenes == 13  # what was taken in stays taken in
-    assert manifest.files == ()
+def rest(root: Memory, tmp_path: Path) -> LeftOut:
+    """Compact until nothing is left to gain; gives what was left out."""
+    compactor, left_out = compacting(root, tmp_path), NOTHING
+    while (done := compactor.compact(without=left_out)).changed:
+        left_out = done.left_out
+    assert done.left_out == left_out
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    return left_out
 
 
-def test_a_scenes_file_that_lacks_chips_ends_the_pass(tmp_path: Path) -> None:
-    root = Memory()
-    land(root, *SCENES)
-    compactor = compacting(root, tmp_path)
-    shorter, other = MadeUp(number=3, rows=9), Memory()
-    shorter.land(other)
+def compacted(root: Memory) -> set[str]:
+    return {row.scene for row in scene_rows(root, read_snapshot(root)) if row.compacted}
+
+
+ELSEWHERE = [MadeUp(number=number, square="33UUS") for number in (40, 41)]
+
+
+def test_a_scene_with_the_identifiers_of_another_is_left_out_and_both_are_named(tmp_path: Path) -> None:
+    """Whether the other is new as well, or in its square's files."""
+    for before in ([], SCENES):
+        root = Memory()
+        land(root, *before)
+        passes(root, tmp_path)
+        twins = [MadeUp(number=13, identifiers_of=3), MadeUp(number=15, identifiers_of=3)]
+        more = [MadeUp(number=number) for number in (20, 21, 22, 23)]
+        land(root, *(SCENES[len(before) :]), *twins, *more, *ELSEWHERE)
+        left_out = rest(root, tmp_path)
+        assert set(left_out.told) == {twin.row.href for twin in twins}
+        for why in left_out.scenes.values():
+            assert f"stands in {SCENES[3].row.href} too" in why
+            assert "--forget-lost" in why
+        assert compacted(root) == {scene.row.scene for scene in (*SCENES, *more, *ELSEWHERE)}
+
+
+def test_scenes_whose_files_are_lost_damaged_or_others_are_left_out_and_the_rest_goes_on(tmp_path: Path) -> None:
+    root, other = Memory(), Memory()
+    land(root, *SCENES, *ELSEWHERE)
+    MadeUp(number=3, rows=9).land(other)
     key = SCENES[3].file.parquet
     root.objects[key] = other.objects[key]
-    with pytest.raises((DatasetError, Exception), match=SCENES[3].row.scene):
-        compactor.compact()
-    assert read_manifest(root)[0].files == ()
+    root.discard([SCENES[5].file.parquet])
+    body, when = root.objects[SCENES[7].file.parquet]
+    root.objects[SCENES[7].file.parquet] = body[:-100] + bytes(100), when
+    left_out = rest(root, tmp_path)
+    bad = [SCENES[number] for number in (3, 5, 7)]
+    assert set(left_out.told) == {scene.row.href for scene in bad}
+    assert all("Restore it" in why and "--forget-lost" in why for why in left_out.told.values())
+    good = [scene for scene in (*SCENES, *ELSEWHERE) if scene not in bad]
+    assert compacted(root) == {scene.row.scene for scene in good}
+
+
+def test_a_square_whose_file_is_gone_or_damaged_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
+    for damaged in (False, True):
+        root = Memory()
+        land(root, *SCENES)
+        passes(root, tmp_path)
+        href = read_manifest(root)[0].files[0].file.href
+        if damaged:
+            root.objects[href] = bytes(len(root.objects[href][0])), root.now
+        else:
+            root.discard([href])
+        land(root, *(MadeUp(number=number) for number in range(20, 30)), *ELSEWHERE)
+        left_out = rest(root, tmp_path)
+        assert list(left_out.told) == [f"{SCENES[0].row.token} 32UQD 2024"]
+        assert "move `dataset/` away" in next(iter(left_out.told.values()))
+        assert compacted(root) == {scene.row.scene for scene in (*SCENES, *ELSEWHERE)}
+
+
+def test_rows_whose_files_are_lost_can_be_forgotten_and_the_revision_before_counts_again(tmp_path: Path) -> None:
+    root = Memory()
+    newer, newest = MadeUp(number=3, revision=2), MadeUp(number=3, revision=3)
+    land(root, *SCENES, newer)
+    passes(root, tmp_path)
+    land(root, newest, *ELSEWHERE)
+    lost = [index(root, newest), index(root, ELSEWHERE[0])]
+    root.discard([row.href for row in lost])
+    compacting(root, tmp_path).forget(lost)
+    assert read(root) == expected(*SCENES, newer, ELSEWHERE[1])
+    passes(root, tmp_path)
+    assert read(root) == expected(*SCENES, newer, ELSEWHERE[1])
+    manifest, _ = read_manifest(root)
+    assert manifest.scenes == 13
+    land(root, newest, ELSEWHERE[0])  # restored: it is indexed as if for the first time
+    passes(root, tmp_path)
+    assert read(root) == expected(*SCENES, newest, *ELSEWHERE)
+
+
+def test_a_row_that_is_forgotten_while_another_compactor_swaps_is_forgotten_all_the_same(tmp_path: Path) -> None:
+    root = Memory()
+    land(root, *SCENES)
+    lost = [index(root, SCENES[3])]
+    root.discard([lost[0].href])
+
+    def race(operation: str, key: str) -> None:
+        if operation == "put" and key == MANIFEST:
+            root.before = lambda *_: None
+            compacting(root, tmp_path, "other").compact()
+
+    root.before = race
+    compacting(root, tmp_path).forget(lost)
+    assert read(root) == expected(*(scene for scene in SCENES if scene.number != 3))
 
 
 def test_digests_of_one_model_are_not_mixed(tmp_path: Path) -> None:

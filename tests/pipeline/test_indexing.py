@@ -12,7 +12,7 @@ from clayline.dataset.scene_file import SceneFile
 from clayline.errors import DatasetError
 from clayline.ports import ObjectMissingError
 from clayline.run.receipt import failed_receipt
-from clayline.steps.indexing import Indexing, without_row
+from clayline.steps.indexing import Indexing, Survey, survey
 from clayline.table.index_reading import read_snapshot
 from clayline.table.scene_header import read_scene_header
 from clayline.table.scene_rows import encode_rows
@@ -97,8 +97,24 @@ def test_what_was_lost_is_found_by_looking_through_the_root() -> None:
     root.put_new(f"failed/{'0' * 12}/{'0' * 32}_receipt.json", b"{}")
     root.put_new(f"deeper/{TOKEN}/{'0' * 12}/32UQD_20240101_20240101_v001_receipt.json", b"{}")
     indexing(root).index(scenes[1].file)
-    assert list(without_row(root, read_snapshot(root), [])) == [scenes[0].file, scenes[2].file]
-    assert list(without_row(root, read_snapshot(root), [scenes[0].row])) == [scenes[2].file]
+    assert survey(root, read_snapshot(root), []).without_row == (scenes[0].file, scenes[2].file)
+    taken_in = replace(scenes[0].row, compacted=True)
+    assert survey(root, read_snapshot(root), [taken_in]) == Survey(without_row=(scenes[2].file,), lost=())
+
+
+def test_a_row_whose_file_is_gone_or_another_one_is_found_by_looking_through_the_root() -> None:
+    root = Memory()
+    scenes = [MadeUp(number=number) for number in range(4)]
+    for scene in scenes:
+        scene.land(root)
+    rows = [indexing(root).index(scene.file) for scene in scenes]
+    root.discard([scenes[0].file.parquet])
+    for scene in scenes[1:3]:
+        root.objects[scene.file.parquet] = b"another", root.now
+    compacted = [replace(row, compacted=True) for row in (rows[0], rows[2]) if row]
+    assert {row.scene for row in survey(root, read_snapshot(root), compacted).lost} == {
+        scene.row.scene for scene in scenes[:2]
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from tests.dataset.scenes import MadeUp
 from tests.dataset.world import TOKEN, Memory
 
 from clayline.dataset.manifest import MANIFEST
-from clayline.errors import DatasetError
-from clayline.steps.compacting import GRACE
+from clayline.steps.index_writing import GRACE
 from clayline.steps.tiering import Tiering
 from clayline.steps.upkeep import COMPACTED, LEAST, Kept, Upkeep
 from clayline.table.dataset_tiers import DatasetTiers
@@ -126,9 +125,9 @@ def test_a_call_ends_before_its_time_and_the_next_one_goes_on(tmp_path: Path) ->
         stamped = upkeep(root, tmp_path, name=f"{calls}")
         took = stamped.compacting.compact
 
-        def minute(*, tiers: bool = True, took: Callable[..., Any] = took) -> Any:
+        def minute(took: Callable[..., Any] = took, **asked: Any) -> Any:
             root.now += timedelta(minutes=1)
-            return took(tiers=tiers)
+            return took(**asked)
 
         object.__setattr__(stamped.compacting, "compact", minute)
         kept = stamped.keep(lambda end=end: end - root.now)  # type: ignore[misc]
@@ -199,10 +198,14 @@ def test_what_cannot_be_described_is_told_and_keeps_nothing_back(tmp_path: Path)
     assert TOKEN in (kept.undescribed or "")
 
 
-def test_scenes_that_contradict_each_other_are_told_at_every_call(tmp_path: Path) -> None:
+def test_what_is_left_out_is_told_at_every_call_and_the_others_go_on(tmp_path: Path) -> None:
     root = Memory()
-    land(root, MadeUp(number=1), MadeUp(number=2, identifiers_of=1))
+    land(root, MadeUp(number=1), MadeUp(number=2, identifiers_of=1), MadeUp(number=3, square="32UPD"))
     for name in ("a", "b"):
-        with pytest.raises(DatasetError, match="an identifier has one row"):
-            keep(root, tmp_path, name=name)
+        kept = keep(root, tmp_path, name=name)
+        assert kept.finished
+        [(what, why)] = kept.left_out.told.items()
+        assert what == MadeUp(number=2).row.href
+        assert "identifier" in why
+    assert {file.square for file in read_manifest(root)[0].files} == {"32UQD", "32UPD"}
     assert COMPACTED not in root.objects

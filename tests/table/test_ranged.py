@@ -177,8 +177,10 @@ def test_another_number_of_rows_than_the_index_has_is_refused(content: bytes) ->
 
 
 def test_a_file_that_is_gone_says_to_open_again(content: bytes) -> None:
-    with pytest.raises(DatasetError, match="Open the dataset again"):
+    with pytest.raises(DatasetError, match=r"`clayline index ROOT --forget-lost` \(ROOT is memory://dataset\)"):
         RangedFile.open(RememberedRoot(), at(content))
+    with pytest.raises(DatasetError, match=r"Open the dataset again.*`clayline compact`"):
+        RangedFile.open(RememberedRoot(), replace(at(content), key="dataset/files/x.parquet"))
 
 
 def test_a_file_of_other_columns_is_refused(tmp_path: Path) -> None:

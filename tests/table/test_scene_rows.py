@@ -14,6 +14,7 @@ import pytest
 import shapely
 from tests.dataset.world import NOON, Memory, scene_row
 
+from clayline.api import Dataset
 from clayline.dataset.extents import cover, extent_of
 from clayline.dataset.manifest import FRAGMENTS, MANIFEST, Manifest, Part, StoredFile
 from clayline.dataset.scene_row import Box, SceneRow
@@ -89,15 +90,14 @@ def test_only_parts_that_can_meet_are_read() -> None:
     manifest = Manifest(version=1, parts=(_part(ROWS[:20], "a", root), _part([OVER], "b", root)))
     root.replace(MANIFEST, manifest.model_dump_json().encode(), etag=None)
     root.put_new(FRAGMENTS + ROWS[25].fragment, encode_rows([ROWS[25]]))
-    snapshot = read_snapshot(root)
+    dataset, snapshot = Dataset(root), read_snapshot(root)
     assert list(snapshot.loose) == [ROWS[25]]
     root.requests.clear()
     fiji = Box(west=-179.9, south=-17, east=-179.8, north=-16)
-    assert scene_rows(root, snapshot, box=fiji) == [OVER]
-    assert root.requests == {"get": 1}
-    second = scene_rows(root, snapshot, start=ROWS[4].start, end=ROWS[5].start, box=ROWS[5].box)
+    assert dataset.scenes(box=fiji) == [OVER]
+    assert root.requests == {"list": 1, "get": 3}  # the manifest, the fragment, one part of two
+    second = dataset.scenes(time=(ROWS[4].start, ROWS[5].start), box=ROWS[5].box)
     assert second == [ROWS[4], ROWS[5]]  # the boxes share an edge
-    assert scene_rows(root, snapshot, token="another") == []
     assert ROWS[25] in scene_rows(root, snapshot)
 
 

@@ -188,6 +188,7 @@ class OnDisk:
     """A file's bytes."""
 
     near = True
+    sha256 = None
 
     def __init__(self, path: Path) -> None:
         self._body = path.read_bytes()

@@ -15,7 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from tests.verification.made import check, make, vectors, wrong
+from tests.verification.made import TOKEN, check, make, state_item, vectors, wrong
+
+from clayline.verification.files import FileVerdict
+from clayline.verification.layouts import OURS
 
 V0 = "03WVN_20220610_20220610_v001.gpq"
 ROWS = 60
@@ -24,6 +27,10 @@ ROWS = 60
 @pytest.fixture
 def v0(shared_data: Path) -> Path:
     return shared_data / "clay_v0_sample" / V0
+
+
+def results(verdict: FileVerdict) -> dict[str, str]:
+    return {outcome.check.name: outcome.result for outcome in verdict.outcomes}
 
 
 def _geo(path: Path, table: pa.Table, kind: str) -> Path:
@@ -133,6 +140,67 @@ def test_any_parquet_file_is_told_what_it_lacks(
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     verdict = check(tmp_path / "a.parquet")
     assert (verdict.layout, set(wrong(verdict))) == (layout, found)
+
+
+@pytest.mark.parametrize("column", [*(name for name, *_ in OURS), "all but uci and source_model"])
+def test_a_file_of_ours_that_lacks_a_column_is_told_what_and_not_judged_as_anothers(
+    column: str, tmp_path: Path
+) -> None:
+    made = make(tmp_path)
+    table = pq.read_table(made.parquet)
+    dropped = [column] if column in table.column_names else table.column_names[5:]
+    pq.write_table(table.drop_columns(dropped), made.parquet)
+    verdict = check(made.parquet)
+    found = wrong(verdict)
+    assert verdict.layout == "clayline"
+    assert f"column {dropped[0]} is missing" in found["schema"]
+    assert found.keys() <= {"schema", "geo-metadata", "companions", "checksums"}, found
+    assert "checksums" in found
+    nothing = {name for name, result in results(verdict).items() if result == "not checkable"}
+    assert {"embeddings": "vectors-shape", "index": "footprint", "uci": "receipt", "geometry": "geometry"}.get(
+        column, "tile-grid"
+    ) in nothing
+
+
+@pytest.mark.parametrize("left", ["header", "receipt", "place", "columns"])
+def test_a_file_of_ours_without_its_metadata_or_vectors_is_ours_by_whatever_is_left(left: str, tmp_path: Path) -> None:
+    made = make(tmp_path / (f"{TOKEN}/0123456789ab" if left == "place" else "x"))
+    table = pq.read_table(made.parquet)
+    if left == "columns":
+        table = table.drop_columns(["embeddings", "geometry"])
+    else:
+        table = table.select(["uci", "index", "datetime"])
+    if left != "header":
+        table = table.replace_schema_metadata({})
+    pq.write_table(table, made.parquet)
+    if left != "receipt":
+        made.receipt.unlink()
+    verdict = check(made.parquet)
+    found = wrong(verdict)
+    assert verdict.layout == "clayline"
+    assert "column embeddings is missing" in found["schema"]
+    assert "checksums" in found
+    assert ("provenance" in found) is (left != "header")
+    assert "tile-grid" not in found
+    assert "coverage" not in found or left == "header"
+
+
+def test_a_scenes_file_without_its_header_has_no_false_findings(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    pq.write_table(pq.read_table(made.parquet).replace_schema_metadata({}), made.parquet)
+    state_item(made)
+    assert set(wrong(check(made.parquet))) == {"geo-metadata", "provenance", "companions"}
+
+
+def test_columns_that_were_asked_for_are_all_that_a_read_needs(tmp_path: Path) -> None:
+    made = make(tmp_path / "made")
+    said = {"clayline": json.dumps({"format": "clayline-read/1", "root": "x", "columns": ["uci", "geometry"]})}
+    table = pq.read_table(made.parquet).select(["uci", "geometry"])
+    held = {"geo": json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {
+        "geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}}})}  # fmt: skip
+    pq.write_table(table.replace_schema_metadata({**held, **said}), tmp_path / "window.parquet")
+    verdict = check(tmp_path / "window.parquet")
+    assert (verdict.layout, wrong(verdict)) == ("clayline-rows", {})
 
 
 def test_rows_of_several_scenes_need_no_provenance_and_no_order(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ examples:
 
 exit status:
   0    nothing is left to gain
-  2    it could not run, or a scene contradicts another. A sentence says why
+  1    scenes were left out: their file is lost or damaged, or has another's identifiers. A line each says why; all the
+       others are done
+  2    it could not run. A sentence says why
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
 """
 

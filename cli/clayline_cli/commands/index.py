@@ -9,7 +9,8 @@ from clayline_cli.console import Console
 
 DESCRIPTION: Final = """\
 Give every scene under ROOT its row in the dataset's index (docs/dataset.md): each receipt that has neither fragment nor
-row. On AWS each scene is indexed as it is committed; this is for folders, and for scenes whose event was lost.
+row. On AWS each scene is indexed as it is committed; this is for folders, and for scenes whose event was lost. Rows
+whose scene's file is gone, or another one, are told.
 """
 
 EPILOG: Final = """\
@@ -19,7 +20,8 @@ examples:
 
 exit status:
   0    every scene that has a file has its row
-  1    some scenes have files that contradict each other, or lack one: a line each says which
+  1    some scenes have files that contradict each other, or lack one, and be it since they were indexed: a line each
+       says which
   2    it could not run: the command line is wrong, or ROOT may not be read or written. A sentence says why
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
 """
@@ -31,6 +33,11 @@ def add(commands: Commands) -> None:
         commands, "index", summary="index scenes as a dataset", description=DESCRIPTION, epilog=EPILOG
     )
     parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
+    parser.add_argument(
+        "--forget-lost",
+        action="store_true",
+        help="take rows out of the index whose scene's file is gone or another one; what is there is indexed anew",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a scene and line")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.set_defaults(call=_call)
@@ -40,6 +47,6 @@ def _call(found: argparse.Namespace) -> Call:
     def run(console: Console) -> int:
         from clayline_cli.compacting.index import index  # noqa: PLC0415 - a second of imports, for which no typo waits
 
-        return index(found.root, console, as_json=found.json)
+        return index(found.root, console, as_json=found.json, forget_lost=found.forget_lost)
 
     return Call(run=run, quiet=found.quiet, stopped="What is indexed stays so; run it again to go on.")

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clayline.api.opening import root_of
-from clayline.errors import DatasetError
+from clayline.dataset.compaction import NOTHING
+from clayline.errors import DatasetError, shown
 from clayline.steps.compacting import Compacting
 from clayline.steps.describing import describe
 from clayline.steps.tiering import Tiering
@@ -50,7 +51,9 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
         )
         if options.new_codebook:
             _forget(compacting, options.new_codebook, name)
+        left_out = NOTHING
         for number, done in enumerate(passes(compacting), start=1):
+            left_out = done.left_out
             square = f"{done.rewritten.square} {done.rewritten.year}" if done.rewritten else None
             told = f"pass {number}: {done.taken_in} fragments taken in, {done.deleted} old objects deleted"
             console.notice(
@@ -69,8 +72,13 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
     manifest, _ = read_manifest(root)
     if not options.as_json:
         chips = sum(file.file.rows for file in manifest.files)
-        print(f"{manifest.scenes} scenes, {chips} chips in {len(manifest.files)} files", flush=True)
-    return 0
+        out = f", {len(left_out.told)} left out" if left_out.told else ""
+        print(f"{manifest.scenes} scenes, {chips} chips in {len(manifest.files)} files{out}", flush=True)
+    for what, why in left_out.told.items():
+        console.warn(shown(f"left out: {what}: {why}"))
+        if options.as_json:
+            print(json.dumps({"left_out": what, "why": why}), flush=True)
+    return 1 if left_out.told else 0
 
 
 def _forget(compacting: Compacting, token: str, name: str) -> None:

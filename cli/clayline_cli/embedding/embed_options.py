@@ -19,6 +19,7 @@ class EmbedOptions(SceneOptions):
     out: Path
     retry: bool
     picture: bool
+    report: bool
 
     @override
     def parameters(self, *, chips_per_batch: int) -> dict[str, str]:
@@ -49,4 +50,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_record(result)
     result.add_argument("--no-picture", dest="picture", action="store_false", help="draw no PNG")
+    result.add_argument("--no-report", dest="report", action="store_false", help="make no page of HTML")
     add_telling(parser)

@@ -28,7 +28,7 @@ examples:
 what comes out:
   DIR/MODEL/SCENE/NAME_v001.parquet       one row a chip: identifier, footprint, vector, loss, cloud and valid fraction
   DIR/MODEL/SCENE/NAME_v001_metadata.json, .json (a STAC Item), _receipt.json (what became of each chip),
-                                          .png (a picture)
+                                          .png (a picture), .html (a page to look at them and search by example)
   DIR/MODEL/model_*.json                  a STAC Item of the model
   DIR/logs/                               a folder of logs for each call
   DIR/.clayline/                          what was finished, so that the same scene again is told as already there

@@ -1,6 +1,5 @@
 """``clayline embed``: scenes, one after the other, through one local cloud, into one folder."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,9 +15,9 @@ from clayline.outputs.provenance import untrained_note
 from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
 from clayline_cli.embedding.embed_options import EmbedOptions
+from clayline_cli.embedding.showing import Showing
 from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
 from clayline_cli.kept.folder import Kept
-from clayline_cli.picture.picture import draw, mask_of
 from clayline_local.errors import LocalCloudError
 from clayline_local.model_folder import ModelFolder
 from clayline_local.session import Session
@@ -118,8 +117,7 @@ class _Embedding:
             self.kept.save(self.session)
             seconds = time.monotonic() - begun
             with stoppable():
-                picture = self._picture(files, staged) if self.options.picture and "parquet" in files else None
-        files |= {"picture": picture} if picture else {}
+                files |= Showing(options=self.options, console=self.console).of(files, staged)
         return Outcome(scene=scene, detail=detail, files=files, seconds=seconds)
 
     def _answer(self, scene: StagedScene) -> dict[str, Any]:
@@ -141,28 +139,3 @@ class _Embedding:
                 " space."
             )
             raise LocalCloudError(msg) from error
-
-    def _picture(self, files: dict[str, Path], scene: StagedScene) -> Path | None:
-        """Draw, if the scene has red, green and blue.
-
-        A picture that is there stays, and one that cannot be drawn takes nothing away.
-        """
-        target = files["parquet"].with_suffix(".png")
-        if target.exists():
-            return target
-        provenance = json.loads(files["metadata"].read_text())["clayline"]
-        assets = provenance["source"]["assets"]
-        found = {
-            asset["band"]: (scene.files[asset["uri"]], asset["file_band"])
-            for asset in assets
-            if asset["uri"] in scene.files
-        }
-        if not {"red", "green", "blue"} <= found.keys():
-            return None
-        bands = [found[name] for name in ("red", "green", "blue")]
-        try:
-            draw(files["parquet"], provenance, bands, target, mask=found.get(mask_of(provenance)))
-        except (OSError, ClaylineError) as error:
-            self.console.warn(f"no picture of {scene.name} ({error}). Everything else is there.")
-            return None
-        return target

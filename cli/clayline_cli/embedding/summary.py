@@ -21,7 +21,7 @@ class Outcome:
     detail: Mapping[str, Any] | None = None
     """Of the event that answered it; None if it could not be tried to the end."""
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Outputs by kind, the picture among them."""
+    """Outputs by kind, picture and report among them."""
     seconds: float = 0.0
     error: str | None = None
     """Why it could not be tried."""

@@ -21,7 +21,7 @@ from clayline.raster.cog import ReadSettings, open_cog
 _SIDE = 900
 """Pixels of the picture's longer side, at most."""
 _SAMPLES = 3
-"""Of a pixel of the picture, so many a side are read. They are original numbers: averages could not be told from nodata
+"""So many a side are read of a pixel of the picture. They are original numbers: averages could not be told from nodata
 any more."""
 _DARKEST, _BRIGHTEST = 1.0, 98.0
 """Percentiles of the ground that become black and the beginning of white."""
@@ -55,19 +55,34 @@ class Layer:
     """Digital number of reflectance 0, as far as it is known."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How closely a scene is looked at."""
+
+    shape: tuple[int, int]
+    """Height and width of the picture."""
+    samples: int = _SAMPLES
+    """Of a pixel of the picture, so many a side are read."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Samples down and across."""
+        return self.shape[0] * self.samples, self.shape[1] * self.samples
+
+
 def zero_of(sensor: object, offset: float) -> float:
     """Give the digital number of reflectance 0 of a band to which ``offset`` has to be added."""
     return _ZERO.get(str(sensor), 0.0) - offset
 
 
-def picture_shape(height: int, width: int) -> tuple[int, int]:
-    """Give height and width of the picture of a scene."""
-    scale = max(1.0, max(height, width) / _SIDE)
+def picture_shape(height: int, width: int, side: int = _SIDE) -> tuple[int, int]:
+    """Give height and width of the picture of a scene, ``side`` pixels at most."""
+    scale = max(1.0, max(height, width) / side)
     return max(1, round(height / scale)), max(1, round(width / scale))
 
 
 def see(
-    layers: Sequence[Layer], mask: Layer | None, shape: tuple[int, int], classification: Classification = SCL
+    layers: Sequence[Layer], mask: Layer | None, look: Look, classification: Classification = SCL
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Read red, green and blue, [h, w, 3] in the bands' own numbers.
 
@@ -76,35 +91,34 @@ def see(
     A pixel of the picture is the mean of its valid samples, and cloudy if any of its samples is. Raises SceneError,
     TransientError.
     """
-    pixels = np.stack([_read(layer, shape) for layer in layers])
+    pixels = np.stack([_read(layer, look) for layer in layers])
     valid = valid_mask(pixels, [layer.nodata for layer in layers])
     take_impossible(pixels, valid, [layer.possible for layer in layers])
-    weights = _blocks(valid, shape).sum(axis=(1, 3), dtype=np.float32)
+    weights = _blocks(valid, look).sum(axis=(1, 3), dtype=np.float32)
     means = [
-        _blocks(np.where(valid, band, 0), shape).sum(axis=(1, 3), dtype=np.float64) / np.maximum(weights, 1)
+        _blocks(np.where(valid, band, 0), look).sum(axis=(1, 3), dtype=np.float64) / np.maximum(weights, 1)
         for band in pixels
     ]
-    cloudy = np.zeros(shape, np.bool_)
+    cloudy = np.zeros(look.shape, np.bool_)
     if mask:
-        cloudy = _blocks(find_cloud(_read(mask, shape), classification).cloudy, shape).any(axis=(1, 3))
+        cloudy = _blocks(find_cloud(_read(mask, look), classification).cloudy, look).any(axis=(1, 3))
     return np.stack(means, axis=-1).astype(np.float32), weights > 0, cloudy
 
 
-def _read(layer: Layer, shape: tuple[int, int]) -> NDArray[Any]:
+def _read(layer: Layer, look: Look) -> NDArray[Any]:
     source = CogSource(path=str(layer.path), uri=str(layer.path), size=layer.path.stat().st_size)
-    size = (shape[0] * _SAMPLES, shape[1] * _SAMPLES)
     with open_cog(source, ReadSettings()) as opened:
-        pixels = np.asarray(opened.dataset.read(layer.number, out_shape=size, resampling=Resampling.nearest))
+        pixels = np.asarray(opened.dataset.read(layer.number, out_shape=look.size, resampling=Resampling.nearest))
         return pixels[::-1] if opened.dataset.transform.e > 0 else pixels
 
 
-def _blocks(samples: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    return samples.reshape(shape[0], _SAMPLES, shape[1], _SAMPLES)
+def _blocks(samples: NDArray[Any], look: Look) -> NDArray[Any]:
+    return samples.reshape(look.shape[0], look.samples, look.shape[1], look.samples)
 
 
 def stretch(
     seen: NDArray[np.float32], valid: NDArray[np.bool_], cloudy: NDArray[np.bool_], zeros: Sequence[float]
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Give red, green and blue [h, w, 3] from 0 to 1, such that the ground has contrast, whatever share of it clouds
     hide.
 
@@ -116,12 +130,12 @@ def stretch(
         ground = valid
     pixels = seen[ground].astype(np.float64)
     if not len(pixels):
-        return np.zeros(seen.shape)
+        return np.zeros(seen.shape, np.float32)
     pixels = no_cloud(pixels, zeros)
-    low, high = np.percentile(pixels, (_DARKEST, _BRIGHTEST), axis=0)
-    light = np.maximum((seen - low) / np.maximum(high - low, 1e-9), 0.0)
+    low, high = np.percentile(pixels, (_DARKEST, _BRIGHTEST), axis=0).astype(np.float32)
+    light = np.maximum((seen - low) / np.maximum(high - low, np.float32(1e-9)), 0.0)
     above = np.maximum(light - _SHOULDER, 0.0) / (1 - _SHOULDER)
-    most = np.maximum(np.percentile(above[valid], _TOP, axis=0), 1.0)
+    most = np.maximum(np.percentile(above[valid], _TOP, axis=0), 1.0).astype(np.float32)
     pressed = np.minimum(np.log1p(above) / np.log1p(most), 1.0)
     light = np.minimum(light, _SHOULDER) + (1 - _SHOULDER) * pressed
     return np.asarray(light**_GAMMA)

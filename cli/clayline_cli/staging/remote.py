@@ -1,5 +1,6 @@
 """The real S3: what is fetched from there, and a sentence for each way in which that fails."""
 
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -95,6 +96,24 @@ class Remote:
 
         self._ask(bucket, key, Path(key), look)
         return found[0]
+
+    def sha256(self, bucket: str, key: str, *, etag: str) -> str | None:
+        """Give the SHA-256 that S3 keeps of an object, hex; None where it keeps none, or one of parts.
+
+        Raises NoObjectError, CommandError.
+        """
+        found: list[str] = []
+
+        def look() -> None:
+            answer = self._s3().head_object(
+                Bucket=bucket, Key=key, ChecksumMode="ENABLED", IfMatch=f'"{etag}"', **self._payer
+            )
+            if answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+                found.append(answer.get("ChecksumSHA256", ""))
+
+        self._ask(bucket, key, Path(key), look)
+        is_whole = bool(found and found[0]) and "-" not in found[0]
+        return b64decode(found[0]).hex() if is_whole else None
 
     def _start(self, bucket: str, key: str) -> bytes:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - a second of imports that only S3 needs

@@ -1,7 +1,7 @@
 """Where files lie: on this machine, or in S3, of which ranges are read."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -51,6 +51,7 @@ class _Local:
     """A file on this machine."""
 
     near = True
+    sha256 = None
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -119,10 +120,16 @@ class _Object:
 
     near = False
 
-    def __init__(self, objects: "S3Objects", head: "ObjectHead") -> None:
+    def __init__(self, objects: "S3Objects", head: "ObjectHead", stated: Callable[[], str | None]) -> None:
         self._objects = objects
         self._head = head
+        self._stated = stated
         self.size = head.size
+
+    @property
+    def sha256(self) -> str | None:
+        """What S3 states."""
+        return self._stated()
 
     def read(self, start: int, stop: int) -> bytes:
         """Ask for a range."""
@@ -196,7 +203,8 @@ class Bucket:
         """Lend its bytes."""
         bucket, _, key = name.removeprefix("s3://").partition("/")
         self._remote.head(bucket, key)  # says in a sentence what S3 refuses
-        yield _Object(self._objects, self._objects.head(name))
+        head = self._objects.head(name)
+        yield _Object(self._objects, head, lambda: self._remote.sha256(bucket, key, etag=head.etag))
 
 
 def place(options: VerifyOptions) -> Place:

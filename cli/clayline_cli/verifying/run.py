@@ -82,6 +82,8 @@ def verify(options: VerifyOptions, console: Console) -> int:
             together.end(ids, other=[] if dataset else ["there is no dataset under this prefix"])
             if dataset:
                 dataset.end({dataset.key(name): rows for name, rows in newest.values()}, chips, together.outcomes)
+        own = counted.wrong
+        if several:
             _count_together(counted, together)
     if options.json:
         print(
@@ -91,7 +93,7 @@ def verify(options: VerifyOptions, console: Console) -> int:
             flush=True,
         )
     elif several:
-        print(shown(telling.all_files(together, counted.files, counted.rows)), flush=True)
+        print(shown(telling.all_files(together, counted.files, counted.rows, wrong=own)), flush=True)
     return 1 if counted.wrong or (options.strict and counted.doubtful) else 0
 
 

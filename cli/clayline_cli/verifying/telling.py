@@ -17,9 +17,14 @@ def paragraph(verdict: FileVerdict) -> str:
     return "\n".join([head, *_lines(verdict.outcomes)])
 
 
-def all_files(together: FilesTogether, files: int, rows: int) -> str:
-    """Tell all files together."""
-    head = f"{files:,} files together, {rows:,} rows: {_WORDS[together.outcomes.is_wrong]}"
+def all_files(together: FilesTogether, files: int, rows: int, *, wrong: int) -> str:
+    """Tell all files together; ``wrong``: how many have errors of their own."""
+    if files == 1:
+        alone, both = f"1 file, {rows:,} rows: {_WORDS[wrong > 0]}", "what lies about it"
+    else:
+        own = f"ERRORS in {wrong:,}" if wrong else "no error in any"
+        alone, both = f"{files:,} files, {rows:,} rows: {own}", "all together"
+    head = f"{alone}; {both}: {_WORDS[together.outcomes.is_wrong]}"
     return "\n".join([head, *_lines(together.outcomes)])
 
 

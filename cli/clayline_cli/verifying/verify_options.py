@@ -50,6 +50,10 @@ class VerifyOptions:
     @classmethod
     def of(cls, found: argparse.Namespace) -> Self:
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
+        if found.target.startswith("s3://"):
+            arguments.bucket(found.target.removeprefix("s3://").partition("/")[0])
+        elif "://" in found.target and not found.target.startswith("file:"):
+            arguments.refuse(f"{found.target} is no path, file:// or s3:// URI. Copy it here first")
         if not found.target.startswith("s3://"):
             given = {"--local": found.local, "--region": found.region, "--profile": found.profile}
             if wrong := [name for name, value in given.items() if value is not None]:

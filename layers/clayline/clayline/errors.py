@@ -3,6 +3,7 @@
 Two families decide what happens to a message: input that can never work, and what a retry may cure.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from clayline.place import Place, words
@@ -47,6 +48,15 @@ class SettingsError(ClaylineError):
 
 class DatasetError(ClaylineError):
     """A dataset's object is not what docs/dataset.md says, or what was asked of it cannot be answered."""
+
+
+class SceneFilesError(ClaylineError):
+    """Files of some scenes of a dataset cannot be used: the others can."""
+
+    def __init__(self, scenes: Mapping[str, str]) -> None:
+        """Take why, by the key of the scene's file."""
+        super().__init__("; ".join(f"{key}: {why}" for key, why in scenes.items()))
+        self.scenes = dict(scenes)
 
 
 class SceneError(ClaylineError):

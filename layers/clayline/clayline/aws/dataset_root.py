@@ -126,6 +126,7 @@ class S3Root:
                     Key=self._prefix + key,
                     Body=body,
                     ContentType=_TYPES.get(Path(key).suffix, "application/octet-stream"),
+                    ChecksumAlgorithm="SHA256",  # S3 keeps it, and `clayline verify` compares it
                     **condition,  # type: ignore[arg-type]  # the stubs want each name by itself
                 )
             except ClientError as error:

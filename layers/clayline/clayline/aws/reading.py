@@ -11,8 +11,8 @@ from clayline.errors import DatasetError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_CONNECTIONS: Final = 32
-"""As many as there are requests on their way at most (table/index_reading.py)."""
+_CONNECTIONS: Final = 64
+"""As many as there are requests on their way at most: 4 of each of 16 row groups (table/streaming.py)."""
 
 
 def reading_client(*, profile: str | None = None, region: str | None = None) -> "S3Client":

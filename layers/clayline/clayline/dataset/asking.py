@@ -69,6 +69,10 @@ class Span:
         """Say whether the two have a moment in common."""
         return any(start <= each.end and each.start <= end for each in self.each)
 
+    def holds(self, start: datetime, end: datetime) -> bool:
+        """Say whether one of them has all from ``start`` to ``end`` in it."""
+        return any(each.start <= start and end <= each.end for each in self.each)
+
     @property
     def each(self) -> "tuple[Span, ...]":
         """All that were asked for."""

@@ -1,8 +1,8 @@
 """What a pass of the compactor does, decided without reading or writing anything (docs/dataset.md, Compacting)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from clayline.dataset.manifest import CompactFile, Part
@@ -15,6 +15,31 @@ OVERHEAD: Final = 600
 """Bytes of a chip beside its vector, in the spool."""
 _SHARE: Final = 4
 """Chips outside the files are worth a rewrite when they are this part of those inside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """What cannot be compacted, and why."""
+
+    scenes: Mapping[str, str] = field(default_factory=dict)
+    """By the key of the scene's file."""
+    squares: Mapping[Partition, str] = field(default_factory=dict)
+
+    def and_scenes(self, more: Mapping[str, str]) -> "LeftOut":
+        """Leave some scenes out as well."""
+        return replace(self, scenes={**self.scenes, **more})
+
+    def and_square(self, partition: Partition, why: str) -> "LeftOut":
+        """Leave a square and year out as well."""
+        return replace(self, squares={**self.squares, partition: why})
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Give what is left out by name, and why."""
+        return {**self.scenes, **{f"{each.token} {each.square} {each.year}": why for each, why in self.squares.items()}}
+
+
+NOTHING: Final = LeftOut()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +94,31 @@ def _without(held: Held, gone: set[SceneKey]) -> Held:
     return held if len(left) == len(held.rows) else Held(rows=left)
 
 
+def forget(
+    held: Sequence[Held],
+    older: Sequence[SceneRow],
+    gone: Collection[tuple[SceneKey, int]],
+    revised: Mapping[SceneKey, int],
+) -> Absorbed:
+    """Take rows out, by scene and revision; of a scene whose newest goes the highest of ``older`` comes back."""
+    left = [row for row in older if (row.key, row.revision) not in gone]
+    kept, back = [], dict[SceneKey, SceneRow]()
+    for each in held:
+        rows = tuple(row for row in each.rows if (row.key, row.revision) not in gone)
+        kept.append(each if len(rows) == len(each.rows) else Held(rows=rows))
+    there = {row.key: row.revision for each in kept for row in each.rows}
+    for row in left:
+        if row.key not in there and row.revision > (back[row.key].revision if row.key in back else 0):
+            back[row.key] = row
+    returned = Held(rows=tuple(replace(row, compacted=False) for row in back.values()))
+    there |= {key: row.revision for key, row in back.items()}
+    return Absorbed(
+        held=tuple(each for each in (*kept, returned) if each.rows),
+        replaced=tuple(row for row in left if back.get(row.key) is not row),
+        revised={key: there[key] for key in revised if key in there},
+    )
+
+
 def alike(sizes: Sequence[int]) -> list[int] | None:
     """Give the positions of parts (by their numbers of rows) that are put together next; None where there are none."""
     levels: dict[int, list[int]] = defaultdict(list)
@@ -113,7 +163,9 @@ class Rewrite:
     """Chips that come in, or go."""
 
 
-def next_rewrite(rows: Iterable[SceneRow], files: Iterable[CompactFile], *, most_bytes: int) -> Rewrite | None:
+def next_rewrite(
+    rows: Iterable[SceneRow], files: Iterable[CompactFile], *, most_bytes: int, without: LeftOut = NOTHING
+) -> Rewrite | None:
     """Choose the square and year with the most to gain, and which of its scenes come in; None where none is worth it.
 
     No more than ``most_bytes`` are spooled: what does not fit stays outside. Files of one model's several digests are
@@ -127,14 +179,18 @@ def next_rewrite(rows: Iterable[SceneRow], files: Iterable[CompactFile], *, most
         before[file.partition].append(file)
     found = [
         rewrite
-        for partition in sorted({*scenes, *before})
-        if (rewrite := _rewrite(partition, scenes[partition], before[partition], most_bytes))
+        for partition in sorted({*scenes, *before} - without.squares.keys())
+        if (rewrite := _rewrite(partition, scenes[partition], before[partition], most_bytes, without.scenes))
     ]
     return max(found, key=lambda rewrite: rewrite.gain, default=None)
 
 
 def _rewrite(
-    partition: Partition, rows: Sequence[SceneRow], files: Sequence[CompactFile], most_bytes: int
+    partition: Partition,
+    rows: Sequence[SceneRow],
+    files: Sequence[CompactFile],
+    most_bytes: int,
+    without: Collection[str],
 ) -> Rewrite | None:
     there = sum(file.file.rows for file in files)
     alike = _most_alike(rows)
@@ -144,7 +200,8 @@ def _rewrite(
         inside, counted, there = [], 0, 0
     stale = there - counted
     known = {row.key for row in inside}
-    fresh = sorted((row for row in alike if row.key not in known), key=lambda row: (row.start, row.key))
+    outside_yet = (row for row in alike if row.key not in known and row.href not in without)
+    fresh = sorted(outside_yet, key=lambda row: (row.start, row.key))
     outside = sum(row.rows for row in fresh)
     if not stale and (not outside or outside * _SHARE < there):
         return None

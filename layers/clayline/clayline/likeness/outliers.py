@@ -1,4 +1,4 @@
-"""Which chips' losses stand out from the others of their scene."""
+"""Which chips' losses stand out from the others of their scene (docs/loss.md)."""
 
 from dataclasses import dataclass
 from typing import Final

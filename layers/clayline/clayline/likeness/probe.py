@@ -90,15 +90,15 @@ class Probe:
         return StoredProbe(
             token=self.token,
             digest=self.digest,
-            centre=_text(self.centre.values),
+            centre=floats_text(self.centre.values),
             centred_by=self.centre.by,
-            direction=_text(self.direction),
+            direction=floats_text(self.direction),
         )
 
     @classmethod
     def of(cls, stored: StoredProbe) -> Self:
         """Take it from JSON. Raises DatasetError for numbers that are none."""
-        centre, direction = _floats(stored.centre), _floats(stored.direction)
+        centre, direction = floats_of(stored.centre), floats_of(stored.direction)
         if centre.shape != direction.shape or not (np.isfinite(centre).all() and np.isfinite(direction).all()):
             msg = f"a probe of {stored.token} is damaged: its centre and direction are no finite numbers of one length"
             raise DatasetError(msg)
@@ -110,13 +110,15 @@ class Probe:
         )
 
 
-def _text(values: NDArray[np.float32]) -> str:
+def floats_text(values: NDArray[np.float32]) -> str:
+    """Give numbers as JSON keeps them."""
     return base64.b64encode(values.astype("<f4").tobytes()).decode()
 
 
-def _floats(text: str) -> NDArray[np.float32]:
+def floats_of(text: str) -> NDArray[np.float32]:
+    """Take them from JSON. Raises DatasetError for what are none."""
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
     except (binascii.Error, ValueError) as error:
-        msg = f"a probe is damaged: its numbers are no float32 in base64 ({error})"
+        msg = f"a probe, or a centre, is damaged: its numbers are no float32 in base64 ({error})"
         raise DatasetError(msg) from error

@@ -23,7 +23,7 @@ def normal(like: NDArray[Any], unlike: NDArray[Any], *, ridge: float = RIDGE) ->
     if min(len(like), len(unlike)) < LEAST_EXAMPLES:
         msg = (
             f"a linear probe needs at least {LEAST_EXAMPLES} examples that are like it and as many that are not; there"
-            f" are {len(like)} and {len(unlike)}. Give more, or leave out --linear."
+            f" are {len(like)} and {len(unlike)}. Give more, or leave out `--linear`."
         )
         raise DatasetError(msg)
     vectors = np.concatenate([like, unlike]).astype(np.float64)

@@ -66,6 +66,13 @@ def footprints(corners: NDArray[np.float64], uci: Sequence[str]) -> Footprints:
     )
 
 
+def longitudes_over_the_antimeridian(geometry: bytes) -> tuple[float, float]:
+    """Give the least and the greatest longitude of a footprint (WKB) that was cut there, 0 to 360 degrees."""
+    lon = shapely.get_coordinates(shapely.from_wkb(geometry))[:, 0]
+    lon = np.where(lon < 0, lon + 360, lon)
+    return float(lon.min()), float(lon.max())
+
+
 def _require(good: NDArray[np.bool_], uci: Sequence[str], what: str) -> None:
     if not good.all():
         _refuse(uci[int(np.argmin(good))], what)

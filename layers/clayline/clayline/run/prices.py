@@ -38,6 +38,9 @@ class Services(BaseModel):
     s3_read: Price
     s3_gb_month: Price
     s3_gb_out: Price
+    s3_vectors_gb_put: Price
+    s3_vectors_gb_month: Price
+    s3_vectors_query: Price
     sqs_request: Price
     sns_publish: Price
     event: Price

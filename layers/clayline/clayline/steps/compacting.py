@@ -3,143 +3,60 @@
 A pass writes only what nobody names yet, then swaps the manifest. Killed anywhere, it changed nothing that is seen.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from clayline.dataset.compaction import Held, Rewrite, absorb, alike, mark, next_rewrite, put_together
-from clayline.dataset.extents import extent_of
+from clayline.dataset.compaction import NOTHING, LeftOut, Rewrite, absorb, forget, mark, next_rewrite, put_together
 from clayline.dataset.manifest import (
     FILES,
     FRAGMENTS,
     HISTORY,
-    MANIFEST,
     PARTS,
     TIERS,
     CompactFile,
-    Extent,
-    Manifest,
-    Part,
     Retired,
     Revised,
     StoredFile,
 )
-from clayline.dataset.ports import Root, WritableRoot
-from clayline.dataset.scene_row import Partition, SceneRow
+from clayline.dataset.scene_row import Partition, SceneKey, SceneRow
 from clayline.dataset.snapshot import not_taken_in
-from clayline.errors import TransientError
-from clayline.ports import Clock, ObjectMissingError
+from clayline.errors import DatasetError, SceneFilesError
+from clayline.ports import ObjectMissingError
+from clayline.steps.compacting_ports import NewFile, Pass
+from clayline.steps.index_writing import IndexWriting, named_in
 from clayline.steps.tiering import Tiering, without_tiers
 
-GRACE: Final = timedelta(days=1)
 MOST_FRAGMENTS: Final = 2_000
 """Taken in by a pass."""
 SPOOL_BYTES: Final = 4 * 1024**3
-_TRIES: Final = 5
-
-
-class NewFile(Protocol):
-    """A compact file in the scratch folder: ``clayline.table.compact_files.WrittenFile``."""
-
-    @property
-    def path(self) -> Path:
-        """Where it lies until the next one is asked for."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Of its bytes."""
-        ...
-
-    @property
-    def rows(self) -> int:
-        """Chips."""
-        ...
-
-    @property
-    def extent(self) -> Extent:
-        """Of its chips."""
-        ...
-
-
-class Tables(Protocol):
-    """Parquet, as a pass needs it: ``clayline.table.dataset_tables.DatasetTables``."""
-
-    def manifest(self, root: Root) -> tuple[Manifest, str | None]:
-        """Give the manifest and its ETag."""
-        ...
-
-    def rows(self, root: Root, keys: Sequence[str]) -> list[list[SceneRow]]:
-        """Give the rows of each file of the index."""
-        ...
-
-    def encode(self, rows: Iterable[SceneRow], metadata: Mapping[str, str]) -> bytes:
-        """Give a file of rows."""
-        ...
-
-    def files(self, root: Root, rewrite: Rewrite, *, scratch: Path, stamp: str) -> Iterator[NewFile]:
-        """Give the files of a square and year."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pass:
-    """What a pass did."""
-
-    taken_in: int = 0
-    """Fragments."""
-    rewritten: Partition | None = None
-    chips: int = 0
-    """In the files of ``rewritten``."""
-    tiered: bool = False
-    """Whether a file got its tiers."""
-    deleted: int = 0
-    """Objects that no longer counted."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether another pass may find more to do."""
-        return bool(self.taken_in or self.rewritten or self.tiered)
-
-
-class _LostError(TransientError):
-    """Another compactor was faster."""
+_AGAIN: Final = (
+    "Files under dataset/ are copies: move `dataset/` away and make it again with `clayline index` and `clayline"
+    " compact`."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compacting:
+class Compacting(IndexWriting):
     """Ports of compact."""
 
-    root: WritableRoot
-    tables: Tables
-    clock: Clock
-    stamp: Callable[[], str]
-    """Gives a text that it never gave before. It stands in each object of a pass, so that none is ever written twice:
-    what one pass left behind and a sweep is about to delete, no other pass can come to name."""
     scratch: Path
     tiering: Tiering | None = None
     """None: files get no tiers."""
-    grace: timedelta = GRACE
     most_fragments: int = MOST_FRAGMENTS
     spool_bytes: int = SPOOL_BYTES
 
-    def compact(self, *, tiers: bool = True) -> Pass:
+    def compact(self, *, tiers: bool = True, without: LeftOut = NOTHING) -> Pass:
         """Make one pass: delete what is over, take fragments in, make one square's files again, ``tiers`` of one file.
 
-        Raises DatasetError for what makes no dataset, TransientError.
+        A scene whose file is lost or damaged, or that has another's identifiers, stays outside and is told with its
+        reason; the others go on. ``without`` is what a pass before left out. Raises DatasetError for what makes no
+        dataset, TransientError.
         """
         deleted = self._swept()
         taken_in = self._until_first(self._take_in)
-        rewritten = self._until_first(self._rewrite)
+        rewritten, left_out = self._until_first(lambda: self._rewrite(without))
         tiered = tiers and self._until_first(self._tiered)
         return Pass(
             tiered=tiered,
@@ -147,29 +64,22 @@ class Compacting:
             rewritten=rewritten.partition if rewritten else None,
             chips=sum(row.rows for row in rewritten.scenes) if rewritten else 0,
             deleted=deleted,
+            left_out=left_out,
         )
+
+    def forget(self, lost: Collection[SceneRow]) -> None:
+        """Take rows out of the index, of scenes whose files are lost. Of a scene's other revisions the highest counts
+        again. Raises DatasetError, TransientError.
+        """
+        while self._until_first(self._take_in):
+            pass
+        self._until_first(lambda: self._forgotten(lost))
 
     def forget_tiers(self, token: str) -> None:
         """Take a model's tiers away, so that passes make them again by a new codebook. Raises TransientError."""
         begun = self.clock()
         manifest, etag = self.tables.manifest(self.root)
         self._swap(manifest, without_tiers(manifest, token), etag=etag, begun=begun)
-
-    def _until_first[T](self, work: Callable[[], T]) -> T:
-        """Do work that ends in a swap, again from what is there where another was faster.
-
-        Another was, too, where an object is gone and the manifest is another one by now: the grace period passed.
-        """
-        tries = 0
-        while True:
-            _, etag = self.tables.manifest(self.root)
-            try:
-                return work()
-            except (_LostError, ObjectMissingError) as error:
-                tries += 1
-                stands_still = self.tables.manifest(self.root)[1] == etag
-                if tries == _TRIES or (stands_still and isinstance(error, ObjectMissingError)):
-                    raise
 
     def _swept(self) -> int:
         """Delete what was retired before the grace period, and what a killed pass left. Gives how many.
@@ -179,7 +89,7 @@ class Compacting:
         manifest, _ = self.tables.manifest(self.root)
         limit = self.clock() - self.grace
         over = [retired.href for retired in manifest.retired if retired.since < limit]
-        known = {*_named(manifest), *(retired.href for retired in manifest.retired)}
+        known = {*named_in(manifest), *(retired.href for retired in manifest.retired)}
         left = [
             stored.key
             for prefix in (PARTS, HISTORY, FILES, TIERS)
@@ -221,34 +131,66 @@ class Compacting:
             changed = changed.model_copy(
                 update={
                     "history": history,
-                    "revised": tuple(
-                        Revised(token=key.token, scene=key.scene, revision=revision)
-                        for key, revision in sorted(absorbed.revised.items())
-                    ),
+                    "revised": _revised(absorbed.revised),
                 }
             )
             changed = self._with_parts(changed, put_together(absorbed.held), stamp)
         self._swap(manifest, changed, etag=etag, begun=begun)
         return len(loose)
 
-    def _rewrite(self) -> Rewrite | None:
-        """Make the files again of the square and year with the most to gain; None where none is worth it."""
+    def _forgotten(self, lost: Collection[SceneRow]) -> None:
         begun = self.clock()
         manifest, etag = self.tables.manifest(self.root)
-        held = self._held(manifest)
-        rewrite = next_rewrite((row for each in held for row in each.rows), manifest.files, most_bytes=self.spool_bytes)
-        if rewrite is None:
-            return None
+        older = self.tables.rows(self.root, [file.href for file in manifest.history])
+        gone = {(row.key, row.revision) for row in lost}
+        left = forget(self._held(manifest), [row for rows in older for row in rows], gone, manifest.newest)
+        # Its fragment goes before the manifest forgets it: were it there, it would be taken in again.
+        fragments = {row.fragment for row in lost}
+        self.root.discard([FRAGMENTS + name for name in sorted(fragments)])
         stamp = self.stamp()
-        files = tuple(
-            self._file(rewrite.partition, written)
-            for written in self.tables.files(self.root, rewrite, scratch=self.scratch, stamp=stamp)
+        changed = manifest.model_copy(
+            update={
+                "absorbed": tuple(name for name in manifest.absorbed if name not in fragments),
+                "retired": tuple(
+                    each for each in manifest.retired if each.href.removeprefix(FRAGMENTS) not in fragments
+                ),
+                "history": (self._rows(HISTORY, left.replaced, stamp),) if left.replaced else (),
+                "revised": _revised(left.revised),
+            }
         )
-        others = tuple(file for file in manifest.files if file.partition != rewrite.partition)
-        changed = manifest.model_copy(update={"files": (*others, *files)})
-        changed = self._with_parts(changed, mark(held, rewrite), stamp)
-        self._swap(manifest, changed, etag=etag, begun=begun)
-        return rewrite
+        self._swap(manifest, self._with_parts(changed, left.held, stamp), etag=etag, begun=begun)
+
+    def _rewrite(self, without: LeftOut) -> tuple[Rewrite | None, LeftOut]:
+        """Make the files again of the square and year with the most to gain; None where none is worth it.
+
+        What stands in the way of one is left out, and the next one chosen.
+        """
+        while True:
+            begun = self.clock()
+            manifest, etag = self.tables.manifest(self.root)
+            held = self._held(manifest)
+            rows = (row for each in held for row in each.rows)
+            rewrite = next_rewrite(rows, manifest.files, most_bytes=self.spool_bytes, without=without)
+            if rewrite is None:
+                return None, without
+            stamp = self.stamp()
+            try:
+                files = tuple(
+                    self._file(rewrite.partition, written)
+                    for written in self.tables.files(self.root, rewrite, scratch=self.scratch, stamp=stamp)
+                )
+            except SceneFilesError as error:
+                without = without.and_scenes(error.scenes)
+            except (DatasetError, ObjectMissingError) as error:
+                if isinstance(error, ObjectMissingError) and self.tables.manifest(self.root)[1] != etag:
+                    raise  # another compactor was faster: its files are others
+                without = without.and_square(rewrite.partition, f"{error}. {_AGAIN}")
+            else:
+                others = tuple(file for file in manifest.files if file.partition != rewrite.partition)
+                changed = manifest.model_copy(update={"files": (*others, *files)})
+                changed = self._with_parts(changed, mark(held, rewrite), stamp)
+                self._swap(manifest, changed, etag=etag, begun=begun)
+                return rewrite, without
 
     def _tiered(self) -> bool:
         """Make the tiers of the next file that has none. Gives whether there was one."""
@@ -262,34 +204,6 @@ class Compacting:
         self._swap(manifest, changed, etag=etag, begun=begun)
         return True
 
-    def _held(self, manifest: Manifest) -> list[Held]:
-        found = self.tables.rows(self.root, [part.file.href for part in manifest.parts])
-        return [Held(rows=tuple(rows), part=part) for part, rows in zip(manifest.parts, found, strict=True)]
-
-    def _with_parts(self, manifest: Manifest, held: Sequence[Held], stamp: str) -> Manifest:
-        parts = tuple(
-            each.part or Part(file=self._rows(PARTS, each.rows, stamp), extent=extent_of(each.rows)) for each in held
-        )
-        return manifest.model_copy(update={"parts": parts, "scenes": sum(part.file.rows for part in parts)})
-
-    def _history(self, manifest: Manifest, replaced: Sequence[SceneRow], stamp: str) -> tuple[StoredFile, ...]:
-        if not replaced:
-            return manifest.history
-        history = list(manifest.history)
-        rows = list(replaced)
-        if together := alike([*(file.rows for file in history), len(rows)]):
-            old = [history[at].href for at in together if at < len(history)]
-            rows += [row for found in self.tables.rows(self.root, old) for row in found]
-            history = [file for file in history if file.href not in old]
-        return (*history, self._rows(HISTORY, rows, stamp))
-
-    def _rows(self, prefix: str, rows: Sequence[SceneRow], stamp: str) -> StoredFile:
-        content = self.tables.encode(rows, {"clayline": json.dumps({"format": "clayline-index/1", "stamp": stamp})})
-        digest = hashlib.sha256(content).hexdigest()
-        file = StoredFile(href=f"{prefix}{digest[:16]}.parquet", size=len(content), sha256=digest, rows=len(rows))
-        self.root.put_new(file.href, content)
-        return file
-
     def _file(self, partition: Partition, written: NewFile) -> CompactFile:
         href = f"{FILES}{partition.path}/{written.sha256[:16]}.parquet"
         self.root.put_new(href, written.path)
@@ -301,31 +215,8 @@ class Compacting:
             year=partition.year,
         )
 
-    def _swap(self, before: Manifest, after: Manifest, *, etag: str | None, begun: datetime) -> None:
-        """Make a manifest the one that counts. Raises _LostError where another did, TransientError.
 
-        What was written for a swap that is lost stays where it is, for a sweep after the grace period: S3 may have
-        taken a swap whose answer was lost, and then it counts.
-        """
-        now = self.clock()
-        if now - begun > self.grace / 2:
-            msg = f"a pass over {self.root.uri} took {now - begun}, more than half the grace period: it is begun again"
-            raise TransientError(msg)
-        gone = _named(before) - _named(after)
-        retired = (*after.retired, *(Retired(href=href, since=now) for href in sorted(gone)))
-        content = after.model_copy(update={"version": before.version + 1, "written": now, "retired": retired})
-        if not self.root.replace(MANIFEST, content.model_dump_json().encode(), etag=etag):
-            msg = f"another compactor works on {self.root.uri} and was faster {_TRIES} times: run it again later"
-            raise _LostError(msg)
-
-
-def _named(manifest: Manifest) -> set[str]:
-    """Give every object that a manifest names as one that counts."""
-    tiers = [tier for file in manifest.files for tier in file.tiers.values()]
-    return {
-        *(part.file.href for part in manifest.parts),
-        *(file.href for file in manifest.history),
-        *(file.file.href for file in manifest.files),
-        *(tier.file.href for tier in tiers),
-        *(tier.codebook for tier in tiers),
-    }
+def _revised(highest: Mapping[SceneKey, int]) -> tuple[Revised, ...]:
+    return tuple(
+        Revised(token=key.token, scene=key.scene, revision=revision) for key, revision in sorted(highest.items())
+    )

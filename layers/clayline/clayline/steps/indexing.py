@@ -1,7 +1,7 @@
 """Index: a scene's file gets its row, at a cost that no other scene has a part in (docs/dataset.md, Appending)."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from clayline.dataset.manifest import FRAGMENTS
 from clayline.dataset.ports import Root, Stored, WritableRoot
 from clayline.dataset.scene_file import SceneFile, SceneHeader
-from clayline.dataset.scene_row import SceneRow
+from clayline.dataset.scene_row import SceneKey, SceneRow
 from clayline.dataset.snapshot import Snapshot
 from clayline.errors import DatasetError, TransientError
 from clayline.outputs.outline import geometry_wkb
@@ -108,14 +108,30 @@ class Indexing:
             raise DatasetError(msg) from error
 
 
-def without_row(root: Root, snapshot: Snapshot, taken_in: Iterable[SceneRow]) -> Iterator[SceneFile]:
-    """Give the scenes' files under a root whose receipt has neither fragment nor row.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """A root, compared with its index."""
+
+    without_row: tuple[SceneFile, ...]
+    """Scenes' files whose receipt has neither fragment nor row."""
+    lost: tuple[SceneRow, ...]
+    """Rows whose file is gone; or is another one, unless its chips are in their square's files."""
+
+
+def survey(root: Root, snapshot: Snapshot, taken_in: Iterable[SceneRow]) -> Survey:
+    """Look through a root.
 
     ``taken_in`` are the rows of all parts and of the history; they and the snapshot must be older than the listing that
     begins here. Raises what ``root`` raises.
     """
-    known = {(row.token, row.scene, row.revision) for row in (*taken_in, *snapshot.loose)}
+    rows = {(row.key, row.revision): row for row in (*snapshot.loose, *taken_in)}
+    of_files = {row.href: row for row in rows.values()}
+    found = []
     for stored in root.list(""):
+        row = of_files.get(stored.key)
+        if row and (row.compacted or (row.size, row.etag) == (stored.size, stored.etag)):
+            del of_files[stored.key]
         file = SceneFile.of_receipt(stored.key)
-        if file and stored.key == file.receipt and (file.token, file.scene, file.revision) not in known:
-            yield file
+        if file and stored.key == file.receipt and (SceneKey(file.token, file.scene), file.revision) not in rows:
+            found.append(file)
+    return Survey(without_row=tuple(found), lost=tuple(of_files.values()))

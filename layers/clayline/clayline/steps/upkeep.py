@@ -10,12 +10,14 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from clayline.dataset.compaction import NOTHING, LeftOut
 from clayline.dataset.manifest import FRAGMENTS
 from clayline.dataset.scene_row import SceneRow
 from clayline.dataset.snapshot import not_taken_in
 from clayline.errors import DatasetError
 from clayline.ports import ObjectMissingError
-from clayline.steps.compacting import Compacting, Pass
+from clayline.steps.compacting import Compacting
+from clayline.steps.compacting_ports import Pass
 from clayline.steps.describing import describe
 
 COMPACTED: Final = "dataset/compacted.json"
@@ -47,16 +49,22 @@ class Kept:
     undescribed: str | None = None
     """Why they could not be: they are derived, and what readers see is whole without."""
 
+    @property
+    def left_out(self) -> LeftOut:
+        """What could not be compacted, and why: somebody has to look."""
+        return self.passes[-1].left_out if self.passes else NOTHING
+
 
 def passes(compacting: Compacting) -> Iterator[Pass]:
     """Make passes until nothing is left to gain. Raises what a pass raises.
 
     Tiers come last: a model's codebook is made from all its files that are there then.
     """
-    tiers, left = compacting.tiering is None, True
+    tiers, left, left_out = compacting.tiering is None, True, NOTHING
     while left:
-        done = compacting.compact(tiers=tiers)
+        done = compacting.compact(tiers=tiers, without=left_out)
         yield done
+        left_out = done.left_out
         left, tiers = done.changed or not tiers, tiers or not done.changed
 
 
@@ -86,7 +94,8 @@ class Upkeep:
             if each.changed and now < 2 * longest + LEAST:
                 return self._described(done, finished=False)
         kept = self._described(done, finished=True)
-        if seen == etag and etag is not None:  # the last pass saw all there is, and nobody else is at work
+        # The last pass saw all there is, and nobody else is at work. What was left out is tried again at every call.
+        if seen == etag and etag is not None and not kept.left_out.told:
             self._mark(etag)
         return kept
 

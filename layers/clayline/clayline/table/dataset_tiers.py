@@ -16,7 +16,7 @@ from clayline.dataset.codebook import LEAST_ROWS, Codebook
 from clayline.dataset.manifest import FILES, TIERS, CompactFile, StoredFile, TierName
 from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
-from clayline.table.compact_files import copy_object
+from clayline.table.spooling import copy_object
 from clayline.table.tiers import NAMES, write_tier
 
 _MOST_FILES: Final = 4

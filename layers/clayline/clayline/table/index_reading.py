@@ -1,13 +1,12 @@
-"""Reading the dataset's index: a snapshot, and the rows of the parts that a question can meet."""
+"""Reading the dataset's index: a snapshot, and rows of its files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Final
 
-from clayline.dataset.manifest import FRAGMENTS, MANIFEST, MOST_MANIFEST_BYTES, Manifest, Part
+from clayline.dataset.manifest import FRAGMENTS, MANIFEST, MOST_MANIFEST_BYTES, Manifest
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.scene_row import SceneRow
 from clayline.dataset.snapshot import Snapshot, not_taken_in
 from clayline.errors import TransientError
 from clayline.ports import ObjectMissingError
@@ -67,51 +66,10 @@ def read_rows_of(root: Root, keys: Iterable[str]) -> list[SceneRow]:
         return [row for rows in pool.map(read, wanted) for row in rows]
 
 
-def meeting_parts(
-    manifest: Manifest, *, box: Box | None = None, start: datetime | None = None, end: datetime | None = None
-) -> list[Part]:
-    """Give the parts that can hold rows in a box and from ``start`` to ``end``, both included."""
-    return [
-        part
-        for part in manifest.parts
-        if (box is None or part.extent.box.meets(box))
-        and (start is None or part.extent.end >= start)
-        and (end is None or part.extent.start <= end)
-    ]
-
-
-def meeting_rows(
-    rows: Sequence[SceneRow],
-    *,
-    box: Box | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    token: str | None = None,
-) -> list[SceneRow]:
-    """Give the rows in a box, from ``start`` to ``end`` (both included), of a model."""
-    return [
-        row
-        for row in rows
-        if (box is None or row.box.meets(box))
-        and (start is None or row.end >= start)
-        and (end is None or row.start <= end)
-        and (token is None or row.token == token)
-    ]
-
-
-def scene_rows(
-    root: Root,
-    snapshot: Snapshot,
-    *,
-    box: Box | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    token: str | None = None,
-) -> list[SceneRow]:
-    """Give the newest row of each scene in a box, from ``start`` to ``end`` (both included), of a model.
+def scene_rows(root: Root, snapshot: Snapshot) -> list[SceneRow]:
+    """Give the newest row of every scene; ``clayline.api`` chooses some.
 
     Raises ObjectMissingError where the snapshot is older than the grace period, DatasetError, TransientError.
     """
-    parts = meeting_parts(snapshot.manifest, box=box, start=start, end=end)
-    taken_in = read_rows_of(root, [part.file.href for part in parts])
-    return meeting_rows(snapshot.visible(taken_in), box=box, start=start, end=end, token=token)
+    taken_in = read_rows_of(root, [part.file.href for part in snapshot.manifest.parts])
+    return snapshot.visible(taken_in)

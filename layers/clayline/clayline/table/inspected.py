@@ -40,6 +40,11 @@ class Bytes(Protocol):
     near: bool
     """Whether reading all of them again costs nothing."""
 
+    @property
+    def sha256(self) -> str | None:
+        """What the place states of the whole, hex; None where it states nothing."""
+        ...
+
     def read(self, start: int, stop: int) -> bytes:
         """Give the bytes from ``start`` up to ``stop``. Raises OSError, ClaylineError."""
         ...
@@ -61,9 +66,22 @@ class _Kept:
         return self._where.read(start, stop)
 
     def keep(self, start: int, stop: int) -> None:
-        """Read a piece in one request, if it is not too large."""
-        if not self.near and 0 <= start < stop <= min(self.size, start + _KEPT):
+        """Read a piece in one request, if it is not too large and not there; of a small file all of it."""
+        if self.near or not 0 <= start < stop <= min(self.size, start + _KEPT):
+            return
+        if self.size <= _KEPT:
+            start, stop = 0, self.size
+        if not (self._start <= start and stop <= self._start + len(self._body)):
             self._start, self._body = start, self._where.read(start, stop)
+
+    def sha256(self) -> str | None:
+        """Give the SHA-256 of the whole, hex; None where neither its bytes are at hand nor the place states it."""
+        if not self.near and len(self._body) < self.size:
+            return self._where.sha256
+        digest = hashlib.sha256()
+        for start in range(0, self.size, _PIECE):
+            digest.update(self.read(start, min(self.size, start + _PIECE)))
+        return digest.hexdigest()
 
 
 class InspectedTable:
@@ -123,13 +141,8 @@ class InspectedTable:
             raise TableError(f"its footer declares {self.count} rows, it has {first}")
 
     def checksum(self) -> str | None:
-        """Give the SHA-256 of the whole, hex; None for a file far away."""
-        if not self._bytes.near:
-            return None
-        digest = hashlib.sha256()
-        for start in range(0, self.size, _PIECE):
-            digest.update(self._bytes.read(start, min(self.size, start + _PIECE)))
-        return digest.hexdigest()
+        """Give the SHA-256 of the whole, hex; None for a large file far away of which the place states none."""
+        return self._bytes.sha256()
 
     def _open(self, texts: Sequence[str]) -> pq.ParquetFile:
         return pq.ParquetFile(

@@ -4,8 +4,10 @@ Nothing of a file is believed: what is damaged or made to harm is a DatasetError
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from threading import Lock
 from typing import Any, Final, Self
 
 import numpy as np
@@ -14,9 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clayline.dataset.ports import Root
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, TableError
 from clayline.ports import ObjectMissingError
 from clayline.table.as_file import AsFile
+from clayline.table.pages import COLUMN, LEAF, PagedRows, arrow_vectors, index_places, is_paged, paged
 
 MOST_FOOTER: Final = 64 * 1024 * 1024
 """Bytes."""
@@ -28,8 +31,11 @@ _TAIL_A_GROUP: Final = 3 * 1024
 """Bytes more of each: the footer has some 2.5 KB of a group of schema.md's columns."""
 _NEAR: Final = 128 * 1024
 """Bytes between two ranges that are read with them: cheaper than another request."""
+_AT_ONCE: Final = 4
+"""Requests of a row group on their way: pages of some rows lie apart."""
 _END: Final = 8
 _MAGIC: Final = b"PAR1"
+_COPIES: Final = "dataset/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +74,13 @@ class FileAt:
 class RangedFile:
     """A file whose footer was read."""
 
-    def __init__(self, root: Root, at: FileAt, metadata: pq.FileMetaData, footer: Range) -> None:
+    def __init__(self, root: Root, at: FileAt, metadata: pq.FileMetaData, footer: Range, tail: bytes) -> None:
         """Take what ``open`` read."""
         self._root = root
         self._metadata: Any = metadata  # the stubs lack some of what is read of it
+        self._tail = tail
+        self._lock = Lock()
+        self._indexes: list[tuple[int, int] | None] | None = None
         self.at = at
         self.footer = footer
 
@@ -96,7 +105,7 @@ class RangedFile:
             metadata = pq.read_metadata(pa.BufferReader(tail[-length:]))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(root, at, f"its footer cannot be read ({error})") from error
-        found = cls(root, at, metadata, Range(start=start, stop=at.size))
+        found = cls(root, at, metadata, Range(start=start, stop=at.size), tail)
         if metadata.num_rows != at.rows:
             raise damaged(root, at, f"it has {metadata.num_rows} rows, and the index says {at.rows}")
         found._check()
@@ -139,6 +148,11 @@ class RangedFile:
         return least, greatest
 
     @cached_property
+    def moments(self) -> tuple[list[Any], list[Any]]:
+        """First and last ``datetime`` by group; None where there is no statistic."""
+        return self.extremes("datetime")
+
+    @cached_property
     def bounds(self) -> NDArray[np.float64]:
         """Give [groups, 4]: west, south, east, north of what is in each group; without statistics the whole globe."""
         sides = (("bbox.xmin", 0, -180.0), ("bbox.ymin", 0, -90.0), ("bbox.xmax", 1, 180.0), ("bbox.ymax", 1, 90.0))
@@ -148,13 +162,46 @@ class RangedFile:
         ]
         return np.array(found, dtype=np.float64).reshape(len(sides), self.groups).T
 
-    def ranges(self, group: int, columns: Sequence[str]) -> list[Range]:
-        """Give the bytes that hold these columns of a group: neighbours in one."""
+    def paged(self, group: int, rows: NDArray[np.int64]) -> PagedRows | None:
+        """Find the pages that hold the vectors of some rows of a group; None where they are to be read whole.
+
+        Its page index lies before the footer, and mostly came with it: else it is a request. Raises DatasetError,
+        TransientError.
+        """
+        at = self._leaves.get(LEAF)
+        if at is None or not is_paged(
+            self._metadata.row_group(group).column(at), self._metadata.schema.column(at), self.rows(group)
+        ):
+            return None
+        try:
+            with self._lock:
+                if self._indexes is None:
+                    length = int.from_bytes(self._tail[-_END : -len(_MAGIC)], "little") + _END
+                    self._indexes = index_places(self._tail[-length:-_END], at)
+            place = self._indexes[group]
+            if place is None:
+                return None
+            part = Range(start=place[0], stop=min(place[1], self.at.size))
+            near = part.start - self.footer.start
+            body = self._tail[near : near + part.size] if near >= 0 else _get(self._root, self.at, part)
+            return paged(self._metadata.row_group(group).column(at), body, rows, self.rows(group))
+        except (TableError, IndexError) as error:
+            raise damaged(self._root, self.at, f"row group {group}: {error}") from error
+
+    def settle(self) -> None:
+        """Let go of the file's end, when the pages of all groups that are wanted were found."""
+        with self._lock:
+            self._tail = b""
+
+    def ranges(self, group: int, columns: Sequence[str], pages: PagedRows | None = None) -> list[Range]:
+        """Give the bytes that hold these columns of a group, of the vectors some pages alone: neighbours in one."""
         wanted = set(columns)
         of_group = self._metadata.row_group(group)
         chunks = []
         for leaf, at in self._leaves.items():
-            if leaf.partition(".")[0] in wanted:
+            if leaf == LEAF and pages and COLUMN in wanted:
+                chunks += [Range(start=page.start, stop=page.stop) for page in pages.pages]
+            elif leaf.partition(".")[0] in wanted:
                 chunk = of_group.column(at)
                 start = chunk.data_page_offset
                 if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
@@ -168,18 +215,36 @@ class RangedFile:
                 joined.append(chunk)
         return joined
 
-    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """Read these columns of a group, in the file's order.
+    def read(self, group: int, columns: Sequence[str], pages: PagedRows | None = None) -> pa.Table:
+        """Read these columns of a group, in the file's order; with ``pages`` their rows alone.
 
         Raises DatasetError where the file is damaged or is no longer the one that was opened; TransientError.
         """
-        parts = [(each, _get(self._root, self.at, each)) for each in self.ranges(group, columns)]
+        wanted = self.ranges(group, columns, pages)
+        with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(wanted)))) as threads:
+            parts = list(zip(wanted, threads.map(partial(_get, self._root, self.at), wanted), strict=True))
         names = [name for name in self.names if name in set(columns)]
+        if pages is None or COLUMN not in names:
+            table = self._whole(group, names, parts)
+            return table if pages is None else table.take(pages.rows)
+        others = [name for name in names if name != COLUMN]
+        found: dict[str, Any] = {}
+        if others:
+            table = self._whole(group, others, parts).take(pages.rows)
+            found = dict(zip(others, table.columns, strict=True))
+        schema = pa.schema([self.schema.field(name) for name in names])
+        try:
+            found[COLUMN] = arrow_vectors(pages.vectors(partial(_of, parts)), schema.field(COLUMN).type)
+            return pa.table([found[name] for name in names], schema=schema)
+        except (TableError, OSError, pa.ArrowException, ValueError) as error:
+            raise damaged(self._root, self.at, f"row group {group} cannot be read ({error})") from error
+
+    def _whole(self, group: int, names: Sequence[str], parts: Sequence[tuple[Range, bytes]]) -> pa.Table:
         try:
             with pq.ParquetFile(
                 pa.PythonFile(AsFile(self.at.size, partial(_of, parts)), mode="r"), metadata=self._metadata
             ) as file:
-                table = file.read_row_group(group, columns=names, use_threads=False)
+                table = file.read_row_group(group, columns=list(names), use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(self._root, self.at, f"row group {group} cannot be read ({error})") from error
         if table.num_rows != self.rows(group):
@@ -220,15 +285,25 @@ def damaged(root: Root, at: FileAt, what: str) -> DatasetError:
     )
 
 
+def _gone(root: Root, key: str) -> str:
+    """Say what to do where an object is not there, of which the index knows."""
+    if key.startswith(_COPIES):
+        return (
+            "the dataset was changed since it was opened, longer ago than its grace period. Open the dataset again; if"
+            " that says the same, the object was taken away: files under dataset/ are copies, move `dataset/` away and"
+            " make it again with `clayline index` and `clayline compact`."
+        )
+    return (
+        "the index has this scene, and its file was taken away. Restore it, or take its row out of the index with"
+        f" `clayline index ROOT --forget-lost` (ROOT is {root.uri}), then open the dataset again."
+    )
+
+
 def _get(root: Root, at: FileAt, part: Range) -> bytes:
     try:
         body = root.get_range(at.key, start=part.start, stop=part.stop, etag=at.etag)
     except ObjectMissingError as error:
-        msg = (
-            f"{error}: the dataset was changed since it was opened, longer ago than its grace period, or the object was"
-            " taken away. Open the dataset again."
-        )
-        raise DatasetError(msg) from error
+        raise DatasetError(f"{error}: {_gone(root, at.key)}") from error
     if len(body) != part.size:
         raise damaged(root, at, f"it has fewer bytes than the {at.size} of the index")
     return body

@@ -64,15 +64,28 @@ def select(table: pa.Table, wanted: Wanted, *, each_shape: bool = False) -> Sele
     return Selected(table=table.take(rows[met]), shapes=shapes)
 
 
-def meets_some(table: pa.Table, wanted: Wanted) -> bool:
-    """Say whether a row of a revision that counts meets the place, whatever its time: by ``geometry`` and ``bbox``, and
-    in a square's file by ``scene`` and ``revision``. Raises what ``select`` raises.
+def looked_at(wanted: Wanted, *, place: bool, time: bool) -> list[str]:
+    """Give the columns by which ``rows_wanted`` chooses."""
+    return [
+        *(("geometry", "bbox") if place else ()),
+        *(("datetime",) if time else ()),
+        *(OF_THE_DATASET if wanted.allowed is not None else ()),
+    ]
+
+
+def rows_wanted(table: pa.Table, wanted: Wanted) -> NDArray[np.int64]:
+    """Give the numbers of the rows of a revision that counts that are wanted, ascending: by place and time as far as
+    ``table`` has their columns. Raises what ``select`` raises.
     """
     keep = np.ones(len(table), dtype=np.bool_) if wanted.allowed is None else _allowed(table, wanted.allowed)
-    if wanted.region is None:
-        return bool(keep.any())
+    if "datetime" in table.column_names:
+        keep &= _in_time(table, wanted.span)
+    if wanted.region is None or "geometry" not in table.column_names:
+        return np.flatnonzero(keep)
     rows = np.flatnonzero(keep & wanted.region.overlaps(_bounds(table)))
-    return len(rows) > 0 and len(wanted.region.meeting(table.column("geometry").take(rows).to_pylist())[0]) > 0
+    if not len(rows):
+        return rows
+    return rows[np.unique(wanted.region.meeting(table.column("geometry").take(rows).to_pylist())[0])]
 
 
 def _named(table: pa.Table, wanted: Wanted) -> pa.Table:

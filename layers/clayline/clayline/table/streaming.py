@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -12,8 +12,9 @@ import pyarrow as pa
 from clayline.dataset.ports import Root
 from clayline.errors import DatasetError
 from clayline.table.geoparquet import columns_schema
+from clayline.table.pages import COLUMN, PagedRows
 from clayline.table.ranged import FileAt, Range, RangedFile, damaged
-from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, meets_some, select
+from clayline.table.selecting import NEEDED, OF_THE_DATASET, Selected, Wanted, looked_at, rows_wanted, select
 
 AT_ONCE: Final = 16
 """Requests on their way: enough to hide S3's latency behind each other, each row group some 4 MB of memory."""
@@ -39,11 +40,13 @@ class Piece:
     group: int
     wanted: Wanted
     columns: tuple[str, ...]
+    pages: PagedRows | None = None
+    """Its rows that are wanted, and where their vectors lie; None: all of it is read."""
 
     @property
     def ranges(self) -> list[Range]:
         """What is read of it, a request each."""
-        return self.file.ranges(self.group, self.columns)
+        return self.file.ranges(self.group, self.columns, self.pages)
 
 
 def open_files(root: Root, sources: Sequence[Source]) -> list[RangedFile]:
@@ -69,29 +72,36 @@ def pieces(
 
 
 def look(root: Root, found: Sequence[Piece]) -> list[Piece]:
-    """Leave out large row groups of which no chip is wanted, by the chips' places: a box around a group of chips along
-    a curve holds many that are not of it.
+    """Look at the places and times of large row groups' chips: groups of which none is wanted are left out, and of the
+    others the pages are found that hold the vectors of those that are. A box around a group of chips along a curve
+    holds many that are not of it, and a group has all dates of its cells.
 
     Raises DatasetError, TransientError.
     """
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        kept = list(threads.map(lambda piece: _has_some(root, piece), found))
-    return [piece for piece, is_kept in zip(found, kept, strict=True) if is_kept]
+        kept = list(threads.map(lambda piece: _looked(root, piece), found))
+    for piece in found:
+        piece.file.settle()
+    return [piece for piece in kept if piece is not None]
 
 
-def _has_some(root: Root, piece: Piece) -> bool:
-    region = piece.wanted.region
-    if region is None or sum(each.size for each in piece.ranges) < LOOK_FROM:
-        return True
-    bounds = piece.file.bounds[piece.group]
-    if region.holds(bounds):
-        return True
-    columns = ("geometry", "bbox", *(OF_THE_DATASET if piece.wanted.allowed is not None else ()))
-    table = piece.file.read(piece.group, columns)
+def _looked(root: Root, piece: Piece) -> Piece | None:
+    file, group, wanted = piece.file, piece.group, piece.wanted
+    if sum(each.size for each in piece.ranges) < LOOK_FROM:
+        return piece
+    place = wanted.region is not None and not wanted.region.holds(file.bounds[group])
+    first, last = (values[group] for values in file.moments)
+    time = first is None or last is None or not wanted.span.holds(first, last)
+    if not place and not time:
+        return piece
+    table = file.read(group, looked_at(wanted, place=place, time=time))
     try:
-        return meets_some(table, piece.wanted)
+        rows = rows_wanted(table, wanted)
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise _other_columns(root, piece, error) from error
+    if not len(rows):
+        return None
+    return replace(piece, pages=file.paged(group, rows) if COLUMN in piece.columns else None)
 
 
 def _other_columns(root: Root, piece: Piece, error: Exception) -> DatasetError:
@@ -105,7 +115,7 @@ def stream(root: Root, found: Sequence[Piece], *, each_shape: bool = False) -> I
     """
 
     def one(piece: Piece) -> Selected:
-        table = piece.file.read(piece.group, piece.columns)
+        table = piece.file.read(piece.group, piece.columns, piece.pages)
         try:
             return select(table, piece.wanted, each_shape=each_shape)
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
@@ -160,7 +170,7 @@ def _groups(root: Root, file: RangedFile, wanted: Wanted) -> list[int]:
     keep = np.ones(file.groups, dtype=np.bool_)
     if wanted.region is not None:
         keep &= wanted.region.overlaps(file.bounds)
-    least, greatest = file.extremes("datetime")
+    least, greatest = file.moments
     for group in np.flatnonzero(keep).tolist():
         first, last = least[group], greatest[group]
         if first is None or last is None:

@@ -45,10 +45,12 @@ class Accounts:
         if self._receipt:
             self._written = {chip.uci: chip.index for chip in self._receipt.chips if chip.state is State.WRITTEN}
         self._rows = 0
+        self._indexed = False
 
     def check(self, rows: Rows) -> None:
         """Look at some rows."""
         self._rows += rows.count
+        self._indexed = self._indexed or rows.index is not None
         if rows.index is not None:
             inside = rows.index[(rows.index >= 0) & (rows.index < len(self._seen))]
             again = self._seen[inside]
@@ -56,7 +58,11 @@ class Accounts:
                 shown = [f"window {index}" for index in inside[again][:3].tolist()]
                 self._outcomes.found("windows", "the window has more than one row", shown, count=int(again.sum()))
             self._seen[inside] = True
-        if self._receipt is None or rows.ids is None:
+        if self._receipt is None:
+            return
+        if rows.ids is None:
+            self._outcomes.cannot("receipt", "there are no identifiers: only the numbers of rows were compared")
+            self._written = {}
             return
         for row, text in enumerate(rows.ids):
             index = self._written.pop(text, None) if text is not None else None
@@ -77,6 +83,11 @@ class Accounts:
                     "receipt", "a written chip of the receipt has no row", list(self._written)[:3],
                     count=len(self._written),
                 )  # fmt: skip
+            if receipt.counts.written != self._rows:
+                self._outcomes.found(
+                    "receipt", f"the receipt says that {receipt.counts.written} chips are written, there are"
+                    f" {self._rows} rows"
+                )  # fmt: skip
             counts = count(receipt.chips)
             if counts != receipt.counts:
                 self._outcomes.found("receipt", f"its counts are {receipt.counts}, its chips give {counts}"[:300])
@@ -87,6 +98,9 @@ class Accounts:
         self._item(name, size=size, checksum=checksum)
 
     def _coverage(self) -> None:
+        if not self._indexed:
+            self._outcomes.cannot("coverage", "no row says its window")
+            return
         if self._provenance is None:
             self._outcomes.cannot("coverage", "no provenance says which windows there are")
             return
@@ -148,7 +162,8 @@ def _stated(asset: Mapping[str, Any], outcomes: Outcomes, *, size: int, checksum
     if hashed is not None and checksum is not None and hashed != f"{_SHA256}{checksum}":
         outcomes.found("checksums", f"the STAC Item states checksum {str(hashed)[:80]}, the file has 1220{checksum}")
     if hashed is not None and checksum is None:
-        outcomes.cannot("checksums", "the file's bytes were not read whole: its checksum was not compared")
+        reason = "the file was not read whole, and S3 states no SHA-256 of it: its checksum was not compared"
+        outcomes.cannot("checksums", reason)
     return said is not None or hashed is not None
 
 

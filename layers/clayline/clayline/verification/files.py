@@ -13,7 +13,7 @@ from clayline.verification.accounts import Accounts, Companions
 from clayline.verification.checks import FILE_CHECKS
 from clayline.verification.ground import Ground, Projector
 from clayline.verification.header import Provenance, geo_column, provenance_of
-from clayline.verification.layouts import OURS, SCENES_COLUMNS, Column, Layout, layout_of
+from clayline.verification.layouts import OURS, SCENES_COLUMNS, Column, Layout, columns_asked, layout_of, told_by
 from clayline.verification.outcomes import Outcomes
 from clayline.verification.rows import Rows
 from clayline.verification.shapes import Shapes, read_shapes
@@ -22,6 +22,22 @@ from clayline.verification.tiles import TileGrid, tile_of
 from clayline.verification.values import Values
 from clayline.verification.vectors import Vectors, pixels
 
+_WITHOUT: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "id": (
+        "there is no column of identifiers",
+        ("identifiers-parse", "identifiers-unique", "identifiers-sorted", "identifiers-agree"),
+    ),
+    "index": (
+        "there is no column index, which says the window",
+        ("identifiers-agree", "windows", "footprint", "cell", "coverage"),
+    ),
+    "cell": ("there is no column of cells", ("cell",)),
+    "vector": ("there are no vectors", tuple(each.name for each in FILE_CHECKS if each.name.startswith("vectors-"))),
+    "geometry": ("there are no footprints", ("geometry", "boxes", "footprint", "tile-grid", "windows")),
+}
+"""What cannot be checked without a column, by its role."""
+_OF_A_SCENE: Final = frozenset({"index", "cell"})
+"""Columns without which only a scene's file of ours misses anything."""
 _NEED_PROVENANCE: Final = ("provenance", "identifiers-agree", "footprint", "model-digest")
 
 
@@ -98,7 +114,9 @@ class FileVerification:
         self.outcomes = Outcomes(FILE_CHECKS)
         names = frozenset(column.name for column in table.columns)
         primary, self._column = geo_column(table.header, names, self.outcomes)
-        self.layout = layout_of(table.columns, primary=primary)
+        told = told_by(name, table.header, receipt=companions.receipt is not None)
+        self.layout = layout_of(table.columns, primary=primary, ours=told)
+        self._asked = columns_asked(table.header) if self.layout.several else None
         self.provenance: Provenance | None = None
         if self.layout.ours:
             if not self.layout.several:
@@ -117,9 +135,12 @@ class FileVerification:
         """
         outcomes, provenance = self.outcomes, self.provenance
         tile = tile_of(self._name.rpartition("/")[2]) if provenance is None else None
-        grid = TileGrid(tile[0], self._by.back, outcomes) if tile and not self.layout.points else None
+        others = not self.layout.ours and not self.layout.points
+        grid = TileGrid(tile[0], self._by.back, outcomes) if tile and others else None
         if grid is None:
-            reason = "footprint says it" if provenance else "the file's name says no MGRS tile with its days"
+            reason = "the file's name says no MGRS tile with its days"
+            if self.layout.ours:
+                reason = "footprint says it" if provenance else "our grids begin where the scene does: see provenance"
             outcomes.cannot("tile-grid", reason)
         values = Values(outcomes, self.layout, now=self._by.now, provenance=provenance, days=tile[1:] if tile else None)
         accounts = Accounts(outcomes, provenance, self._companions) if self._of_a_scene else None
@@ -227,7 +248,8 @@ class FileVerification:
         for name, kind, nullable in OURS:
             column = columns.get(name)
             if column is None:
-                self.outcomes.found("schema", f"column {name} is missing")
+                if self._asked is None or name in self._asked:
+                    self.outcomes.found("schema", f"column {name} is missing")
             elif not column.type.startswith(kind) or (kind.endswith("]") and column.type != kind):
                 self.outcomes.found("schema", f"column {name} is {column.type[:100]}, not {kind.rstrip('[')}")
             elif column.nullable and not nullable:
@@ -254,18 +276,19 @@ class FileVerification:
                     "the grammar of others' identifiers is not told: only that none is null was checked",
                 )
             outcomes.cannot("values", "there is no column of fractions or losses")
-        if "id" not in roles:
-            names = ("identifiers-parse", "identifiers-unique", "identifiers-sorted", "identifiers-agree")
-            outcomes.cannot_any(names, "there is no column of identifiers")
-        if "vector" not in roles:
-            outcomes.found("schema", "there is no column of vectors")
-            outcomes.cannot_any(
-                [check.name for check in FILE_CHECKS if check.name.startswith("vectors-")], "there are no vectors"
-            )
-        if "geometry" not in roles:
-            outcomes.found("schema", "there is no column of footprints")
-            outcomes.cannot_any(("geometry", "boxes", "footprint", "tile-grid", "windows"), "there are no footprints")
-        elif "bbox" not in roles and not isinstance((self._column or {}).get("bbox"), list):
+        self._no_column()
+
+    def _no_column(self) -> None:
+        """Name what cannot be said without a column."""
+        roles, outcomes = self.layout.roles, self.outcomes
+        for role, (reason, checks) in _WITHOUT.items():
+            if role not in roles and (role not in _OF_A_SCENE or self._of_a_scene):
+                outcomes.cannot_any(checks, reason)
+        if not self.layout.ours:  # of ours, the schema says what is missing
+            for role, what in (("vector", "vectors"), ("geometry", "footprints")):
+                if role not in roles:
+                    outcomes.found("schema", f"there is no column of {what}")
+        if "geometry" in roles and "bbox" not in roles and not isinstance((self._column or {}).get("bbox"), list):
             outcomes.cannot("boxes", "neither a column nor the header has boxes")
         if "date" not in roles and "datetime" not in roles:
             outcomes.cannot("dates", "there is no column of times")

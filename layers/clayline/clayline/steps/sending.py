@@ -1,0 +1,274 @@
+"""Sending: the chips of a scene's newest revision go into a vector bucket, once or again (docs/vectors.md)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from clayline.dataset.ports import Root, Stored, WritableRoot
+from clayline.dataset.scene_file import SceneFile, SceneHeader
+from clayline.errors import DatasetError, TransientError
+from clayline.likeness.centring import Centre
+from clayline.likeness.vector_index import VectorModel
+from clayline.likeness.vector_records import ChipColumns, Put, puts
+from clayline.ports import ObjectMissingError
+from clayline.steps.indexing import ReadHeader
+
+PLACE: Final = "vectors/"
+"""Folder of a root that says what vector buckets hold."""
+_MOST_OBJECT: Final = 16 * 1024 * 1024
+_TRIES: Final = 4
+"""Of a scene that gets another revision while it is sent."""
+
+
+class ReadChips(Protocol):
+    """The reader of chips: ``clayline.table.vector_columns.read_chips``."""
+
+    def __call__(self, root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
+        """Raises DatasetError, and what ``root`` raises."""
+        ...
+
+
+class ReadUcis(Protocol):
+    """The reader of identifiers: ``clayline.table.vector_columns.read_ucis``."""
+
+    def __call__(self, root: Root, stored: Stored, header: SceneHeader) -> list[str]:
+        """Raises DatasetError, and what ``root`` raises."""
+        ...
+
+
+class KeepVectors(Protocol):
+    """A vector bucket, written: ``clayline.aws.vectors.S3Vectors``."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+        ...
+
+    def put(self, put: Put) -> None:
+        """Put vectors over those of the same keys. Raises DatasetError, TransientError."""
+        ...
+
+    def delete(self, index: str, keys: Sequence[str]) -> None:
+        """Delete vectors, those that are there. Raises TransientError."""
+        ...
+
+
+class Mark(BaseModel):
+    """What a vector bucket holds of a scene: written once, after its last vector was put."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: Literal["clayline-vectors/1"] = "clayline-vectors/1"
+    bucket: str
+    """The vector bucket."""
+    receipt: str
+    """Key of the scene's receipt."""
+    run: str
+    indexes: tuple[str, ...]
+    vectors: int
+    without_direction: int
+    """Chips whose vector is the centre itself: a cosine index takes no zero."""
+    deleted: int
+    """Vectors of revisions before, whose chips this one has no more."""
+
+
+class Sent(StrEnum):
+    """What became of a scene."""
+
+    SENT = "sent"
+    ALREADY = "already sent"
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    indexes: set[str] = field(default_factory=set)
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    """(index, key)."""
+    chips: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """Ports of sending."""
+
+    root: WritableRoot
+    vectors: KeepVectors
+    read_header: ReadHeader
+    read_chips: ReadChips
+    read_ucis: ReadUcis
+    centre: Callable[[str, str], Centre | None]
+    """Gives a model's centre by token and digest; None where nobody states one."""
+    least: timedelta = timedelta()
+    """Of a call's time that a request may take, with all its tries."""
+
+    def send(self, file: SceneFile, *, left: Callable[[], timedelta]) -> Sent:
+        """Put the vectors of the scene's newest revision, whichever one is named; ``left`` gives what time is left.
+
+        Named is the newest, and it is marked: nothing is done. Named is an older one: the newest is put all the same,
+        for who was told of the older one may have put some of its vectors before being killed. A revision that comes
+        while another is put is put after it, so the last who puts, puts the newest.
+
+        Raises ObjectMissingError for a scene whose files are not there, DatasetError, TransientError, also where time
+        is up: the message comes again, and puts the same.
+        """
+        newest = self._newest(file)
+        if newest == file and self._is_marked(file):
+            return Sent.ALREADY
+        for _ in range(_TRIES):
+            mark = self._put(newest, left)
+            before, newest = newest, self._newest(file)
+            if newest == before:
+                self.root.put_new(self.key(newest), mark.model_dump_json(indent=1).encode())
+                return Sent.SENT
+        msg = f"{file.token}/{file.scene} got {_TRIES} revisions while its vectors were put"
+        raise TransientError(msg)
+
+    def key(self, file: SceneFile) -> str:
+        """Give the key of the mark of a scene's file in this vector bucket."""
+        return f"{self._place(file.token)}{file.scene}_v{file.revision:03d}.json"
+
+    def model(self, token: str, digest: str) -> VectorModel:
+        """Give how a model's vectors are centred in this vector bucket; the first who asks settles it.
+
+        Raises DatasetError, TransientError, also where nobody states a centre.
+        """
+        key = f"{self._place(token)}model_{digest.removeprefix('sha256:')[:12]}.json"
+        if (there := self._model_there(key)) is not None:
+            return there
+        centre = self.centre(token, digest)
+        if centre is None:
+            msg = (
+                f"nobody states the centre of {token} {digest}: its model folder has no statistics.json, and the"
+                " dataset no codebook of it. Measure the model (model/README.md, Statistics), or have the dataset"
+                " compacted; then send what is missing with `clayline vectors`"
+            )
+            raise TransientError(msg)
+        self.root.put_new(key, VectorModel.by(centre, token=token, digest=digest).model_dump_json(indent=1).encode())
+        settled = self._model_there(key)
+        if settled is None:
+            msg = f"{self.root.uri}/{key} was written and is not there"
+            raise TransientError(msg)
+        return settled
+
+    def missing(self) -> Iterator[SceneFile]:
+        """Give the newest revision of each scene under the root that has no mark, in order.
+
+        Raises what ``root`` raises.
+        """
+        marked = {stored.key for stored in self.root.list(f"{PLACE}{self.vectors.bucket}/")}
+        waiting: SceneFile | None = None
+        for file in _whole(self.root.list("")):
+            if waiting and (file.token, file.scene) != (waiting.token, waiting.scene):
+                if self.key(waiting) not in marked:
+                    yield waiting
+                waiting = None
+            if waiting is None or file.revision > waiting.revision:
+                waiting = file
+        if waiting and self.key(waiting) not in marked:
+            yield waiting
+
+    def _put(self, file: SceneFile, left: Callable[[], timedelta]) -> Mark:
+        stored = self.root.head(file.parquet)
+        header = self.read_header(self.root, stored)
+        model = self.model(file.token, _said(file, header, "model", "digest"))
+        scene, instrument = file.scene, _said(file, header, "instrument")
+        tally = _Tally()
+        for columns in self.read_chips(self.root, stored, header):
+            tally.chips += len(columns.uci)
+            for put in puts(columns, model, scene=scene, instrument=instrument):
+                self._in_time(left, file)
+                self.vectors.put(put)
+                tally.indexes.add(put.index)
+                tally.keys.update((put.index, record.key) for record in put.records)
+        return Mark(
+            bucket=self.vectors.bucket,
+            receipt=file.receipt,
+            run=_said(file, header, "run"),
+            indexes=tuple(sorted(tally.indexes)),
+            vectors=len(tally.keys),
+            without_direction=tally.chips - len(tally.keys),
+            deleted=self._delete_before(file, tally.keys, left),
+        )
+
+    def _delete_before(self, file: SceneFile, kept: set[tuple[str, str]], left: Callable[[], timedelta]) -> int:
+        """Delete what revisions before may have put and this one did not; gives how many."""
+        gone: set[tuple[str, str]] = set()
+        for older in self._revisions(file):
+            if older.revision >= file.revision:
+                continue
+            stored = self.root.head(older.parquet)
+            header = self.read_header(self.root, stored)
+            digest = _said(older, header, "model", "digest")
+            model = self._model_there(f"{self._place(older.token)}model_{digest.removeprefix('sha256:')[:12]}.json")
+            if model is not None:  # else nothing of this model was ever put
+                gone.update((model.index(uci), uci) for uci in self.read_ucis(self.root, stored, header))
+        of_index: dict[str, list[str]] = {}
+        for index, uci in sorted(gone - kept):
+            of_index.setdefault(index, []).append(uci)
+        for index, keys in of_index.items():
+            self._in_time(left, file)
+            self.vectors.delete(index, keys)
+        return sum(map(len, of_index.values()))
+
+    def _newest(self, file: SceneFile) -> SceneFile:
+        there = self._revisions(file)
+        if file not in there:
+            msg = f"{self.root.uri} has no receipt {file.receipt} with embeddings beside it"
+            raise ObjectMissingError(msg)
+        return max(there, key=lambda each: each.revision)
+
+    def _revisions(self, file: SceneFile) -> list[SceneFile]:
+        return list(_whole(self.root.list(f"{file.token}/{file.scene}/")))
+
+    def _is_marked(self, file: SceneFile) -> bool:
+        try:
+            self.root.head(self.key(file))
+        except ObjectMissingError:
+            return False
+        return True
+
+    def _model_there(self, key: str) -> VectorModel | None:
+        try:
+            content, _ = self.root.get(key, most=_MOST_OBJECT)
+        except ObjectMissingError:
+            return None
+        return VectorModel.parse(content, where=f"{self.root.uri}/{key}")
+
+    def _place(self, token: str) -> str:
+        return f"{PLACE}{self.vectors.bucket}/{token}/"
+
+    def _in_time(self, left: Callable[[], timedelta], file: SceneFile) -> None:
+        if left() < self.least:
+            msg = f"the time is up while the vectors of {file.parquet} are put: they are put again"
+            raise TransientError(msg)
+
+
+def _whole(listed: Iterable[Stored]) -> Iterator[SceneFile]:
+    """Give the scene's files that have a receipt and embeddings, of a listing in the order of keys.
+
+    A receipt's key comes after the Parquet file's of the same stem: ``.`` sorts before ``_``.
+    """
+    embeddings: set[str] = set()
+    folder = ""
+    for stored in listed:
+        if (here := stored.key.rpartition("/")[0]) != folder:
+            folder, embeddings = here, set()
+        if stored.key.endswith(".parquet"):
+            embeddings.add(stored.key)
+            continue
+        file = SceneFile.of_receipt(stored.key)
+        if file and stored.key == file.receipt and file.parquet in embeddings:
+            yield file
+
+
+def _said(file: SceneFile, header: SceneHeader, *path: str) -> str:
+    found: object = header.provenance
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str):
+        msg = f"{file.parquet} does not state its {'.'.join(path)}: it is no file as docs/schema.md has it"
+        raise DatasetError(msg)
+    return found

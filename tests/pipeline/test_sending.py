@@ -1,0 +1,259 @@
+"""Sending vectors: what a vector bucket holds in the end, whatever comes twice, late, in between or is killed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from tests.dataset.scenes import DIMENSIONS, MadeUp
+from tests.dataset.world import TOKEN, Memory
+from tests.likeness.vector_bucket import MemoryVectors
+
+from clayline.errors import DatasetError, TransientError
+from clayline.likeness.centring import Centre
+from clayline.ports import ObjectMissingError
+from clayline.steps.sending import Mark, Sending, Sent
+from clayline.table.scene_header import read_scene_header
+from clayline.table.vector_columns import read_chips, read_ucis
+
+SCENE = MadeUp(number=7, rows=16)
+NEWER = replace(SCENE, revision=2, rows=12)
+"""Four chips fewer."""
+CENTRE = Centre(values=np.full(DIMENSIONS, 0.25, np.float32), by="card")
+AMPLE = timedelta(hours=1)
+
+
+class Killed(BaseException):
+    """The function was killed."""
+
+
+@dataclass
+class World:
+    root: Memory = field(default_factory=Memory)
+    vectors: MemoryVectors = field(default_factory=MemoryVectors)
+    centre: Callable[[str, str], Centre | None] = lambda *_: CENTRE
+
+    @property
+    def sending(self) -> Sending:
+        return Sending(
+            root=self.root,
+            vectors=self.vectors,
+            read_header=read_scene_header,
+            read_chips=read_chips,
+            read_ucis=read_ucis,
+            centre=self.centre,
+            least=timedelta(seconds=60),
+        )
+
+    def send(self, scene: MadeUp) -> Sent:
+        return self.sending.send(scene.file, left=lambda: AMPLE)
+
+    def holds(self, scene: MadeUp) -> bool:
+        """Say whether the bucket holds a revision's vectors, and no other one's."""
+        found, expected = self.vectors.records, CENTRE.unit(scene.vectors())
+        if list(found) != sorted(found) or set(found) != set(scene.ucis):
+            return False
+        return all(
+            np.allclose(found[uci].data, vector, atol=1e-6) for uci, vector in zip(scene.ucis, expected, strict=True)
+        )
+
+    def mark(self, scene: MadeUp) -> Mark | None:
+        there = self.root.objects.get(self.sending.key(scene.file))
+        return Mark.model_validate_json(there[0]) if there else None
+
+
+def landed(*scenes: MadeUp) -> World:
+    world = World()
+    for scene in scenes:
+        scene.land(world.root)
+    return world
+
+
+def test_a_scene_is_sent_once() -> None:
+    world = landed(SCENE)
+    assert world.send(SCENE) is Sent.SENT
+    assert world.holds(SCENE)
+    mark = world.mark(SCENE)
+    assert mark
+    assert (mark.bucket, mark.vectors, mark.deleted, mark.run) == ("my-vectors", 16, 0, SCENE.row.run)
+    assert mark.indexes == tuple(world.vectors.there)
+    asked = list(world.vectors.requests)
+    assert world.send(SCENE) is Sent.ALREADY
+    assert world.vectors.requests == asked
+
+
+def test_where_chips_are_stands_in_the_metadata() -> None:
+    world = landed(SCENE)
+    world.send(SCENE)
+    first = world.vectors.records[SCENE.ucis[0]].metadata
+    box = SCENE.row.box
+    assert first["lon"] == pytest.approx(box.west + 0.0125)
+    assert first["lat"] == pytest.approx(box.north - 0.0125)
+    assert first["epoch"] == SCENE.row.start.timestamp()
+    assert (first["scene"], first["instrument"], first["valid"]) == (SCENE.row.scene, SCENE.row.instrument, 1.0)
+    assert first.keys().isdisjoint({"cloud", "loss"})
+
+
+def test_a_newer_revision_replaces_the_older_ones_vectors_and_takes_away_what_it_lacks() -> None:
+    world = landed(SCENE)
+    world.send(SCENE)
+    NEWER.land(world.root)
+    assert world.send(NEWER) is Sent.SENT
+    assert world.holds(NEWER)
+    mark = world.mark(NEWER)
+    assert mark
+    assert mark.deleted == 4
+
+
+def test_a_message_about_an_older_revision_puts_the_newest() -> None:
+    world = landed(SCENE, NEWER)
+    assert world.send(SCENE) is Sent.SENT
+    assert world.holds(NEWER)
+    assert world.mark(NEWER)
+    assert world.mark(SCENE) is None
+
+
+def test_another_digest_of_the_token_leaves_nothing_in_the_old_index() -> None:
+    world = landed(SCENE)
+    world.send(SCENE)
+    other = replace(NEWER, digest="1")
+    other.land(world.root)
+    world.send(other)
+    assert world.holds(other)
+    assert sorted(len(records) for records in world.vectors.there.values()) == [0, 12]
+
+
+def operations(world: World, scene: MadeUp) -> int:
+    count = 0
+
+    def counted(*_: str) -> None:
+        nonlocal count
+        count += 1
+
+    world.root.before = world.vectors.before = counted
+    world.send(scene)
+    return count
+
+
+STEPS = operations(landed(SCENE, NEWER), NEWER)
+
+
+@pytest.mark.parametrize("at", range(STEPS))
+def test_killed_before_any_operation_the_next_delivery_ends_it(at: int) -> None:
+    world = landed(SCENE)
+    world.send(SCENE)
+    NEWER.land(world.root)
+    left = at
+
+    def kill(*_: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+
+    world.root.before = world.vectors.before = kill
+    try:
+        world.send(NEWER)
+    except Killed:
+        assert world.mark(NEWER) is None
+    world.root.before = world.vectors.before = lambda *_: None
+    world.send(NEWER)
+    assert world.holds(NEWER)
+    assert world.mark(NEWER)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_older_delivery_that_puts_after_the_newer_one_is_put_right(*, killed: bool) -> None:
+    world = landed(SCENE)
+    world.send(SCENE)  # the model's object is there
+    world.root.discard([world.sending.key(SCENE.file)])
+
+    def newer_comes(*_: str) -> None:
+        """Between the older one's look and its put, the newer one comes and goes."""
+        world.vectors.before = lambda *_: None
+        NEWER.land(world.root)
+        assert world.send(NEWER) is Sent.SENT
+        if killed:
+            world.root.before = stop
+
+    def stop(*_: str) -> None:
+        raise Killed
+
+    world.vectors.before = newer_comes
+    if killed:
+        with pytest.raises(Killed):
+            world.send(SCENE)
+        assert not world.holds(NEWER)  # the older one's vectors lie over the newer one's
+        world.root.before = lambda *_: None
+    world.send(SCENE)
+    assert world.holds(NEWER)
+
+
+def test_what_has_no_mark_is_found_and_sent() -> None:
+    others = [MadeUp(number=number) for number in (1, 2)]
+    world = landed(SCENE, NEWER, *others)
+    assert [file.scene[-1] for file in world.sending.missing()] == ["1", "2", "7"]
+    world.send(others[0])
+    missing = list(world.sending.missing())
+    assert [(file.scene[-1], file.revision) for file in missing] == [("2", 1), ("7", 2)]
+    for file in missing:
+        world.sending.send(file, left=lambda: AMPLE)
+    assert list(world.sending.missing()) == []
+    assert len(world.vectors.records) == 16 + 16 + 12
+
+
+def test_another_vector_bucket_has_marks_of_its_own() -> None:
+    world = landed(SCENE)
+    world.send(SCENE)
+    world.vectors = MemoryVectors(bucket="another")
+    assert [file.scene for file in world.sending.missing()] == [SCENE.row.scene]
+    assert world.send(SCENE) is Sent.SENT
+
+
+def test_revisions_that_have_failed_do_not_count() -> None:
+    world = landed(SCENE, NEWER)
+    world.root.discard([NEWER.file.parquet])
+    assert world.send(SCENE) is Sent.SENT
+    assert world.holds(SCENE)
+
+
+def test_the_first_centre_holds() -> None:
+    world = landed(SCENE)
+    world.send(SCENE)
+    world.centre = lambda *_: Centre(values=CENTRE.values + 1, by="codebook")
+    NEWER.land(world.root)
+    world.send(NEWER)
+    assert world.holds(NEWER)
+    assert world.sending.model(TOKEN, SCENE.row.digest).centred_by == "card"
+
+
+def test_where_nobody_states_a_centre_the_scene_waits() -> None:
+    world = landed(SCENE)
+    world.centre = lambda *_: None
+    with pytest.raises(TransientError, match=r"nobody states the centre of starter-v1\.0-s2-rgb"):
+        world.send(SCENE)
+    assert not world.vectors.there
+    assert [file.scene for file in world.sending.missing()] == [SCENE.row.scene]
+
+
+def test_no_request_begins_when_the_time_is_up() -> None:
+    world = landed(SCENE)
+    with pytest.raises(TransientError, match="time is up"):
+        world.sending.send(SCENE.file, left=lambda: timedelta(seconds=59))
+    assert not world.vectors.requests
+    assert world.mark(SCENE) is None
+
+
+def test_a_scene_that_is_not_there_is_named() -> None:
+    with pytest.raises(ObjectMissingError, match="memory has no receipt"):
+        World().send(SCENE)
+
+
+def test_a_broken_file_is_named_and_nothing_is_marked() -> None:
+    world = landed(SCENE)
+    body, moment = world.root.objects[SCENE.file.parquet]
+    world.root.objects[SCENE.file.parquet] = body[:-100], moment
+    with pytest.raises(DatasetError, match=SCENE.file.parquet):
+        world.send(SCENE)
+    assert world.mark(SCENE) is None
