@@ -26,7 +26,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy layers/clayline/clayline cli/clayline_cli local/clayline_local model/server model/clay model/publish \
 	  benchmarks samples events/make_events.py requirements/audit.py tests
-	$(foreach function,plan tile settle collect index compact watch reconcile,$(BIN)/mypy functions/$(function)/app.py &&) true
+	$(foreach app,$(wildcard functions/*/app.py),$(BIN)/mypy $(app) &&) true
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint -t template.yaml -r eu-central-1 us-east-1
 

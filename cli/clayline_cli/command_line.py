@@ -10,6 +10,7 @@ from clayline_cli.call import Call, Commands, Parser
 from clayline_cli.commands import (
     abort,
     backfill,
+    change,
     compact,
     doctor,
     embed,
@@ -22,6 +23,7 @@ from clayline_cli.commands import (
     redrive,
     report,
     sample,
+    search,
     sensors,
     status,
     vectors,
@@ -50,6 +52,8 @@ COMMANDS: Final[tuple[Callable[[Commands], None], ...]] = (
     abort.add,
     read.add,
     sample.add,
+    search.add,
+    change.add,
     watch.add,
 )
 """In the order in which help lists them."""

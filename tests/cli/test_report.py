@@ -190,13 +190,14 @@ def test_what_is_no_scenes_file_is_refused(
 
 
 def test_outliers_are_far_from_the_median_on_either_side_and_whole() -> None:
-    loss = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 9.0, -7.0, 99.0, np.nan])
-    valid = np.array([1, 1, 1, 1, 1, 1, 1, 0.5, 1])
-    found = loss_outliers(Traits(valid=valid, cloud=np.full(9, np.nan), loss=loss))
-    assert (found.rows.tolist(), found.median, found.judged) == ([5, 6], 1.0, 7)
+    loss = np.concatenate([np.linspace(0.9, 1.1, 31), [9.0, -7.0, 99.0, np.nan]])
+    valid = np.append(np.ones(33), [0.5, 1])
+    found = loss_outliers(Traits(valid=valid, cloud=np.full(35, np.nan), loss=loss))
+    assert (found.rows.tolist(), round(found.median, 6), found.judged) == ([31, 32], 1.0, 33)
     assert found.scores[0] > 3.5 > -3.5 > found.scores[1]
-    assert not loss_outliers(Traits(valid=valid, cloud=valid, loss=np.ones(9))).rows.size
-    assert loss_outliers(Traits(valid=valid, cloud=valid, loss=np.full(9, np.nan))).judged == 0
+    assert not loss_outliers(Traits(valid=valid, cloud=valid, loss=np.ones(35))).rows.size
+    assert loss_outliers(Traits(valid=valid, cloud=valid, loss=np.full(35, np.nan))).judged == 0
+    assert loss_outliers(Traits(valid=valid[:20], cloud=valid[:20], loss=loss[:20])).judged == 0, "too few to judge by"
 
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror=window.hacked=2>\u2028<!-- &amp; {{content}}"

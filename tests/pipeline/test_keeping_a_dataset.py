@@ -75,6 +75,16 @@ def test_the_page_leaves_what_it_says(home: Path) -> None:
     assert (home / "embeddings" / "dataset" / "manifest.json").is_file()
 
 
+def test_the_same_pixels_at_two_dates_are_no_change(home: Path) -> None:
+    change = pq.read_table(home / "change.parquet")
+    compared = change.filter(change["compared"])
+    assert set(compared["distance"].to_pylist()) == set(compared["percentile"].to_pylist()) == {0.0}
+    assert set(compared["calibrated"].to_pylist()) == {"square"}
+    assert set(change["reason"].to_pylist()) == {None, "mostly-outside"}
+    assert (compared.num_rows, change.num_rows) == (727, 841)
+    assert (home / "change.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_program_prints_what_the_page_says(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = blocks(HERE)
     [at] = [number for number, block in enumerate(found) if block.language == "python"]

@@ -83,5 +83,6 @@ def memory(deployment: Deployment) -> Check:
     return Check.unknown(
         MEMORY,
         f"{listed}; new accounts may be held to {EVERY_ACCOUNT_MB} MB, and no API tells",
-        f"Set TileMemory, PlanMemory and CollectMemory to at most {EVERY_ACCOUNT_MB}, if the deployment refuses it.",
+        f"Set TileMemory, PlanMemory, CollectMemory and CompactMemory to at most {EVERY_ACCOUNT_MB}, if the deployment"
+        " refuses it.",
     )

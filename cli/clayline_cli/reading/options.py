@@ -4,18 +4,16 @@ Importing this loads nothing heavy: --help and a typo answer at once.
 """
 
 import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, moment
+from clayline.dataset.asking import AskedTime, Revisions, moment
 from clayline.errors import DatasetError
 from clayline_cli import arguments
+from clayline_cli.asking.options import add_box, add_model, add_place, time
 
 FORMS: Final = ("geoparquet", "lgnd", "lancedb", "numpy")
-_NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
-"""What begins with a minus and is no option: a box in the west."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,14 +67,12 @@ class SampleOptions(PlaceOptions):
 
 def add_read(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline read``."""
-    _add_place(parser)
+    add_place(parser)
     group = parser.add_argument_group("what is read")
-    group.add_argument(
-        "--bbox", type=_box, metavar="W,S,E,N", help="chips whose footprint meets it; degrees (default: everywhere)"
-    )
+    add_box(group)
     group.add_argument(
         "--time",
-        type=_time,
+        type=time,
         metavar="A/B",
         help="acquired from A to B, days or moments, .. is open; several with commas between",
     )
@@ -100,7 +96,7 @@ def add_read(parser: argparse.ArgumentParser) -> None:
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline sample``."""
-    _add_place(parser)
+    add_place(parser)
     parser.add_argument(
         "points",
         type=arguments.local_path,
@@ -120,18 +116,8 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
     _add_out(parser.add_argument_group("what comes out"))
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
-    parser.add_argument("root", metavar="ROOT", help="the dataset: a folder, or s3://BUCKET/PREFIX")
-    group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
-
-
 def _add_model(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--model", type=arguments.name, metavar="TOKEN", help="where there are several; models are never mixed"
-    )
+    add_model(group)
     group.add_argument(
         "--columns",
         type=lambda text: tuple(each.strip() for each in text.split(",") if each.strip()),
@@ -156,27 +142,10 @@ def _place(found: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
-def _box(text: str) -> Asked4:
-    try:
-        numbers = tuple(float(each) for each in text.split(","))
-        box_of(numbers)
-    except (ValueError, DatasetError) as error:
-        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
-    return numbers
-
-
-def _time(text: str) -> AskedTime:
-    try:
-        Span.of(text)
-    except DatasetError as error:
-        arguments.refuse(str(error))
-    return text
-
-
 def _sample_time(text: str) -> AskedTime:
     if text in {"all", "nearest"}:
         return text
     try:
-        return _time(text) if set(text) & set("/,") else (moment(text) and text)
+        return time(text) if set(text) & set("/,") else (moment(text) and text)
     except DatasetError as error:
         arguments.refuse(str(error))

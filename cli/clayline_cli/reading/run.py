@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from clayline.api.dataset import Dataset
-from clayline.api.opening import open_dataset
-from clayline.aws.reading import reading_client
 from clayline.dataset.figures import Figures, told
 from clayline.dataset.points import MOST_BYTES, Point, of_csv, of_geojson
 from clayline.errors import DatasetError, shown
 from clayline.run.prices import built_in
 from clayline.table.exports import export
 from clayline.table.geo_points import read_points
+from clayline_cli.asking.opening import new_file, opened
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.reading.options import PlaceOptions, ReadOptions, SampleOptions
@@ -70,21 +69,14 @@ def sample(options: SampleOptions, console: Console) -> int:
 
 
 def _open(options: PlaceOptions) -> Dataset:
-    if not options.root.startswith("s3://"):
-        return open_dataset(options.root)
-    client = reading_client(profile=options.profile, region=options.region)
-    return open_dataset(options.root, client=client)
+    return opened(options.root, profile=options.profile, region=options.region)
 
 
 def _out(options: PlaceOptions) -> Path:
-    out = options.out
-    if out is None or not out.absolute().parent.is_dir():
-        msg = f"--out {out}: there is no folder {out.absolute().parent if out else ''}. Make it first."
+    if options.out is None:
+        msg = "--out lacks: give a file"
         raise CommandError(msg)
-    if out.exists():
-        msg = f"--out {out} is there already, and nothing is overwritten. Give another, or move it away."
-        raise CommandError(msg)
-    return out
+    return new_file(options.out)
 
 
 def _points(path: Path) -> list[Point]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.likeness.outliers import FAR
 from clayline.likeness.taking_part import VALID_LEAST
 from clayline_cli.picture.components import components, judges
 from clayline_cli.reporting.imagery import Imagery
-from clayline_cli.reporting.outliers import FAR, loss_outliers
+from clayline_cli.reporting.outliers import loss_outliers
 from clayline_cli.reporting.scene_chips import SceneChips
 from clayline_cli.reporting.vectors import PageVectors
 

@@ -1,17 +1,12 @@
-"""Chips whose loss is far from the scene's others."""
+"""Chips whose loss is far from the scene's others, the farthest first (docs/loss.md)."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clayline.likeness.taking_part import Filters, Traits
-
-FAR: Final = 3.5
-"""Modified z-scores beyond which a value is an outlier (Iglewicz and Hoaglin, 1993)."""
-_NORMAL: Final = 0.6745
-"""Median absolute deviation of a normal distribution, by its standard deviation."""
+from clayline.likeness.outliers import standing
+from clayline.likeness.taking_part import Traits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +18,18 @@ class Outliers:
     """Modified z-scores: positive where the loss is high."""
     median: float
     judged: int
-    """Chips that were compared."""
+    """Chips that were compared; 0 where too few could be."""
 
 
 def loss_outliers(traits: Traits) -> Outliers:
     """Find them among the chips that take part in comparisons: of the others the loss is one of their padding."""
-    taken, _ = Filters().judge(traits)
-    rows = np.flatnonzero(taken & ~np.isnan(traits.loss))
-    loss = traits.loss[rows]
-    median = float(np.median(loss)) if len(loss) else float("nan")
-    spread = float(np.median(np.abs(loss - median))) if len(loss) else 0.0
-    scores = np.asarray(_NORMAL * (loss - median) / spread if spread > 0 else np.zeros(len(loss)), np.float64)
-    far = np.flatnonzero(np.abs(scores) > FAR)
-    order = far[np.argsort(-np.abs(scores[far]), kind="stable")]
-    return Outliers(rows=rows[order], scores=scores[order], median=median, judged=len(rows))
+    found = standing(traits.loss, traits.valid)
+    judged = np.isfinite(found.deviations)
+    far = np.flatnonzero(found.high | found.low)
+    rows = far[np.argsort(-np.abs(found.deviations[far]), kind="stable")]
+    return Outliers(
+        rows=rows,
+        scores=found.deviations[rows],
+        median=float(np.median(traits.loss[judged])) if judged.any() else float("nan"),
+        judged=int(judged.sum()),
+    )

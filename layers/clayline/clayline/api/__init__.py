@@ -1,7 +1,10 @@
 """A dataset in Python: ``clayline.open_dataset`` (docs/dataset.md, In Python)."""
 
 from clayline.api.dataset import Dataset
-from clayline.api.opening import open_dataset
+from clayline.api.opening import open_dataset, open_place, open_scene_files
 from clayline.api.sampling import Missing, Sampled
+from clayline.api.searching import Found, How, Where
 
-__all__ = ["Dataset", "Missing", "Sampled", "open_dataset"]
+__all__ = [
+    "Dataset", "Found", "How", "Missing", "Sampled", "Where", "open_dataset", "open_place", "open_scene_files",
+]  # fmt: skip

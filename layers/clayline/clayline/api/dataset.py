@@ -1,12 +1,16 @@
 """A dataset that is open: what it has, what a reading takes, and chips as tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from clayline.api.changing import Change, Changed, spans_of
+from clayline.api.comparing import Terms
+from clayline.api.exemplars import GivenExample, given_of
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
+from clayline.api.searching import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Search, Where
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
@@ -14,6 +18,8 @@ from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError
+from clayline.likeness.pairing import Limits
+from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
@@ -58,10 +64,11 @@ class Dataset:
     may cure.
     """
 
-    def __init__(self, root: Root) -> None:
-        """Take the place; nothing is read of it yet."""
+    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None) -> None:
+        """Take the place; nothing is read of it yet. ``rows`` stand for an index where there is none."""
         self._root = CountedRoot(root)
-        self._index = Index(self._root)
+        self._rows = rows
+        self._index = Index(self._root, rows=rows)
         self._figures: Figures | None = None
 
     @property
@@ -76,7 +83,7 @@ class Dataset:
 
     def refresh(self) -> None:
         """Forget what was read of the index: the next call sees the dataset as it is then."""
-        self._index = Index(self._root)
+        self._index = Index(self._root, rows=self._rows)
 
     def scenes(
         self,
@@ -186,6 +193,29 @@ class Dataset:
         missing = tuple(why_missing(point, scenes, wanted.span) for point in asked if id(point) not in there)
         return Sampled(table=table, missing=missing, figures=self._figures)
 
+    def change(
+        self,
+        *,
+        box: Asked4 | Box | None = None,
+        dates: Sequence[AskedTime] | None = None,
+        model: str | None = None,
+        limits: Limits | None = None,
+        across_instruments: bool = False,
+        statistics: FolderStatistics | None = None,
+    ) -> Changed:
+        """Compare the same cells of a box at two ``dates`` or more, each date with the next; without ``dates`` each
+        cell's own dates, whichever they are (docs/change.md).
+
+        ``limits`` says which chips are compared, ``statistics`` are the model folder's, where they are at hand. Raises
+        DatasetError also for dates out of order, and where too few chips would have to centre vectors. A file that
+        cannot be read is in ``lost``, and its chips are never told as unchanged.
+        """
+        before = self._root.asked
+        terms = Terms(limits=limits or Limits(), across_instruments=across_instruments)
+        change = Change(self._root, self._index, terms=terms, statistics=statistics)
+        found = change.answer(_region(box), spans_of(dates), model)
+        return replace(found, asked=self._root.asked - before)
+
     def explain_sample(
         self,
         points: Iterable[Any],
@@ -198,6 +228,38 @@ class Dataset:
         on_globe = [point for point in of_values(points) if point.on_globe]
         region = Region.of_points([(point.lon, point.lat) for point in on_globe])
         return self._plan(region, resolved(time).span, model, columns, "newest").foretold
+
+    def search(
+        self,
+        like: Sequence[GivenExample],
+        unlike: Sequence[GivenExample] = (),
+        *,
+        count: int = 10,
+        box: Asked4 | Box | None = None,
+        time: AskedTime = None,
+        model: str | None = None,
+        where: Where = EVERYWHERE,
+        how: How = TWO_STAGES,
+    ) -> Found:
+        """Give the chips that are most like some examples and least like others (docs/search.md).
+
+        An example is an identifier, a cell, ``LON,LAT``, a pair of these numbers, or a vector that a model gave
+        (``Computed``). ``where`` is which chips take part, ``how`` by what vectors are centred, and in how many stages.
+        Examples themselves are not in the answer, unless it is asked for.
+        """
+        asked = Asked4Likeness(
+            like=tuple(map(given_of, like)),
+            unlike=tuple(map(given_of, unlike)),
+            count=count,
+            region=_region(box),
+            span=Span.of(time),
+            model=model,
+            where=where,
+            how=how,
+        )
+        found = Search(self._root, self._index, asked).find()
+        self._figures = found.figures
+        return found
 
     def _plan(
         self,

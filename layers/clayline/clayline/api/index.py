@@ -20,10 +20,10 @@ from clayline.table.index_reading import read_rows_of, read_snapshot
 class Index:
     """A snapshot, and the parts and history of it that were needed so far."""
 
-    def __init__(self, root: Root) -> None:
-        """Take the place; nothing is read yet."""
+    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None) -> None:
+        """Take the place; nothing is read yet. ``rows`` are given where scene files lie without an index."""
         self._root = root
-        self._snapshot: Snapshot | None = None
+        self._snapshot = None if rows is None else Snapshot(manifest=Manifest(), loose=tuple(rows))
         self._rows: dict[str, list[SceneRow]] = {}
 
     @property

@@ -1,13 +1,16 @@
 """Where a dataset lies, by the name that a user gives it."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clayline.api.dataset import Dataset
 from clayline.dataset.folder import FolderRoot
+from clayline.dataset.manifest import FRAGMENTS, MANIFEST
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError
+from clayline.table.lone_files import is_scene_file, rows_of_files
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,6 +28,46 @@ def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Datas
     Nothing is read yet. Raises DatasetError for a name that is none of these, and a folder that is not there.
     """
     return Dataset(root_of(root, client=client))
+
+
+def open_scene_files(
+    places: Sequence[str | Path], *, client: "S3Client | None" = None, root: WritableRoot | None = None
+) -> Dataset:
+    """Open scene files that no index has as one dataset: files, all on this machine or all in one bucket.
+
+    The end of each is read. Raises DatasetError, TransientError.
+    """
+    uris = {str(place) for place in places}
+    buckets = {uri.removeprefix(_S3).partition("/")[0] if uri.startswith(_S3) else None for uri in uris}
+    if len(buckets) != 1:
+        msg = "these files lie in several places: name files of this machine, or of one bucket."
+        raise DatasetError(msg)
+    [bucket] = buckets
+    where = root or root_of(f"{_S3}{bucket}" if bucket else Path("/"), client=client)
+    keys = [
+        uri.removeprefix(f"{_S3}{bucket}/") if bucket else _local(uri).absolute().as_posix().removeprefix("/")
+        for uri in sorted(uris)
+    ]
+    return Dataset(where, rows=rows_of_files(where, keys))
+
+
+def open_place(place: str | Path, *, client: "S3Client | None" = None) -> Dataset:
+    """Open what lies at a place: the dataset, if it has an index, else its scene files.
+
+    Raises DatasetError, also where there are neither, TransientError.
+    """
+    where = root_of(place, client=client)
+    if any(next(iter(where.list(key)), None) for key in (MANIFEST, FRAGMENTS)):
+        return Dataset(where)
+    keys = [each.key for each in where.list("") if is_scene_file(each.key)]
+    if not keys:
+        msg = f"{where.uri} has no embeddings: no index (`dataset/`) and no scene file (TOKEN/SCENE/NAME.parquet)."
+        raise DatasetError(msg)
+    return Dataset(where, rows=rows_of_files(where, keys))
+
+
+def _local(uri: str) -> Path:
+    return Path.from_uri(uri) if uri.startswith(_FILE) else Path(uri)
 
 
 def root_of(root: str | Path, *, client: "S3Client | None" = None) -> WritableRoot:

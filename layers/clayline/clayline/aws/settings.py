@@ -166,6 +166,20 @@ class WatchSettings(IndexSettings):
     event_bus: str = "default"
 
 
+class VectorsSettings(IndexSettings):
+    """Settings of vectors."""
+
+    vector_bucket: str
+    model_manifest: str
+    """As plan's: beside it lie the statistics by whose mean vectors are centred."""
+
+    @property
+    def model_folder(self) -> tuple[str, str]:
+        """Bucket of the model folder, and its prefix."""
+        bucket, _, key = self.model_manifest.removeprefix("s3://").partition("/")
+        return bucket, key.rpartition("/")[0]
+
+
 class CompactSettings(CommonSettings):
     """Settings of compact."""
 

@@ -18,7 +18,7 @@ from clayline.identity.location import Point, Window, fits_tile, point_digits, p
 __all__ = [
     "MAX_LENGTH", "Footprint", "Instant", "Interval", "ModelParts", "Point", "Uci", "Window", "cell",
     "fits_tile", "footprint", "format", "model_parts", "parse", "parse_location", "parse_time",
-    "point_digits", "point_from_lonlat", "point_from_utm",
+    "point_digits", "point_from_lonlat", "point_from_utm", "window_footprint",
 ]  # fmt: skip
 
 MAX_LENGTH = 128
@@ -224,6 +224,11 @@ def footprint(uci: Uci | str) -> Footprint:
             " its CRS. The polygon is in the row's geometry, and follows from the file's transform and the row's index"
         )
         raise InvalidIdentifierError(msg)
+    return window_footprint(window)
+
+
+def window_footprint(window: Window) -> Footprint:
+    """Give the ground that a window covers, which is that of its cell too."""
     origin = mgrs.tile_origin(window.tile)
     side = window.size * window.gsd_mm
     west = origin.easting + window.col * window.gsd_mm / 1000

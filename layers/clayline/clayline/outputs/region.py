@@ -8,6 +8,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+_HALF = 180.0
+"""Degrees."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
@@ -67,6 +70,26 @@ def lonlat_of(wkb: Sequence[bytes | None]) -> NDArray[np.float64]:
 
 
 def centres_of(wkb: Sequence[bytes]) -> NDArray[np.float64]:
-    """Give longitude and latitude of footprints' centres: [n, 2]."""
-    found = shapely.centroid(shapely.from_wkb(np.array(wkb, dtype=object)))
-    return np.stack([shapely.get_x(found), shapely.get_y(found)], axis=1)
+    """Give longitude and latitude of footprints' centres: [n, 2], also of those that are cut at the antimeridian."""
+    footprints = shapely.from_wkb(np.array(wkb, dtype=object))
+    cut = shapely.get_type_id(footprints) == shapely.GeometryType.MULTIPOLYGON.value
+    if cut.any():
+        footprints[cut] = shapely.transform(footprints[cut], _turned)
+    found = shapely.centroid(footprints)
+    lons = shapely.get_x(found)
+    return np.stack([np.where(lons > _HALF, lons - 2 * _HALF, lons), shapely.get_y(found)], axis=1)
+
+
+def bounds_of(wkb: Sequence[bytes]) -> NDArray[np.float64]:
+    """Give west, south, east, north of footprints' coordinates: [n, 4]."""
+    return np.asarray(shapely.bounds(shapely.from_wkb(np.array(wkb, dtype=object))), np.float64).reshape(-1, 4)
+
+
+def outline_of(boxes: Sequence[Sequence[float]]) -> bytes:
+    """Give boxes (west, south, east, north) as one footprint, WKB."""
+    found = [shapely.box(*box) for box in boxes]
+    return bytes(shapely.to_wkb(found[0] if len(found) == 1 else shapely.multipolygons(found)))
+
+
+def _turned(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.where(places[:, 0] < 0, places[:, 0] + 2 * _HALF, places[:, 0]), places[:, 1]], axis=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 
 from clayline.dataset.codebook import Codebook
@@ -9,10 +10,31 @@ from clayline.dataset.manifest import MANIFEST, MOST_MANIFEST_BYTES, Manifest
 from clayline.dataset.ports import Root
 from clayline.errors import TransientError
 from clayline.likeness.centring import Centre
-from clayline.model.statistics import FolderStatistics
+from clayline.model.manifest import MANIFEST_FILE, digest_of, read_manifest
+from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
 from clayline.ports import ObjectMissingError
 
+_MOST_FILE: Final = 64 * 1024 * 1024
 _MOST_CODEBOOK: Final = 64 * 1024 * 1024
+
+
+def stated_in(folder: Root) -> FolderStatistics | None:
+    """Give what a model folder states of its vectors; None where its manifest lists no statistics.
+
+    Raises ModelError, TransientError, also for statistics that are not those of the manifest: they are being copied.
+    """
+    try:
+        manifest = read_manifest(folder.get(MANIFEST_FILE, most=_MOST_FILE)[0], source=f"{folder.uri}/{MANIFEST_FILE}")
+        if manifest.statistics is None:
+            return None
+        content, _ = folder.get(STATISTICS_FILE, most=_MOST_FILE)
+    except ObjectMissingError as error:
+        msg = f"the model folder is not whole: {error}"
+        raise TransientError(msg) from error
+    if digest_of(BytesIO(content)) != manifest.statistics:
+        msg = f"{folder.uri}/{STATISTICS_FILE} is not what the manifest lists. Export or measure it again"
+        raise TransientError(msg)
+    return read_statistics(content, source=f"{folder.uri}/{STATISTICS_FILE}")
 
 
 @dataclass(frozen=True, kw_only=True)

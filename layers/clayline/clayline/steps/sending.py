@@ -15,7 +15,8 @@ from clayline.likeness.centring import Centre
 from clayline.likeness.vector_index import VectorModel
 from clayline.likeness.vector_records import ChipColumns, Put, puts
 from clayline.ports import ObjectMissingError
-from clayline.steps.indexing import ReadHeader
+from clayline.run.announced import Announced
+from clayline.steps.indexing import INDEXED, ReadHeader
 
 PLACE: Final = "vectors/"
 """Folder of a root that says what vector buckets hold."""
@@ -80,6 +81,12 @@ class Sent(StrEnum):
 
     SENT = "sent"
     ALREADY = "already sent"
+    NO_FILE = "no file"
+    """The scene failed."""
+    ELSEWHERE = "elsewhere"
+    """Of another root: another stack's, on the same bus."""
+    GONE = "gone"
+    """Announced once more, and its files were taken away since."""
 
 
 @dataclass(kw_only=True)
@@ -125,6 +132,24 @@ class Sending:
                 return Sent.SENT
         msg = f"{file.token}/{file.scene} got {_TRIES} revisions while its vectors were put"
         raise TransientError(msg)
+
+    def answer(self, event: Announced, *, root_name: str, left: Callable[[], timedelta]) -> Sent:
+        """Send the scene that an event is about; ``root_name`` is what names of this root's objects begin with.
+
+        Raises TransientError, DatasetError.
+        """
+        file = SceneFile.of_receipt(event.receipt)
+        if file is None or event.receipt != root_name + file.receipt:
+            return Sent.NO_FILE if event.status not in INDEXED else Sent.ELSEWHERE
+        if event.status not in INDEXED:
+            return Sent.NO_FILE
+        try:
+            return self.send(file, left=left)
+        except ObjectMissingError as error:
+            if event.repeated:
+                return Sent.GONE
+            msg = f"{event.scene} was announced, and a file of it is not there: {error}"
+            raise TransientError(msg) from error
 
     def key(self, file: SceneFile) -> str:
         """Give the key of the mark of a scene's file in this vector bucket."""

@@ -64,6 +64,19 @@ def select(table: pa.Table, wanted: Wanted, *, each_shape: bool = False) -> Sele
     return Selected(table=table.take(rows[met]), shapes=shapes)
 
 
+def rows_of_tier(table: pa.Table, wanted: Wanted) -> NDArray[np.intp]:
+    """Give the numbers of a tier's rows that may be wanted, by time, revision and ``bbox``: it has no footprints.
+
+    Raises what ``select`` raises.
+    """
+    keep = _in_time(table, wanted.span)
+    if wanted.allowed is not None:
+        keep &= _allowed(table, wanted.allowed)
+    if wanted.region is not None:
+        keep &= wanted.region.overlaps(_bounds(table))
+    return np.flatnonzero(keep)
+
+
 def looked_at(wanted: Wanted, *, place: bool, time: bool) -> list[str]:
     """Give the columns by which ``rows_wanted`` chooses."""
     return [

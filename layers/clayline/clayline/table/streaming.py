@@ -65,7 +65,7 @@ def pieces(
     """
     found = []
     for source, file in zip(sources, files, strict=True):
-        read = _columns(root, file, source.wanted, columns)
+        read = columns_read(root, file, source.wanted, columns)
         for group in _groups(root, file, source.wanted):
             found.append(Piece(file=file, group=group, wanted=source.wanted, columns=read))  # noqa: PERF401
     return found
@@ -156,7 +156,11 @@ def result_schema(files: Sequence[RangedFile], columns: Sequence[str] | None) ->
     return pa.schema([of_file[name] for name in names])
 
 
-def _columns(root: Root, file: RangedFile, wanted: Wanted, columns: Sequence[str] | None) -> tuple[str, ...]:
+def columns_read(root: Root, file: RangedFile, wanted: Wanted, columns: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the columns that are read of a file: those by which rows are chosen, and of ``columns`` those it has.
+
+    Raises DatasetError.
+    """
     needed = (*NEEDED, *(OF_THE_DATASET if wanted.allowed is not None else ()))
     if lacking := [name for name in needed if name not in file.names]:
         raise damaged(root, file.at, f"it has no column {', '.join(lacking)}")

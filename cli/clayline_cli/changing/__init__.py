@@ -1,0 +1,1 @@
+"""What changed: asked, told, written and drawn."""

@@ -1,0 +1,74 @@
+"""``clayline change``: by the Python API, then told, written and drawn."""
+
+import json
+from typing import Any
+
+from clayline.errors import shown
+from clayline.likeness.pairing import Limits
+from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
+from clayline.table.changes import FORMAT
+from clayline.table.exports import export
+from clayline_cli.asking.opening import new_file, opened
+from clayline_cli.changing.options import ChangeOptions
+from clayline_cli.changing.picture import draw
+from clayline_cli.changing.telling import paragraph, values
+from clayline_cli.console import Console
+from clayline_cli.errors import CommandError
+
+
+def change(options: ChangeOptions, console: Console) -> int:
+    """Compare, and give the exit status: 1 where nothing could be compared, or a file could not be read.
+
+    Raises ClaylineError, OSError.
+    """
+    for name, path in (("--out", options.out), ("--picture", options.picture)):
+        if path is not None:
+            new_file(path, option=name)
+    dataset = opened(options.root, profile=options.profile, region=options.region)
+    limits = Limits(
+        valid_least=options.valid_least, cloud_most=options.cloud_most, cloud_known=options.cloud_known
+    )  # fmt: skip
+    asked: dict[str, Any] = {"box": options.box, "dates": options.dates, "model": options.model}
+    found = dataset.change(
+        **asked, limits=limits, across_instruments=options.across_instruments, statistics=_statistics(options)
+    )
+    said = {
+        "format": FORMAT,
+        "root": dataset.uri,
+        **{name: value for name, value in asked.items() if value},
+        "across_instruments": options.across_instruments,
+        "cloud_most": options.cloud_most,
+        "cloud_known": options.cloud_known,
+        "valid_least": options.valid_least,
+        **values(found),
+    }
+    if options.out is not None:
+        export([found.table], found.table.schema, options.out, form="geoparquet", scenes=(), said=said)
+    if options.picture is not None:
+        if found.table.num_rows:
+            draw(found, options.picture, uri=dataset.uri)
+        else:
+            console.warn(f"nothing lies there, so there is nothing to draw: no {options.picture}")
+    if options.json:
+        print(json.dumps({**said, "most_changed": values(found, top=options.top)["most_changed"]}), flush=True)
+    else:
+        print(shown(paragraph(found, top=options.top)), flush=True)
+    for lost in found.lost:
+        console.warn(shown(f"could not be read, and is no part of the answer: {lost.key}: {lost.message}"))
+    if not found.compared:
+        console.warn("nothing was compared: this says nothing of whether anything changed")
+    return 1 if found.lost or not found.compared else 0
+
+
+def _statistics(options: ChangeOptions) -> FolderStatistics | None:
+    """Raises CommandError for a folder without statistics, ModelError for what is none."""
+    if options.folder is None:
+        return None
+    path = options.folder / STATISTICS_FILE
+    if not path.is_file():
+        msg = (
+            f"--model-folder {options.folder} has no {STATISTICS_FILE}: `make statistics` measures it. Or leave"
+            " --model-folder away: then the dataset centres the vectors."
+        )
+        raise CommandError(msg)
+    return read_statistics(path.read_bytes(), source=str(path))

@@ -1,0 +1,1 @@
+"""Searching: where else it looks like this."""

@@ -1,0 +1,129 @@
+"""The options of ``clayline search``. Importing this loads nothing heavy: --help and a typo answer at once."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from clayline.errors import DatasetError
+from clayline_cli import arguments
+from clayline_cli.asking.options import NEGATIVE, box, time
+from clayline_local.repository import STARTER
+
+FORMS: Final = {".parquet": "geoparquet", ".geojson": "geojson", ".json": "geojson"}
+"""What is written, by how the name ends."""
+VALID: Final = 0.9
+"""The default of ``clayline.likeness.taking_part``, which loads numpy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOptions:
+    """What a call was told."""
+
+    places: tuple[str, ...]
+    profile: str | None
+    region: str | None
+    like: tuple[str, ...]
+    unlike: tuple[str, ...]
+    count: int
+    bbox: tuple[float, ...] | None
+    time: str | None
+    model: str | None
+    model_folder: Path
+    instrument: str | None
+    across_instruments: bool
+    min_valid: float
+    max_cloud: float | None
+    max_loss: float | None
+    with_examples: bool
+    exact: bool
+    form: str | None
+    out: Path | None
+    json: bool
+    quiet: bool
+
+    @classmethod
+    def of(cls, found: argparse.Namespace) -> Self:
+        """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
+        if not found.like:
+            arguments.refuse("say what to look for: --like UCI, CELL or LON,LAT")
+        form = getattr(found, "as")
+        if found.out is None and form is not None:
+            arguments.refuse(f"--as {form} needs --out FILE")
+        if found.out is not None and form is None:
+            form = FORMS.get(found.out.suffix.lower())
+            if form is None:
+                arguments.refuse(f"--out {found.out} ends in none of {', '.join(FORMS)}: say --as")
+        for text in (*found.like, *found.unlike):
+            _check(text)
+        names = (
+            "places", "profile", "region", "like", "unlike", "count", "bbox", "time", "model", "model_folder",
+            "instrument", "across_instruments", "min_valid", "max_cloud", "max_loss", "with_examples", "exact", "out",
+            "json", "quiet",
+        )  # fmt: skip
+        values: dict[str, Any] = {name: getattr(found, name) for name in names}
+        for name in ("places", "like", "unlike"):
+            values[name] = tuple(values[name])
+        return cls(**values, form=form)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all of them, in the groups and order in which help tells them."""
+    parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse takes a place in the west for an option
+    parser.add_argument(
+        "places", nargs="+", metavar="PLACE",
+        help="what is looked through: a dataset, a folder or s3://BUCKET/PREFIX of scene files, or scene files",
+    )  # fmt: skip
+    group = parser.add_argument_group("where")
+    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
+    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    group = parser.add_argument_group("what is looked for")
+    for name, meaning in (("--like", "an example that is like it"), ("--unlike", "an example that is not")):
+        group.add_argument(
+            name, action="append", default=[], metavar="EXAMPLE",
+            help=f"{meaning}: an identifier, a cell, or LON,LAT;"
+            " may be repeated",
+        )  # fmt: skip
+    group.add_argument(
+        "--model-folder", type=arguments.model_folder, default=STARTER, metavar="DIR",
+        help="centres by its statistics, where it is of the examples' model (default: the bundled starter)",
+    )  # fmt: skip
+    group.add_argument(
+        "--count", type=arguments.number(int, 1, 100_000), default=10, metavar="N", help="how many chips (default: 10)"
+    )
+    group = parser.add_argument_group("which chips take part")
+    group.add_argument("--bbox", type=box, metavar="W,S,E,N", help="whose footprint meets it; degrees")
+    group.add_argument("--time", type=time, metavar="A/B", help="acquired from A to B, .. is open")
+    group.add_argument(
+        "--model", type=arguments.name, metavar="TOKEN", help="or TOKEN@DIGEST; models are never compared"
+    )
+    group.add_argument(
+        "--instrument", type=arguments.name, metavar="TOKEN", help="of this one (default: the examples')"
+    )
+    group.add_argument("--across-instruments", action="store_true", help="compare chips of several instruments")
+    group.add_argument(
+        "--min-valid", type=arguments.fraction, default=VALID, metavar="0..1",
+        help="at least so much of the chip is valid (default: 0.9: those that are mostly outside of their scene find"
+        " only each other)",
+    )  # fmt: skip
+    group.add_argument("--max-cloud", type=arguments.fraction, metavar="0..1", help="at most so much is cloud")
+    group.add_argument("--max-loss", type=arguments.number(float, 0.0, 1e30), metavar="X", help="at most this loss")
+    group.add_argument("--with-examples", action="store_true", help="the examples themselves may be in the answer")
+    group.add_argument("--exact", action="store_true", help="read every vector, though there are bits to begin with")
+    group = parser.add_argument_group("what comes out")
+    group.add_argument(
+        "--as", choices=sorted(set(FORMS.values())),
+        help="GeoParquet or GeoJSON (default: by FILE)",
+    )  # fmt: skip
+    group.add_argument("--out", type=Path, metavar="FILE", help="where to write; nothing is overwritten")
+    group.add_argument("--json", action="store_true", help="tell the answer as JSON")
+    group.add_argument("--quiet", action="store_true", help="no notices")
+
+
+def _check(text: str) -> None:
+    from clayline.likeness.examples import example_of  # noqa: PLC0415 - loads numpy, which --help need not
+
+    try:
+        example_of(text)
+    except DatasetError as error:
+        arguments.refuse(str(error))

@@ -1,0 +1,79 @@
+"""An answer for people, and as JSON and GeoJSON can say it."""
+
+import json
+from typing import Any, Final
+
+import shapely
+
+from clayline.api.searching import Found
+from clayline.likeness.taking_part import VALID_LEAST
+
+_REASONS: Final = {
+    "valid": "less valid than asked ({least:g})",
+    "cloud": "more cloud",
+    "cloud-unknown": "cloud unknown",
+    "loss": "a greater loss",
+    "loss-unknown": "loss unknown",
+    "instrument": "of other instruments",
+    "example": "examples themselves",
+    "not-finite": "no finite vector",
+}
+_CENTRES: Final = {
+    "card": "the model's statistics",
+    "codebook": "the dataset's codebook",
+    "rows": "the mean of what was looked through",
+}
+
+
+def rows_of(found: Found) -> list[dict[str, Any]]:
+    """Give the chips as JSON can say them, footprints as GeoJSON."""
+    rows: list[dict[str, Any]] = []
+    for rank, row in enumerate(found.table.drop_columns(["bbox"]).to_pylist(), start=1):
+        footprint = json.loads(shapely.to_geojson(shapely.from_wkb(row.pop("geometry"))))
+        rows.append({"rank": rank, **row, "datetime": row["datetime"].isoformat(), "footprint": footprint})
+    return rows
+
+
+def summary(found: Found) -> dict[str, Any]:
+    """Give what the answer rests on."""
+    return {
+        "model": found.probe.token,
+        "digest": found.probe.digest,
+        "centred_by": found.probe.centre.by,
+        "like": [each.name for each in found.like],
+        "unlike": [each.name for each in found.unlike],
+        "looked_through": found.looked_through,
+        "left_out": dict(found.left_out),
+        "candidates": found.candidates,
+    }
+
+
+def feature_collection(found: Found) -> str:
+    """Write GeoJSON (RFC 7946): a Feature a chip, best first, and what the answer rests on as a foreign member."""
+    features = []
+    for row in rows_of(found):
+        footprint = row.pop("footprint")
+        features.append({"type": "Feature", "id": row["uci"], "geometry": footprint, "properties": row})
+    return json.dumps({"type": "FeatureCollection", "clayline": summary(found), "features": features}) + "\n"
+
+
+def page(found: Found, *, valid_least: float = VALID_LEAST) -> str:
+    """Give the answer as a table, and below it what it rests on."""
+    lines = [f"{'':>4} {'score':>6}  {'date':10} {'valid':>5} {'cloud':>5}  identifier"]
+    for rank, row in enumerate(found.table.drop_columns(["geometry", "bbox"]).to_pylist(), start=1):
+        cloud = "" if row["cloud_fraction"] is None else f"{row['cloud_fraction']:.2f}"
+        lines.append(
+            f"{rank:>4} {row['score']:>6.3f}  {row['datetime']:%Y-%m-%d} {row['valid_fraction']:>5.2f} {cloud:>5}"
+            f"  {row['uci']}"
+        )
+    if not len(found.table):
+        lines = ["no chip takes part"]
+    left_out = ", ".join(
+        f"{count:,} {_REASONS[name].format(least=valid_least)}" for name, count in found.left_out.items()
+    )
+    stages = f"; {found.candidates:,} candidates by bits" if found.candidates is not None else ""
+    lines += [
+        f"{found.looked_through:,} chips looked through{stages}" + (f"; left out: {left_out}" if left_out else ""),
+        f"{found.probe.token}, centred by {_CENTRES[found.probe.centre.by]}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""vectors: the chips of an announced scene go into a vector bucket of the user's."""
+
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any, Final
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clayline.aws.dataset_root import S3Root
+from clayline.aws.messages import Messages
+from clayline.aws.settings import VectorsSettings, load
+from clayline.aws.vectors import MOST_SECONDS, S3Vectors, vectors_client
+from clayline.run.announced import Announced, UnknownEventError
+from clayline.steps.centres import Centres, stated_in
+from clayline.steps.sending import Sending, Sent
+from clayline.table.scene_header import read_scene_header
+from clayline.table.vector_columns import read_chips, read_ucis
+
+_LEAST: Final = timedelta(seconds=MOST_SECONDS + 10)
+"""Of the call's time: a request with all its tries, and the answer to the queue."""
+logger = Logger()
+metrics = Metrics()
+messages = Messages(logger, metrics)
+
+
+@cache
+def settings() -> VectorsSettings:
+    """Read them, once."""
+    return load(VectorsSettings)
+
+
+@cache
+def sending() -> Sending:
+    """Wire the ports, once."""
+    s3 = boto3.client("s3")
+    root = S3Root(s3, bucket=settings().embeddings_bucket)
+    bucket, prefix = settings().model_folder
+    return Sending(
+        root=root,
+        vectors=S3Vectors(vectors_client(), bucket=settings().vector_bucket),
+        read_header=read_scene_header,
+        read_chips=read_chips,
+        read_ucis=read_ucis,
+        centre=Centres(root=root, statistics=partial(stated_in, S3Root(s3, bucket=bucket, prefix=prefix))).of,
+        least=_LEAST,
+    )
+
+
+def take(record: SQSRecord, *, context: LambdaContext) -> None:
+    """Send what one event is about.
+
+    An event about nothing of ours is dropped here, visibly: no retry could cure it.
+    """
+    try:
+        event = Announced.parse(record.body)
+    except UnknownEventError as error:
+        logger.warning("unknown event dropped", extra={"why": str(error)})
+        metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
+        return
+    with logger.append_context_keys(run=event.run):
+        sent = sending().answer(
+            event,
+            root_name=settings().root_name,
+            left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+        )
+        told = {"scene": event.scene, "receipt": event.receipt}
+        if sent in {Sent.ELSEWHERE, Sent.GONE}:
+            logger.warning(sent.value, extra=told)
+            metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
+        else:
+            logger.info(sent.value, extra=told)
+            metrics.add_metric(name="SceneSent", unit=MetricUnit.Count, value=int(sent is Sent.SENT))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of events; those that may succeed later are given back."""
+
+    def within(record: SQSRecord) -> None:
+        take(record, context=context)
+
+    return dict(messages.handle(event, within, context))

@@ -1,0 +1,259 @@
+"""What changed: the same cells at two dates, calibrated by the dataset's own pairs (docs/change.md)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from clayline.api.comparing import (
+    MOST_CALIBRATION_CHIPS,
+    MOST_CHIPS_OF_ALL,
+    Calibration,
+    Compared,
+    Reader,
+    Terms,
+    boxes_of_lost,
+    centre_of_rows,
+    day_of,
+    kinds,
+)
+from clayline.api.index import Index
+from clayline.api.why_absent import Elsewhere, why_absent
+from clayline.dataset.asking import AskedTime, Span
+from clayline.dataset.counted import Asked
+from clayline.dataset.ports import Root
+from clayline.dataset.scene_row import SceneRow, flat_boxes
+from clayline.errors import DatasetError
+from clayline.identity.regions import zone_of
+from clayline.likeness.calibrating import LEAST_PAIRS, Kind, Reference, distances, season_name
+from clayline.likeness.centring import Centre, CentredBy
+from clayline.likeness.neighbouring import Places, medians, neighbours
+from clayline.likeness.pairing import Ints, Pairs, in_turn, of_dates
+from clayline.model.statistics import FolderStatistics
+from clayline.outputs.region import Region
+from clayline.table.changes import Columns, change_table
+from clayline.table.chips import ChipTable
+from clayline.table.gathering import Lost, Scratch
+
+_MICROSECONDS_A_DAY: Final = 86_400_000_000
+_EPOCH: Final = np.datetime64("1970-01-01", "us")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed:
+    """The answer."""
+
+    table: ChipTable
+    """docs/change.md, Columns: what was compared first, the greatest distances of each pair of dates before the others;
+    then what was not."""
+    token: str | None
+    """The model; None: no scene lies there then."""
+    digest: str | None
+    centred_by: CentredBy | None
+    """Whose centre was taken off the vectors; None: nothing was compared."""
+    dates: tuple[tuple[str, str], ...]
+    """The two of each pair of dates, as they were asked for; none where each cell has its own."""
+    compared: int
+    uncalibrated: int
+    """Of those, pairs without a percentile."""
+    reasons: Mapping[str, int]
+    """Why chips, cells and files were not compared."""
+    lost: tuple[Lost, ...]
+    """Files that could not be read: what they hold is no part of the answer."""
+    asked: Asked | None = None
+    """What reading took; None where nobody counted."""
+
+
+def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
+    """Take two dates or more: each a day, a moment, or A/B. Raises DatasetError unless each begins after the end of the
+    one before.
+    """
+    if dates is None:
+        return ()
+    found = tuple(each for asked in dates for each in Span.of(asked).each)
+    if len(found) < 2:  # noqa: PLR2004 - a change has two
+        msg = "one date says of no change: give two or more, such as --from 2020-05-18 --to 2020-06-03."
+        raise DatasetError(msg)
+    for before, after in pairwise(found):
+        if before.end >= after.start:
+            msg = (
+                f"the date {_day(before)} does not end before {_day(after)} begins. Give dates in their order, without"
+                " a moment in common."
+            )
+            raise DatasetError(msg)
+    return found
+
+
+class Change:
+    """One question of what changed."""
+
+    def __init__(self, root: Root, index: Index, *, terms: Terms, statistics: FolderStatistics | None) -> None:
+        """Take the dataset; ``statistics`` are the model folder's, where they are at hand."""
+        self._root = root
+        self._index = index
+        self._terms = terms
+        self._statistics = statistics
+
+    def answer(self, region: Region | None, dates: tuple[Span, ...], model: str | None) -> Changed:
+        """Compare. ``dates`` may be empty: then each cell's dates are compared, each with the next.
+
+        Raises DatasetError for several models of which none is named, too few chips to centre by, dates out of order;
+        TransientError, OSError.
+        """
+        span = replace(dates[0], others=dates[1:]) if dates else Span()
+        chosen = self._index.choose(region, span, model=model, every_revision=False)
+        if not chosen.newest:
+            return _nothing(dates)
+        scene = chosen.newest[0]
+        with Scratch() as scratch:
+            reader = Reader(self._root, self._index, scene, scratch, self._terms)
+            chips = reader.chosen(chosen, region, span, lambda moments: _dates(moments, dates))
+            pairs = of_dates(chips.observed, len(dates)) if dates else in_turn(chips.observed)
+            boxes = boxes_of_lost(reader.lost, self._index, chosen.newest)
+            everywhere = self._index.choose(region, Span(), model=None, every_revision=False, mixed=True).newest
+            pairs = why_absent(pairs, chips, dates, Elsewhere.of(everywhere, scene, boxes))
+            centre, of_pairs = self._compare(reader, chips, pairs)
+            lost_there = [lost for lost in reader.lost if lost.key in boxes]
+            table = change_table(
+                of_pairs, [(lost.key, lost.message, flat_boxes(boxes[lost.key])) for lost in lost_there]
+            )
+            return _told(table, scene, centre, dates, tuple(reader.lost))
+
+    def _compare(self, reader: Reader, chips: Compared, pairs: Pairs) -> tuple[Centre | None, Columns]:
+        at = pairs.compared
+        columns = Columns.of(chips.said.table, pairs.earlier, pairs.later, pairs.reason, pairs.step)
+        if not len(at):
+            return None, columns
+        earlier, later = pairs.earlier[at], pairs.later[at]
+        squares = kinds(chips, earlier, later, self._terms, lambda square: square)
+        zones = [kind._replace(region=zone_of(kind.region)) if kind.region else kind for kind in squares]
+        calibrations = self._calibrations(reader, set(squares))
+        counted = Counter(kind for each in calibrations for kind in each.kinds)
+        too_few = {
+            zone for square, zone in zip(squares, zones, strict=True) if square.region and counted[square] < LEAST_PAIRS
+        }
+        calibrations += self._calibrations(reader, too_few)
+        centre = self._centre(reader, [chips, *(each.chips for each in calibrations)])
+        reference = _reference(centre, calibrations)
+        found = distances(centre, chips.gathered.vectors, earlier, later)
+        columns.distance[at] = found
+        columns.days[at] = (chips.moments[later] - chips.moments[earlier]) / _MICROSECONDS_A_DAY
+        columns.instruments[at] = [kind.instruments for kind in squares]
+        columns.season[at] = [season_name(kind.season) for kind in squares]
+        _calibrate(columns, at, squares, zones, reference)
+        _look_around(columns, at, chips, pairs)
+        return centre, columns
+
+    def _calibrations(self, reader: Reader, wanted: set[Kind]) -> list[Calibration]:
+        by_region: dict[str, set[Kind]] = {}
+        for kind in wanted:
+            if kind.region:
+                by_region.setdefault(kind.region, set()).add(kind)
+        most = min(MOST_CALIBRATION_CHIPS, MOST_CHIPS_OF_ALL // max(len(by_region), 1))
+        return [reader.calibration(region, by_region[region], most=most) for region in sorted(by_region)]
+
+    def _centre(self, reader: Reader, chips: Sequence[Compared]) -> Centre:
+        scene = reader.model
+        card = None if self._statistics is None else self._statistics.of(scene.token, scene.digest)
+        if card is not None:
+            return Centre.of_card(card)
+        return reader.codebook() or centre_of_rows(chips, self._root.uri)
+
+
+def _reference(centre: Centre, calibrations: Sequence[Calibration]) -> Reference:
+    found = Reference()
+    for each in calibrations:
+        values = distances(centre, each.chips.gathered.vectors, each.earlier, each.later)
+        by_kind: dict[Kind, list[float]] = {}
+        for kind, value in zip(each.kinds, values.tolist(), strict=True):
+            by_kind.setdefault(kind, []).append(value)
+        found.add(by_kind)
+    return found
+
+
+def _calibrate(columns: Columns, at: Ints, squares: list[Kind], zones: list[Kind], reference: Reference) -> None:
+    """Give each pair its percentile: in its square, else in its zone, else none."""
+    of_kind: dict[tuple[Kind, Kind], list[int]] = {}
+    for number, both in enumerate(zip(squares, zones, strict=True)):
+        of_kind.setdefault(both, []).append(number)
+    for (square, zone), numbers in of_kind.items():
+        rows = at[numbers]
+        is_square = reference.pairs(square) >= LEAST_PAIRS
+        kind = square if is_square else zone
+        is_enough = reference.pairs(kind) >= LEAST_PAIRS
+        columns.calibrated[rows] = ("square" if is_square else "zone") if is_enough else "uncalibrated"
+        columns.calibration_pairs[rows] = reference.pairs(kind)
+        columns.region[rows] = kind.region or None
+        columns.percentile[rows] = reference.percentiles(kind, columns.distance[rows])
+
+
+def _look_around(columns: Columns, at: Ints, chips: Compared, pairs: Pairs) -> None:
+    earlier, later = pairs.earlier[at], pairs.later[at]
+    cells = chips.said.cells(earlier)
+    observed = chips.observed
+    same = np.stack([observed.date[earlier], observed.date[later], observed.instrument[earlier]])
+    _, group = np.unique(same, axis=1, return_inverse=True)
+    around = neighbours(Places.of(cells), group.ravel())
+    columns.neighbours[at] = (around >= 0).sum(axis=1)
+    columns.neighbours_distance[at] = medians(around, columns.distance[at])
+    columns.neighbours_percentile[at] = medians(around, columns.percentile[at])
+
+
+def _dates(moments: Ints, dates: tuple[Span, ...]) -> Ints:
+    """Number the dates of moments: those that were asked for, else days."""
+    if not dates:
+        return day_of(moments)
+    found = np.full(len(moments), -1, np.int64)
+    for number, each in enumerate(dates):
+        found[(moments >= _microseconds(each.start)) & (moments <= _microseconds(each.end))] = number
+    return found
+
+
+def _microseconds(moment: datetime) -> int:
+    return int((np.datetime64(moment.replace(tzinfo=None), "us") - _EPOCH).astype(np.int64))
+
+
+def _told(
+    table: ChipTable, scene: SceneRow, centre: Centre | None, dates: tuple[Span, ...], lost: tuple[Lost, ...]
+) -> Changed:
+    reasons = Counter(each for each in table.column("reason").to_pylist() if each is not None)
+    compared = table.num_rows - sum(reasons.values())
+    uncalibrated = sum(each == "uncalibrated" for each in table.column("calibrated").to_pylist())
+    return Changed(
+        table=table,
+        token=scene.token,
+        digest=scene.digest,
+        centred_by=None if centre is None else centre.by,
+        dates=_named(dates),
+        compared=compared,
+        uncalibrated=uncalibrated,
+        reasons=dict(sorted(reasons.items())),
+        lost=lost,
+    )
+
+
+def _nothing(dates: tuple[Span, ...]) -> Changed:
+    return Changed(
+        table=change_table(None, []),
+        token=None,
+        digest=None,
+        centred_by=None,
+        dates=_named(dates),
+        compared=0,
+        uncalibrated=0,
+        reasons={},
+        lost=(),
+    )
+
+
+def _named(dates: tuple[Span, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((_day(before), _day(after)) for before, after in pairwise(dates))
+
+
+def _day(span: Span) -> str:
+    first, last = span.start.date(), span.end.date()
+    return first.isoformat() if first == last else f"{first}/{last}"

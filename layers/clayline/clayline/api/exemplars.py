@@ -1,0 +1,178 @@
+"""Examples of a search: each is found in the dataset, and gives its vector."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.api.index import Index
+from clayline.api.planning import sources
+from clayline.dataset.asking import Span, box_of
+from clayline.dataset.choosing import Chosen
+from clayline.dataset.ports import Root
+from clayline.dataset.scene_row import SceneRow, flat_boxes
+from clayline.errors import DatasetError
+from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
+from clayline.likeness.taking_part import Filters
+from clayline.outputs.region import Region
+from clayline.table.chips import ChipTable
+from clayline.table.ranking import LOOKED_AT, newest, rows_meant
+from clayline.table.streaming import look, open_files, pieces, result_schema, shaped, stream
+
+type GivenExample = str | Sequence[float] | Given
+"""What ``search`` takes: a text, longitude and latitude, or what ``clayline.likeness.examples`` has."""
+_COLUMNS = (*LOOKED_AT, "scene", "revision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exemplar:
+    """An example with its vector."""
+
+    said: str
+    """As it was given."""
+    name: str
+    """Identifier of the chip; what was given where it is of no dataset."""
+    token: str
+    digest: str
+    """Of the model's entry."""
+    instrument: str
+    vector: NDArray[np.float32]
+    """[D]."""
+    scene: SceneRow | None = None
+    """The index's row of its scene; None where it is of no dataset."""
+    index: int | None = None
+    """Of its window in the scene's grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Finds them."""
+
+    root: Root
+    index: Index
+    filters: Filters
+    """Which chips may stand for a cell or a point."""
+    model: str | None
+    """Token, perhaps with a digest."""
+
+    def find(self, like: Sequence[Given], unlike: Sequence[Given]) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
+        """Give them. Raises DatasetError for one that is not there, and for those of several models."""
+        if not like:
+            msg = "nothing says what to look for: give at least one example that is like it (like, --like)."
+            raise DatasetError(msg)
+        model = self._model([*like, *unlike])
+        found = [self._one(each, model) for each in (*like, *unlike)]
+        models = sorted({(each.token, each.digest) for each in found})
+        if len(models) > 1:
+            listed = ", ".join(f"{token}@{digest[:19]}" for token, digest in models)
+            msg = (
+                f"the examples are of {len(models)} models ({listed}), which are never compared. Take examples of one,"
+                " or name the model that is meant (model, --model)."
+            )
+            raise DatasetError(msg)
+        return tuple(found[: len(like)]), tuple(found[len(like) :])
+
+    def _model(self, given: Iterable[Given]) -> str | None:
+        """Give the model that is meant, as far as it is said. Raises DatasetError for several."""
+        said = {each.parts.model for each in given if isinstance(each, ByIdentifier)}
+        said |= {f"{each.token}@{each.digest}" for each in given if isinstance(each, Computed)}
+        tokens = {each.partition("@")[0] for each in said}
+        named = (self.model or "").partition("@")[0]
+        if len(tokens | ({named} if named else set())) > 1:
+            listed = ", ".join(sorted(tokens | ({named} if named else set())))
+            msg = f"examples and model are of several models ({listed}), which are never compared. Take those of one."
+            raise DatasetError(msg)
+        return self.model or max(said, key=len, default=None)
+
+    def _one(self, given: Given, model: str | None) -> Exemplar:
+        if isinstance(given, Computed):
+            vector = np.asarray(given.vector, dtype=np.float32)
+            self._finite(given.text, vector)
+            return Exemplar(
+                said=given.text, name=given.text, token=given.token, digest=given.digest,
+                instrument=given.instrument, vector=vector,
+            )  # fmt: skip
+        span = Span()
+        if isinstance(given, ByIdentifier):
+            span = Span(start=given.days[0], end=given.days[1])
+        box = box_of(given.around) if given.around else None
+        region = None if box is None else Region.of_boxes(flat_boxes(box))
+        chosen = self.index.choose(region, span, model=model, every_revision=False)
+        table, wrong = self._rows(given, chosen, region, span)
+        if not len(table):
+            raise DatasetError(self._why(given, chosen, wrong))
+        row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)
+        key = (row["scene"], row["revision"])
+        [scene] = [each for each in chosen.newest if (each.scene, each.revision) == key]
+        return self._exemplar(given.text, row, scene)
+
+    def _rows(self, given: Given, chosen: Chosen, region: Region | None, span: Span) -> tuple[ChipTable, int]:
+        """Give the rows that are meant, and how many more the filters leave out."""
+        wanted = sources(self.index.manifest, chosen, region, span)
+        files = open_files(self.root, wanted)
+        schema = result_schema(files, _COLUMNS)
+        found = (
+            shaped(each, schema)
+            for each in stream(self.root, look(self.root, pieces(self.root, wanted, files, list(LOOKED_AT))))
+        )
+        if isinstance(given, ByIdentifier):
+            return rows_meant(found, schema, name=given.text)
+        return rows_meant(found, schema, cell=given.text if isinstance(given, ByCell) else None, filters=self.filters)
+
+    def _why(self, given: Given, chosen: Chosen, wrong: int) -> str:
+        if wrong:
+            return (
+                f"example {given.text}: the filters leave out its {wrong} chip(s). Name one by its identifier, or ask"
+                " for less (valid_least, --min-valid)."
+            )
+        of = f" of the model {chosen.token}" if chosen.token else ""
+        if not chosen.newest:
+            return f"example {given.text}: no scene{of} of {self.root.uri} lies there then. Give one that is in it."
+        kind = {ByIdentifier: "with this identifier", ByCell: "of this cell", ByPlace: "on this point"}[type(given)]
+        return (
+            f"example {given.text}: none of {self.root.uri} has a chip{of} {kind}, though {len(chosen.newest)} scene(s)"
+            " lie there. Take a name from the column uci or cell of its files."
+        )
+
+    def _exemplar(self, said: str, row: Mapping[str, Any], scene: SceneRow) -> Exemplar:
+        vector = np.asarray(row["embeddings"], dtype=np.float32)
+        self._finite(said, vector)
+        return Exemplar(
+            said=said,
+            name=row["uci"],
+            token=scene.token,
+            digest=scene.digest,
+            instrument=scene.instrument,
+            vector=vector,
+            scene=scene,
+            index=row["index"],
+        )
+
+    @staticmethod
+    def _finite(said: str, vector: NDArray[np.float32]) -> None:
+        if not np.isfinite(vector).all():
+            msg = f"example {said}: its vector is not finite. Take another; `clayline verify` names all such chips."
+            raise DatasetError(msg)
+
+
+def given_of(value: GivenExample) -> Given:
+    """Read an example. Raises DatasetError for what is none, and for imagery, which has no vector yet."""
+    if isinstance(value, ByIdentifier | ByCell | ByPlace | Computed):
+        return value
+    if not isinstance(value, str):
+        try:
+            lon, lat = value
+            value = f"{float(lon)!r},{float(lat)!r}"
+        except (TypeError, ValueError) as error:
+            msg = f"example {value!r} is none: give an identifier, a cell, or longitude and latitude."
+            raise DatasetError(msg) from error
+    found = example_of(value)
+    if isinstance(found, OfImagery):
+        msg = (
+            f"example {value!r} is imagery, which has no vector yet: `clayline search --like` embeds it; in Python give"
+            " a Computed."
+        )
+        raise DatasetError(msg)
+    return found

@@ -1,0 +1,44 @@
+"""The best of many, however they come: by likeness, and where that is the same by identifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.likeness.probe import Probe
+
+ROUNDING: Final = 1e-5
+"""By which a likeness in float32 may be off: whatever is that near to the last of the best is computed again."""
+
+
+def exact_scores(probe: Probe, vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """Give the likeness [N] in float64: the number that ranks, whatever came in one block with it."""
+    away = vectors.astype(np.float64) - probe.centre.values.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", away, away))
+    along = np.einsum("ij,j->i", away, probe.direction.astype(np.float64))
+    return np.asarray(along / np.where(lengths > 0, lengths, 1))
+
+
+@dataclass(kw_only=True)
+class Best:
+    """The ``count`` best so far: what each is, stands under a number of the caller's."""
+
+    count: int
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    names: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype="U1"))
+    keys: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def least(self) -> float:
+        """What a chip needs to come among them."""
+        return float(self.scores[-1]) if len(self.scores) >= self.count else -np.inf
+
+    def add(self, scores: NDArray[np.float64], names: Sequence[str], keys: NDArray[np.int64]) -> None:
+        """Take more: likeness [N], identifiers and the caller's numbers. Best first; equal ones by identifier."""
+        self.scores = np.concatenate([self.scores, scores])
+        self.names = np.concatenate([self.names, np.asarray(names, dtype=np.str_)])
+        self.keys = np.concatenate([self.keys, keys])
+        order = np.lexsort([self.names, -self.scores])[: self.count]
+        self.scores, self.names, self.keys = self.scores[order], self.names[order], self.keys[order]

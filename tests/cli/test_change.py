@@ -1,0 +1,194 @@
+"""``clayline change``: told, written, drawn; and what the exit status says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import geopandas
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from tests.api.grounds import DIMENSIONS, JULY, JUNE, MAY, Chips, Ground
+
+from clayline.likeness import pairing, taking_part
+from clayline.model.statistics import FolderStatistics, VectorStatistics
+from clayline_cli.changing import options
+from clayline_cli.changing.telling import _WHY
+from clayline_cli.program import main
+
+WIDE, HIGH = 25, 20
+ASKED = ["--from", "2020-05-18", "--to", "2020-06-18"]
+
+
+def vectors(seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(seed).standard_normal((WIDE * HIGH, DIMENSIONS), np.float32)
+
+
+def folder_of(ground: Ground, folder: Path) -> Path:
+    for key, body in ground.root.objects.items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(body)
+    return folder
+
+
+def ground() -> Ground:
+    """Give two dates whose north-west corner changed, of which a column is cloudy."""
+    found = Ground()
+    later = vectors(1).copy()
+    changed = [row * WIDE + col for row in range(5) for col in range(5)]
+    later[changed] = -later[changed]
+    cloud = np.where(np.arange(WIDE * HIGH) % WIDE == WIDE - 1, 0.8, 0.0).astype(np.float32)
+    found.land(1, MAY, Chips(wide=WIDE, high=HIGH, vectors=vectors(1)))
+    found.land(2, JUNE, Chips(wide=WIDE, high=HIGH, vectors=later, cloud=cloud))
+    return found
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of(ground(), tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="module")
+def with_a_loss(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, and a third date whose file is lost."""
+    found = ground()
+    july = found.land(3, JULY, Chips(wide=WIDE, high=HIGH, vectors=vectors(1)))
+    del found.root.objects[july.href]
+    return folder_of(found, tmp_path_factory.mktemp("with-a-loss"))
+
+
+def test_it_is_told_written_and_drawn(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, picture = tmp_path / "change.parquet", tmp_path / "change.png"
+    assert main(["change", str(root), *ASKED, "--out", str(out), "--picture", str(picture), "--top", "3"]) == 0
+    told = capsys.readouterr().out
+    assert "480 pairs compared, 480 of them calibrated by the dataset's own pairs in 21JYM" in told
+    assert "20 not compared, which is not the same as unchanged:" in told
+    assert "20  cloud: too cloudy" in told
+    assert told.count("utm21-c64p30000-s150") == 3
+
+    frame = geopandas.read_parquet(out)
+    assert frame.crs == "OGC:CRS84"
+    assert len(frame) == 500
+    assert set(frame[frame["percentile"] >= 94]["cell"]) == {
+        f"utm21-c64p30000-s{1500 + row}e{col}" for row in range(5) for col in range(5)
+    }
+    [(compared, cloudy, most)] = (
+        duckdb.read_parquet(str(out))
+        .aggregate("count(*) FILTER (compared), count(*) FILTER (reason = 'cloud'), max(distance)")
+        .fetchall()
+    )
+    assert (compared, cloudy) == (480, 20)
+    assert most > 1.5
+    said = json.loads((pq.read_metadata(out).metadata or {})[b"clayline"])
+    assert (said["format"], said["rows"], said["compared"]) == ("clayline-change/1", 500, 480)
+    assert (said["not_compared"], said["centred_by"], said["cloud_most"]) == ({"cloud": 20}, "rows", 0.2)
+
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    dark_red = (np.abs(pixels - (128, 0, 38)) < 40).all(axis=1).sum()
+    pale = (np.abs(pixels - (255, 255, 204)) < 12).all(axis=1).sum()
+    grey = (np.abs(pixels - (213, 218, 224)) < 6).all(axis=1).sum()
+    assert pale > 10 * dark_red > 10_000, "455 cells of the ground are as they were, 25 are not"
+    assert grey > 2_000, "20 cells are hatched"
+
+
+def test_json_says_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["change", str(root), *ASKED, "--json", "--top", "30", "--max-cloud", "1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["compared"], told["uncalibrated"], told["not_compared"]) == (500, 0, {})
+    assert told["pairs_of_dates"] == [["2020-05-18", "2020-06-18"]]
+    first = told["most_changed"][0]
+    assert (len(told["most_changed"]), first["calibrated"], first["days"]) == (30, "square", 31.0)
+    assert (first["percentile"], told["most_changed"][24]["percentile"]) == (99.8, 95.0)
+    assert told["most_changed"][25]["distance"] == 0.0
+    assert first["lon"] < -54.37
+    assert told["requests"] > 0
+
+
+def test_a_file_that_is_lost_is_said_and_the_status_is_1(
+    with_a_loss: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "c.png"
+    asked = ["change", str(with_a_loss), "--time", "2020-05-18,2020-06-18,2020-07-18", "--picture", str(picture)]
+    assert main(asked) == 1
+    said = capsys.readouterr()
+    assert "501  unreadable: a file could not be read" in said.out
+    assert "21JYM_v001.parquet" in said.err
+    assert "480 pairs compared" in said.out
+    assert main(["change", str(with_a_loss), *ASKED]) == 1, "its pairs would calibrate"
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    assert (np.abs(pixels - (180, 35, 24)) < 30).all(axis=1).sum() > 200, "where it lies has an outline"
+
+
+def test_where_nothing_is_compared_the_status_is_1(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["change", str(root), "--time", "2019-05-18,2020-06-18"]) == 1
+    said = capsys.readouterr()
+    assert "480  no-scene" in said.out or "500  no-scene" in said.out
+    assert "says nothing of whether anything changed" in said.err
+    picture = tmp_path / "none.png"
+    assert main(["change", str(root), *ASKED, "--bbox", "-10,10,-9,11", "--picture", str(picture)]) == 1
+    assert "no scene lies there then" in capsys.readouterr().out
+    assert not picture.exists()
+
+
+def test_few_pairs_are_uncalibrated_and_drawn_by_distance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ground = Ground()
+    for number, when in ((1, MAY), (2, JUNE)):
+        first = ground.land(number, when, Chips(wide=10, high=10, vectors=vectors(number)[:100]))
+    measured = VectorStatistics.measure([vectors(1)], digest=first.digest, scenes=["a"])
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    dataset = folder_of(ground, tmp_path / "dataset")
+    asked = ["change", str(dataset), *ASKED, "--model-folder", str(folder)]
+    assert main(asked) == 2
+    assert "has no statistics.json" in capsys.readouterr().err
+    statistics = FolderStatistics(entries={first.token: measured})
+    (folder / "statistics.json").write_text(statistics.model_dump_json(by_alias=True), encoding="utf-8")
+    assert main([*asked, "--picture", str(tmp_path / "c.png")]) == 0
+    told = capsys.readouterr().out
+    assert "centred by card" in told
+    assert "uncalibrated: of no kind the dataset has 200 pairs" in told
+    assert (tmp_path / "c.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--from", "2020-05-18"], "give both --from and --to"),
+        ([*ASKED, "--time", "2020-05-18,2020-06-18"], "not both"),
+        (["--time", "2020-05-18"], "two or more"),
+        (["--from", "yesterday", "--to", "2020-06-18"], "yesterday"),
+        (["--max-cloud", "20"], "is not from 0.0 to 1.0"),
+        (["--bbox", "1,2,3"], "is no box"),
+    ],
+)
+def test_what_is_mistyped_is_a_sentence(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], what: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["change", str(root), *arguments])
+    assert stopped.value.code == 2
+    assert what in capsys.readouterr().err
+
+
+def test_nothing_is_overwritten(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--out", "--picture"):
+        there = tmp_path / "there"
+        there.write_bytes(b"mine")
+        assert main(["change", str(root), *ASKED, option, str(there)]) == 2
+        assert f"{option} {there} is there already" in capsys.readouterr().err
+        assert there.read_bytes() == b"mine"
+
+
+def test_the_command_and_the_package_have_the_same_limits_and_reasons() -> None:
+    assert (options.CLOUD_MOST, options.VALID_LEAST) == (pairing.CLOUD_MOST, taking_part.VALID_LEAST)
+    assert set(_WHY) == {reason.value for reason in pairing.Reason}
+    page = (Path(__file__).parents[2] / "docs" / "change.md").read_text(encoding="utf-8")
+    for reason in pairing.Reason:
+        assert f"| `{reason.value}` |" in page

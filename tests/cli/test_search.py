@@ -1,0 +1,139 @@
+"""``clayline search``: a folder's dataset, one in S3, scene files; what comes out, and what is refused in a line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import geopandas
+import moto
+import pytest
+from tests.api.alike import Alike
+
+from clayline.aws.dataset_root import S3Root
+from clayline.dataset.folder import FolderRoot
+from clayline_cli.program import main
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Alike:
+    found = Alike(root=FolderRoot(tmp_path_factory.mktemp("dataset")))
+    found.scene(1)
+    return found
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with moto.mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="embeddings")
+        yield client
+
+
+def like(world: Alike) -> str:
+    return next(name for name in sorted(world.chips) if world.chips[name]["valid"] == 1)
+
+
+def test_people_get_a_table_and_what_it_rests_on(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", world.root.uri, "--like", like(world), "--count", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["score", "1", "2", "3"]
+    assert lines[4].startswith("600 chips looked through; left out: 1 examples themselves, ")
+    assert lines[4].endswith(" less valid than asked (0.9)")
+    assert lines[5] == "starter-v1.0-rgb, centred by the mean of what was looked through"
+
+
+def test_json_geojson_and_geoparquet_say_the_same(
+    world: Alike, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["search", world.root.uri, "--like", like(world), "--count", "5", "--json"]
+    told = []
+    for name in ("a.geojson", "a.parquet"):
+        assert main([*asked, "--out", str(tmp_path / name)]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    expected = [(chip["uci"], chip["score"]) for chip in told[0]["chips"]]
+    assert [chip["rank"] for chip in told[0]["chips"]] == [1, 2, 3, 4, 5]
+    collection = json.loads((tmp_path / "a.geojson").read_text())
+    assert [(each["id"], each["properties"]["score"]) for each in collection["features"]] == expected
+    assert collection["features"][0]["geometry"]["type"] == "Polygon"
+    assert collection["clayline"]["left_out"] == told[1]["left_out"]
+    frame = geopandas.read_parquet(tmp_path / "a.parquet")
+    assert list(zip(frame["uci"], frame["score"], strict=True)) == expected
+    assert frame.geometry.is_valid.all()
+    assert main([*asked, "--out", str(tmp_path / "a.parquet")]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_a_place_in_the_west_is_no_option(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
+    chip = world.chips[like(world)]
+    place = f"{chip['lon']},{chip['lat']}"
+    assert main(["search", world.root.uri, "--like", place, "--unlike", "-53.5,-25.15", "--min-valid", "0"]) == 0
+    assert "2 examples themselves" in capsys.readouterr().out
+
+
+def test_a_bucket_is_searched_with_and_without_an_index(bucket: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for prefix, indexed in (("a/b", True), ("c", False)):
+        world = Alike(root=S3Root(bucket, bucket="embeddings", prefix=prefix))
+        row = world.scene(1, indexed=indexed)
+        for place in (f"s3://embeddings/{prefix}", f"s3://embeddings/{prefix}/{row.href}"):
+            assert main(["search", place, "--like", like(world), "--json"]) == 0
+            told.append(json.loads(capsys.readouterr().out)["chips"])
+    assert len(told[0]) == 10
+    assert told == [told[0]] * 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", "3"], "say what to look for"),
+        (["--like", "nonsense"], "no identifier, cell"),
+        (["--like", "181,0"], "no such place"),
+        (["--like", "-54,-25", "--as", "geojson"], "needs --out"),
+        (["--like", "-54,-25", "--out", "a.txt"], "say --as"),
+        (["--like", "-54,-25", "--count", "0"], "not from 1"),
+        (["--like", "-54,-25", "--min-valid", "2"], "not from 0"),
+        (["--like", "-54,-25", "--bbox", "1,2"], "no box"),
+        (["--like", "-54,-25", "--time", "June"], "time 'June'"),
+        (["--like", "-54,-25", "--model-folder", "nowhere"], "no model folder"),
+    ],
+)
+def test_a_mistake_is_told_at_once(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", str(tmp_path), *arguments])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("places", "arguments", "message"),
+    [
+        (["{}"], ["--like", "10,50"], "no scene"),
+        (
+            ["{}"],
+            ["--like", "21JYM59377473-s64g30000_20200518-20200518_a-b_c-v1-d"],
+            "has no scene of the model c-v1-d",
+        ),
+        (["{}", "{}"], ["--like", "10,50"], "not all are scene files"),
+        (["{}/none.parquet"], ["--like", "10,50"], "there is no such file"),
+        (["{}/no.parquet"], ["--like", "10,50"], "no whole Parquet file"),
+        (["{}/empty"], ["--like", "10,50"], "no embeddings"),
+        (["gs://bucket"], ["--like", "10,50"], "no place of a dataset"),
+        (["{}"], ["--like", "-53.5,-25.15", "--out", "{}/none/a.geojson"], "there is no folder"),
+        (["{}"], ["--like", "a.tif@-53.5,-25.15"], "is imagery"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_in_a_line(
+    world: Alike, places: list[str], arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(world.root.uri)
+    (root / "empty").mkdir(exist_ok=True)
+    (root / "no.parquet").write_bytes(b"PAR1 nothing")
+    assert main(["search", *(each.format(root) for each in (*places, *arguments))]) == 2
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert "\n" not in told
