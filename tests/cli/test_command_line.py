@@ -83,6 +83,9 @@ def test_a_scene_becomes_files_and_a_picture(tmp_path: Path, sample: Path, capsy
     with Image.open(parquet.with_suffix(".png")) as picture:
         pixels = np.asarray(picture.convert("RGB"), dtype=float)
         assert "UNTRAINED" not in str(picture.info["Title"])
+    report = parquet.with_suffix(".html")
+    assert f"  report     {report}\n" in told.out
+    assert report.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert pixels.shape[1] > 1000
     assert pixels.std() > 20  # something is drawn
     [log] = (tmp_path / "out" / "logs").glob("*/PlanFunction.log")
@@ -231,6 +234,8 @@ def test_an_out_that_cannot_be_written_is_a_usage_error(
         ["doctor", "--help"],
         ["doctor", "--model", "none"],
         ["read", "--help"],
+        ["report", "--help"],
+        ["report", "x.parquet", "--out", "x.parquet"],
         ["sample", "out", "points.csv"],
     ],
 )

@@ -88,6 +88,9 @@ def test_a_scene_is_embedded_in_an_empty_folder(installed: Path, sample: Path, t
     table = pq.read_table(file)
     assert table.num_rows > 3
     assert set(table["source_model"].to_pylist()) == {"starter-v1.0-l1-rgb"}
+    page = file.with_suffix(".html").read_text(encoding="utf-8")
+    assert "leaflet" in page
+    assert 'id="vectors"' in page
     [stored] = (tmp_path / "embeddings" / "starter-v1.0-l1-rgb").glob("model_*.json")
     model = json.loads(stored.read_bytes())
     for asset in model["assets"].values():

@@ -1,27 +1,38 @@
 """docs/how-to/keep-a-dataset.md, run as it stands there: each command, over the bundled scene and its stand-in."""
 
+import copy
 import os
 import re
 import runpy
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
+import geopandas
+import nbclient
+import nbformat
 import pyarrow.parquet as pq
 import pytest
+import rasterio
+import shapely
 from moto import mock_aws
+from rasterio import warp
 from tests.conftest import ROOT, SAMPLE
 
 from clayline_cli.program import main
 
 PAGE = ROOT / "docs" / "how-to" / "keep-a-dataset.md"
+NOTEBOOK = ROOT / "docs" / "notebooks" / "similarity-and-change.ipynb"
+STAND_IN = ROOT / "samples" / "stand_in.py"
 BLOCK = re.compile(r"^```(python)?\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-CLAYLINE = ".venv/bin/clayline "
-SHELL = ("cp ", "sed ", "printf ")
+CLAYLINE, PYTHON = ".venv/bin/clayline ", ".venv/bin/python "
+SHELL = ("printf ",)
 BUCKET = "my-embeddings"
 
 
@@ -43,6 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkout as far as the page uses it, in which all of its local commands were run."""
     home = tmp_path_factory.mktemp("keeping")
     shutil.copytree(SAMPLE, home / "samples" / SAMPLE.name)
+    shutil.copy(STAND_IN, home / "samples")
     before = Path.cwd()
     os.chdir(home)
     try:
@@ -59,6 +71,8 @@ def run(commands: str) -> None:
     for line in commands.splitlines():
         if line.startswith(CLAYLINE):
             assert main(shlex.split(line.removeprefix(CLAYLINE))) == 0, line
+        elif line.startswith(PYTHON):
+            subprocess.run([sys.executable, *shlex.split(line.removeprefix(PYTHON))], check=True)
         else:
             assert line.startswith(SHELL), f"{line}: a kind of command that this test does not know"
             subprocess.run(line, shell=True, check=True)  # noqa: S602 - the page's own line
@@ -75,14 +89,53 @@ def test_the_page_leaves_what_it_says(home: Path) -> None:
     assert (home / "embeddings" / "dataset" / "manifest.json").is_file()
 
 
-def test_the_same_pixels_at_two_dates_are_no_change(home: Path) -> None:
-    change = pq.read_table(home / "change.parquet")
-    compared = change.filter(change["compared"])
-    assert set(compared["distance"].to_pylist()) == set(compared["percentile"].to_pylist()) == {0.0}
-    assert set(compared["calibrated"].to_pylist()) == {"square"}
-    assert set(change["reason"].to_pylist()) == {None, "mostly-outside"}
-    assert (compared.num_rows, change.num_rows) == (727, 841)
+def painted(home: Path) -> shapely.Polygon:
+    """Give the block that the stand-in paints, less half a pixel on each side; longitude and latitude."""
+    block = runpy.run_path(str(STAND_IN))
+    rows, cols = block["ROWS"], block["COLS"]
+    with rasterio.open(home / "june" / "B4.tif") as band:
+        ends = [(col, row) for col, row in ((0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5))]
+        corners = [
+            band.transform @ ((cols.start if x > 0 else cols.stop) + x, (rows.start if y > 0 else rows.stop) + y)
+            for x, y in ends
+        ]
+        return shapely.Polygon(zip(*warp.transform(band.crs, "OGC:CRS84", *zip(*corners, strict=True)), strict=True))
+
+
+def test_the_painted_ground_is_what_changed_and_the_same_pixels_are_no_change(home: Path) -> None:
+    change = geopandas.read_parquet(home / "change.parquet")
+    assert set(change["reason"].dropna()) == {"mostly-outside"}
+    compared = change[change["compared"]]
+    assert (len(compared), len(change)) == (727, 841)
+    assert set(compared["calibrated"]) == {"square"}
+    is_painted = compared.intersects(painted(home))
+    assert 25 <= is_painted.sum() <= 49
+    assert set(compared[~is_painted]["distance"]) == set(compared[~is_painted]["percentile"]) == {0.0}
+    assert compared[is_painted]["distance"].min() > 0
+    assert compared[is_painted]["percentile"].min() > 80
     assert (home / "change.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_notebook_runs_and_prints_what_it_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
+    monkeypatch.delenv("CLAYLINE_ROOT", raising=False)
+    read: Any = nbformat.read
+    book = read(NOTEBOOK, as_version=4)
+    there = copy.deepcopy(book.cells)
+    nbclient.NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": home}}).execute()
+    for before, after in zip(there, book.cells, strict=True):
+        assert printed(after) == printed(before), after.source
+        assert pictures(after) == pictures(before)
+    assert sum(map(pictures, book.cells)) == 2
+
+
+def printed(cell: Any) -> str:
+    found = [each for each in cell.get("outputs", []) if each.output_type == "stream" and each.name == "stdout"]
+    return "".join(each.text for each in found)
+
+
+def pictures(cell: Any) -> int:
+    return sum("image/png" in each.get("data", {}) for each in cell.get("outputs", []))
 
 
 def test_the_program_prints_what_the_page_says(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

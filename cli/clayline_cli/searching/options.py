@@ -37,6 +37,7 @@ class SearchOptions:
     max_loss: float | None
     with_examples: bool
     exact: bool
+    s3_vectors: str | None
     form: str | None
     out: Path | None
     json: bool
@@ -47,6 +48,8 @@ class SearchOptions:
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
         if not found.like:
             arguments.refuse("say what to look for: --like UCI, CELL or LON,LAT")
+        if found.s3_vectors and (found.out or found.exact or len(found.places) > 1):
+            arguments.refuse("--s3-vectors goes with one dataset, and with neither --out nor --exact")
         form = getattr(found, "as")
         if found.out is None and form is not None:
             arguments.refuse(f"--as {form} needs --out FILE")
@@ -59,7 +62,7 @@ class SearchOptions:
         names = (
             "places", "profile", "region", "like", "unlike", "count", "bbox", "time", "model", "model_folder",
             "instrument", "across_instruments", "min_valid", "max_cloud", "max_loss", "with_examples", "exact", "out",
-            "json", "quiet",
+            "s3_vectors", "json", "quiet",
         )  # fmt: skip
         values: dict[str, Any] = {name: getattr(found, name) for name in names}
         for name in ("places", "like", "unlike"):
@@ -110,6 +113,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-loss", type=arguments.number(float, 0.0, 1e30), metavar="X", help="at most this loss")
     group.add_argument("--with-examples", action="store_true", help="the examples themselves may be in the answer")
     group.add_argument("--exact", action="store_true", help="read every vector, though there are bits to begin with")
+    group.add_argument(
+        "--s3-vectors", type=arguments.bucket, metavar="NAME",
+        help="ask this vector bucket, into which the scenes of the dataset PLACE were sent (docs/vectors.md)",
+    )  # fmt: skip
     group = parser.add_argument_group("what comes out")
     group.add_argument(
         "--as", choices=sorted(set(FORMS.values())),

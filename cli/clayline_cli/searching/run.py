@@ -16,6 +16,7 @@ from clayline.likeness.taking_part import Filters
 from clayline.table.exports import export
 from clayline_cli.asking.opening import new_file
 from clayline_cli.errors import CommandError
+from clayline_cli.searching.bucket import ask_bucket
 from clayline_cli.searching.options import SearchOptions
 from clayline_cli.searching.telling import feature_collection, page, rows_of, summary
 
@@ -27,6 +28,8 @@ def search(options: SearchOptions) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    if options.s3_vectors:
+        return ask_bucket(options, dataset)
     found = dataset.search(
         [_given(example_of(each)) for each in options.like],
         [_given(example_of(each)) for each in options.unlike],

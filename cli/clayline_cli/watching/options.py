@@ -59,7 +59,13 @@ class TestOptions(WatchOptions):
 
 def add_options(parser: Parser) -> None:
     """Add what is done, and the options of each."""
-    doing = parser.add_subparsers(dest="doing", required=True, metavar="add|list|show|remove|test", parser_class=Parser)
+    doing = parser.add_subparsers(
+        dest="doing",
+        required=True,
+        metavar="add|list|show|remove|test",
+        parser_class=Parser,
+        help="what to do with watches",
+    )
     added = doing.add_parser("add", help="keep a watch, or the next version of one", allow_abbrev=False)
     _place(added)
     group = added.add_argument_group("what is looked for")

@@ -271,6 +271,23 @@ class Sending:
             raise TransientError(msg)
 
 
+def vector_model(root: Root, *, bucket: str, token: str, digest: str) -> VectorModel | None:
+    """Give how a model's vectors in a vector bucket are centred, as it stands beside the scenes; None: none was sent.
+
+    Raises DatasetError, and what ``root`` raises.
+    """
+    key = _model_key(bucket, token, digest)
+    try:
+        content, _ = root.get(key, most=_MOST_OBJECT)
+    except ObjectMissingError:
+        return None
+    return VectorModel.parse(content, where=f"{root.uri}/{key}")
+
+
+def _model_key(bucket: str, token: str, digest: str) -> str:
+    return f"{PLACE}{bucket}/{token}/model_{digest.removeprefix('sha256:')[:12]}.json"
+
+
 def _whole(listed: Iterable[Stored]) -> Iterator[SceneFile]:
     """Give the scene's files that have a receipt and embeddings, of a listing in the order of keys.
 
