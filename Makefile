@@ -9,7 +9,8 @@ OUT ?= out
 SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.json
 
 .PHONY: demo test check setup setup-sam setup-checkov setup-audit setup-gpio setup-readers setup-spark setup-publish \
-  setup-model setup-stacchip bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
+  setup-search setup-model setup-stacchip \
+  bench fuzz faults faults-dataset faults-real lock audit build image local-cloud \
   local-invoke starter clay python311 publish-model statistics smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
@@ -51,6 +52,8 @@ JAVA := $(shell command -v java)
 setup-spark: $(if $(JAVA),.venv-spark35/.ready .venv-spark4/.ready)
 	@$(if $(JAVA),,echo "no java on the PATH: the tests of Spark will skip")
 setup-publish: .venv-publish/.ready
+# Only the benchmark of search needs it.
+setup-search: .venv-search/.ready
 .venv-%/.ready: requirements/%.txt .venv/.ready
 	$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
 	$(BIN)/uv pip sync -q --require-hashes --python .venv-$*/bin/python $<
@@ -88,7 +91,7 @@ faults-real: setup ## the local cloud, its processes killed and started again fo
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
-bench: setup setup-model setup-stacchip ## ratios against the alternative in the same run; over half an hour, idle
+bench: setup setup-model setup-search setup-stacchip ## ratios against the alternative in the same run; an hour, idle
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run cut.py; \
@@ -98,6 +101,7 @@ bench: setup setup-model setup-stacchip ## ratios against the alternative in the
 	run index.py; \
 	run verify.py; \
 	run tiers.py; \
+	run search.py; \
 	run loss.py; \
 	run usefulness.py; \
 	run report.py; \
@@ -186,7 +190,7 @@ smoke-test: setup setup-publish ## one asynchronous call of an ENDPOINT (or STAC
 	  $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(TOKEN),--token "$(TOKEN)")
 
 lock: setup ## compile the lock files
-	for name in dev sam checkov audit gpio readers spark35 spark4; do \
+	for name in dev sam checkov audit gpio readers search spark35 spark4; do \
 	  $(BIN)/uv pip compile -q requirements/$$name.in -o requirements/$$name.txt --python-version 3.13 --generate-hashes \
 	    --universal --no-header; \
 	done

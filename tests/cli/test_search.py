@@ -7,13 +7,16 @@ from typing import Any
 
 import boto3
 import geopandas
+import matplotlib.pyplot as plt
 import moto
 import pytest
 from tests.api.alike import Alike
 
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
+from clayline_cli.errors import CommandError
 from clayline_cli.program import main
+from clayline_cli.searching.pictures import Places
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +127,7 @@ def test_a_mistake_is_told_at_once(
         (["{}/empty"], ["--like", "10,50"], "no embeddings"),
         (["gs://bucket"], ["--like", "10,50"], "no place of a dataset"),
         (["{}"], ["--like", "-53.5,-25.15", "--out", "{}/none/a.geojson"], "there is no folder"),
-        (["{}"], ["--like", "a.tif@-53.5,-25.15"], "is imagery"),
+        (["{}"], ["--like", "{}/none.tif@-53.5,-25.15"], "none.tif"),
     ],
 )
 def test_what_cannot_be_answered_is_told_in_a_line(
@@ -133,7 +136,45 @@ def test_what_cannot_be_answered_is_told_in_a_line(
     root = Path(world.root.uri)
     (root / "empty").mkdir(exist_ok=True)
     (root / "no.parquet").write_bytes(b"PAR1 nothing")
-    assert main(["search", *(each.format(root) for each in (*places, *arguments))]) == 2
+    assert main(["search", "--quiet", *(each.format(root) for each in (*places, *arguments))]) == 2
     told = capsys.readouterr().err.strip()
     assert message in told
     assert "\n" not in told
+    assert "Traceback" not in told
+
+
+def test_a_sheet_shows_every_chip_or_says_why_not(
+    world: Alike, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "alike.png"
+    assert main(["search", world.root.uri, "--like", like(world), "--count", "4", "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert "4 chips in" in told.out
+    assert "5 of 5 chips not shown" in told.err
+    assert "its provenance does not say where its imagery lies" in told.err
+    picture = plt.imread(out)
+    assert picture.shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("places", "uri", "message"),
+    [
+        (Places(local=False, buckets=frozenset()), "file:///etc/passwd", "a file of another machine"),
+        (Places(local=True, buckets=frozenset()), "file:///none/there.tif", "not in /none any more"),
+        (Places(local=True, buckets=frozenset()), "s3://scenes/a.tif", "--allow-bucket scenes"),
+        (Places(local=True, buckets=frozenset()), "https://example.com/a.tif", "neither in S3 nor a file"),
+        (Places(local=True, buckets=frozenset()), "/vsicurl/x", "neither in S3 nor a file"),
+    ],
+)
+def test_imagery_is_read_only_where_that_is_allowed(places: Places, uri: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        places.locate(uri)
+
+
+def test_an_object_of_an_allowed_bucket_is_found(bucket: Any) -> None:
+    bucket.put_object(Bucket="embeddings", Key="a.tif", Body=b"12345")
+    places = Places(local=False, buckets=frozenset({"embeddings"}), client=bucket)
+    found = places.locate("s3://embeddings/a.tif")
+    assert (found.path, found.size) == ("/vsis3/embeddings/a.tif", 5)
+    with pytest.raises(CommandError, match="cannot be read"):
+        places.locate("s3://embeddings/b.tif")

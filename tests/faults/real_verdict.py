@@ -71,13 +71,16 @@ class Judge:
         return self._told
 
     def _receipts(self) -> Iterator[str]:
-        named, by_scene = set(), Counter[str]()
-        lying = set(objects(self._session, self._session.embeddings_bucket))
+        named, by_scene, runs = set(), Counter[str](), list[str]()
+        everything = set(objects(self._session, self._session.embeddings_bucket))
+        of_the_dataset = {uri for uri in everything if uri.split("/", 3)[3].startswith("dataset/")}
+        lying = everything - of_the_dataset
         windows = {scene.name: scene.window for scene in self._tended.landed.values()}
         for uri in sorted(each for each in lying if each.endswith("_receipt.json")):
             receipt = Receipt.model_validate_json(fetch(self._session, uri))
             named |= set(receipt.outputs.values())
             by_scene[receipt.scene] += 1
+            runs += [receipt.run[:12]] if receipt.counts.written else []
             yield from self._receipt(receipt, windows[receipt.scene])
         self._told.scenes = len(by_scene)
         if lost := sorted(set(windows) - set(by_scene)):
@@ -86,6 +89,9 @@ class Judge:
             yield f"scenes computed more than once: {twice}"
         if named != lying:
             yield f"no receipt names {sorted(lying - named)}, missing are {sorted(named - lying)}"
+        rows = [uri.removesuffix(".parquet").rpartition("_")[2] for uri in of_the_dataset]
+        if sorted(rows) != sorted(runs):
+            yield f"rows of the dataset are of runs {sorted(rows)}, and files of {sorted(runs)}"
         firsts = {event["detail"]["scene"] for event in self._tended.events if not event["detail"]["repeated"]}
         if untold := sorted(set(by_scene) - firsts):
             yield f"scenes without a first event: {untold}"

@@ -20,7 +20,7 @@ def made(dimensions: int) -> tuple[Codebook, Probe, np.ndarray]:
     return book, probe, book.bits(rows)
 
 
-@pytest.mark.parametrize("dimensions", [48, 64, 112, 1001])
+@pytest.mark.parametrize("dimensions", [48, 64, 112, 512, 1001, 1024, 2048])
 def test_bits_are_counted_and_weighed(dimensions: int) -> None:
     book, probe, bits = made(dimensions)
     signs = Signs.of(probe, book)

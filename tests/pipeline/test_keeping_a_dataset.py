@@ -15,8 +15,10 @@ from typing import Any
 
 import boto3
 import geopandas
+import matplotlib.pyplot as plt
 import nbclient
 import nbformat
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
@@ -114,6 +116,21 @@ def test_the_painted_ground_is_what_changed_and_the_same_pixels_are_no_change(ho
     assert compared[is_painted]["distance"].min() > 0
     assert compared[is_painted]["percentile"].min() > 80
     assert (home / "change.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_chip_of_imagery_gets_the_vector_that_the_pipeline_gave_it(home: Path) -> None:
+    """It is all alike to that of its own chip in the dataset. The sheet is a picture of chips that were read back."""
+    found = pq.read_table(home / "alike.parquet")
+    scores: Any = found["score"].to_pylist()
+    assert scores[0] == pytest.approx(1, abs=1e-6)
+    assert scores[2] < 0.9
+    alike = [
+        str(moment)[:10] for moment, score in zip(found["datetime"].to_pylist(), scores, strict=True) if score > 0.99
+    ]
+    assert "2020-06-03" in alike
+    picture = plt.imread(home / "alike.png")
+    assert picture.shape[1] > 6 * 128
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 1000, "no chip was read back"
 
 
 def test_the_notebook_runs_and_prints_what_it_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,14 @@ import argparse
 from typing import Final
 
 from clayline_cli.call import Call, Commands, command_parser
+from clayline_cli.console import Console
 from clayline_cli.searching.options import SearchOptions, add_options
 from clayline_local.stopping import stoppable
 
 DESCRIPTION: Final = """\
 Find the chips that are most like some examples, and least like others, in a dataset, in scene files, or under a prefix
-of them. An example is an identifier, a cell, or a place.
+of them. An example is an identifier, a cell, a place, or a chip
+of imagery of your own, which is embedded first.
 Models are never compared, nor instruments unless asked. What was left out is counted (docs/search.md).
 """
 
@@ -17,7 +19,8 @@ EPILOG: Final = """\
 examples:
   clayline search out --like -54.58,-25.37
   clayline search s3://my-embeddings --like 32UQD-r00000c00256s256g10000 --unlike 11.57,48.13 --time 2024-06-01/..
-  clayline search out --like -54.58,-25.37 --count 24 --out alike.geojson
+  clayline search out --like -54.58,-25.37 --count 24 --out alike.png
+  clayline search out --like mine.tif@-54.58,-25.37 --out alike.geojson
 
 exit status:
   0    there is an answer, be it that no chip takes part
@@ -41,11 +44,13 @@ def add(commands: Commands) -> None:
 
 def _call(found: argparse.Namespace) -> Call:
     options = SearchOptions.of(found)
-    return Call(run=lambda _: _run(options), quiet=options.quiet, stopped="Nothing was written; run it again.")
+    return Call(
+        run=lambda console: _run(options, console), quiet=options.quiet, stopped="Nothing was written; run it again."
+    )
 
 
-def _run(options: SearchOptions) -> int:
+def _run(options: SearchOptions, console: Console) -> int:
     with stoppable():
         from clayline_cli.searching.run import search  # noqa: PLC0415 - seconds of imports, which a typo need not wait for
 
-        return search(options)
+        return search(options, console)

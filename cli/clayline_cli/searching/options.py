@@ -8,9 +8,10 @@ from typing import Any, Final, Self
 from clayline.errors import DatasetError
 from clayline_cli import arguments
 from clayline_cli.asking.options import NEGATIVE, box, time
+from clayline_cli.choosing.options import CHIPS_OF_A_SCENE, SceneOptions, add_assets, add_said
 from clayline_local.repository import STARTER
 
-FORMS: Final = {".parquet": "geoparquet", ".geojson": "geojson", ".json": "geojson"}
+FORMS: Final = {".parquet": "geoparquet", ".geojson": "geojson", ".json": "geojson", ".png": "sheet"}
 """What is written, by how the name ends."""
 VALID: Final = 0.9
 """The default of ``clayline.likeness.taking_part``, which loads numpy."""
@@ -40,6 +41,8 @@ class SearchOptions:
     s3_vectors: str | None
     form: str | None
     out: Path | None
+    imagery: SceneOptions
+    """How imagery that is an example is found and read."""
     json: bool
     quiet: bool
 
@@ -47,7 +50,7 @@ class SearchOptions:
     def of(cls, found: argparse.Namespace) -> Self:
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
         if not found.like:
-            arguments.refuse("say what to look for: --like UCI, CELL or LON,LAT")
+            arguments.refuse("say what to look for: --like UCI, CELL, LON,LAT or FILE@LON,LAT")
         if found.s3_vectors and (found.out or found.exact or len(found.places) > 1):
             arguments.refuse("--s3-vectors goes with one dataset, and with neither --out nor --exact")
         form = getattr(found, "as")
@@ -67,7 +70,7 @@ class SearchOptions:
         values: dict[str, Any] = {name: getattr(found, name) for name in names}
         for name in ("places", "like", "unlike"):
             values[name] = tuple(values[name])
-        return cls(**values, form=form)
+        return cls(**values, form=form, imagery=_imagery(found))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,12 +87,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name, meaning in (("--like", "an example that is like it"), ("--unlike", "an example that is not")):
         group.add_argument(
             name, action="append", default=[], metavar="EXAMPLE",
-            help=f"{meaning}: an identifier, a cell, or LON,LAT;"
+            help=f"{meaning}: an identifier, a cell, LON,LAT, or FILE@LON,LAT, a chip of a GeoTIFF or Item of yours;"
             " may be repeated",
         )  # fmt: skip
     group.add_argument(
         "--model-folder", type=arguments.model_folder, default=STARTER, metavar="DIR",
-        help="centres by its statistics, where it is of the examples' model (default: the bundled starter)",
+        help="embeds FILE@LON,LAT; centres by its statistics, where it is of the examples' model"
+        " (default: the bundled starter)",
     )  # fmt: skip
     group.add_argument(
         "--count", type=arguments.number(int, 1, 100_000), default=10, metavar="N", help="how many chips (default: 10)"
@@ -120,11 +124,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what comes out")
     group.add_argument(
         "--as", choices=sorted(set(FORMS.values())),
-        help="GeoParquet or GeoJSON (default: by FILE)",
+        help="GeoParquet, GeoJSON, or a sheet: the chips themselves, read back from their imagery (default: by FILE)",
     )  # fmt: skip
     group.add_argument("--out", type=Path, metavar="FILE", help="where to write; nothing is overwritten")
     group.add_argument("--json", action="store_true", help="tell the answer as JSON")
     group.add_argument("--quiet", action="store_true", help="no notices")
+    add_assets(parser)
+    said = add_said(parser)
+    for name in ("--any-gsd", "--any-pixel-shape", "--untrained-sensors"):
+        said.add_argument(name, action="store_true", help="as of `clayline embed`")
 
 
 def _check(text: str) -> None:
@@ -134,3 +142,30 @@ def _check(text: str) -> None:
         example_of(text)
     except DatasetError as error:
         arguments.refuse(str(error))
+
+
+def _imagery(found: argparse.Namespace) -> SceneOptions:
+    return SceneOptions(
+        scenes=(),
+        model=found.model_folder,
+        batch_chips=1,
+        max_chips=CHIPS_OF_A_SCENE,
+        assets=found.assets,
+        allow_bucket=tuple(found.allow_bucket),
+        request_payer=found.request_payer,
+        sensor=found.sensor,
+        datetime=found.datetime,
+        tiff_datetime=False,
+        boa="auto",
+        implausible_units="warn",
+        any_gsd=found.any_gsd,
+        any_pixel_shape=found.any_pixel_shape,
+        untrained_sensors=found.untrained_sensors,
+        sensors=None,
+        min_valid_fraction=0.0,
+        max_cloud_fraction=1.0,
+        creator="clayline",
+        encoding="portable",
+        json=found.json,
+        quiet=found.quiet,
+    )

@@ -11,28 +11,36 @@ from clayline.api.opening import open_place, open_scene_files
 from clayline.api.searching import Found, How, Where
 from clayline.aws.reading import reading_client
 from clayline.errors import shown
-from clayline.likeness.examples import Example, Given, OfImagery, example_of
+from clayline.likeness.examples import Computed, Given, OfImagery, example_of
 from clayline.likeness.taking_part import Filters
+from clayline.outputs.provenance import untrained_note
 from clayline.table.exports import export
 from clayline_cli.asking.opening import new_file
+from clayline_cli.choosing.planning import plan_options
+from clayline_cli.choosing.scenes import stage_scene
+from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.bucket import ask_bucket
 from clayline_cli.searching.options import SearchOptions
+from clayline_cli.searching.pictures import Places, Sheet, lacking
 from clayline_cli.searching.telling import feature_collection, page, rows_of, summary
+from clayline_local.model_folder import ModelFolder
+from clayline_local.one_chip import embed_one
+from clayline_local.stopping import temporary_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def search(options: SearchOptions) -> int:
+def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
     if options.s3_vectors:
         return ask_bucket(options, dataset)
     found = dataset.search(
-        [_given(example_of(each)) for each in options.like],
-        [_given(example_of(each)) for each in options.unlike],
+        [_given(each, options, console) for each in options.like],
+        [_given(each, options, console) for each in options.unlike],
         count=options.count,
         box=options.bbox,
         time=options.time,
@@ -46,7 +54,7 @@ def search(options: SearchOptions) -> int:
         how=How(model_folder=options.model_folder, exact=options.exact),
     )
     if out is not None:
-        _write(found, options, dataset, out)
+        _write(found, options, dataset, out, console)
     if options.json:
         said = {} if out is None else {"out": str(out)}
         print(json.dumps({**summary(found), **said, "chips": rows_of(found)}), flush=True)
@@ -69,20 +77,56 @@ def _open(options: SearchOptions) -> Dataset:
     return open_place(options.places[0], client=client)
 
 
-def _given(example: Example) -> Given:
+def _given(text: str, options: SearchOptions, console: Console) -> Given:
+    example = example_of(text)
     if not isinstance(example, OfImagery):
         return example
-    msg = f"example {example.text} is imagery, which is not taken yet: embed it first (`clayline embed`)."
-    raise CommandError(msg)
+    model = ModelFolder.read(options.model_folder)
+    if note := untrained_note(model.manifest.checkpoint):
+        console.warn(note)
+    console.notice(f"embedding the chip of {example.target} on {example.lon:g},{example.lat:g} with {model} ...")
+    with (
+        stage_scene(example.target, options.imagery) as scene,
+        temporary_folder("clayline-chip-") as scratch,
+    ):
+        chip = embed_one(
+            scene,
+            lon=example.lon,
+            lat=example.lat,
+            model=model,
+            options=plan_options(options.imagery, model),
+            scratch=scratch,
+            notice=console.notice,
+        )
+    if chip.valid_fraction < options.min_valid:
+        console.warn(f"only {chip.valid_fraction:.2f} of that chip is valid: it looks like others' padding as well")
+    return Computed(
+        text=chip.uci, token=chip.entry.token, digest=chip.entry.digest, instrument=chip.instrument, vector=chip.vector
+    )
 
 
-def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path) -> None:
+def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, console: Console) -> None:
     if options.form == "geoparquet":
         said = {"root": dataset.uri, **summary(found)}
         export([found.table], found.table.schema, out, form="geoparquet", scenes=(), said=said)
         return
     with _whole(out) as partial:
-        partial.write_text(feature_collection(found), encoding="utf-8")
+        if options.form == "geojson":
+            partial.write_text(feature_collection(found), encoding="utf-8")
+            return
+        if not len(found.table):
+            console.notice("no chip takes part: the sheet has the examples alone")
+        buckets = frozenset(options.imagery.allow_bucket)
+        places = Places(
+            local=not any(place.startswith("s3://") for place in options.places),
+            buckets=buckets,
+            request_payer=options.imagery.request_payer,
+            client=reading_client(profile=options.profile, region=options.region) if buckets else None,
+        )
+        picture, chips = Sheet(dataset=dataset, places=places).make(found)
+        partial.write_bytes(picture)
+    for why in lacking(chips):
+        console.warn(shown(why))
 
 
 @contextmanager

@@ -25,6 +25,11 @@ _CENTRES: Final = {
 }
 
 
+def centred(found: Found) -> str:
+    """Say whose centre was taken off."""
+    return _CENTRES[found.probe.centre.by]
+
+
 def rows_of(found: Found) -> list[dict[str, Any]]:
     """Give the chips as JSON can say them, footprints as GeoJSON."""
     rows: list[dict[str, Any]] = []
@@ -74,6 +79,6 @@ def page(found: Found, *, valid_least: float = VALID_LEAST) -> str:
     stages = f"; {found.candidates:,} candidates by bits" if found.candidates is not None else ""
     lines += [
         f"{found.looked_through:,} chips looked through{stages}" + (f"; left out: {left_out}" if left_out else ""),
-        f"{found.probe.token}, centred by {_CENTRES[found.probe.centre.by]}",
+        f"{found.probe.token}, centred by {centred(found)}",
     ]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """A dataset that is open: what it has, what a reading takes, and chips as tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ from clayline.errors import DatasetError
 from clayline.likeness.pairing import Limits
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
+from clayline.ports import ObjectMissingError
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
+from clayline.table.scene_header import read_scene_header
 from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
 
 if TYPE_CHECKING:
@@ -260,6 +262,14 @@ class Dataset:
         found = Search(self._root, self._index, asked).find()
         self._figures = found.figures
         return found
+
+    def provenance(self, scene: SceneRow) -> Mapping[str, Any]:
+        """Read what a scene's own file says of how it came about (docs/schema.md, Provenance)."""
+        try:
+            return read_scene_header(self._root, self._root.head(scene.href)).provenance
+        except ObjectMissingError as error:
+            msg = f"{error}: the scene's own file was taken away, and with it its provenance."
+            raise DatasetError(msg) from error
 
     def _plan(
         self,

@@ -43,7 +43,17 @@ class Making:
         draft = self.drafting.draft(landed)
         revision, outputs = self._revision(landed, draft, run)
         self._compare(landed, run)
-        plan = self._plan(landed, draft, run, before, created=created, revision=revision, outputs=outputs)
+        plan = plan_of(
+            landed,
+            draft,
+            run,
+            manifest=self.manifest,
+            options=self.options,
+            created=created,
+            revision=revision,
+            outputs=outputs,
+            before=before,
+        )
         if before and (carried := self._carried(plan, draft.chips, before)):
             plan = plan.model_copy(update={"carried": carried})
         work = WorkObjects(bucket=self.options.work_bucket, run=run)
@@ -90,50 +100,6 @@ class Making:
                 msg = f"scene {landed.source.name}: {uri} was replaced while it was planned. It is planned again."
                 raise ReplacedError(msg)
 
-    def _plan(
-        self,
-        landed: LandedScene,
-        draft: Draft,
-        run: str,
-        before: RunRow | None,
-        *,
-        created: datetime,
-        revision: int,
-        outputs: OutputObjects,
-    ) -> Plan:
-        return Plan(
-            run=run,
-            created=created,
-            creator=self.options.creator,
-            revision=revision,
-            predecessor=before.run if before else None,
-            landed_uri=landed.landed_uri,
-            scene=draft.scene,
-            bands=draft.bands,
-            mask=draft.mask,
-            classification=draft.classification,
-            mask_chosen_by=draft.mask_chosen_by,
-            validity=draft.validity,
-            model=PlannedModel(
-                folder=self.manifest.folder,
-                entry=landed.entry,
-                checkpoint=self.manifest.checkpoint,
-                producer=self.manifest.producer,
-                licence=self.manifest.licence,
-                files={name: self.manifest.files[name] for name in landed.entry.files},
-                uri=self.options.model_uri,
-            ),
-            options=dict(landed.options),
-            thresholds=self.options.thresholds,
-            encoding=self.options.encoding,
-            warnings=draft.warnings,
-            jobs=draft.jobs,
-            batches=draft.batches,
-            output_prefix=outputs.prefix,
-            names=self.options.names,
-            place=self.options.place,
-        )
-
     def _carried(self, plan: Plan, chips: PlannedChips, before: RunRow) -> Carried | None:
         """Find the batches of which no chip failed in the run before, if what it wrote is there as it wrote it."""
         if before.outcome is None:
@@ -158,3 +124,50 @@ class Making:
             msg = f"{uri} is not run {run}'s any more"
             raise ObjectMissingError(msg)
         return StoredObject(uri=uri, etag=head.etag, size=head.size)
+
+
+def plan_of(  # noqa: PLR0913 - what a plan is made of
+    landed: LandedScene,
+    draft: Draft,
+    run: str,
+    *,
+    manifest: Manifest,
+    options: PlanOptions,
+    created: datetime,
+    revision: int,
+    outputs: OutputObjects,
+    before: RunRow | None = None,
+) -> Plan:
+    """Put the plan of a run together."""
+    return Plan(
+        run=run,
+        created=created,
+        creator=options.creator,
+        revision=revision,
+        predecessor=before.run if before else None,
+        landed_uri=landed.landed_uri,
+        scene=draft.scene,
+        bands=draft.bands,
+        mask=draft.mask,
+        classification=draft.classification,
+        mask_chosen_by=draft.mask_chosen_by,
+        validity=draft.validity,
+        model=PlannedModel(
+            folder=manifest.folder,
+            entry=landed.entry,
+            checkpoint=manifest.checkpoint,
+            producer=manifest.producer,
+            licence=manifest.licence,
+            files={name: manifest.files[name] for name in landed.entry.files},
+            uri=options.model_uri,
+        ),
+        options=dict(landed.options),
+        thresholds=options.thresholds,
+        encoding=options.encoding,
+        warnings=draft.warnings,
+        jobs=draft.jobs,
+        batches=draft.batches,
+        output_prefix=outputs.prefix,
+        names=options.names,
+        place=options.place,
+    )

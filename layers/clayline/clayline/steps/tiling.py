@@ -2,27 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from clayline.chips.batch import Batch, Job
-from clayline.chips.chip import count_in, cut, fractions, prepare, take_impossible, touched, valid_mask
-from clayline.chips.cloud import SCL, find_cloud
-from clayline.chips.grid import ChipWindow
 from clayline.chips.reading import NOTHING, Reading
 from clayline.errors import BatchError, TransientError
-from clayline.model.wire import CONTENT_TYPE, BatchHeader, Request
+from clayline.model.wire import CONTENT_TYPE
 from clayline.ports import Clock, Endpoint, JobPixels, ObjectMissingError, Objects, Pixels, Queue
 from clayline.run.keys import JSON, WorkObjects, inference_id
 from clayline.run.ledger import BatchRow, Ledger
-from clayline.run.plan import Plan, PlannedChips, Thresholds
-from clayline.run.receipt import NODATA, UNREADABLE, BatchOutcomes, State
+from clayline.run.plan import Plan, PlannedChips
+from clayline.run.receipt import BatchOutcomes, State
 from clayline.run.result import NothingSent
 from clayline.run.stored_plan import load_plan
-from clayline.scene.acquisition import place_vector, time_vector
+from clayline.steps.cutting import cut_batches
 
 
 class TileJob(BaseModel):
@@ -134,59 +131,19 @@ class Tiling:
     def _cut(
         self, work: WorkObjects, plan: Plan, job: Job, batches: Sequence[Batch], read: JobPixels | BatchError
     ) -> Iterator[BatchOutcomes]:
-        """Write request and outcomes of each batch; what can never be read gives failed chips.
-
-        Damaged pixels fail the chips that hold one, also where only the class mask is damaged: their cloud fraction
-        would be a guess.
-        """
+        """Write request and outcomes of each batch; what can never be read gives failed chips."""
         if isinstance(read, BatchError):
             for batch in batches:
                 failed = BatchOutcomes.all_failed(plan.run, batch.name, plan.indexes(batch), read.reason)
                 yield self._store(work, failed)
             return
-        windows = list(job.windows(plan.grid))
-        entry = plan.model.entry
-        valid = valid_mask(read.pixels, [band.nodata for band in plan.bands], read.masked)
-        impossible = take_impossible(read.pixels, valid, [band.possible for band in plan.bands])
-        clamped = np.zeros(valid.shape, np.bool_)
-        pixels = prepare(
-            read.pixels,
-            valid,
-            offsets=[band.offset for band in plan.bands],
-            fill=entry.nodata_fill,
-            dtype=entry.dtype,
-            conversions=[band.conversion for band in plan.bands],
-            clamped=clamped,
-        )
-        classification = plan.classification or SCL
-        cloud = None if read.mask is None else find_cloud(read.mask, classification, read.unclassified)
-        origin = (read.row, read.col)
-        most, size = max(batch.stop - batch.start for batch in batches), windows[0].size
-        room = np.empty((most, len(pixels), size, size), pixels.dtype)
-        corners = self._corners(work, plan)
-        for batch in batches:
-            part = windows[batch.start : batch.stop]
-            shares = fractions(valid, cloud, part, origin=origin)
-            outcomes = _decide(
-                plan,
-                batch,
-                part,
-                shares,
-                touched(read.damaged, part, origin=origin),
-                impossible=count_in(impossible, part, origin=origin),
-                clamped=count_in(clamped, part, origin=origin),
-            )
-            sent = [window for window, is_sent in zip(part, outcomes.sent, strict=True) if is_sent]
-            if sent:
-                chips = cut(pixels, sent, origin=origin, fill=entry.nodata_fill, room=room)
-                inputs = {"pixels": chips, **_position(plan, sent, corners)}
-                request = Request(
-                    header=_header(plan, batch), index=np.array([window.index for window in sent]), inputs=inputs
-                )
+        for outcomes, request in cut_batches(plan, job, batches, read, self._corners(work, plan)):
+            stored = outcomes
+            if request:
                 body = request.to_bytes()
-                self.objects.put_new(work.request(batch.name), body, run=plan.run, content_type=CONTENT_TYPE)
-                outcomes = outcomes.model_copy(update={"request_bytes": len(body)})
-            yield self._store(work, outcomes)
+                self.objects.put_new(work.request(outcomes.batch), body, run=plan.run, content_type=CONTENT_TYPE)
+                stored = outcomes.model_copy(update={"request_bytes": len(body)})
+            yield self._store(work, stored)
 
     def _store(self, work: WorkObjects, outcomes: BatchOutcomes) -> BatchOutcomes:
         """Write the outcomes: the commit of the batch's tiling. If another delivery was first, its outcomes hold."""
@@ -216,91 +173,5 @@ class Tiling:
         return PlannedChips.from_bytes(self.objects.get(work.chips)).corners
 
 
-def _position(plan: Plan, sent: Sequence[ChipWindow], corners: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]:
-    """Give ``time`` and ``latlon`` [N, 4] float32, if the model takes them; it takes ``latlon`` if there are
-    ``corners`` [all chips, 4, 2].
-    """
-    entry, inputs = plan.model.entry, {}
-    if "time" in entry.inputs:
-        taken, hour = plan.scene.acquired, entry.options.hour or "noon"
-        if hour == "acquisition" and taken.start != taken.end:
-            hour = "noon"  # an interval has no hour; noon is what Clay was trained with, midnight would be made up
-        vector = time_vector(taken.start, hour=hour)
-        inputs["time"] = np.tile(np.array(vector, dtype=np.float32), (len(sent), 1))
-    if corners is not None:
-        lons, lats = _centres(corners[[window.index for window in sent]])
-        order = entry.options.coordinate_order or "lonlat"
-        vectors = [place_vector(lon, lat, order=order) for lon, lat in zip(lons.tolist(), lats.tolist(), strict=True)]
-        inputs["latlon"] = np.array(vectors, dtype=np.float32)
-    return inputs
-
-
 def _is_to_be_sent(row: BatchRow | None) -> bool:
     return row is None or (row.result is None and (row.lost is not None or row.invocation is None))
-
-
-def _header(plan: Plan, batch: Batch) -> BatchHeader:
-    entry = plan.model.entry
-    return BatchHeader(
-        run=plan.run,
-        batch=batch.name,
-        folder=plan.model.folder,
-        token=entry.token,
-        digest=entry.digest,
-    )
-
-
-def _centres(corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give longitude and latitude [N] of chips with ``corners`` [N, 4, 2], degrees.
-
-    The mean of the corners' directions: degrees cannot be averaged over the antimeridian or a pole, and their mean lies
-    off a large chip's centre at high latitudes.
-    """
-    lon, lat = np.radians(corners[:, :, 0]), np.radians(corners[:, :, 1])
-    x, y, z = (part.sum(axis=1) for part in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)))
-    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
-
-
-def _decide(
-    plan: Plan,
-    batch: Batch,
-    windows: Sequence[ChipWindow],
-    shares: tuple[NDArray[np.float32], NDArray[np.float32]],
-    damaged: Sequence[bool],
-    *,
-    impossible: int,
-    clamped: int,
-) -> BatchOutcomes:
-    valid, cloud = (share.astype(float).tolist() for share in shares)
-    ends = [
-        (State.FAILED, UNREADABLE) if is_damaged else _skipped(*pair, plan.thresholds)
-        for is_damaged, pair in zip(damaged, zip(valid, cloud, strict=True), strict=True)
-    ]
-    return BatchOutcomes(
-        run=plan.run,
-        batch=batch.name,
-        index=tuple(window.index for window in windows),
-        sent=tuple(state is None for state, _ in ends),
-        state=tuple(state for state, _ in ends),
-        reason=tuple(reason for _, reason in ends),
-        valid_fraction=tuple(None if lost else share for share, lost in zip(valid, damaged, strict=True)),
-        cloud_fraction=tuple(
-            None if lost or np.isnan(share) else share for share, lost in zip(cloud, damaged, strict=True)
-        ),
-        impossible=impossible,
-        clamped=clamped,
-    )
-
-
-def _skipped(valid: float, cloud: float, thresholds: Thresholds) -> tuple[State | None, str | None]:
-    reason = _skip_reason(valid, cloud, thresholds)
-    return (None, None) if reason is None else (State.SKIPPED, reason)
-
-
-def _skip_reason(valid: float, cloud: float, thresholds: Thresholds) -> str | None:
-    if valid == 0:
-        return NODATA
-    if valid < thresholds.min_valid_fraction:
-        return "valid-below-threshold"
-    # NaN, an unknown cloud fraction, is above nothing.
-    return "cloud-above-threshold" if cloud > thresholds.max_cloud_fraction else None

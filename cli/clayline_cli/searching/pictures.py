@@ -1,0 +1,152 @@
+"""The sheet of an answer: its chips as they look, read back from their imagery by the one opener of COGs."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clayline.api.dataset import Dataset
+from clayline.api.exemplars import Exemplar
+from clayline.api.searching import Found
+from clayline.chips.cog import CogSource
+from clayline.dataset.scene_row import SceneRow
+from clayline.errors import ClaylineError
+from clayline.likeness.imagery import SceneImagery
+from clayline.likeness.sheet import MOST, Shown, sheet
+from clayline.raster.chip_pictures import png, read_chip
+from clayline.raster.cog import ReadSettings
+from clayline.raster.headers import s3_source
+from clayline.run.access import Access
+from clayline.run.keys import parse_s3_uri
+from clayline_cli.errors import CommandError
+from clayline_cli.searching.telling import centred
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where imagery may be read: what a file names was written by somebody, and may be anything."""
+
+    local: bool
+    """Whether files of this machine may be: those that files of this machine name."""
+    buckets: frozenset[str]
+    request_payer: bool = False
+    client: "S3Client | None" = None
+
+    @property
+    def settings(self) -> ReadSettings:
+        """How they are read."""
+        return ReadSettings(
+            threads=1, access=Access(requester_pays=self.buckets if self.request_payer else frozenset())
+        )
+
+    def locate(self, uri: str) -> CogSource:
+        """Give where imagery is. Raises CommandError for what may not be read, or is not there."""
+        if uri.startswith("file:///"):
+            return self._file(uri)
+        try:
+            bucket, key = parse_s3_uri(uri)
+        except ValueError as error:
+            msg = f"{uri} is neither in S3 nor a file of this machine"
+            raise CommandError(msg) from error
+        if bucket not in self.buckets or self.client is None:
+            msg = f"bucket {bucket}: --allow-bucket {bucket}"
+            raise CommandError(msg)
+        try:
+            payer: dict[str, Any] = {"RequestPayer": "requester"} if self.request_payer else {}
+            size = self.client.head_object(Bucket=bucket, Key=key, **payer)["ContentLength"]
+        except (BotoCoreError, ClientError) as error:
+            msg = f"{uri} cannot be read ({error})"
+            raise CommandError(msg) from error
+        return s3_source(uri, size)
+
+    def _file(self, uri: str) -> CogSource:
+        if not self.local:
+            msg = f"{urlsplit(uri).path}: a file of another machine"
+            raise CommandError(msg)
+        path = Path.from_uri(uri)
+        if not path.is_file():
+            msg = f"{path.name} is not in {path.parent} any more"
+            raise CommandError(msg)
+        return CogSource(path=str(path), uri=uri, size=path.stat().st_size)
+
+
+@dataclass(kw_only=True)
+class Sheet:
+    """Makes it."""
+
+    dataset: Dataset
+    places: Places
+    _imagery: dict[tuple[str, int], SceneImagery | str] = field(default_factory=dict)
+
+    def make(self, found: Found) -> tuple[bytes, list[Shown]]:
+        """Give the picture, examples before the answer, and its chips. Raises CommandError for too many."""
+        count = len(found.like) + len(found.unlike) + len(found.table)
+        if count > MOST:
+            msg = f"a sheet has at most {MOST:,} chips, with the examples: ask for fewer (--count)."
+            raise CommandError(msg)
+        wanted: list[tuple[SceneRow | None, int | None, dict[str, Any]]] = [
+            *(self._of_example(each, "like") for each in found.like),
+            *(self._of_example(each, "unlike") for each in found.unlike),
+        ]
+        for rank, row in enumerate(found.table.drop_columns(["geometry", "bbox"]).to_pylist(), start=1):
+            cloud = "" if row["cloud_fraction"] is None else f"  cloud {row['cloud_fraction']:.0%}"
+            lines = (f"{rank}  {row['score']:.3f}{cloud}", f"{row['datetime']:%Y-%m-%d}", row["uci"].split("_")[0])
+            wanted.append(
+                (found.scenes[row["scene"], row["revision"]], row["index"], {"lines": lines, "kind": "found"})
+            )
+        for each, _, _ in wanted:  # once, before threads ask
+            self._scene(each)
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            chips = list(threads.map(lambda each: self._shown(*each), wanted))
+        return png(sheet(chips, title=_title(found))), chips
+
+    def _of_example(self, example: Exemplar, kind: str) -> tuple[SceneRow | None, int | None, dict[str, Any]]:
+        date = f"{example.scene.start:%Y-%m-%d}" if example.scene else ""
+        return example.scene, example.index, {"lines": (kind, date, example.name.split("_")[0]), "kind": kind}
+
+    def _scene(self, scene: SceneRow | None) -> SceneImagery | str:
+        """Read where a scene's imagery is, once; a text says why that is not known."""
+        if scene is None:
+            return "an example of no dataset"
+        key = (scene.scene, scene.revision)
+        if key not in self._imagery:
+            try:
+                provenance: Mapping[str, Any] = self.dataset.provenance(scene)
+                self._imagery[key] = SceneImagery.of(provenance, name=scene.href)
+            except ClaylineError as error:
+                self._imagery[key] = str(error)
+        return self._imagery[key]
+
+    def _shown(self, scene: SceneRow | None, index: int | None, said: dict[str, Any]) -> Shown:
+        imagery = self._scene(scene)
+        name = f"{scene.scene}/{scene.revision}" if scene else ""
+        if isinstance(imagery, str) or index is None:
+            return Shown(pixels=None, why=str(imagery), scene=name, **said)
+        try:
+            pixels = read_chip(imagery, index, locate=self.places.locate, settings=self.places.settings)
+        except ClaylineError as error:
+            return Shown(pixels=None, why=str(error), scene=name, **said)
+        return Shown(pixels=pixels, why="", scene=name, **said)
+
+
+def lacking(chips: Sequence[Shown]) -> list[str]:
+    """Give why chips could not be shown, each reason once, with how often."""
+    why = [chip.why for chip in chips if chip.pixels is None]
+    return [f"{why.count(each)} of {len(chips)} chips not shown: {each}" for each in dict.fromkeys(why)]
+
+
+def _title(found: Found) -> list[str]:
+    unlike = f", unlike {len(found.unlike)}" if found.unlike else ""
+    return [
+        f"{len(found.table)} chips like {len(found.like)} example(s){unlike}",
+        f"{found.probe.token}, centred by {centred(found)}; {found.looked_through:,} chips looked through",
+    ]

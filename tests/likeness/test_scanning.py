@@ -1,0 +1,54 @@
+"""Vectors in memory: the best as float64 has them, and two stages as all at once."""
+
+import numpy as np
+import pytest
+
+from clayline.dataset.codebook import Codebook
+from clayline.likeness.centring import Centre
+from clayline.likeness.probe import Probe
+from clayline.likeness.ranking import exact_scores
+from clayline.likeness.scanning import Held, HeldBits
+from clayline.likeness.signs import Signs
+
+TOKEN, DIGEST = "starter-v1.0-rgb", "sha256:" + "1" * 64
+RANDOM = np.random.default_rng(11)
+GROUPS = RANDOM.standard_normal((40, 96)) + 2
+VECTORS = (GROUPS[RANDOM.integers(40, size=20_000)] + 0.7 * RANDOM.standard_normal((20_000, 96))).astype(np.float32)
+BOOK = Codebook.of(VECTORS, token=TOKEN, digest=DIGEST)
+HELD = Held.of(VECTORS, Centre.of_codebook(BOOK))
+
+
+def probe(row: int) -> Probe:
+    return Probe.of_examples(VECTORS[row : row + 1], token=TOKEN, digest=DIGEST, centre=HELD.centre)
+
+
+@pytest.mark.parametrize("row", [0, 9999])
+def test_the_best_are_those_of_float64(row: int) -> None:
+    exact = exact_scores(probe(row), VECTORS)
+    rows, scores = HELD.best(probe(row), 25)
+    assert (rows == np.lexsort((np.arange(20_000), -exact))[:25]).all()
+    assert (scores == exact[rows]).all()
+    assert np.abs(HELD.scores(probe(row)) - exact).max() < 1e-5
+    some = np.arange(0, 20_000, 7)
+    assert (HELD.best_of(probe(row), some, 5)[0] == some[np.argsort(-exact[some], kind="stable")[:5]]).all()
+    assert len(HELD.best(probe(row), 30_000)[0]) == 20_000
+
+
+def test_one_percent_by_bits_has_the_ten_nearest() -> None:
+    bits = HeldBits(bits=BOOK.bits(VECTORS))
+    found = 0
+    for row in range(0, 20_000, 1000):
+        rows = bits.candidates(Signs.of(probe(row), BOOK), 200, weighed=True)
+        assert len(rows) == 200
+        assert len(bits.candidates(Signs.of(probe(row), BOOK), 200)) >= 200
+        best, _ = HELD.best(probe(row), 11)
+        found += len(set(best[1:].tolist()) & set(rows.tolist()))
+    assert found / 200 >= 0.8
+    assert len(bits.candidates(Signs.of(probe(0), BOOK), 20_000)) == 20_000
+
+
+def test_vectors_that_are_the_centre_are_like_nothing() -> None:
+    vectors = VECTORS[:300].copy()
+    vectors[7] = HELD.centre.values
+    held = Held.of(vectors, HELD.centre)
+    assert held.scores(probe(0))[7] == 0
