@@ -195,10 +195,11 @@ def test_three_writes_are_all_that_there_are(root: FolderRoot, bus: Bus) -> None
 
 def test_two_deliveries_at_once_tell_what_one_of_them_wrote(root: FolderRoot, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
+    there = root
 
-    def slowly(at: Any, file: Any) -> SceneChips:
-        watching(root, bus).answer(event())  # the other delivery, from its first read to its last write
-        return open_scene(at, file)
+    def slowly(root: Any, file: Any) -> SceneChips:
+        watching(there, bus).answer(event())  # the other delivery, from its first read to its last write
+        return open_scene(root, file)
 
     late = replace(watching(root, bus), open_scene=slowly, clock=lambda: NOW.replace(year=2027))
     assert late.answer(event()).receipts == ()
