@@ -273,6 +273,8 @@ def make(maker: Maker) -> None:
             "{}",
         ],
     )
+    maker.event("watch-scene", "WatchFunction", [json.dumps(ended)])
+    maker.event("watch-others", "WatchFunction", ["{}"])
     maker.event("plan-twice", "PlanFunction", [scene])
     maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])
 

@@ -99,7 +99,14 @@ def test_the_overview_counts_what_is_under_way_and_how_it_ended(told: Told) -> N
     assert found["batches"] == {"in_flight": 2 + 3, "waiting": 4, "most_in_flight": 2000}
     assert (found["oldest"]["run"], found["oldest"]["begun"]) == (RUNNING, iso(NOW - 4 * HOUR))
     assert found["overdue"] == [RUNNING]
-    assert found["dead_letters"] == {"SceneDlq": 0, "TileDlq": 1, "ResultDlq": 0, "SettledDlq": 0, "IndexDlq": 0}
+    assert found["dead_letters"] == {
+        "SceneDlq": 0,
+        "TileDlq": 1,
+        "ResultDlq": 0,
+        "SettledDlq": 0,
+        "IndexDlq": 0,
+        "WatchDlq": 0,
+    }
     assert (found["queues"]["TileQueue"]["waiting"], found["queues"]["SceneQueue"]["waiting"]) == (1, 0)
     assert found["endpoint"]["name"] is None
     said = " ".join(found["next"])

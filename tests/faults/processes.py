@@ -18,6 +18,7 @@ QUEUES: Final = {
     "SettleFunction": "ResultQueue",
     "CollectFunction": "SettledQueue",
     "IndexFunction": "IndexQueue",
+    "WatchFunction": "WatchQueue",
 }
 """From which a function's worker takes its messages."""
 PROCESSES: Final = (*QUEUES, "ReconcileFunction", ENDPOINT)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
@@ -11,8 +12,8 @@ from clayline.likeness.separation import RIDGE, normal
 RANDOM = np.random.default_rng(7)
 
 
-def units(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1)[:, None]
+def units(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1)[:, None])
 
 
 def test_it_is_the_weighted_ridge_regression_solved_in_full() -> None:

@@ -11,16 +11,24 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import numpy as np
 import pytest
 from tests.pipeline import scenes
 from tests.privilege.recorder import Recorder, Request
 from tests.server.model_folders import build_model_folder
 
+from clayline.aws.dataset_root import S3Root
+from clayline.dataset.scene_file import SceneFile
+from clayline.likeness.centring import Centre
+from clayline.likeness.probe import Probe
+from clayline.likeness.watch import Watch, version_key
+from clayline.table.scene_chips import open_scene
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.container import Container
 from clayline_local.function import FunctionSpec
@@ -192,7 +200,8 @@ class Chain:
 
 
 _BEHIND: Final = (
-    "ResultQueue", "SettledQueue", "IndexQueue", "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq",
+    "ResultQueue", "SettledQueue", "IndexQueue", "WatchQueue", "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq",
+    "IndexDlq", "WatchDlq",
 )  # fmt: skip
 
 
@@ -225,7 +234,7 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
                 Recorder(
                     cloud=cloud,
                     endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
-                    without_ledger=spec.name == "IndexFunction",
+                    without_ledger=spec.name in {"IndexFunction", "WatchFunction"},
                 )
             )
             recorders[spec.name] = recorder
@@ -284,6 +293,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     _in_the_dataset(chain, receipts[COG])
+    _watched(chain, receipts[COG])
     return receipts
 
 
@@ -438,6 +448,33 @@ def _in_the_dataset(chain: Chain, receipt: Mapping[str, Any]) -> None:
     content["retired"] += [{"href": href, "since": "2020-01-01T00:00:00Z"} for href in over]
     s3.put_object(**where, Body=json.dumps(content).encode(), IfMatch=etag)
     _wait("what is over is deleted", lambda: not {each["href"] for each in manifest()[0]["retired"]} & set(over))
+
+
+def _watched(chain: Chain, receipt: Mapping[str, Any]) -> None:
+    """A watch that matches; the scene is announced once more, twice; and one whose file was taken away since."""
+    root = S3Root(chain.session.s3, bucket=chain.session.embeddings_bucket)
+    file = SceneFile.of_receipt(receipt["outputs"]["receipt"])
+    assert file
+    scene = open_scene(root, file)
+    vectors = next(scene.chips()).vectors[:1]
+    probe = Probe.of_examples(
+        vectors, token=file.token, digest=scene.digest, centre=Centre(values=np.zeros_like(vectors[0]), by="rows")
+    )
+    watch = Watch(
+        name="all", version=1, created=datetime.now(UTC), kind="mean", probe=probe.stored(), threshold=-1.0,
+        valid_least=0.0, instruments=None, like=("first",),
+    )  # fmt: skip
+    root.put_new(version_key("all", 1), watch.model_dump_json().encode())
+    queue = chain.session.stack.resources["WatchQueue"].physical.ref
+    detail = {name: receipt[name] for name in ("run", "status", "scene")}
+    detail |= {"landed_uri": receipt["source_uri"], "repeated": True}
+    for version in ("_v001_", "_v001_", "_v901_"):
+        outputs = {"receipt": receipt["outputs"]["receipt"].replace("_v001_", version)}
+        event = {"source": "clayline", "detail-type": "SceneEmbedded", "detail": {**detail, "outputs": outputs}}
+        chain.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(event))
+        chain.until_quiet()
+    written = [stored.key for stored in root.list("watched/")]
+    assert [key.rpartition("_")[2] for key in written] == ["v001.json", "told.json"]
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

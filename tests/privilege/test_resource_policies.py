@@ -17,7 +17,7 @@ from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack,
 
 FUNCTIONS = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "ReconcileFunction",
+    "WatchFunction", "ReconcileFunction",
 )  # fmt: skip
 SERVICES = (
     "events.amazonaws.com",
@@ -67,6 +67,7 @@ def test_only_the_rules_and_the_two_topics_send_and_only_to_their_queues(stack: 
     own = {
         "SceneRule": stack.resources["SceneRule"].physical.attributes["Arn"],
         "IndexRule": stack.resources["IndexRule"].physical.attributes["Arn"],
+        "WatchRule": stack.resources["WatchRule"].physical.attributes["Arn"],
         "SuccessTopic": stack.resources["SuccessTopic"].physical.ref,
         "ErrorTopic": stack.resources["ErrorTopic"].physical.ref,
         "ScenesBucket": stack.resources["ScenesBucket"].physical.attributes["Arn"],
@@ -97,6 +98,8 @@ def test_only_the_rules_and_the_two_topics_send_and_only_to_their_queues(stack: 
         ("events.amazonaws.com", "SceneRule", "SceneDlq"),
         ("events.amazonaws.com", "IndexRule", "IndexQueue"),
         ("events.amazonaws.com", "IndexRule", "IndexDlq"),
+        ("events.amazonaws.com", "WatchRule", "WatchQueue"),
+        ("events.amazonaws.com", "WatchRule", "WatchDlq"),
         *(
             ("sns.amazonaws.com", topic, queue)
             for topic in ("SuccessTopic", "ErrorTopic")

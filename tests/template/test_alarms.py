@@ -51,7 +51,7 @@ def test_every_dead_letter_queue_has_an_alarm_from_the_first_message(stack: Stac
             for queue in one.of_type("AWS::SQS::Queue")
             if "RedrivePolicy" not in queue.properties
         }
-        assert len(dead) == (6 if one is stack else 5)
+        assert len(dead) == (7 if one is stack else 6)
         assert set(alarms) == dead
         for alarm in alarms.values():
             said = alarm.properties
@@ -72,10 +72,18 @@ def test_every_queues_age_has_an_alarm_after_two_tries(stack: Stack) -> None:
 
 def test_without_an_endpoint_nobody_is_told_that_scenes_wait(bare: Stack) -> None:
     alarms = {alarm.logical_id for alarm in bare.of_type("AWS::CloudWatch::Alarm")}
-    assert alarms == {"SceneDlqAlarm", "TileDlqAlarm", "ResultDlqAlarm", "SettledDlqAlarm", "IndexDlqAlarm"} | {
+    assert alarms == {
+        "SceneDlqAlarm",
+        "TileDlqAlarm",
+        "ResultDlqAlarm",
+        "SettledDlqAlarm",
+        "IndexDlqAlarm",
+        "WatchDlqAlarm",
+    } | {
         "ResultAgeAlarm",
         "SettledAgeAlarm",
         "IndexAgeAlarm",
+        "WatchAgeAlarm",
         "CompactErrorAlarm",
         "BackfillAlarm",
     }

@@ -17,7 +17,7 @@ CHECKOV = TEMPLATE.parent / ".venv-checkov" / "bin" / "checkov"
 STACKS = {"usual": LOCAL_PARAMETERS, "protected": PROTECTED}
 
 BUCKETS = ("ScenesBucket", "ModelBucket", "EmbeddingsBucket", "WorkBucket")
-POLLING = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction")
+POLLING = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "WatchFunction")
 BY_THE_CLOCK = ("CompactFunction", "ReconcileFunction")
 FUNCTIONS = (*POLLING, *BY_THE_CLOCK)
 ROLES = tuple(name.replace("Function", "Role") for name in FUNCTIONS)

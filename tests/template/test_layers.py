@@ -24,7 +24,7 @@ ROOT = TEMPLATE.parent
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 FUNCTIONS = [
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "ReconcileFunction",
+    "WatchFunction", "ReconcileFunction",
 ]  # fmt: skip
 LAMBDA_LIMIT = 262_144_000
 """Bytes of a function with its layers, unzipped (docs.aws.amazon.com, Lambda quotas)."""

@@ -17,6 +17,7 @@ from clayline.aws.settings import (
     ReconcileSettings,
     SettleSettings,
     TileSettings,
+    WatchSettings,
     load,
 )
 from clayline_local.errors import LocalCloudError
@@ -29,6 +30,7 @@ SETTINGS: dict[str, type[CommonSettings]] = {
     "CollectFunction": CollectSettings,
     "IndexFunction": IndexSettings,
     "CompactFunction": CompactSettings,
+    "WatchFunction": WatchSettings,
     "ReconcileFunction": ReconcileSettings,
 }
 POLLING = tuple(function for function in SETTINGS if function not in {"CompactFunction", "ReconcileFunction"})
@@ -81,7 +83,7 @@ def test_each_queue_has_a_dead_letter_queue_of_its_own_that_keeps_as_long(stack:
     queues = {queue.physical.attributes["Arn"]: queue for queue in stack.of_type("AWS::SQS::Queue")}
     working = [queue for queue in queues.values() if "RedrivePolicy" in queue.properties]
     targets = [queue.properties["RedrivePolicy"]["deadLetterTargetArn"] for queue in working]
-    assert len(working) == 5
+    assert len(working) == 6
     assert len(set(targets)) == len(targets)
     assert set(queues) == set(targets) | {queue.physical.attributes["Arn"] for queue in working}
     for queue, target in zip(working, targets, strict=True):
@@ -129,6 +131,7 @@ def test_without_an_endpoint_no_scene_is_received(mode: str, *, enabled: bool) -
         "SettleFunction": True,
         "CollectFunction": True,
         "IndexFunction": True,
+        "WatchFunction": True,
     }
     assert (functions["ReconcileFunction"].every is not None) is enabled
 
@@ -276,6 +279,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("CollectRole", "clayline-embeddingsbucket/*"),
         ("IndexRole", "clayline-embeddingsbucket/dataset/fragments/*"),
         ("CompactRole", "clayline-embeddingsbucket/dataset/*"),
+        ("WatchRole", "clayline-embeddingsbucket/watched/*"),
         ("CompactRole", "clayline-embeddingsbucket/*/collection.json"),
         ("CompactRole", "clayline-embeddingsbucket/*/card.*"),
         ("ReconcileRole", "clayline-workbucket/settlements/*"),
@@ -367,6 +371,7 @@ def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
         ("SceneQueuePolicy", "events.amazonaws.com"): [stack.resources["SceneRule"].physical.attributes["Arn"]],
         ("ResultQueuePolicy", "sns.amazonaws.com"): topics,
         ("IndexQueuePolicy", "events.amazonaws.com"): [stack.resources["IndexRule"].physical.attributes["Arn"]],
+        ("WatchQueuePolicy", "events.amazonaws.com"): [stack.resources["WatchRule"].physical.attributes["Arn"]],
     }
 
 

@@ -160,6 +160,12 @@ class IndexSettings(CommonSettings):
         return self.names.of(f"s3://{self.embeddings_bucket}/")
 
 
+class WatchSettings(IndexSettings):
+    """Settings of watch."""
+
+    event_bus: str = "default"
+
+
 class VectorsSettings(IndexSettings):
     """Settings of vectors."""
 

@@ -1,0 +1,224 @@
+"""Watch: an announced scene's chips against the watches that there are (docs/watches.md)."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from clayline.dataset.ports import Root, WritableRoot
+from clayline.dataset.scene_file import SceneFile
+from clayline.errors import DatasetError, TransientError
+from clayline.likeness.matching import Chips, Tally
+from clayline.likeness.watch import Watch
+from clayline.likeness.watch_receipt import (
+    MATCHED,
+    MOST_RECEIPT_BYTES,
+    MOST_SHOWN,
+    Match,
+    Rest,
+    WatchReceipt,
+    receipt_stem,
+)
+from clayline.likeness.watchbook import find
+from clayline.ports import Announcer, Clock, ObjectMissingError
+from clayline.run.announced import Announced
+
+_ENDED = frozenset({"SceneEmbedded", "ScenePartial"})
+
+
+class OpenScene(Protocol):
+    """A scene's file, its end read."""
+
+    @property
+    def run(self) -> str:
+        """That wrote it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the model's entry."""
+        ...
+
+    @property
+    def instrument(self) -> str:
+        """The identifiers' token."""
+        ...
+
+    @property
+    def acquired(self) -> datetime:
+        """When the acquisition began, UTC."""
+        ...
+
+    def chips(self) -> Iterator[Chips]:
+        """Give its chips, a row group at a time. Raises DatasetError, TransientError."""
+        ...
+
+
+class SceneOpener(Protocol):
+    """The reader of a scene's file: ``clayline.table.scene_chips.open_scene``."""
+
+    def __call__(self, root: Root, file: SceneFile) -> OpenScene:
+        """Read its end. Raises DatasetError, ObjectMissingError, TransientError."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """What one announcement came to."""
+
+    receipts: tuple[WatchReceipt, ...] = ()
+    """Written now."""
+    repeated: tuple[str, ...] = ()
+    """Identities of receipts that stood already."""
+    other_model: tuple[str, ...] = ()
+    """Watches of another model than the scene's."""
+    drafts: tuple[str, ...] = ()
+    """Watches without a threshold."""
+    elsewhere: bool = False
+    """The event is about no scene of this root; nothing could ever cure it."""
+    gone: bool = False
+    """It was announced once more, and somebody took its file away since."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """Ports of watch."""
+
+    root: WritableRoot
+    open_scene: SceneOpener
+    announcer: Announcer
+    clock: Clock
+    root_name: str = field(default="")
+    """What names of the root's objects begin with, in events and receipts."""
+
+    def answer(self, event: Announced) -> Watched:
+        """Score a scene's chips by every watch of its model that has no receipt of it.
+
+        For each watch: receipt, then event, then the mark that it was told; a kill between gives the same event again,
+        by the same identity. Raises DatasetError for watches that are damaged, after all others were seen to, and for a
+        file that is; TransientError.
+        """
+        file = SceneFile.of_receipt(event.receipt)
+        if event.status not in _ENDED:
+            return Watched()
+        if file is None or event.receipt != f"{self.root_name}{file.receipt}":
+            return Watched(elsewhere=True)
+        found = find(self.root)
+        of_model = [watch for watch in found.watches if watch.probe.token == file.token]
+        ready = [watch for watch in of_model if watch.threshold is not None]
+        repeated, open_watches = self._standing(ready, event.run, file)
+        try:
+            written, others = self._score(open_watches, event, file) if open_watches else ([], [])
+        except ObjectMissingError as error:
+            if event.repeated:
+                return Watched(gone=True, repeated=tuple(repeated))
+            msg = f"scene {event.scene} was announced, but {error}. It is looked for again."
+            raise TransientError(msg) from error
+        if found.damaged:
+            raise DatasetError(" ".join(str(error) for _, error in sorted(found.damaged.items())))
+        return Watched(
+            receipts=tuple(written),
+            repeated=tuple(repeated),
+            other_model=(*others, *(watch.name for watch in found.watches if watch.probe.token != file.token)),
+            drafts=tuple(watch.name for watch in of_model if watch.threshold is None),
+        )
+
+    def _standing(self, watches: Sequence[Watch], run: str, file: SceneFile) -> tuple[list[str], list[Watch]]:
+        """Tell of receipts that stand what was not told, and give the watches that have none."""
+        standing, without = [], []
+        for watch in watches:
+            stem = receipt_stem(watch.name, watch.version, run, file.revision)
+            if receipt := self._read(stem):
+                self._tell(receipt, stem)
+                standing.append(receipt.id)
+            else:
+                without.append(watch)
+        return standing, without
+
+    def _score(
+        self, watches: Sequence[Watch], event: Announced, file: SceneFile
+    ) -> tuple[list[WatchReceipt], list[str]]:
+        scene = self.open_scene(self.root, file)
+        if scene.run != event.run:
+            msg = (
+                f"{self.root.uri}/{file.parquet} is of run {scene.run}, and {event.run} was announced. Restore the"
+                " scene's four files from where they were written."
+            )
+            raise DatasetError(msg)
+        mine = [watch for watch in watches if watch.probe.digest == scene.digest]
+        tallies = [Tally(watch=watch, instrument=scene.instrument) for watch in mine]
+        if tallies:
+            for chips in scene.chips():
+                for tally in tallies:
+                    tally.add(chips)
+        written = []
+        for tally in tallies:
+            made = self._receipt(tally, scene, event, file)
+            stem = receipt_stem(made.watch, made.version, made.run, made.generation)
+            body = made.model_dump_json(indent=1).encode()
+            if self.root.put_new(f"{stem}.json", body):
+                written.append(made)
+            else:
+                made = self._read(stem) or made  # another delivery was first: its receipt is what is told
+            self._tell(made, stem)
+        return written, [watch.name for watch in watches if watch.probe.digest != scene.digest]
+
+    def _receipt(self, tally: Tally, scene: OpenScene, event: Announced, file: SceneFile) -> WatchReceipt:
+        watch, matches = tally.watch, tally.matches
+        stem = receipt_stem(watch.name, watch.version, event.run, file.revision)
+        rest = matches[MOST_SHOWN:]
+        return WatchReceipt(
+            id=stem.partition("/")[2],
+            watch=watch.name,
+            version=watch.version,
+            run=event.run,
+            generation=file.revision,
+            scene=event.scene,
+            source_uri=event.landed_uri,
+            token=file.token,
+            digest=scene.digest,
+            instrument=scene.instrument,
+            acquired=scene.acquired,
+            at=self.clock(),
+            threshold=watch.threshold or 0.0,
+            chips=tally.chips,
+            scored=tally.scored,
+            left_out=tally.reasons,
+            matched=len(matches),
+            scores=tally.quantiles,
+            top=tuple(
+                Match(uci=each.uci, cell=each.cell, index=each.index, score=each.score, footprint=each.geometry)
+                for each in matches[:MOST_SHOWN]
+            ),
+            rest=Rest(
+                uci=tuple(each.uci for each in rest),
+                cell=tuple(each.cell for each in rest),
+                score=tuple(each.score for each in rest),
+            ),
+            embeddings=f"{self.root_name}{file.parquet}",
+            receipt=f"{self.root_name}{stem}.json",
+        )
+
+    def _tell(self, receipt: WatchReceipt, stem: str) -> None:
+        """Put the event of a receipt with matches, unless it is marked as told; then mark it."""
+        if not receipt.matched or self._is_told(stem):
+            return
+        self.announcer.announce(MATCHED, receipt.event())
+        mark = {"format": "clayline-watch-told/1", "id": receipt.id, "at": self.clock().isoformat()}
+        self.root.put_new(f"{stem}_told.json", json.dumps(mark).encode())
+
+    def _is_told(self, stem: str) -> bool:
+        try:
+            self.root.head(f"{stem}_told.json")
+        except ObjectMissingError:
+            return False
+        return True
+
+    def _read(self, stem: str) -> WatchReceipt | None:
+        key = f"{stem}.json"
+        try:
+            content, _ = self.root.get(key, most=MOST_RECEIPT_BYTES)
+        except ObjectMissingError:
+            return None
+        return WatchReceipt.parse(content, uri=f"{self.root.uri}/{key}")

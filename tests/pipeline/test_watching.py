@@ -1,0 +1,342 @@
+"""Watch: a scene's chips against the watches, whatever comes twice, late, damaged, or is killed in between."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.dataset.scenes import MadeUp
+from tests.likeness.watches import NOW, keep, scores_of, watch_of
+
+from clayline.dataset.folder import FolderRoot
+from clayline.dataset.ports import Stored
+from clayline.errors import DatasetError, TransientError
+from clayline.likeness.matching import Chips
+from clayline.likeness.taking_part import Traits
+from clayline.likeness.watch import version_key
+from clayline.likeness.watch_receipt import MOST_EVENT_BYTES, Match, Rest, WatchReceipt
+from clayline.likeness.watchbook import remove
+from clayline.run.announced import Announced
+from clayline.steps.watching import Watched, Watching
+from clayline.table.scene_chips import SceneChips, open_scene
+
+EXAMPLE, SCENE = MadeUp(number=1, rows=200), MadeUp(number=2, rows=200)
+ROOT = "s3://embeddings/"
+
+
+class Killed(BaseException):
+    """The function ends here."""
+
+
+@dataclass
+class Bus:
+    """What was put on the bus."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def announce(self, detail_type: str, detail: Any) -> None:
+        assert detail_type == "WatchMatched"
+        self.events.append(json.loads(json.dumps(detail, allow_nan=False)))
+
+
+@dataclass
+class Dying:
+    """A folder and a bus of which the operation number ``at`` is the last, done (``after``) or not."""
+
+    root: FolderRoot
+    bus: Bus
+    at: int
+    after: bool
+    done: int = 0
+    uri: str = "folder"
+
+    def _counted(self, operation: Any, *arguments: Any) -> Any:
+        self.done += 1
+        if self.done == self.at and not self.after:
+            raise Killed
+        found = operation(*arguments)
+        if self.done == self.at:
+            raise Killed
+        return found
+
+    def put_new(self, key: str, body: Any) -> bool:
+        return bool(self._counted(self.root.put_new, key, body))
+
+    def announce(self, detail_type: str, detail: Any) -> None:
+        self._counted(self.bus.announce, detail_type, detail)
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        return self.root.list(prefix)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.root, name)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> FolderRoot:
+    found = FolderRoot(tmp_path)
+    SCENE.land(found)
+    return found
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+def watching(root: Any, bus: Any) -> Watching:
+    return Watching(root=root, open_scene=open_scene, announcer=bus, clock=lambda: NOW, root_name=ROOT)
+
+
+def event(scene: MadeUp = SCENE, **changed: Any) -> Announced:
+    found = Announced(
+        run=scene.row.run,
+        status="SceneEmbedded",
+        scene=str(scene.number),
+        outputs={"receipt": ROOT + scene.file.receipt},
+        landed_uri="s3://scenes/item.json",
+        repeated=False,
+    )
+    return found.model_copy(update=changed)
+
+
+def receipts(root: FolderRoot) -> list[str]:
+    return [stored.key for stored in root.list("watched/")]
+
+
+def stem(scene: MadeUp = SCENE, name: str = "pivots", version: int = 1) -> str:
+    return f"watched/{name}/v{version:03d}/{scene.row.run}_v{scene.revision:03d}"
+
+
+def test_the_chips_over_the_threshold_are_told_as_numpy_finds_them(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    found = watching(root, bus).answer(event())
+    scores = scores_of(SCENE, EXAMPLE)
+    order = [number for number in np.argsort(-scores, kind="stable").tolist() if scores[number] >= 0.4]
+    [receipt] = found.receipts
+    assert len(order) > 5
+    assert [match.uci for match in receipt.top] == [SCENE.ucis[number] for number in order]
+    assert [match.score for match in receipt.top] == pytest.approx(scores[order], abs=1e-5)
+    assert (receipt.chips, receipt.scored, receipt.matched, receipt.left_out) == (200, 200, len(order), {})
+    assert receipt.scores["most"] == pytest.approx(scores.max(), abs=1e-5)
+    [told] = bus.events
+    assert told["id"] == f"pivots/v001/{SCENE.row.run}_v001"
+    assert (told["generation"], told["version"], told["run"]) == (1, 1, SCENE.row.run)
+    assert told["matches"][0]["footprint"]["type"] == "Polygon"
+    assert told["matches"][0]["cell"].startswith("32UQD-")
+    assert told["receipt"] == f"{ROOT}{stem()}.json"
+    assert told["embeddings"] == ROOT + SCENE.file.parquet
+    assert WatchReceipt.parse(root.get(f"{stem()}.json", most=10**9)[0], uri="it") == receipt
+
+
+def test_a_scene_without_a_match_leaves_a_receipt_and_no_event(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE, threshold=1.0))
+    [receipt] = watching(root, bus).answer(event()).receipts
+    assert (receipt.matched, receipt.top, receipt.scored) == (0, (), 200)
+    assert bus.events == []
+    assert receipts(root) == [f"{stem()}.json"]
+
+
+def test_what_comes_twice_or_is_announced_again_is_scored_and_told_once(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    step = watching(root, bus)
+    step.answer(event())
+    for again in (event(), event(repeated=True), event(repeated=True, landed_uri="s3://scenes/elsewhere.json")):
+        found = replace(step, open_scene=_never).answer(again)
+        assert found == Watched(repeated=(f"pivots/v001/{SCENE.row.run}_v001",))
+    assert len(bus.events) == 1
+
+
+def test_an_announcement_that_comes_before_the_one_that_it_repeats_is_as_good(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    assert len(watching(root, bus).answer(event(repeated=True)).receipts) == 1
+    assert watching(root, bus).answer(event()).repeated
+    assert len(bus.events) == 1
+
+
+def test_an_older_revision_that_comes_late_has_a_receipt_of_its_own(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    newer = replace(SCENE, revision=2)
+    newer.land(root)
+    for scene in (newer, SCENE):
+        assert len(watching(root, bus).answer(event(scene)).receipts) == 1
+    assert {told["generation"] for told in bus.events} == {1, 2}
+    assert len({told["id"] for told in bus.events}) == 2
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_killed_around_any_write_the_next_try_ends_as_if_it_had_not_been(
+    root: FolderRoot, bus: Bus, at: int, *, after: bool
+) -> None:
+    """Receipt, event, mark: the receipt is written once, the event at least once and always the same."""
+    keep(root, watch_of(EXAMPLE))
+    dying = Dying(root=root, bus=bus, at=at, after=after)
+    with pytest.raises(Killed):
+        watching(dying, dying).answer(event())
+    written = root.get(f"{stem()}.json", most=10**9)[0] if (at, after) > (1, False) else None
+    watching(root, bus).answer(event())
+    watching(root, bus).answer(event())
+    assert receipts(root) == [f"{stem()}.json", f"{stem()}_told.json"]
+    assert written in {None, root.get(f"{stem()}.json", most=10**9)[0]}
+    assert len(bus.events) == (2 if (at, after) in {(2, True), (3, False)} else 1)
+    assert all(told == bus.events[0] for told in bus.events)
+
+
+def test_three_writes_are_all_that_there_are(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    dying = Dying(root=root, bus=bus, at=4, after=False)
+    watching(dying, dying).answer(event())
+    assert dying.done == 3
+
+
+def test_two_deliveries_at_once_tell_what_one_of_them_wrote(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    there = root
+
+    def slowly(root: Any, file: Any) -> SceneChips:
+        watching(there, bus).answer(event())  # the other delivery, from its first read to its last write
+        return open_scene(root, file)
+
+    late = replace(watching(root, bus), open_scene=slowly, clock=lambda: NOW.replace(year=2027))
+    assert late.answer(event()).receipts == ()
+    assert len(bus.events) == 1
+    assert bus.events[0]["at"].startswith("2026")
+
+
+def test_each_reason_is_counted_and_they_add_up(root: FolderRoot, bus: Bus) -> None:
+    west, north = SCENE.row.box.west, SCENE.row.box.north
+    keep(root, watch_of(EXAMPLE, box=(west, north - 0.06, west + 0.06, north), threshold=-1.0))
+    keep(root, watch_of(EXAMPLE, name="clear", cloud_most=0.1))
+    keep(root, watch_of(EXAMPLE, name="landsat", instruments=("landsat-c2-l2",)))
+    found = {receipt.watch: receipt for receipt in watching(root, bus).answer(event()).receipts}
+    assert found["pivots"].left_out == {"box": 191}
+    assert found["pivots"].matched == 9
+    assert found["clear"].left_out == {"cloud-unknown": 200}
+    assert found["landsat"].left_out == {"instrument": 200}
+    assert all(each.chips == each.scored + sum(each.left_out.values()) for each in found.values())
+
+
+def test_watches_that_do_not_look_at_it_leave_nothing(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE, name="draft", threshold=None))
+    keep(root, watch_of(EXAMPLE, name="other-digest", digest="sha256:" + "9" * 64))
+    keep(root, watch_of(EXAMPLE, name="other-token", token="starter-v9.9-rgb"))
+    keep(root, watch_of(EXAMPLE, name="removed"))
+    remove(root, "removed", now=NOW)
+    found = watching(root, bus).answer(event())
+    assert found == Watched(other_model=("other-digest", "other-token"), drafts=("draft",))
+    assert receipts(root) == []
+    assert bus.events == []
+
+
+def test_without_watches_a_scene_costs_a_listing(root: FolderRoot, bus: Bus) -> None:
+    assert replace(watching(_OnlyLists(root), bus), open_scene=_never).answer(event()) == Watched()
+
+
+def test_a_watch_that_is_newer_scores_what_is_announced_once_more(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    watching(root, bus).answer(event())
+    keep(root, watch_of(EXAMPLE, version=2, threshold=0.5))
+    [receipt] = watching(root, bus).answer(event(repeated=True)).receipts
+    assert (receipt.version, receipt.threshold) == (2, 0.5)
+
+
+def test_a_damaged_watch_fails_and_the_others_are_told(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    root.put_new(version_key("dams", 1), b'{"format": "clayline-watch/1"}')
+    for _ in range(2):
+        with pytest.raises(DatasetError, match=r"watches/dams/v001\.json is damaged"):
+            watching(root, bus).answer(event())
+    assert len(bus.events) == 1
+    keep(root, watch_of(EXAMPLE, name="dams", version=2))
+    assert len(watching(root, bus).answer(event()).receipts) == 1
+    assert len(bus.events) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"outputs": {"receipt": ROOT.replace("embeddings", "others") + SCENE.file.receipt}}, {"outputs": {}}],
+)
+def test_an_event_of_another_stack_is_dropped(root: FolderRoot, bus: Bus, changed: dict[str, Any]) -> None:
+    keep(root, watch_of(EXAMPLE))
+    assert watching(root, bus).answer(event(**changed)) == Watched(elsewhere=True)
+
+
+def test_a_scene_that_failed_has_nothing_to_look_at(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    assert watching(root, bus).answer(event(status="SceneFailed")) == Watched()
+
+
+def test_a_file_that_is_not_there_is_looked_for_again(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    root.discard([SCENE.file.parquet])
+    with pytest.raises(TransientError, match="was announced, but"):
+        watching(root, bus).answer(event())
+    assert watching(root, bus).answer(event(repeated=True)) == Watched(gone=True)
+
+
+def test_a_file_of_another_run_is_refused(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    with pytest.raises(DatasetError, match="was announced"):
+        watching(root, bus).answer(event(run="f" * 32))
+
+
+def test_a_vector_that_is_not_finite_is_no_score(root: FolderRoot, bus: Bus) -> None:
+    """No writer of ours lets one through; somebody else's file must not become NaN in a receipt."""
+    keep(root, watch_of(EXAMPLE))
+
+    class Odd:
+        run, digest, instrument = SCENE.row.run, SCENE.row.digest, SCENE.row.instrument
+        acquired = SCENE.row.start
+
+        def chips(self) -> Iterator[Chips]:
+            vectors = SCENE.vectors()[:2].copy()
+            vectors[1, 3] = np.nan
+            unknown = np.full(2, np.nan, np.float32)
+            yield Chips(
+                uci=SCENE.ucis[:2],
+                cell=[None, None],
+                index=np.arange(2),
+                vectors=vectors,
+                traits=Traits(valid=np.ones(2, np.float32), cloud=unknown, loss=unknown),
+                footprints=[b"", b""],
+            )
+
+    with pytest.raises(DatasetError, match="not finite"):
+        replace(watching(root, bus), open_scene=lambda root, file: Odd()).answer(event())  # noqa: ARG005 - the port's
+    assert receipts(root) == []
+
+
+def test_an_event_fits_the_bus_and_the_receipt_has_the_rest(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE, threshold=-1.0))
+    [receipt] = watching(root, bus).answer(event()).receipts
+    assert (receipt.matched, len(receipt.top), len(receipt.rest.uci)) == (200, 100, 100)
+    assert sorted([match.uci for match in receipt.top] + list(receipt.rest.uci)) == SCENE.ucis
+    assert receipt.top[-1].score >= receipt.rest.score[0] >= receipt.rest.score[-1]
+    ring = [[float(number), 0.1234567] for number in range(400)]
+    wide = Match(uci="a", cell="b", index=0, score=1.0, footprint={"type": "Polygon", "coordinates": [ring]})
+    large = receipt.model_copy(update={"top": (wide,) * 100, "rest": Rest()})
+    told = large.event()
+    assert len(json.dumps(told).encode()) <= MOST_EVENT_BYTES
+    assert 10 < told["shown"] == len(told["matches"]) < 100
+    assert told["matched"] == 200
+
+
+def _never(root: Any, file: Any) -> Any:
+    msg = f"{file} of {root} was read"
+    raise AssertionError(msg)
+
+
+class _OnlyLists:
+    """A root of which nothing but a listing may be asked, and that once."""
+
+    uri = "folder"
+
+    def __init__(self, root: FolderRoot) -> None:
+        self._left = [root.list]
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        return self._left.pop()(prefix)
