@@ -460,11 +460,12 @@ def _watched(chain: Chain, receipt: Mapping[str, Any]) -> None:
     probe = Probe.of_examples(
         vectors, token=file.token, digest=scene.digest, centre=Centre(values=np.zeros_like(vectors[0]), by="rows")
     )
-    watch = Watch(
-        name="all", version=1, created=datetime.now(UTC), kind="mean", probe=probe.stored(), threshold=-1.0,
-        valid_least=0.0, instruments=None, like=("first",),
-    )  # fmt: skip
-    root.put_new(version_key("all", 1), watch.model_dump_json().encode())
+    for name in ("all", "any"):
+        watch = Watch(
+            name=name, version=1, created=datetime.now(UTC), kind="mean", probe=probe.stored(), threshold=-1.0,
+            valid_least=0.0, instruments=None, like=("first",),
+        )  # fmt: skip
+        root.put_new(version_key(name, 1), watch.model_dump_json().encode())
     queue = chain.session.stack.resources["WatchQueue"].physical.ref
     detail = {name: receipt[name] for name in ("run", "status", "scene")}
     detail |= {"landed_uri": receipt["source_uri"], "repeated": True}
@@ -474,7 +475,7 @@ def _watched(chain: Chain, receipt: Mapping[str, Any]) -> None:
         chain.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(event))
         chain.until_quiet()
     written = [stored.key for stored in root.list("watched/")]
-    assert [key.rpartition("_")[2] for key in written] == ["v001.json", "told.json"]
+    assert [key.rpartition("_")[2] for key in written] == ["v001.json", "told.json"] * 2
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:
