@@ -76,7 +76,7 @@ def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
         return ()
     found = tuple(each for asked in dates for each in Span.of(asked).each)
     if len(found) < 2:  # noqa: PLR2004 - a change has two
-        msg = "one date says of no change: give two or more, such as --from 2020-05-18 --to 2020-06-03."
+        msg = "one date says of no change: give two or more, such as 2020-05-18 and 2020-06-03 (`--from`, `--to`)."
         raise DatasetError(msg)
     for before, after in pairwise(found):
         if before.end >= after.start:

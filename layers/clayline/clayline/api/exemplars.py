@@ -60,7 +60,7 @@ class Examples:
     def find(self, like: Sequence[Given], unlike: Sequence[Given]) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
         """Give them. Raises DatasetError for one that is not there, and for those of several models."""
         if not like:
-            msg = "nothing says what to look for: give at least one example that is like it (like, --like)."
+            msg = "nothing says what to look for: give at least one example that is like it (like, `--like`)."
             raise DatasetError(msg)
         model = self._model([*like, *unlike])
         found = [self._one(each, model) for each in (*like, *unlike)]
@@ -69,7 +69,7 @@ class Examples:
             listed = ", ".join(f"{token}@{digest[:19]}" for token, digest in models)
             msg = (
                 f"the examples are of {len(models)} models ({listed}), which are never compared. Take examples of one,"
-                " or name the model that is meant (model, --model)."
+                " or name the model that is meant (model, `--model`)."
             )
             raise DatasetError(msg)
         return tuple(found[: len(like)]), tuple(found[len(like) :])
@@ -125,7 +125,7 @@ class Examples:
         if wrong:
             return (
                 f"example {given.text}: the filters leave out its {wrong} chip(s). Name one by its identifier, or ask"
-                " for less (valid_least, --min-valid)."
+                " for less (valid_least, `--min-valid`)."
             )
         of = f" of the model {chosen.token}" if chosen.token else ""
         if not chosen.newest:

@@ -171,7 +171,7 @@ class Search:
             listed = ", ".join(sorted({each.instrument for each in examples} | wanted))
             msg = (
                 f"examples and what is looked through are of several instruments ({listed}), whose chips are seldom"
-                " alike. Ask of one, or allow it with across_instruments (--across-instruments)."
+                " alike. Ask of one, or allow it with across_instruments (`--across-instruments`)."
             )
             raise DatasetError(msg)
         if asked.where.across_instruments and not asked.where.instrument:
