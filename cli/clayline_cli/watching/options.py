@@ -85,8 +85,8 @@ def add_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--model-folder", type=arguments.model_folder, metavar="DIR",
-        help="of the model: vectors are centred as its statistics say (default: as the dataset's codebook does, else by"
-        " the dataset's own mean)",
+        help="of the model: vectors are centred as its statistics say, where they are of the examples' model, else by"
+        " the dataset's codebook or its own mean (default: the bundled starter)",
     )  # fmt: skip
     group = added.add_argument_group("when it calls")
     group.add_argument(

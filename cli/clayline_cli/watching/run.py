@@ -19,6 +19,7 @@ from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_st
 from clayline_cli.console import Console
 from clayline_cli.watching.options import TestOptions, WatchOptions
 from clayline_cli.watching.telling import tell_list, tell_test, tell_watch
+from clayline_local.repository import STARTER
 
 
 def watch(options: WatchOptions, console: Console) -> int:
@@ -84,7 +85,8 @@ def _taken_over(root: WritableRoot, options: WatchOptions) -> Callable[[int], Wa
 
 
 def _statistics(options: WatchOptions) -> FolderStatistics | None:
-    if options.model_folder is None or not (path := options.model_folder / STATISTICS_FILE).is_file():
+    path = (options.model_folder or STARTER) / STATISTICS_FILE
+    if not path.is_file():
         return None
     return read_statistics(path.read_bytes(), source=str(path))
 
