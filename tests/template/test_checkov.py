@@ -23,7 +23,8 @@ FUNCTIONS = (*POLLING, *BY_THE_CLOCK)
 ROLES = tuple(name.replace("Function", "Role") for name in FUNCTIONS)
 LOGS = ("EndpointLogs", *(name.replace("Function", "Logs") for name in FUNCTIONS))
 TOPICS = ("SuccessTopic", "ErrorTopic")
-QUEUES = tuple(f"{hop}{kind}" for hop in ("Scene", "Tile", "Result", "Settled", "Index") for kind in ("Queue", "Dlq"))
+HOPS = ("Scene", "Tile", "Result", "Settled", "Index", "Watch")
+QUEUES = tuple(f"{hop}{kind}" for hop in HOPS for kind in ("Queue", "Dlq"))
 
 # Check, its resources: why it may fail in every stack.
 ALWAYS = {
