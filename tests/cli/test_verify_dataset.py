@@ -1,6 +1,7 @@
 """A dataset under the prefix: whole, it passes; each thing done to it is found by the check that is named."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -115,12 +116,23 @@ def test_a_whole_dataset_passes(whole: Path, capsys: pytest.CaptureFixture[str])
     assert found(whole, capsys) == {}
 
 
+def test_a_copy_with_other_times_is_as_good(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(whole, root, copy_function=shutil.copyfile)
+    for path in root.rglob("*.parquet"):
+        os.utime(path, ns=(1, 1))
+    assert found(root, capsys) == {}
+    checks = json.loads(said(root, capsys)[-1])["checks"]
+    reason = {check["check"]: check["reason"] for check in checks}["dataset-index"]
+    assert "have another ETag than the index says, as copies have" in reason
+
+
 @pytest.mark.parametrize(
     ("mutate", "check", "says"),
     [
         (lambda root: MadeUp(number=4).land(FolderRoot(root)), "dataset-index", "no row of the index"),
         (lambda root: MadeUp(number=3, revision=2).land(FolderRoot(root)), "dataset-index", "no row of the index"),
-        (lengthened, "dataset-index", "size or ETag"),
+        (lengthened, "dataset-index", "size is not that of the index"),
         (damaged, "dataset-index", "cannot be read"),
         (lambda root: compact(root).unlink(), "dataset-files", "that is not there"),
         (rewritten(lambda table: table), "dataset-files", "are not those of the manifest"),
@@ -140,6 +152,6 @@ def test_what_is_done_to_it_is_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = tmp_path / "root"
-    shutil.copytree(whole, root)  # with its times, which ETags of files are
+    shutil.copytree(whole, root)
     mutate(root)
     assert says in found(root, capsys)[check]
