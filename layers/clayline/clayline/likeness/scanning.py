@@ -120,9 +120,7 @@ class HeldBits:
         apart = np.empty((blocks, _BLOCK), np.uint16)
 
         def measure(first: int) -> None:
-            other = np.empty(
-                (words, _BLOCK), np.uint64
-            )  # once a thread: new ones cost more than the sums
+            other = np.empty((words, _BLOCK), np.uint64)  # once a thread: new ones cost more than the sums
             counts = np.empty((words, _BLOCK), np.uint8)
             for block in range(first, blocks, self.threads):
                 np.bitwise_xor(self.words[block], asked_words, out=other)
