@@ -14,7 +14,7 @@ from clayline.api.exemplars import Exemplar
 from clayline.api.searching import Found
 from clayline.chips.cog import CogSource
 from clayline.dataset.scene_row import SceneRow
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, counted
 from clayline.likeness.imagery import SceneImagery
 from clayline.likeness.sheet import MOST, Shown, sheet
 from clayline.raster.chip_pictures import png, read_chip
@@ -147,6 +147,6 @@ def lacking(chips: Sequence[Shown]) -> list[str]:
 def _title(found: Found) -> list[str]:
     unlike = f", unlike {len(found.unlike)}" if found.unlike else ""
     return [
-        f"{len(found.table)} chips like {len(found.like)} example(s){unlike}",
-        f"{found.probe.token}, centred by {centred(found)}; {found.looked_through:,} chips looked through",
+        f"{counted(len(found.table), 'chip')} like {counted(len(found.like), 'example')}{unlike}",
+        f"{found.probe.token}, centred by {centred(found)}; {counted(found.looked_through, 'chip')} looked through",
     ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clayline.dataset.ports import Root
+from clayline.errors import digest_shown
 from clayline.likeness.rehearsal import Rehearsal
 from clayline.likeness.watch import Watch, version_key
 
@@ -21,7 +22,7 @@ def tell_watch(watch: Watch, root: Root, *, as_json: bool) -> None:
     made = "a linear separation" if watch.kind == "linear" else "the examples' mean"
     print(f"{watch.name} v{watch.version:03d}  {uri}")
     print(f"  looks for   {made} ({like}, {unlike}), centred by {watch.probe.centred_by}")
-    print(f"  model       {watch.probe.token} {watch.probe.digest[:19]}")
+    print(f"  model       {watch.probe.token} {digest_shown(watch.probe.digest)}")
     print(f"  instruments {', '.join(watch.instruments) if watch.instruments is not None else 'any'}")
     print(f"  calls at    {_threshold(watch)}")
     print(f"  where       {_where(watch)}; {_filters(watch)}", flush=True)
