@@ -1,5 +1,6 @@
 """A contact sheet: chips side by side as they look, with what is said of each. Numpy alone: a function can make one."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -14,6 +15,9 @@ SIDE: Final = 128
 """Pixels of a chip on the sheet."""
 MOST: Final = 1_000
 """Chips of a sheet: each is a read of every band that is shown."""
+_LONGEST: Final = 128
+"""Characters of an identifier."""
+_PLACE: Final = re.compile(r"(?P<where>[^_]+?)(?P<side>s[0-9]+g[0-9]+)?(_.*)?", re.DOTALL)
 _GAP: Final = 12
 _EDGE: Final = 3
 _COLUMNS: Final = 6
@@ -71,6 +75,12 @@ def sheet(chips: Sequence[Shown], *, title: Sequence[str]) -> NDArray[np.uint8]:
             cut = line if len(line) * width <= wide else line[: wide // width - 1] + "~"
             write(picture, cut, row=row + wide + 2 + place * letter, col=col, colour=_INK if place == 0 else _FAINT)
     return picture
+
+
+def place_lines(uci: str) -> tuple[str, ...]:
+    """Give an identifier's place in lines that fit below a chip: the window or point, and its side and pixel size."""
+    found = _PLACE.fullmatch(uci[:_LONGEST])
+    return tuple(part for part in found.group("where", "side") if part) if found else (uci[:_LONGEST],)
 
 
 def _draw(inner: NDArray[np.uint8], chip: Shown, limits: dict[str, NDArray[np.float64]]) -> None:
