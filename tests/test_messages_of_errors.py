@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded, shown
+from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded, counted, digest_shown, shown
 from clayline.run.receipt import BatchSettlement, Receipt, SceneWarning, failed_receipt
 from clayline.scene.item import load_json, read_item
 
@@ -31,6 +31,17 @@ def test_what_was_wrong_and_what_to_do_are_kept(kind: type[SceneError] | type[Ba
     assert str(error).startswith("scene S2A: xxx")
     assert str(error).endswith("xxx. Correct the Item.")
     assert " [...] " in str(error)
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 chips"), (1, "1 chip"), (2, "2 chips"), (2_000, "2,000 chips")])
+def test_a_number_has_its_noun_in_its_number(count: int, said: str) -> None:
+    assert counted(count, "chip") == said
+    assert counted(count, "chip is", "chips are") == f"{said} {'is' if count == 1 else 'are'}"
+
+
+def test_a_digest_that_was_cut_says_so() -> None:
+    assert digest_shown(f"sha256:{'0123456789abcdef' * 4}") == "sha256:0123456789ab..."
+    assert digest_shown("sha256:0123") == "sha256:0123"
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:

@@ -1,7 +1,7 @@
 """``clayline search``: a folder's dataset, one in S3, scene files; what comes out, and what is refused in a line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from tests.api.alike import Alike
 
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
+from clayline.likeness.sheet import Shown, sheet
 from clayline_cli.errors import CommandError
 from clayline_cli.program import main
+from clayline_cli.searching import pictures
 from clayline_cli.searching.pictures import Places
 
 
@@ -154,6 +156,20 @@ def test_a_sheet_shows_every_chip_or_says_why_not(
     assert "its provenance does not say where its imagery lies" in told.err
     picture = plt.imread(out)
     assert picture.shape[2] == 3
+
+
+def test_a_sheet_counts_in_words_as_people_do(world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+
+    def keep(chips: Sequence[Shown], *, title: Sequence[str]) -> Any:
+        titles.append(title[0])
+        return sheet(chips, title=title)
+
+    monkeypatch.setattr(pictures, "sheet", keep)
+    one, other = [name for name in sorted(world.chips) if world.chips[name]["valid"] == 1][:2]
+    for name, more in (("a.png", ["--count", "1"]), ("b.png", ["--count", "2", "--like", other])):
+        assert main(["search", world.root.uri, "--like", one, *more, "--out", str(tmp_path / name)]) == 0
+    assert titles == ["1 chip like 1 example", "2 chips like 2 examples"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The contact sheet: where chips stand, how they are stretched, and that one which cannot be read stands there too."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from clayline.errors import DatasetError
+from clayline.likeness import sheet as module
 from clayline.likeness.imagery import SceneImagery
 from clayline.likeness.letters import letter_size, write
 from clayline.likeness.sheet import SIDE, Shown, sheet
@@ -60,6 +63,29 @@ def test_a_chip_that_cannot_be_read_stands_in_its_place_with_the_reason() -> Non
     inner = [picture[row + 3 : row + 3 + SIDE, col + 3 : col + 3 + SIDE] for picture in pictures]
     assert tuple(inner[0][-1, -1]) == LACKING
     assert (inner[0] != inner[1]).any(), "the reason is not written"
+
+
+def test_a_name_that_is_wider_than_its_chip_goes_on_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, int, int]] = []
+
+    def keep(_: np.ndarray, text: str, *, row: int, col: int, **__: Any) -> None:
+        written.append((text, row, col))
+
+    monkeypatch.setattr(module, "write", keep)
+    names = ("utm21-c64p30000-s1472e395", "32UQD-r00000c00256s256g10000", "21JYN36330545-s64g30000", "x" * 40)
+    chips = [replace(shown(500), lines=("1", name, "2020-05-18")) for name in names]
+    picture = sheet(chips, title=["title"])
+    height, width = letter_size()
+    below = [(text, row, col) for text, row, col in written if text != "title"]
+    for at, name in enumerate(names):
+        col = sorted({col for _, _, col in below})[at]
+        texts = [text for text, _, each in below if each == col]
+        rows = [row for _, row, each in below if each == col]
+        assert (texts[0], "".join(texts[1:-1]), texts[-1]) == ("1", name, "2020-05-18")
+        assert all(len(text) * width <= SIDE + 6 for text in texts)
+        assert rows == list(range(rows[0], rows[0] + height * len(rows), height))
+        assert rows[-1] + height <= picture.shape[0]
+    assert [text for text, _, _ in below if "utm21" in text] == ["utm21-c64p30000-"]
 
 
 def test_nodata_is_drawn_as_nothing_and_a_chip_of_nodata_alone_too() -> None:

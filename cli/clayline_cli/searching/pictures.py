@@ -14,9 +14,9 @@ from clayline.api.exemplars import Exemplar
 from clayline.api.searching import Found
 from clayline.chips.cog import CogSource
 from clayline.dataset.scene_row import SceneRow
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, counted
 from clayline.likeness.imagery import SceneImagery
-from clayline.likeness.sheet import MOST, Shown, place_lines, sheet
+from clayline.likeness.sheet import MOST, Shown, sheet
 from clayline.raster.chip_pictures import png, read_chip
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import s3_source
@@ -98,8 +98,8 @@ class Sheet:
             *(self._of_example(each, "unlike") for each in found.unlike),
         ]
         for rank, row in enumerate(found.table.drop_columns(["geometry", "bbox"]).to_pylist(), start=1):
-            cloud = "" if row["cloud_fraction"] is None else f" cloud {row['cloud_fraction']:.0%}"
-            lines = (f"{rank} {row['score']:.3f}{cloud}", f"{row['datetime']:%Y-%m-%d}", *place_lines(row["uci"]))
+            cloud = "" if row["cloud_fraction"] is None else f"  cloud {row['cloud_fraction']:.0%}"
+            lines = (f"{rank}  {row['score']:.3f}{cloud}", f"{row['datetime']:%Y-%m-%d}", row["uci"].split("_")[0])
             wanted.append(
                 (found.scenes[row["scene"], row["revision"]], row["index"], {"lines": lines, "kind": "found"})
             )
@@ -111,7 +111,7 @@ class Sheet:
 
     def _of_example(self, example: Exemplar, kind: str) -> tuple[SceneRow | None, int | None, dict[str, Any]]:
         date = f"{example.scene.start:%Y-%m-%d}" if example.scene else ""
-        return example.scene, example.index, {"lines": (kind, date, *place_lines(example.name)), "kind": kind}
+        return example.scene, example.index, {"lines": (kind, date, example.name.split("_")[0]), "kind": kind}
 
     def _scene(self, scene: SceneRow | None) -> SceneImagery | str:
         """Read where a scene's imagery is, once; a text says why that is not known."""
@@ -147,10 +147,6 @@ def lacking(chips: Sequence[Shown]) -> list[str]:
 def _title(found: Found) -> list[str]:
     unlike = f", unlike {len(found.unlike)}" if found.unlike else ""
     return [
-        f"{_counted(len(found.table), 'chip')} like {_counted(len(found.like), 'example')}{unlike}",
-        f"{found.probe.token}, centred by {centred(found)}; {found.looked_through:,} chips looked through",
+        f"{counted(len(found.table), 'chip')} like {counted(len(found.like), 'example')}{unlike}",
+        f"{found.probe.token}, centred by {centred(found)}; {counted(found.looked_through, 'chip')} looked through",
     ]
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

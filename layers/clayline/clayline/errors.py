@@ -16,6 +16,8 @@ _SHOWN = dict.fromkeys(
 """Control characters but tab and newline, and those that turn the direction of writing."""
 _TAIL = 600
 """Of them at the end, where the remedy stands."""
+_DIGEST = len("sha256:") + 12
+"""Characters of one that tell it from others."""
 
 
 def shown(text: str) -> str:
@@ -32,6 +34,16 @@ def bounded(message: str) -> str:
         return text
     cut = " [...] "
     return f"{text[: MAX_MESSAGE - _TAIL - len(cut)]}{cut}{text[-_TAIL:]}"
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """Give a number with its noun: ``1 chip``, ``2,000 chips``; ``nouns`` where the plural has no mere s."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def digest_shown(digest: str) -> str:
+    """Give the beginning of a digest as people are told it, which says that it was cut: ``sha256:0123456789ab...``."""
+    return digest if len(digest) <= _DIGEST else f"{digest[:_DIGEST]}..."
 
 
 class ClaylineError(Exception):

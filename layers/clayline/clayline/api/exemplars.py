@@ -13,7 +13,7 @@ from clayline.dataset.asking import Span, box_of
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow, flat_boxes
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, digest_shown
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
 from clayline.likeness.taking_part import Filters
 from clayline.outputs.region import Region
@@ -66,7 +66,7 @@ class Examples:
         found = [self._one(each, model) for each in (*like, *unlike)]
         models = sorted({(each.token, each.digest) for each in found})
         if len(models) > 1:
-            listed = ", ".join(f"{token}@{digest[:19]}" for token, digest in models)
+            listed = ", ".join(f"{token}@{digest_shown(digest)}" for token, digest in models)
             msg = (
                 f"the examples are of {len(models)} models ({listed}), which are never compared. Take examples of one,"
                 " or name the model that is meant (model, `--model`)."
@@ -101,6 +101,10 @@ class Examples:
         region = None if box is None else Region.of_boxes(flat_boxes(box))
         chosen = self.index.choose(region, span, model=model, every_revision=False)
         table, wrong = self._rows(given, chosen, region, span)
+        if not len(table) and isinstance(given, ByIdentifier):  # its chip may lie elsewhere than it says
+            everywhere = self.index.choose(None, span, model=model, every_revision=False)
+            table, wrong = self._rows(given, everywhere, None, span)
+            chosen = everywhere if len(table) else chosen
         if not len(table):
             raise DatasetError(self._why(given, chosen, wrong))
         row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)

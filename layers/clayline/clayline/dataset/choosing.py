@@ -8,7 +8,7 @@ from typing import Final
 from clayline.dataset.asking import Span
 from clayline.dataset.scene_row import SceneKey, SceneRow
 from clayline.dataset.snapshot import Snapshot
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, digest_shown
 
 _SHA256: Final = "sha256:"
 
@@ -80,14 +80,18 @@ def choose(
 
 
 def is_model(asked: str, token: str, digest: str) -> bool:
-    """Say whether a model is the one that was asked for: TOKEN, or TOKEN@ and the beginning of its digest."""
-    name, _, beginning = asked.partition("@")
+    """Say whether a model is the one that was asked for: TOKEN, or TOKEN@ and the beginning of its digest, be it
+    with the dots of a message from which it was copied.
+    """
+    name, _, beginning = asked.removesuffix("...").partition("@")
     return token == name and digest.removeprefix(_SHA256).startswith(beginning.removeprefix(_SHA256))
 
 
 def named(with_digests: bool, models: Iterable[tuple[str, str]]) -> str:  # noqa: FBT001 - said by name would be longer
     """List models as they may be asked for: tokens and digests, or tokens alone."""
-    return ", ".join(dict.fromkeys(f"{token}@{digest[:19]}" if with_digests else token for token, digest in models))
+    return ", ".join(
+        dict.fromkeys(f"{token}@{digest_shown(digest)}" if with_digests else token for token, digest in models)
+    )
 
 
 def _order(row: SceneRow) -> tuple[str, datetime, str, int]:

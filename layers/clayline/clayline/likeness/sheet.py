@@ -1,6 +1,5 @@
 """A contact sheet: chips side by side as they look, with what is said of each. Numpy alone: a function can make one."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -15,9 +14,6 @@ SIDE: Final = 128
 """Pixels of a chip on the sheet."""
 MOST: Final = 1_000
 """Chips of a sheet: each is a read of every band that is shown."""
-_LONGEST: Final = 128
-"""Characters of an identifier."""
-_PLACE: Final = re.compile(r"(?P<where>[^_]+?)(?P<side>s[0-9]+g[0-9]+)?(_.*)?", re.DOTALL)
 _GAP: Final = 12
 _EDGE: Final = 3
 _COLUMNS: Final = 6
@@ -41,7 +37,7 @@ class Shown:
     scene: str
     """Chips of one scene are stretched alike, so that they can be compared."""
     lines: tuple[str, ...]
-    """What stands below it."""
+    """What stands below it; one that is wider than the chip goes on below, broken after a hyphen where it has one."""
     kind: Literal["like", "unlike", "found"] = "found"
 
 
@@ -56,7 +52,8 @@ def sheet(chips: Sequence[Shown], *, title: Sequence[str]) -> NDArray[np.uint8]:
     letter, width = letter_size()
     columns = min(_COLUMNS, len(chips))
     wide = SIDE + 2 * _EDGE
-    tall = wide + letter * max(len(chip.lines) for chip in chips) + 4
+    below = [_broken(chip.lines, wide // width) for chip in chips]
+    tall = wide + letter * max(map(len, below)) + 4
     across = _GAP + max(columns, 3) * (wide + _GAP)
     lines = [part for line in title for part in wrap(line, max(1, (across - 2 * _GAP) // width))]
     top = _GAP + letter * len(lines) + _GAP
@@ -66,21 +63,27 @@ def sheet(chips: Sequence[Shown], *, title: Sequence[str]) -> NDArray[np.uint8]:
     for number, line in enumerate(lines):
         write(picture, line, row=_GAP + number * letter, col=_GAP, colour=_INK if number == 0 else _FAINT)
     limits = _limits(chips)
-    for number, chip in enumerate(chips):
+    for number, (chip, said) in enumerate(zip(chips, below, strict=True)):
         row, col = top + number // columns * (tall + _GAP), _GAP + number % columns * (wide + _GAP)
         picture[row : row + wide, col : col + wide] = _EDGES[chip.kind]
         inner = picture[row + _EDGE : row + _EDGE + SIDE, col + _EDGE : col + _EDGE + SIDE]
         _draw(inner, chip, limits)
-        for place, line in enumerate(chip.lines):
-            cut = line if len(line) * width <= wide else line[: wide // width - 1] + "~"
-            write(picture, cut, row=row + wide + 2 + place * letter, col=col, colour=_INK if place == 0 else _FAINT)
+        for place, line in enumerate(said):
+            write(picture, line, row=row + wide + 2 + place * letter, col=col, colour=_INK if place == 0 else _FAINT)
     return picture
 
 
-def place_lines(uci: str) -> tuple[str, ...]:
-    """Give an identifier's place in lines that fit below a chip: the window or point, and its side and pixel size."""
-    found = _PLACE.fullmatch(uci[:_LONGEST])
-    return tuple(part for part in found.group("where", "side") if part) if found else (uci[:_LONGEST],)
+def _broken(lines: Sequence[str], most: int) -> list[str]:
+    """Break lines of over ``most`` letters: a name has hyphens and no spaces, and whoever types it off needs it all."""
+    found = []
+    for line in lines:
+        rest = line
+        while len(rest) > most:
+            at = max(rest.rfind(each, 0, most) for each in "- ") + 1 or most
+            found.append(rest[:at].rstrip())
+            rest = rest[at:]
+        found.append(rest)
+    return found
 
 
 def _draw(inner: NDArray[np.uint8], chip: Shown, limits: dict[str, NDArray[np.float64]]) -> None:

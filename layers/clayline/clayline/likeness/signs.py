@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.dataset.codebook import Codebook
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, digest_shown
 from clayline.likeness.probe import Probe
 
 WIDER: Final = 4
@@ -31,7 +31,7 @@ class Signs:
     def of(cls, probe: Probe, codebook: Codebook) -> Self:
         """Raises DatasetError for a codebook of another model."""
         if (codebook.token, codebook.digest) != (probe.token, probe.digest):
-            msg = f"the codebook is of {codebook.token}, {codebook.digest[:19]}, not of {probe.token}"
+            msg = f"the codebook is of {codebook.token}, {digest_shown(codebook.digest)}, not of {probe.token}"
             raise DatasetError(msg)
         return cls(bits=np.packbits(probe.direction > 0), weights=probe.direction * codebook.spread)
 

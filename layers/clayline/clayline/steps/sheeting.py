@@ -11,7 +11,7 @@ from clayline.chips.cog import CogSource
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import ClaylineError, DatasetError
 from clayline.likeness.imagery import SceneImagery
-from clayline.likeness.sheet import Shown, place_lines, sheet
+from clayline.likeness.sheet import Shown, sheet
 from clayline.likeness.watch_receipt import MOST_RECEIPT_BYTES, WatchReceipt, is_receipt, sheet_key
 from clayline.likeness.watch_told import Told
 from clayline.ports import ObjectHead, ObjectMissingError, Objects
@@ -21,6 +21,8 @@ from clayline.run.stored_plan import load_plan
 
 _REASONS_TOLD: Final = 3
 """In the sheet's title; each tile has its own."""
+_MOST_NAME: Final = 128
+"""Letters of an identifier, of which the place is shown: time and model are the scene's."""
 _MOST_LINE: Final = 300
 """Letters of a line of the title: what a receipt calls things may be anything."""
 
@@ -98,7 +100,7 @@ class Sheeting:
         found = self._pixels(receipt)
         tiles = []
         for rank, (match, pixels) in enumerate(zip(receipt.top, found, strict=True), start=1):
-            lines = (f"{rank}  {match.score:.3f}", *place_lines(match.uci))
+            lines = (f"{rank}  {match.score:.3f}", match.uci[:_MOST_NAME].partition("_")[0])
             if isinstance(pixels, str):
                 tiles.append(Shown(pixels=None, why=pixels, scene=receipt.run, lines=lines))
             elif not np.isfinite(pixels).all(axis=0).any():
