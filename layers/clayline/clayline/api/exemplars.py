@@ -101,6 +101,10 @@ class Examples:
         region = None if box is None else Region.of_boxes(flat_boxes(box))
         chosen = self.index.choose(region, span, model=model, every_revision=False)
         table, wrong = self._rows(given, chosen, region, span)
+        if not len(table) and isinstance(given, ByIdentifier):  # its chip may lie elsewhere than it says
+            everywhere = self.index.choose(None, span, model=model, every_revision=False)
+            table, wrong = self._rows(given, everywhere, None, span)
+            chosen = everywhere if len(table) else chosen
         if not len(table):
             raise DatasetError(self._why(given, chosen, wrong))
         row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.api.centres import centre_of, statistics_of
 from clayline.api.exemplars import Examples, Exemplar
 from clayline.api.index import Index
 from clayline.api.planning import sources
@@ -19,13 +20,12 @@ from clayline.dataset.codebook import Codebook
 from clayline.dataset.counted import Asked, CountedRoot
 from clayline.dataset.figures import Figures
 from clayline.dataset.scene_row import SceneRow
-from clayline.errors import DatasetError, ModelError
+from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
 from clayline.likeness.examples import Given
 from clayline.likeness.probe import Probe
 from clayline.likeness.signs import Candidates, Signs
 from clayline.likeness.taking_part import Filters
-from clayline.model.statistics import STATISTICS_FILE, read_statistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
 from clayline.table.bit_stage import Tiered, choose_by_bits, open_tiered, read_candidates
@@ -208,11 +208,10 @@ class Search:
         chosen: Chosen,
     ) -> Probe:
         token, digest = like[0].token, like[0].digest
-        centre = _of_folder(self._asked.how.model_folder, token, digest)
-        if centre is None and codebook:
-            centre = Centre.of_codebook(codebook)
-        if centre is None:
-            centre = self._of_rows(chosen)
+        statistics = statistics_of(self._asked.how.model_folder)
+        centre = centre_of(
+            token, digest, statistics=statistics, codebook=lambda: codebook, rows=lambda: self._of_rows(chosen)
+        )
         positive = np.stack([each.vector for each in like])
         negative = np.stack([each.vector for each in unlike]) if unlike else None
         return Probe.of_examples(positive, negative, token=token, digest=digest, centre=centre)
@@ -304,15 +303,3 @@ class Search:
 
     def _figures(self, chosen: Chosen, files: int) -> Figures:
         return Figures(**self._spent, scenes=len(chosen.newest), files=files, row_groups=0, measured=True)
-
-
-def _of_folder(folder: Path | None, token: str, digest: str) -> Centre | None:
-    """Give the mean that a model folder states of these weights; None where it says nothing of them."""
-    path = folder / STATISTICS_FILE if folder else None
-    if path is None or not path.is_file():
-        return None
-    try:
-        found = read_statistics(path.read_bytes(), source=str(path)).of(token, digest)
-    except (OSError, ModelError) as error:
-        raise DatasetError(str(error)) from error
-    return Centre.of_card(found) if found else None
