@@ -25,6 +25,8 @@ SCENE: Final = SAMPLE
 OBJECTS: Final = EVENTS / "objects"
 """What lies in the scenes bucket beside the bundled scene: each file under its own path as key."""
 LOGS: Final = ROOT / "out" / "local-cloud"
+KEPT: Final = EVENTS / "kept"
+"""What lies in the embeddings bucket before an event that says so: each file under its own path as key."""
 _ANSWERS: Final = uuid.UUID("d5a0a3c2-6c1c-5f0e-9c52-0a4f2f7c1b11")
 
 

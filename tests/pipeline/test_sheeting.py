@@ -30,6 +30,7 @@ from clayline.raster.chip_pictures import png, read_chips
 from clayline.raster.cog import ReadSettings
 from clayline.run.announced import Announced, UnknownEventError
 from clayline.steps.sheeting import Drawn, Sheeting
+from clayline.steps.telling import mark_key
 from clayline.steps.watching import Watching
 from clayline.table.scene_chips import open_scene
 
@@ -211,7 +212,7 @@ def test_killed_around_its_one_write_the_next_try_ends_as_if_it_had_not_been(wor
         replace(world.sheeting, root=dying).draw(world.told)
     assert world.sheeting.draw(world.told).repeated == after
     assert [stored.key for stored in world.root.list("watched/")] == sorted(
-        [world.receipt.key, world.key, world.receipt.key.replace(".json", "_told.json")]
+        [world.receipt.key, world.key, mark_key(world.receipt.run, 1)]
     )
 
 
