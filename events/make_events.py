@@ -314,8 +314,8 @@ def make(maker: Maker) -> None:
     maker.event("watch-scene", "WatchFunction", [json.dumps(ended)])
     maker.event("watch-others", "WatchFunction", ["{}"])
     keep_watch(session, ended["detail"]["outputs"]["receipt"])
-    told = maker.run("watch-match", "WatchFunction", [json.dumps(ended)]).messages["SheetQueue"]
-    [matched] = [{**json.loads(body), "id": identity, "time": TIME} for body in told]
+    sent = maker.run("watch-match", "WatchFunction", [json.dumps(ended)]).messages["SheetQueue"]
+    [matched] = [{**json.loads(body), "id": identity, "time": TIME} for body in sent]
     maker.event("sheet-match", "SheetFunction", [json.dumps(matched)])
     maker.event("sheet-again", "SheetFunction", [json.dumps(matched)])
     moved = matched["detail"]["receipt"].replace("s3://clayline-embeddingsbucket/", "s3://another-stacks-bucket/")
