@@ -10,7 +10,8 @@ from clayline.api.exemplars import GivenExample, given_of
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
-from clayline.api.searching import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Search, Where
+from clayline.api.search_terms import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Where
+from clayline.api.searching import Search
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
