@@ -1,5 +1,6 @@
 """vectors: the chips of an announced scene go into a vector bucket of the user's."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any, Final
@@ -7,14 +8,13 @@ from typing import Any, Final
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from clayline.aws.announcements import Announcements
 from clayline.aws.dataset_root import S3Root
-from clayline.aws.messages import Messages
 from clayline.aws.settings import VectorsSettings, load
 from clayline.aws.vectors import MOST_SECONDS, S3Vectors, vectors_client
-from clayline.run.announced import Announced, UnknownEventError
+from clayline.run.announced import Announced
 from clayline.steps.centres import Centres, stated_in
 from clayline.steps.sending import Sending, Sent
 from clayline.table.scene_header import read_scene_header
@@ -24,7 +24,7 @@ _LEAST: Final = timedelta(seconds=MOST_SECONDS + 10)
 """Of the call's time: a request with all its tries, and the answer to the queue."""
 logger = Logger()
 metrics = Metrics()
-messages = Messages(logger, metrics)
+announcements = Announcements(logger, metrics, read=Announced.parse)
 
 
 @cache
@@ -50,30 +50,14 @@ def sending() -> Sending:
     )
 
 
-def take(record: SQSRecord, *, context: LambdaContext) -> None:
-    """Send what one event is about.
-
-    An event about nothing of ours is dropped here, visibly: no retry could cure it.
-    """
-    try:
-        event = Announced.parse(record.body)
-    except UnknownEventError as error:
-        logger.warning("unknown event dropped", extra={"why": str(error)})
-        metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
+def answer(event: Announced, *, left: Callable[[], timedelta]) -> None:
+    """Send the chips of the scene that one event is about, in the time that is left of the call."""
+    sent = sending().answer(event, root_name=settings().root_name, left=left)
+    if sent in {Sent.ELSEWHERE, Sent.GONE}:
+        announcements.drop(sent.value, scene=event.scene, receipt=event.receipt)
         return
-    with logger.append_context_keys(run=event.run):
-        sent = sending().answer(
-            event,
-            root_name=settings().root_name,
-            left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
-        )
-        told = {"scene": event.scene, "receipt": event.receipt}
-        if sent in {Sent.ELSEWHERE, Sent.GONE}:
-            logger.warning(sent.value, extra=told)
-            metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
-        else:
-            logger.info(sent.value, extra=told)
-            metrics.add_metric(name="SceneSent", unit=MetricUnit.Count, value=int(sent is Sent.SENT))
+    logger.info(sent.value, extra={"scene": event.scene, "receipt": event.receipt})
+    metrics.add_metric(name="SceneSent", unit=MetricUnit.Count, value=int(sent is Sent.SENT))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -81,7 +65,7 @@ def take(record: SQSRecord, *, context: LambdaContext) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of events; those that may succeed later are given back."""
 
-    def within(record: SQSRecord) -> None:
-        take(record, context=context)
+    def left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
 
-    return dict(messages.handle(event, within, context))
+    return announcements.handle(event, context, answer=partial(answer, left=left))

@@ -7,20 +7,19 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from clayline.aws.announcements import Announcements
 from clayline.aws.announcer import EventAnnouncer
 from clayline.aws.dataset_root import S3Root
-from clayline.aws.messages import Messages
 from clayline.aws.settings import WatchSettings, load
-from clayline.run.announced import Announced, UnknownEventError
+from clayline.run.announced import Announced
 from clayline.steps.watching import Watching
 from clayline.table.scene_chips import open_scene
 
 logger = Logger()
 metrics = Metrics()
-messages = Messages(logger, metrics)
+announcements = Announcements(logger, metrics, read=Announced.parse)
 
 
 @cache
@@ -36,39 +35,28 @@ def watching() -> Watching:
     )
 
 
-def take(record: SQSRecord) -> None:
-    """Hold one scene against the watches.
-
-    An event about nothing of ours is dropped here, visibly: no retry could cure it.
-    """
-    try:
-        event = Announced.parse(record.body)
-    except UnknownEventError as error:
-        logger.warning("unknown event dropped", extra={"why": str(error)})
-        metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
-        return
-    with logger.append_context_keys(run=event.run):
-        found = watching().answer(event)
-        if found.elsewhere:
-            logger.warning("no scene of this bucket", extra={"scene": event.scene, "receipt": event.receipt})
-            metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
-        if found.gone:
-            logger.warning("its file was taken away since", extra={"scene": event.scene, "receipt": event.receipt})
-        for receipt in found.receipts:
-            told = receipt.model_dump(mode="json", include={"id", "chips", "scored", "left_out", "matched", "scores"})
-            logger.info("watched", extra=told)
-        if found.other_model or found.drafts or found.repeated:
-            logger.info("not scored", extra={
-                "other_model": found.other_model, "drafts": found.drafts, "repeated": found.repeated,
-            })  # fmt: skip
-        matched = sum(receipt.matched > 0 for receipt in found.receipts)
-        metrics.add_metric(name="Watched", unit=MetricUnit.Count, value=len(found.receipts))
-        metrics.add_metric(name="WatchMatched", unit=MetricUnit.Count, value=matched)
-        metrics.add_metric(name="WatchOfOtherModel", unit=MetricUnit.Count, value=len(found.other_model))
+def answer(event: Announced) -> None:
+    """Hold one scene against the watches."""
+    found = watching().answer(event)
+    if found.elsewhere:
+        announcements.drop("no scene of this bucket", scene=event.scene, receipt=event.receipt)
+    if found.gone:
+        logger.warning("its file was taken away since", extra={"scene": event.scene, "receipt": event.receipt})
+    for receipt in found.receipts:
+        told = receipt.model_dump(mode="json", include={"id", "chips", "scored", "left_out", "matched", "scores"})
+        logger.info("watched", extra=told)
+    if found.other_model or found.drafts or found.repeated:
+        logger.info("not scored", extra={
+            "other_model": found.other_model, "drafts": found.drafts, "repeated": found.repeated,
+        })  # fmt: skip
+    matched = sum(receipt.matched > 0 for receipt in found.receipts)
+    metrics.add_metric(name="Watched", unit=MetricUnit.Count, value=len(found.receipts))
+    metrics.add_metric(name="WatchMatched", unit=MetricUnit.Count, value=matched)
+    metrics.add_metric(name="WatchOfOtherModel", unit=MetricUnit.Count, value=len(found.other_model))
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of events; those that may succeed later are given back."""
-    return dict(messages.handle(event, take, context))
+    return announcements.handle(event, context, answer=answer)

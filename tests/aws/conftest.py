@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
+from tests.aws.functions import BUCKET, ENVIRONMENT
 
 from clayline.aws.ledger import DynamoLedger
 from clayline.aws.objects import S3Objects
@@ -94,3 +95,14 @@ def cloud() -> Iterator[Cloud]:
         )
         settled, tile = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("settled", "tile"))
         yield Cloud(s3=s3, sqs=sqs, table=table, queue_url=settled, tile_queue_url=tile)
+
+
+@pytest.fixture
+def of_functions(monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
+    """What the tests of functions stand in: their environment (tests/aws/functions.py), and moto with their bucket."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        s3 = boto3.client("s3", region_name=REGION)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield s3

@@ -1,18 +1,12 @@
 """index and compact as Lambda calls them, over moto: events that come twice, late or for nothing, and the clock."""
 
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]
-from moto import mock_aws
-from tests.aws.conftest import REGION
+from tests.aws.functions import BUCKET, NAME, Handler, context, deliver, event, handler
 from tests.dataset.scenes import MadeUp
 
 import clayline
@@ -20,13 +14,9 @@ from clayline.aws.dataset_root import S3Root
 from clayline.dataset.manifest import FRAGMENTS, MANIFEST
 from clayline.errors import DatasetError
 from clayline.steps.upkeep import COMPACTED
-from clayline_local.template import TEMPLATE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-BUCKET = "embeddings"
-NAME = f"s3://{BUCKET}/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,93 +25,27 @@ class Stack:
 
     s3: "S3Client"
     root: S3Root
-    index: Callable[[Any, Any], Any]
-    compact: Callable[[Any, Any], Any]
-    queue: str
+    index: Handler
+    compact: Handler
 
     def announced(self, *bodies: str, received: int = 1) -> list[int]:
         """Give events to index; gives the numbers of those that it gave back."""
-        records = [
-            {
-                "messageId": str(number),
-                "receiptHandle": str(number),
-                "body": body,
-                "attributes": {"ApproximateReceiveCount": str(received)},
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:index",
-                "awsRegion": REGION,
-            }
-            for number, body in enumerate(bodies)
-        ]
-        answer = self.index({"Records": records}, context())
-        return [int(failed["itemIdentifier"]) for failed in answer["batchItemFailures"]]
+        return deliver(self.index, *bodies, received=received)
 
     def listed(self, prefix: str = "dataset/") -> list[str]:
         return [stored.key for stored in self.root.list(prefix)]
 
 
-def context(*, seconds: float = 900.0) -> LambdaContext:
-    """What Lambda tells of a call; it has so many seconds, at every look."""
-    found = LambdaContext("1", None, None, 0, f"arn:aws:lambda:{REGION}:123456789012:function:f")
-    found.get_remaining_time_in_millis = lambda: seconds * 1000
-    return found
-
-
-def handler(name: str) -> Callable[[Any, Any], Any]:
-    """Load a function as a process of its own would: its clients and settings are made at the first call."""
-    path = TEMPLATE.parent / "functions" / name / "app.py"
-    spec = importlib.util.spec_from_file_location(f"app_of_{name}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    found: Callable[[Any, Any], Any] = module.handler
-    return found
-
-
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
-    for name, value in {
-        "CLAYLINE_LEDGER_TABLE": "ledger",
-        "CLAYLINE_WORK_BUCKET": "work",
-        "CLAYLINE_EMBEDDINGS_BUCKET": BUCKET,
-        "CLAYLINE_COMPACT_SCRATCH_MB": "512",
-        "POWERTOOLS_METRICS_NAMESPACE": "Clayline",
-        "POWERTOOLS_SERVICE_NAME": "test",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_LAMBDA_FUNCTION_NAME": "f",
-    }.items():
-        monkeypatch.setenv(name, value)
+def stack(of_functions: "S3Client", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
+    monkeypatch.setenv("CLAYLINE_COMPACT_SCRATCH_MB", "512")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with mock_aws():
-        s3 = boto3.client("s3", region_name=REGION)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        queue = boto3.client("sqs", region_name=REGION).create_queue(QueueName="index")["QueueUrl"]
-        yield Stack(
-            s3=s3,
-            root=S3Root(s3, bucket=BUCKET),
-            index=handler("index"),
-            compact=handler("compact"),
-            queue=queue,
-        )
-
-
-def event(scene: MadeUp, *, before: str = NAME, status: str | None = None, **detail: Any) -> str:
-    """Write what EventBridge delivers of a scene."""
-    said = {
-        "run": scene.row.run,
-        "status": status or scene.row.status,
-        "scene": "a scene",
-        "outputs": {"receipt": before + scene.file.receipt, "parquet": before + scene.file.parquet},
-        "landed_uri": "s3://scenes/item.json",
-        "repeated": False,
-        **detail,
-    }
-    return json.dumps({"source": "clayline", "detail-type": said["status"], "detail": said})
+    return Stack(
+        s3=of_functions,
+        root=S3Root(of_functions, bucket=BUCKET),
+        index=handler("index"),
+        compact=handler("compact"),
+    )
 
 
 def test_scenes_that_are_announced_twice_and_out_of_order_are_rows_once(stack: Stack) -> None:

@@ -3,16 +3,14 @@ needs.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import botocore.client
 import pytest
-from moto import mock_aws
 from tests.aws.conftest import REGION
-from tests.aws.test_dataset_functions import context, event, handler
+from tests.aws.functions import Handler, deliver, event, handler
 from tests.dataset.scenes import MadeUp
 from tests.dataset.world import TOKEN
 from tests.privilege.calls import Need
@@ -40,26 +38,12 @@ class World:
     root: S3Root
     s3: Any
     vectors: Any
-    take: Any
+    take: Handler
     needs: set[Need] = field(default_factory=set)
 
     def announced(self, *bodies: str, seconds: float = 900.0) -> list[int]:
         """Give events to the function; gives the numbers of those that it gave back."""
-        records = [
-            {
-                "messageId": str(number),
-                "receiptHandle": str(number),
-                "body": body,
-                "attributes": {"ApproximateReceiveCount": "5"},
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:vectors",
-                "awsRegion": REGION,
-            }
-            for number, body in enumerate(bodies)
-        ]
-        answer = self.take({"Records": records}, context(seconds=seconds))
-        return [int(failed["itemIdentifier"]) for failed in answer["batchItemFailures"]]
+        return deliver(self.take, *bodies, received=5, seconds=seconds)
 
     def keys(self) -> set[str]:
         found: set[str] = set()
@@ -81,34 +65,26 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name, value in {
-        **ENVIRONMENT,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_LAMBDA_FUNCTION_NAME": "f",
-    }.items():
+def world(of_functions: Any, monkeypatch: pytest.MonkeyPatch) -> World:
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
-        session: Any = boto3.session.Session(region_name=REGION)
-        s3, vectors = session.client("s3"), session.client("s3vectors")
-        for bucket in (BUCKET, MODELS):
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        starter = TEMPLATE.parent / "model" / "starter" / "starter-v1.0"
-        for name in ("manifest.json", "statistics.json"):
-            s3.put_object(Bucket=MODELS, Key=f"models/starter-v1.0/{name}", Body=(starter / name).read_bytes())
-        vectors.create_vector_bucket(vectorBucketName="my-vectors")
-        found = World(root=S3Root(s3, bucket=BUCKET), s3=s3, vectors=vectors, take=handler("vectors"))
-        original: Any = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+    s3, vectors = of_functions, boto3.client("s3vectors", region_name=REGION)
+    for bucket in (BUCKET, MODELS):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    starter = TEMPLATE.parent / "model" / "starter" / "starter-v1.0"
+    for name in ("manifest.json", "statistics.json"):
+        s3.put_object(Bucket=MODELS, Key=f"models/starter-v1.0/{name}", Body=(starter / name).read_bytes())
+    vectors.create_vector_bucket(vectorBucketName="my-vectors")
+    found = World(root=S3Root(s3, bucket=BUCKET), s3=s3, vectors=vectors, take=handler("vectors"))
+    original: Any = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
-        def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            if client not in (s3, vectors):
-                found.needs |= _needs(client.meta.service_model.service_name, operation, parameters)
-            return original(client, operation, parameters)
+    def recorded(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if client not in (s3, vectors):
+            found.needs |= _needs(client.meta.service_model.service_name, operation, parameters)
+        return original(client, operation, parameters)
 
-        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
-        yield found
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recorded)
+    return found
 
 
 def _needs(service: str, operation: str, parameters: dict[str, Any]) -> set[Need]:

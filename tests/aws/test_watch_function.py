@@ -1,18 +1,19 @@
 """watch as Lambda calls it, over moto: what is told of a scene, and what is given back."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from tests.aws.conftest import REGION
-from tests.aws.test_dataset_functions import BUCKET, context, event, handler
+from tests.aws.functions import BUCKET, deliver, event, handler
 from tests.dataset.scenes import MadeUp
 from tests.likeness.watches import keep, watch_of
 
 from clayline.aws.dataset_root import S3Root
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 EXAMPLE, SCENE = MadeUp(number=1, rows=64), MadeUp(number=2, rows=64)
 
@@ -20,12 +21,9 @@ EXAMPLE, SCENE = MadeUp(number=1, rows=64), MadeUp(number=2, rows=64)
 class Stack:
     """A bucket, the function over it, and a queue in which what it puts on the bus lies."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: S3Root) -> None:
         """Make them in moto."""
-        where: Any = {"LocationConstraint": REGION}
-        s3 = boto3.client("s3", region_name=REGION)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
-        self.root = S3Root(s3, bucket=BUCKET)
+        self.root = root
         self._sqs = boto3.client("sqs", region_name=REGION)
         self._told = self._sqs.create_queue(QueueName="told")["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=self._told, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -37,21 +35,7 @@ class Stack:
 
     def give(self, *bodies: str) -> list[int]:
         """Give events to watch; gives the numbers of those that it gave back."""
-        records = [
-            {
-                "messageId": str(number),
-                "receiptHandle": str(number),
-                "body": body,
-                "attributes": {"ApproximateReceiveCount": "3"},
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:told",
-                "awsRegion": REGION,
-            }
-            for number, body in enumerate(bodies)
-        ]
-        answer = self._handler({"Records": records}, context())
-        return [int(failed["itemIdentifier"]) for failed in answer["batchItemFailures"]]
+        return deliver(self._handler, *bodies, received=3)
 
     def told(self) -> list[dict[str, Any]]:
         """Take what was put on the bus."""
@@ -60,23 +44,10 @@ class Stack:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    for name, value in {
-        "CLAYLINE_LEDGER_TABLE": "ledger",
-        "CLAYLINE_WORK_BUCKET": "work",
-        "CLAYLINE_EMBEDDINGS_BUCKET": BUCKET,
-        "POWERTOOLS_METRICS_NAMESPACE": "Clayline",
-        "POWERTOOLS_SERVICE_NAME": "test",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_LAMBDA_FUNCTION_NAME": "f",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        found = Stack()
-        SCENE.land(found.root)
-        yield found
+def stack(of_functions: "S3Client") -> Stack:
+    found = Stack(S3Root(of_functions, bucket=BUCKET))
+    SCENE.land(found.root)
+    return found
 
 
 def test_a_scene_that_matches_is_told_once_however_often_it_is_announced(stack: Stack) -> None:

@@ -13,10 +13,11 @@ from PIL import Image
 from tests.api.grounds import DIMENSIONS, JULY, JUNE, MAY, Chips, Ground
 
 from clayline.likeness import pairing, taking_part
-from clayline.model.statistics import FolderStatistics, VectorStatistics
+from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, VectorStatistics, read_statistics
 from clayline_cli.changing import options
 from clayline_cli.changing.telling import _WHY
 from clayline_cli.program import main
+from clayline_local.repository import STARTER
 
 WIDE, HIGH = 25, 20
 ASKED = ["--from", "2020-05-18", "--to", "2020-06-18"]
@@ -155,6 +156,23 @@ def test_few_pairs_are_uncalibrated_and_drawn_by_distance(tmp_path: Path, capsys
     assert "centred by card" in told
     assert "uncalibrated: of no kind the dataset has 200 pairs" in told
     assert (tmp_path / "c.png").stat().st_size > 10_000
+
+
+def test_the_starters_vectors_are_centred_by_its_card_as_a_search_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Few chips, no codebook: without the card there were nothing to centre by."""
+    token, card = next(iter(read_statistics((STARTER / STATISTICS_FILE).read_bytes(), source="it").entries.items()))
+    random = np.random.default_rng(3)
+    ground = Ground()
+    for number, when in ((1, MAY), (2, JUNE)):
+        near = np.array(card.mean, np.float32) + random.standard_normal((100, len(card.mean)), np.float32)
+        ground.land(number, when, Chips(wide=10, high=10, vectors=near), token=token, digest=card.digest)
+    root = folder_of(ground, tmp_path)
+    assert main(["change", str(root), *ASKED, "--json", "--top", "100"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["centred_by"], told["compared"]) == ("card", 100)
+    assert np.mean([each["distance"] for each in told["most_changed"]]) == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize(

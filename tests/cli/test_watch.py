@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.api.alike import Alike
 from tests.dataset.scenes import MadeUp
 
 from clayline.dataset.folder import FolderRoot
+from clayline.likeness.rehearsal import Rehearsal, SceneScores
 from clayline.likeness.watchbook import find, read_newest
 from clayline_cli.program import main
 
@@ -91,9 +93,57 @@ def test_a_threshold_makes_the_next_version_of_the_same_probe(folder: Path, caps
 
 def test_a_linear_probe_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     like, unlike = SCENES[1].ucis[:3], SCENES[2].ucis[:3]
-    found = told(capsys, "add", "lines", str(folder), "--like", *like, "--unlike", *unlike, "--linear")
+    examples = [part for name, ucis in (("--like", like), ("--unlike", unlike)) for uci in ucis for part in (name, uci)]
+    found = told(capsys, "add", "lines", str(folder), *examples, "--linear")
     assert (found["kind"], found["like"], found["unlike"]) == ("linear", like, unlike)
     assert len((folder / "watches/lines/v001.json").read_bytes()) < 4_000
+
+
+def test_an_example_may_be_a_place_or_a_cell_and_does_not_take_the_root_for_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    row = world.scene(1)
+    first, other = [name for name in sorted(world.chips) if world.chips[name]["valid"] == 1][:2]
+    place = f"{world.chips[first]['lon']:.6f},{world.chips[first]['lat']:.6f}"
+    for name, example in (("by-place", place), ("by-cell", world.chips[first]["cell"])):
+        added = told(capsys, "add", name, "--like", example, "--unlike", other, str(tmp_path))
+        assert (added["like"], added["unlike"], added["instruments"]) == ([first], [other], [row.instrument])
+    same, by_name = (
+        read_newest(world.root, "by-place").probe,
+        told(capsys, "add", "named", str(tmp_path), "--like", first),
+    )
+    assert (same.token, same.digest, same.centred_by) == (row.token, row.digest, by_name["centred_by"])
+    assert main(["watch", "add", "both", str(tmp_path), "--like", place, "--unlike", first]) == 2
+    assert f"{first} is given as like it and as not" in capsys.readouterr().err
+    assert [each.name for each in find(world.root).watches] == ["by-cell", "by-place", "named"]
+
+
+def test_a_threshold_of_few_scenes_is_told_with_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "add", "few", str(folder), "--like", LIKE)
+    capsys.readouterr()
+    assert main(["watch", "test", "few", str(folder)]) == 0
+    assert "WARNING: the proposed threshold stands on 5 scenes, and should on 20 or more" in capsys.readouterr().err
+    found = told(capsys, "test", "few", str(folder))
+    assert (found["few_scenes"], found["scenes_needed"], found["looked_at"]) == (True, 20, 5)
+
+
+@pytest.mark.parametrize(
+    ("count", "at_most", "is_few"), [(19, 0.05, True), (20, 0.05, False), (20, 0.5, False), (99, 0.01, True)]
+)
+def test_a_share_of_the_scenes_has_to_be_one_scene(count: int, at_most: float, is_few: bool) -> None:  # noqa: FBT001
+    scene = SceneScores(scene="a", start=SCENES[0].row.start, scores=np.zeros(1, np.float32), best="a")
+    assert Rehearsal(scenes=[scene] * count, left_out={}, at_most=at_most).few_scenes == is_few
+
+
+def test_every_word_tells_its_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("add", "list", "show", "remove", "test"):
+        with pytest.raises(SystemExit):
+            main(["watch", word, "--help"])
+        said = capsys.readouterr().out
+        listed = [line.split()[0] for line in said.split("exit status:\n")[1].splitlines() if line[:3] != "   "]
+        assert listed == (["0", "1", "2", "130"] if word == "list" else ["0", "2", "130"])
+        assert f"  clayline watch {word} " in said.split("examples:")[1]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +151,8 @@ def test_a_linear_probe_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]
     [
         (["add", "Pivots", "--like", LIKE], "no name of a watch"),
         (["add", "pivots", "--unlike", LIKE], "--like is missing"),
-        (["add", "pivots"], "give --like UCI..., or what is to change"),
+        (["add", "pivots"], "give --like EXAMPLE, or what is to change"),
+        (["add", "pivots", "--like", "nothing"], "example 'nothing' is no identifier, cell, LON,LAT or FILE@LON,LAT"),
         (["add", "pivots", "--like", LIKE, "--unlike", LIKE], "given as like it and as not"),
         (["add", "pivots", "--like", LIKE, "--in", "1,2,3"], "is no box"),
         (["add", "pivots", "--like", LIKE, "--threshold", "2"], "is not from -1.0 to 1.0"),
@@ -119,16 +170,18 @@ def test_a_mistake_is_told_at_once(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--like", "nothing"], "example 'nothing'"),
-        (["--like", LIKE.replace("c00001", "c00009")], "has no chip"),
-        (["--like", LIKE, "--unlike", UNLIKE.replace("starter-v1.0", "starter-v1.1")], "vectors of two"),
+        (["--like", LIKE.replace("c00001", "c00009")], "has no scene of 2024-06-02 there"),
+        (["--like", "10,50"], "no scene"),
+        (["--like", "{}/none.tif@10,50"], "none.tif"),
+        (["--like", LIKE, "--unlike", UNLIKE.replace("starter-v1.0", "starter-v1.1")], "which are never compared"),
         (["--like", LIKE, "--linear"], "at least 2 examples"),
     ],
 )
 def test_examples_that_make_no_probe_are_refused_and_nothing_is_kept(
     folder: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["watch", "add", "nothing", str(folder), *arguments]) == 2
+    given = [each.format(folder) for each in arguments]
+    assert main(["watch", "add", "nothing", str(folder), *given]) == 2
     assert said in capsys.readouterr().err
     assert not (folder / "watches/nothing").exists()
 

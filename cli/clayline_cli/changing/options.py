@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from clayline_cli import arguments
 from clayline_cli.asking.options import add_box, add_model, add_place, time
+from clayline_local.repository import STARTER
 
 CLOUD_MOST: Final = 0.2
 VALID_LEAST: Final = 0.9
@@ -25,8 +26,8 @@ class ChangeOptions:
     dates: tuple[str, ...] | None
     """Two or more; None: each cell's own."""
     model: str | None
-    folder: Path | None
-    """Of the model: its statistics centre the vectors."""
+    folder: Path
+    """Of the model: its statistics centre the vectors, where it is of theirs."""
     cloud_most: float
     cloud_known: bool
     valid_least: float
@@ -86,8 +87,10 @@ def add_change(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model-folder",
         type=arguments.model_folder,
-        metavar="FOLDER",
-        help="of the model: its statistics centre the vectors (default: the dataset's codebook, else its chips)",
+        default=STARTER,
+        metavar="DIR",
+        help="centres by its statistics, where it is of the chips' model, else by the dataset's codebook or its chips"
+        " (default: the bundled starter)",
     )
     group.add_argument(
         "--max-cloud",

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+from clayline.api.centres import statistics_of
 from clayline.errors import shown
 from clayline.likeness.pairing import Limits
-from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
+from clayline.model.statistics import STATISTICS_FILE, FolderStatistics
 from clayline.table.changes import FORMAT
 from clayline.table.exports import export
 from clayline_cli.asking.opening import new_file, opened
@@ -60,15 +61,13 @@ def change(options: ChangeOptions, console: Console) -> int:
     return 1 if found.lost or not found.compared else 0
 
 
-def _statistics(options: ChangeOptions) -> FolderStatistics | None:
-    """Raises CommandError for a folder without statistics, ModelError for what is none."""
-    if options.folder is None:
-        return None
-    path = options.folder / STATISTICS_FILE
-    if not path.is_file():
+def _statistics(options: ChangeOptions) -> FolderStatistics:
+    """Raises CommandError for a folder without statistics, DatasetError for what is none."""
+    found = statistics_of(options.folder)
+    if found is None:
         msg = (
             f"--model-folder {options.folder} has no {STATISTICS_FILE}: `make statistics` measures it. Or leave"
-            " --model-folder away: then the dataset centres the vectors."
+            " --model-folder away: then the dataset centres the vectors, unless they are the bundled starter's."
         )
         raise CommandError(msg)
-    return read_statistics(path.read_bytes(), source=str(path))
+    return found

@@ -5,6 +5,7 @@ from typing import Final
 
 from clayline_cli.call import Call, Commands, command_parser
 from clayline_cli.console import Console
+from clayline_cli.watching.help import EPILOG
 from clayline_cli.watching.options import TestOptions, WatchOptions, add_options, refuse_what_does_not_fit
 from clayline_local.stopping import stoppable
 
@@ -13,19 +14,7 @@ Watch for what some chips look like (docs/watches.md). A watch is kept under ROO
 in one model's vectors, made of examples that are like it and of others that are not, and a threshold. The stack's
 function holds each new scene against it and puts WatchMatched on the event bus. A watch without --threshold is a draft
 and calls nobody; `test` says how often it would have called over the scenes that are there, and proposes a threshold.
-"""
-
-EPILOG: Final = """\
-examples:
-  clayline watch add pivots out --like 21JYM-r00000c00256s256g20000_20200518T133402_landsat-c2-l2_starter-v1.0-rgb
-  clayline watch test pivots out
-  clayline watch add pivots out --threshold 0.62
-  clayline watch list s3://my-embeddings
-
-exit status:
-  0    it was done
-  2    it could not: the command line is wrong, an example is not there, there is no such watch. A sentence says why
-  130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
+Examples are given as to `clayline search`: an identifier, a cell, LON,LAT, or FILE@LON,LAT.
 """
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from clayline.errors import DatasetError
 from clayline_cli import arguments
+from clayline_cli.asking.examples import FORMS as EXAMPLES
+from clayline_cli.asking.examples import add_examples, add_imagery, check_example, imagery_of
 from clayline_cli.asking.options import NEGATIVE, box, time
-from clayline_cli.choosing.options import CHIPS_OF_A_SCENE, SceneOptions, add_assets, add_said
-from clayline_local.repository import STARTER
+from clayline_cli.choosing.options import SceneOptions
 
 FORMS: Final = {".parquet": "geoparquet", ".geojson": "geojson", ".json": "geojson", ".png": "sheet"}
 """What is written, by how the name ends."""
@@ -51,7 +51,7 @@ class SearchOptions:
     def of(cls, found: argparse.Namespace) -> Self:
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
         if not found.like:
-            arguments.refuse("say what to look for: --like UCI, CELL, LON,LAT or FILE@LON,LAT")
+            arguments.refuse(f"say what to look for: --like {EXAMPLES}")
         if found.s3_vectors and (found.out or found.exact or found.explain or len(found.places) > 1):
             arguments.refuse("--s3-vectors goes with one dataset, and with none of --out, --exact, --explain")
         form = getattr(found, "as")
@@ -62,7 +62,7 @@ class SearchOptions:
             if form is None:
                 arguments.refuse(f"--out {found.out} ends in none of {', '.join(FORMS)}: say --as")
         for text in (*found.like, *found.unlike):
-            _check(text)
+            check_example(text)
         names = (
             "places", "profile", "region", "like", "unlike", "count", "bbox", "time", "model", "model_folder",
             "instrument", "across_instruments", "min_valid", "max_cloud", "max_loss", "with_examples", "exact", "out",
@@ -71,7 +71,7 @@ class SearchOptions:
         values: dict[str, Any] = {name: getattr(found, name) for name in names}
         for name in ("places", "like", "unlike"):
             values[name] = tuple(values[name])
-        return cls(**values, form=form, imagery=_imagery(found))
+        return cls(**values, form=form, imagery=imagery_of(found))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -85,17 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
     group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
     group = parser.add_argument_group("what is looked for")
-    for name, meaning in (("--like", "an example that is like it"), ("--unlike", "an example that is not")):
-        group.add_argument(
-            name, action="append", default=[], metavar="EXAMPLE",
-            help=f"{meaning}: an identifier, a cell, LON,LAT, or FILE@LON,LAT, a chip of a GeoTIFF or Item of yours;"
-            " may be repeated",
-        )  # fmt: skip
-    group.add_argument(
-        "--model-folder", type=arguments.model_folder, default=STARTER, metavar="DIR",
-        help="embeds FILE@LON,LAT; centres by its statistics, where it is of the examples' model"
-        " (default: the bundled starter)",
-    )  # fmt: skip
+    add_examples(group)
     group.add_argument(
         "--count", type=arguments.number(int, 1, 100_000), default=10, metavar="N", help="how many chips (default: 10)"
     )
@@ -134,43 +124,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--json", action="store_true", help="tell the answer as JSON")
     group.add_argument("--quiet", action="store_true", help="no notices")
-    add_assets(parser)
-    said = add_said(parser)
-    for name in ("--any-gsd", "--any-pixel-shape", "--untrained-sensors"):
-        said.add_argument(name, action="store_true", help="as of `clayline embed`")
-
-
-def _check(text: str) -> None:
-    from clayline.likeness.examples import example_of  # noqa: PLC0415 - loads numpy, which --help need not
-
-    try:
-        example_of(text)
-    except DatasetError as error:
-        arguments.refuse(str(error))
-
-
-def _imagery(found: argparse.Namespace) -> SceneOptions:
-    return SceneOptions(
-        scenes=(),
-        model=found.model_folder,
-        batch_chips=1,
-        max_chips=CHIPS_OF_A_SCENE,
-        assets=found.assets,
-        allow_bucket=tuple(found.allow_bucket),
-        request_payer=found.request_payer,
-        sensor=found.sensor,
-        datetime=found.datetime,
-        tiff_datetime=False,
-        boa="auto",
-        implausible_units="warn",
-        any_gsd=found.any_gsd,
-        any_pixel_shape=found.any_pixel_shape,
-        untrained_sensors=found.untrained_sensors,
-        sensors=None,
-        min_valid_fraction=0.0,
-        max_cloud_fraction=1.0,
-        creator="clayline",
-        encoding="portable",
-        json=found.json,
-        quiet=found.quiet,
-    )
+    add_imagery(parser)

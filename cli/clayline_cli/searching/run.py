@@ -12,24 +12,18 @@ from clayline.api.search_terms import Found, How, Where
 from clayline.aws.reading import reading_client
 from clayline.dataset.figures import told
 from clayline.errors import counted, shown
-from clayline.likeness.examples import Computed, Given, OfImagery, example_of
 from clayline.likeness.taking_part import Filters
-from clayline.outputs.provenance import untrained_note
 from clayline.run.prices import built_in
 from clayline.table.exports import export
 from clayline_cli.asking.explained import explained
+from clayline_cli.asking.imagery import given
 from clayline_cli.asking.opening import new_file
-from clayline_cli.choosing.planning import plan_options
-from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.bucket import ask_bucket
 from clayline_cli.searching.options import SearchOptions
 from clayline_cli.searching.pictures import Places, Sheet, lacking
 from clayline_cli.searching.telling import feature_collection, page, rows_of, summary
-from clayline_local.model_folder import ModelFolder
-from clayline_local.one_chip import embed_one
-from clayline_local.stopping import temporary_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,8 +36,8 @@ def search(options: SearchOptions, console: Console) -> int:
     if options.s3_vectors:
         return ask_bucket(options, dataset)
     found = dataset.search(
-        [_given(each, options, console) for each in options.like],
-        [_given(each, options, console) for each in options.unlike],
+        [given(each, options.imagery, console, valid_least=options.min_valid) for each in options.like],
+        [given(each, options.imagery, console, valid_least=options.min_valid) for each in options.unlike],
         count=options.count,
         box=options.bbox,
         time=options.time,
@@ -83,34 +77,6 @@ def _open(options: SearchOptions) -> Dataset:
         msg = "several places were given, and not all are scene files (.parquet). Give one dataset or folder, or files."
         raise CommandError(msg)
     return open_place(options.places[0], client=client)
-
-
-def _given(text: str, options: SearchOptions, console: Console) -> Given:
-    example = example_of(text)
-    if not isinstance(example, OfImagery):
-        return example
-    model = ModelFolder.read(options.model_folder)
-    if note := untrained_note(model.manifest.checkpoint):
-        console.warn(note)
-    console.notice(f"embedding the chip of {example.target} on {example.lon:g},{example.lat:g} with {model} ...")
-    with (
-        stage_scene(example.target, options.imagery) as scene,
-        temporary_folder("clayline-chip-") as scratch,
-    ):
-        chip = embed_one(
-            scene,
-            lon=example.lon,
-            lat=example.lat,
-            model=model,
-            options=plan_options(options.imagery, model),
-            scratch=scratch,
-            notice=console.notice,
-        )
-    if chip.valid_fraction < options.min_valid:
-        console.warn(f"only {chip.valid_fraction:.2f} of that chip is valid: it looks like others' padding as well")
-    return Computed(
-        text=chip.uci, token=chip.entry.token, digest=chip.entry.digest, instrument=chip.instrument, vector=chip.vector
-    )
 
 
 def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, console: Console) -> None:

@@ -4,17 +4,20 @@ import argparse
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from clayline.dataset.asking import Span, box_of
+from clayline.dataset.asking import box_of
 from clayline.errors import DatasetError
 from clayline_cli import arguments
-from clayline_cli.call import Parser
+from clayline_cli.asking.examples import FORMS, add_examples, add_imagery, check_example, imagery_of
+from clayline_cli.asking.options import NEGATIVE, add_model, time
+from clayline_cli.call import Commands, Parser
+from clayline_cli.choosing.options import SceneOptions
 from clayline_cli.compacting.place import HELP, root
+from clayline_cli.watching.help import EPILOGS
+from clayline_local.repository import STARTER
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
-"""What begins with a minus and is no option: a box in the west, a threshold below 0."""
 type Doing = Literal["add", "list", "show", "remove", "test"]
 
 
@@ -39,13 +42,17 @@ class WatchOptions:
     cloud_most: float | None = None
     loss_most: float | None = None
     valid_least: float | None = None
-    model_folder: Path | None = None
+    model: str | None = None
+    model_folder: Path = STARTER
+    imagery: SceneOptions | None = None
+    """How imagery that is an example is found and read; None but for ``add``."""
 
     @classmethod
     def of(cls, found: argparse.Namespace) -> Self:
         """Take what the parser found."""
         names = [name for name in cls.__dataclass_fields__ if hasattr(found, name)]
-        return cls(**{name: getattr(found, name) for name in names})
+        values: dict[str, Any] = {name: getattr(found, name) for name in names}
+        return cls(**values, imagery=imagery_of(found) if found.doing == "add" else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,16 +73,11 @@ def add_options(parser: Parser) -> None:
         parser_class=Parser,
         help="what to do with watches",
     )
-    added = doing.add_parser("add", help="keep a watch, or the next version of one", allow_abbrev=False)
+    added = _word(doing, "add", "keep a watch, or the next version of one")
     _place(added)
     group = added.add_argument_group("what is looked for")
-    group.add_argument(
-        "--like", nargs="+", action="extend", default=[], metavar="UCI",
-        help="identifiers of chips that are like it (column uci); without one, the version before is taken over",
-    )  # fmt: skip
-    group.add_argument(
-        "--unlike", nargs="+", action="extend", default=[], metavar="UCI", help="identifiers of chips that are not"
-    )
+    add_examples(group, more=" (without one, the version before is taken over)")
+    add_model(group)
     group.add_argument(
         "--linear", action="store_true",
         help="tell the two apart by a linear separation (at least two of each) instead of by their means",
@@ -83,11 +85,6 @@ def add_options(parser: Parser) -> None:
     group.add_argument(
         "--across-instruments", action="store_true", help="look at scenes of other instruments than the examples' too"
     )
-    group.add_argument(
-        "--model-folder", type=arguments.model_folder, metavar="DIR",
-        help="of the model: vectors are centred as its statistics say, where they are of the examples' model, else by"
-        " the dataset's codebook or its own mean (default: the bundled starter)",
-    )  # fmt: skip
     group = added.add_argument_group("when it calls")
     group.add_argument(
         "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T",
@@ -101,12 +98,13 @@ def add_options(parser: Parser) -> None:
         "--max-cloud", dest="cloud_most", type=arguments.fraction, metavar="F", help="cloud fraction (default: any)"
     )
     group.add_argument("--max-loss", dest="loss_most", type=float, metavar="L", help="loss (default: any)")
-    _place(doing.add_parser("list", help="the newest version of each watch", allow_abbrev=False), named=False)
-    _place(doing.add_parser("show", help="one watch, with its versions", allow_abbrev=False))
-    _place(doing.add_parser("remove", help="call nobody any more; what was kept stays", allow_abbrev=False))
-    tested = doing.add_parser("test", help="how often it would have called over ROOT's scenes", allow_abbrev=False)
+    add_imagery(added)
+    _place(_word(doing, "list", "the newest version of each watch"), named=False)
+    _place(_word(doing, "show", "one watch, with its versions"))
+    _place(_word(doing, "remove", "call nobody any more; what was kept stays"))
+    tested = _word(doing, "test", "how often it would have called over ROOT's scenes")
     _place(tested)
-    tested.add_argument("--time", type=_time, metavar="A/B", help="scenes acquired from A to B (default: all)")
+    tested.add_argument("--time", type=time, metavar="A/B", help="scenes acquired from A to B (default: all)")
     tested.add_argument(
         "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T", help="to try (default: the watch's own)"
     )
@@ -122,22 +120,34 @@ def refuse_what_does_not_fit(found: argparse.Namespace) -> None:
     if found.doing != "add":
         return
     found.like, found.unlike = tuple(found.like), tuple(found.unlike)
+    for text in (*found.like, *found.unlike):
+        check_example(text)
     if found.like:
         if both := set(found.like) & set(found.unlike):
             arguments.refuse(f"{min(both)} is given as like it and as not: it can be one")
         return
-    if found.unlike or found.linear or found.model_folder or found.across_instruments:
-        arguments.refuse("--like is missing: a new probe needs at least one example. Give an identifier of a chip")
+    if found.unlike or found.linear or found.model or found.model_folder != STARTER or found.across_instruments:
+        arguments.refuse(f"--like is missing: a new probe needs at least one example. Give {FORMS}")
     if all(value is None for value in (found.threshold, found.box, *_filters(found))):
-        arguments.refuse("give --like UCI..., or what is to change: --threshold, --in, --min-valid, --max-cloud")
+        arguments.refuse(
+            "give --like EXAMPLE, or what is to change: --threshold, --in, --min-valid, --max-cloud, --max-loss"
+        )
 
 
 def _filters(found: argparse.Namespace) -> tuple[float | None, ...]:
     return (found.valid_least, found.cloud_most, found.loss_most)
 
 
+def _word(doing: Commands, name: str, summary: str) -> Parser:
+    """Add what is done with watches, with its own examples and exit statuses."""
+    return doing.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]} (docs/watches.md).", epilog=EPILOGS[name],
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+
+
 def _place(parser: Parser, *, named: bool = True) -> None:
-    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
+    parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
     if named:
         parser.add_argument("name", type=_name, metavar="NAME", help="of the watch")
     else:
@@ -163,11 +173,3 @@ def _box(text: str) -> tuple[float, float, float, float]:
     if found is None:
         arguments.refuse(f"{text!r} is no box west,south,east,north in degrees")
     return (found.west, found.south, found.east, found.north)
-
-
-def _time(text: str) -> str:
-    try:
-        Span.of(text)
-    except DatasetError as error:
-        arguments.refuse(str(error))
-    return text

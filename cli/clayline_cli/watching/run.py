@@ -1,32 +1,35 @@
 """``clayline watch``: what each of its words does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from clayline.api.centres import centre_of
+import numpy as np
+
+from clayline.api.centres import statistics_of
 from clayline.api.dataset import Dataset
-from clayline.api.examples import look_up
-from clayline.api.opening import root_of
+from clayline.api.exemplars import Exemplar
+from clayline.api.opening import dataset_at, root_of
 from clayline.api.rehearsing import rehearse
 from clayline.aws.reading import reading_client
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import shown
+from clayline.likeness.examples import Computed
 from clayline.likeness.probe import Probe
-from clayline.likeness.taking_part import VALID_LEAST
+from clayline.likeness.taking_part import VALID_LEAST, Filters
 from clayline.likeness.watch import Watch, version_key
 from clayline.likeness.watchbook import find, put_next, read_newest, remove
-from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
+from clayline_cli.asking.imagery import given
 from clayline_cli.console import Console
+from clayline_cli.errors import CommandError
 from clayline_cli.watching.options import TestOptions, WatchOptions
-from clayline_cli.watching.telling import tell_list, tell_test, tell_watch
-from clayline_local.repository import STARTER
+from clayline_cli.watching.telling import few_scenes, tell_list, tell_test, tell_watch
 
 
 def watch(options: WatchOptions, console: Console) -> int:
     """Do what was asked; gives the exit status. Raises ClaylineError."""
     root = _root(options)
     if isinstance(options, TestOptions):
-        return _test(root, options)
+        return _test(root, options, console)
     doings: dict[str, Callable[[WritableRoot, WatchOptions, Console], int]] = {
         "add": _add, "list": _list, "show": _show, "remove": _remove,
     }  # fmt: skip
@@ -34,7 +37,7 @@ def watch(options: WatchOptions, console: Console) -> int:
 
 
 def _add(root: WritableRoot, options: WatchOptions, console: Console) -> int:
-    make = _made_of_examples(root, options) if options.like else _taken_over(root, options)
+    make = _made_of_examples(root, options, console) if options.like else _taken_over(root, options)
     kept = put_next(root, options.name, make)
     assert isinstance(kept, Watch)  # noqa: S101 - both make one
     tell_watch(kept, root, as_json=options.json)
@@ -45,14 +48,35 @@ def _add(root: WritableRoot, options: WatchOptions, console: Console) -> int:
     return 0
 
 
-def _made_of_examples(root: WritableRoot, options: WatchOptions) -> Callable[[int], Watch]:
-    dataset = Dataset(root)
-    found = look_up(dataset, [*options.like, *options.unlike])
-    like, unlike = tuple(dict.fromkeys(options.like)), tuple(dict.fromkeys(options.unlike))
-    centre = centre_of(dataset, root, token=found.token, digest=found.digest, statistics=_statistics(options))
-    vectors = found.vectors[: len(like)], found.vectors[len(like) :]
+def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Console) -> Callable[[int], Watch]:
+    filters = Filters(
+        valid_least=VALID_LEAST if options.valid_least is None else options.valid_least,
+        cloud_most=options.cloud_most,
+        loss_most=options.loss_most,
+    )
+    imagery = options.imagery
+    assert imagery is not None  # noqa: S101 - `add` has it
+    given_like, given_unlike = (
+        [given(text, imagery, console, valid_least=filters.valid_least) for text in texts]
+        for texts in (options.like, options.unlike)
+    )
+    # A watch may be there before the first scene: then all that is known of the model is the folder's.
+    is_told = all(isinstance(each, Computed) for each in (*given_like, *given_unlike))
+    dataset = Dataset(root) if is_told else dataset_at(root)
+    like, unlike = (_each_once(part) for part in dataset.examples(
+        given_like, given_unlike, model=options.model, filters=filters
+    ))  # fmt: skip
+    if both := {each.name for each in like} & {each.name for each in unlike}:
+        msg = f"{min(both)} is given as like it and as not: it can be one."
+        raise CommandError(msg)
+    token, digest = like[0].token, like[0].digest
+    statistics = statistics_of(options.model_folder)
+    centre = dataset.centre(token, digest, statistics=statistics, filters=filters)
+    vectors = [np.stack([each.vector for each in part]) if part else np.empty((0, centre.dimensions), np.float32)
+               for part in (like, unlike)]  # fmt: skip
     make_probe = Probe.of_separation if options.linear else Probe.of_examples
-    probe = make_probe(*vectors, token=found.token, digest=found.digest, centre=centre)
+    probe = make_probe(*vectors, token=token, digest=digest, centre=centre)
+    instruments = tuple(sorted({each.instrument for each in (*like, *unlike)}))
     now = datetime.now(UTC)
 
     def make(version: int) -> Watch:
@@ -64,15 +88,20 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions) -> Callable[[in
             probe=probe.stored(),
             threshold=options.threshold,
             box=options.box,
-            instruments=None if options.across_instruments else found.instruments,
-            valid_least=VALID_LEAST if options.valid_least is None else options.valid_least,
+            instruments=None if options.across_instruments else instruments,
+            valid_least=filters.valid_least,
             cloud_most=options.cloud_most,
             loss_most=options.loss_most,
-            like=like,
-            unlike=unlike,
+            like=tuple(each.name for each in like),
+            unlike=tuple(each.name for each in unlike),
         )
 
     return make
+
+
+def _each_once(examples: Sequence[Exemplar]) -> list[Exemplar]:
+    """Leave out what is named twice, be it as a chip and as its place."""
+    return list({each.name: each for each in examples}.values())
 
 
 def _taken_over(root: WritableRoot, options: WatchOptions) -> Callable[[int], Watch]:
@@ -82,13 +111,6 @@ def _taken_over(root: WritableRoot, options: WatchOptions) -> Callable[[int], Wa
     changed = {name: value for name in names if (value := getattr(options, name)) is not None}
     now = datetime.now(UTC)
     return lambda version: before.model_copy(update={**changed, "version": version, "created": now})
-
-
-def _statistics(options: WatchOptions) -> FolderStatistics | None:
-    path = (options.model_folder or STARTER) / STATISTICS_FILE
-    if not path.is_file():
-        return None
-    return read_statistics(path.read_bytes(), source=str(path))
 
 
 def _list(root: WritableRoot, options: WatchOptions, console: Console) -> int:
@@ -111,10 +133,12 @@ def _remove(root: WritableRoot, options: WatchOptions, console: Console) -> int:
     return 0
 
 
-def _test(root: WritableRoot, options: TestOptions) -> int:
+def _test(root: WritableRoot, options: TestOptions, console: Console) -> int:
     kept = read_newest(root, options.name)
-    found = rehearse(Dataset(root), kept, time=options.time, at_most=options.at_most)
+    found = rehearse(dataset_at(root), kept, time=options.time, at_most=options.at_most)
     tell_test(kept, found, root, threshold=options.threshold, as_json=options.json)
+    if why := few_scenes(found):
+        console.warn(why)
     return 0
 
 

@@ -59,6 +59,8 @@ def tell_test(watch: Watch, found: Rehearsal, root: Root, *, threshold: float | 
             "months": {month: list(counted) for month, counted in months.items()},
             "proposed": proposed,
             "at_most": found.at_most,
+            "few_scenes": found.few_scenes,
+            "scenes_needed": found.scenes_needed,
         }
         print(json.dumps(told), flush=True)
         return
@@ -77,6 +79,19 @@ def tell_test(watch: Watch, found: Rehearsal, root: Root, *, threshold: float | 
         print(f"    {scene}: {count:,} chips, the best {best[scene]}")
     print(
         f"  proposed: --threshold {proposed:.4f} (at most {found.at_most:.0%} of the scenes call, or one)", flush=True
+    )
+
+
+def few_scenes(found: Rehearsal) -> str | None:
+    """Say that a proposed threshold stands on few scenes; None where it does not, or there is none."""
+    if found.proposed() is None or not found.few_scenes:
+        return None
+    count = len(found.looked_at)
+    on = "one scene" if count == 1 else f"{count} scenes"
+    return (
+        f"the proposed threshold stands on {on}, and should on {found.scenes_needed} or more: it tells the best chips"
+        " of these from each other, and not what is looked for from everything else. Look at what matched, and test"
+        " again when more has landed."
     )
 
 

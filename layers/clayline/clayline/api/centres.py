@@ -1,29 +1,53 @@
 """Which centre a model's vectors have: the card's, the codebook's, or that of the rows (docs/likeness.md)."""
 
-from clayline.api.dataset import Dataset
-from clayline.api.examples import vectors_sum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
 from clayline.dataset.codebook import Codebook
+from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
+from clayline.errors import DatasetError, ModelError
 from clayline.likeness.centring import Centre
-from clayline.model.statistics import FolderStatistics
-from clayline.table.index_reading import read_manifest
+from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
 
-_MOST_CODEBOOK = 64 * 1024 * 1024
+_MOST_CODEBOOK: Final = 64 * 1024 * 1024
 
 
-def centre_of(
-    dataset: Dataset, root: Root, *, token: str, digest: str, statistics: FolderStatistics | None = None
-) -> Centre:
-    """Give the first that there is; the last reads every vector of the model, which a dataset with tiers never needs.
+def centre_of[OfRows: Centre | None](
+    token: str,
+    digest: str,
+    *,
+    statistics: FolderStatistics | None,
+    codebook: Callable[[], Codebook | None],
+    rows: Callable[[], OfRows],
+) -> Centre | OfRows:
+    """Give the first that there is: of the model folder's ``statistics``, of the dataset's codebook, of its rows.
 
-    Raises DatasetError where there are too few rows, TransientError.
+    Raises what the two callables raise, which are asked only when it is their turn.
     """
     if statistics and (stated := statistics.of(token, digest)):
         return Centre.of_card(stated)
-    manifest, _ = read_manifest(root)
-    for href in {tier.codebook for file in manifest.files if file.token == token for tier in file.tiers.values()}:
-        codebook = Codebook.parse(root.get(href, most=_MOST_CODEBOOK)[0], uri=f"{root.uri}/{href}")
-        if codebook.digest == digest:
-            return Centre.of_codebook(codebook)
-    total, count = vectors_sum(dataset.batches(model=f"{token}@{digest}", columns=["embeddings"]))
-    return Centre.of_rows(total, count, name=f"{dataset.uri}, {token}")
+    found = codebook()
+    return rows() if found is None else Centre.of_codebook(found)
+
+
+def codebook_of(root: Root, manifest: Manifest, *, token: str, digest: str) -> Codebook | None:
+    """Read the dataset's codebook of a model, if it has one. Raises DatasetError, TransientError."""
+    hrefs = {tier.codebook for file in manifest.files if file.token == token for tier in file.tiers.values()}
+    for href in sorted(hrefs):
+        found = Codebook.parse(root.get(href, most=_MOST_CODEBOOK)[0], uri=f"{root.uri}/{href}")
+        if found.digest == digest:
+            return found
+    return None
+
+
+def statistics_of(folder: Path | None) -> FolderStatistics | None:
+    """Read what a model folder states of its vectors; None where it states nothing. Raises DatasetError."""
+    path = folder / STATISTICS_FILE if folder else None
+    if path is None or not path.is_file():
+        return None
+    try:
+        return read_statistics(path.read_bytes(), source=str(path))
+    except (OSError, ModelError) as error:
+        raise DatasetError(str(error)) from error

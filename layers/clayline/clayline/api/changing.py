@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from clayline.api.centres import centre_of, codebook_of
 from clayline.api.comparing import (
     MOST_CALIBRATION_CHIPS,
     MOST_CHIPS_OF_ALL,
@@ -157,11 +158,14 @@ class Change:
         return [reader.calibration(region, by_region[region], most=most) for region in sorted(by_region)]
 
     def _centre(self, reader: Reader, chips: Sequence[Compared]) -> Centre:
-        scene = reader.model
-        card = None if self._statistics is None else self._statistics.of(scene.token, scene.digest)
-        if card is not None:
-            return Centre.of_card(card)
-        return reader.codebook() or centre_of_rows(chips, self._root.uri)
+        scene, root = reader.model, self._root
+        return centre_of(
+            scene.token,
+            scene.digest,
+            statistics=self._statistics,
+            codebook=lambda: codebook_of(root, self._index.manifest, token=scene.token, digest=scene.digest),
+            rows=lambda: centre_of_rows(chips, root.uri),
+        )
 
 
 def _reference(centre: Centre, calibrations: Sequence[Calibration]) -> Reference:

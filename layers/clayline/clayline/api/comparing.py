@@ -10,7 +10,6 @@ from clayline.api.index import Index
 from clayline.api.planning import sources
 from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen
-from clayline.dataset.codebook import Codebook
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow
 from clayline.identity.regions import bounds_of, square_of
@@ -29,7 +28,6 @@ MOST_CHIPS_OF_ALL: Final = 200_000
 """Of all squares together."""
 _WINDOWS: Final = 8
 """A side: where a region has more, so many windows over it are read."""
-_MOST_CODEBOOK: Final = 64 * 1024 * 1024
 _BLOCK: Final = 4096
 
 
@@ -163,21 +161,6 @@ class Reader:
         earlier, later = reference_pairs(observed, chips.moments, {kind.season for kind in wanted})
         found = kinds(chips, earlier, later, self._terms, lambda _: region)
         return Calibration(chips=chips, earlier=earlier, later=later, kinds=found)
-
-    def codebook(self) -> Centre | None:
-        """Give the centre of the dataset's codebook, if it has one of this model. Raises DatasetError."""
-        hrefs = {
-            tier.codebook
-            for file in self._index.manifest.files
-            if file.token == self.model.token
-            for tier in file.tiers.values()
-        }
-        for href in sorted(hrefs):
-            content, _ = self._root.get(href, most=_MOST_CODEBOOK)
-            found = Codebook.parse(content, uri=f"{self._root.uri}/{href}")
-            if found.digest == self.model.digest:
-                return Centre.of_codebook(found)
-        return None
 
     def _scenes(self, place: Region, instruments: set[str], quarters: set[int]) -> Chosen:
         model = f"{self.model.token}@{self.model.digest}"

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from clayline.api.centres import centre_of, codebook_of
 from clayline.api.changing import Change, Changed, spans_of
 from clayline.api.comparing import Terms
-from clayline.api.exemplars import GivenExample, given_of
+from clayline.api.exemplars import Examples, Exemplar, GivenExample, given_of
 from clayline.api.index import Index
 from clayline.api.planning import Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
@@ -19,12 +20,15 @@ from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError
+from clayline.likeness.centring import Centre
 from clayline.likeness.pairing import Limits
+from clayline.likeness.taking_part import USUAL, Filters
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
+from clayline.table.ranking import FILTERED, Judge, sum_of
 from clayline.table.scene_header import read_scene_header
 from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
 
@@ -263,6 +267,41 @@ class Dataset:
         found = Search(self._root, self._index, asked).find()
         self._figures = found.figures
         return found
+
+    def examples(
+        self,
+        like: Sequence[GivenExample],
+        unlike: Sequence[GivenExample] = (),
+        *,
+        model: str | None = None,
+        filters: Filters = USUAL,
+    ) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
+        """Find examples as ``search`` does, and give them with their vectors.
+
+        ``filters`` say which chip may stand for a cell or a place.
+        """
+        found = Examples(root=self._root, index=self._index, filters=filters, model=model)
+        return found.find(tuple(map(given_of, like)), tuple(map(given_of, unlike)))
+
+    def centre(
+        self, token: str, digest: str, *, statistics: FolderStatistics | None = None, filters: Filters = USUAL
+    ) -> Centre:
+        """Give the centre of a model's vectors (docs/likeness.md): of ``statistics``, else of the codebook, else of
+        every row that takes part by ``filters``, which reads all. Raises DatasetError also for too few rows.
+        """
+
+        def of_rows() -> Centre:
+            chips = self.batches(model=f"{token}@{digest}", columns=["embeddings", *FILTERED])
+            total, count = sum_of(chips, Judge(filters=filters))
+            return Centre.of_rows(total, count, name=f"{self.uri}, {token}")
+
+        return centre_of(
+            token,
+            digest,
+            statistics=statistics,
+            codebook=lambda: codebook_of(self._root, self._index.manifest, token=token, digest=digest),
+            rows=of_rows,
+        )
 
     def provenance(self, scene: SceneRow) -> Mapping[str, Any]:
         """Read what a scene's own file says of how it came about (docs/schema.md, Provenance)."""

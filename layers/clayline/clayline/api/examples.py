@@ -1,6 +1,6 @@
 """Examples by identifier: their vectors, out of a dataset (docs/watches.md)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -113,13 +113,3 @@ def _box(parts: Uci) -> tuple[float, float, float, float] | None:
     if np.abs(corners[:, 0]).max() + _MARGIN > 180 or abs(lat) + _MARGIN > 90:  # noqa: PLR2004 - the globe
         return None
     return (float(lon) - _MARGIN, float(lat) - _MARGIN, float(lon) + _MARGIN, float(lat) + _MARGIN)
-
-
-def vectors_sum(tables: Iterable[Any]) -> tuple[NDArray[np.float64], int]:
-    """Give the sum [D] and number of all vectors of tables."""
-    total, count = np.zeros(0), 0
-    for table in tables:
-        vectors = vectors_of(table).astype(np.float64)
-        total = vectors.sum(axis=0) + (total if count else 0.0)
-        count += len(vectors)
-    return total, count

@@ -101,6 +101,10 @@ class Examples:
         region = None if box is None else Region.of_boxes(flat_boxes(box))
         chosen = self.index.choose(region, span, model=model, every_revision=False)
         table, left_out = self._rows(given, chosen, region, span)
+        if not len(table) and isinstance(given, ByIdentifier):  # its chip may lie elsewhere than it says
+            everywhere = self.index.choose(None, span, model=model, every_revision=False)
+            table, left_out = self._rows(given, everywhere, None, span)
+            chosen = everywhere if len(table) else chosen
         if not len(table):
             raise DatasetError(self._why(given, chosen, left_out))
         row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)
@@ -134,7 +138,7 @@ class Examples:
             then = f" of {given.days[0]:%Y-%m-%d}" if isinstance(given, ByIdentifier) else ""
             if isinstance(given, ByIdentifier) and given.days[0].date() != given.days[1].date():
                 then = f" of {given.days[0]:%Y-%m-%d} to {given.days[1]:%Y-%m-%d}"
-            return f"example {given.text}: no scene{of}{then} of {self.root.uri} lies there. Give one that is in it."
+            return f"example {given.text}: {self.root.uri} has no scene{of}{then} there. Give one that is in it."
         kind = {ByIdentifier: "with this identifier", ByCell: "of this cell", ByPlace: "on this point"}[type(given)]
         return (
             f"example {given.text}: none of {self.root.uri} has a chip{of} {kind}, though"

@@ -56,7 +56,11 @@ def open_place(place: str | Path, *, client: "S3Client | None" = None) -> Datase
 
     Raises DatasetError, also where there are neither, TransientError.
     """
-    where = root_of(place, client=client)
+    return dataset_at(root_of(place, client=client))
+
+
+def dataset_at(where: WritableRoot) -> Dataset:
+    """Open what lies at a root, as ``open_place`` does."""
     if any(next(iter(where.list(key)), None) for key in (MANIFEST, FRAGMENTS)):
         return Dataset(where)
     keys = [each.key for each in where.list("") if is_scene_file(each.key)]

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from clayline.api.centres import centre_of, statistics_of
 from clayline.api.exemplars import Examples, Exemplar
 from clayline.api.explaining import MEANT, Explanation, Meant, explain, scenes_by_reason
 from clayline.api.index import Index
@@ -20,12 +20,11 @@ from clayline.dataset.choosing import Chosen
 from clayline.dataset.codebook import Codebook
 from clayline.dataset.counted import CountedRoot, Meter
 from clayline.dataset.figures import Figures
-from clayline.errors import DatasetError, ModelError, counted, digest_shown
+from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
 from clayline.likeness.signs import Signs
 from clayline.likeness.taking_part import why_left_out
-from clayline.model.statistics import STATISTICS_FILE, read_statistics
 from clayline.ports import ObjectMissingError
 from clayline.table.chips import ChipTable
 from clayline.table.ranking import BestRows, Judge, as_answered, no_rows, said_of
@@ -140,17 +139,23 @@ class Search:
         self, every: Sequence[Source], codebook: Codebook | None, judge: Judge, *, token: str, digest: str
     ) -> Centre | None:
         """Give the first that there is; None where no chip takes part, and then ``judge`` knows why."""
-        if stated := _of_folder(self._asked.how.model_folder or starter_folder(), token, digest):
-            return stated
-        if codebook:
-            return Centre.of_codebook(codebook)
         own = Judge(filters=self._asked.where.filters)
-        total, count = self._reader.sum(every, own)
-        if not count:
+
+        def of_rows() -> Centre | None:
+            total, count = self._reader.sum(every, own)
+            return Centre.of_rows(total, count, name=self._root.uri) if count else None
+
+        found = centre_of(
+            token,
+            digest,
+            statistics=statistics_of(self._asked.how.model_folder or starter_folder()),
+            codebook=lambda: codebook,
+            rows=of_rows,
+        )
+        if found is None:
             judge.looked_through += own.looked_through
             judge.left_out += own.left_out
-            return None
-        return Centre.of_rows(total, count, name=self._root.uri)
+        return found
 
     def _ranked(
         self, probe: Probe, every: list[Source], codebook: tuple[str, Codebook] | None, judge: Judge
@@ -214,15 +219,3 @@ def _probe(like: Sequence[Exemplar], unlike: Sequence[Exemplar], centre: Centre)
     positive = np.stack([each.vector for each in like])
     negative = np.stack([each.vector for each in unlike]) if unlike else None
     return Probe.of_examples(positive, negative, token=like[0].token, digest=like[0].digest, centre=centre)
-
-
-def _of_folder(folder: Path | None, token: str, digest: str) -> Centre | None:
-    """Give the mean that a model folder states of these weights; None where it says nothing of them."""
-    path = folder / STATISTICS_FILE if folder else None
-    if path is None or not path.is_file():
-        return None
-    try:
-        found = read_statistics(path.read_bytes(), source=str(path)).of(token, digest)
-    except (OSError, ModelError) as error:
-        raise DatasetError(str(error)) from error
-    return Centre.of_card(found) if found else None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from clayline.likeness.watch import quantiles
 
 AT_MOST: Final = 0.05
 """Share of scenes that a proposed threshold lets call."""
+LEAST_SCENES: Final = 20
+"""Under which a threshold is no more than a first guess: of fewer a twentieth is not one scene."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,16 @@ class Rehearsal:
         """Of all scores."""
         found = [each.scores for each in self.looked_at]
         return quantiles(np.concatenate(found)) if found else {}
+
+    @property
+    def scenes_needed(self) -> int:
+        """How many scenes a proposal should stand on: so many that the share ``at_most`` is one scene, and 20."""
+        return max(LEAST_SCENES, ceil(1 / self.at_most) if self.at_most else 0)
+
+    @property
+    def few_scenes(self) -> bool:
+        """Whether it stands on fewer."""
+        return len(self.looked_at) < self.scenes_needed
 
     def calls(self, threshold: float) -> dict[str, int]:
         """Give how many chips match by scene, for the scenes that would have called."""

@@ -65,6 +65,10 @@ class Filters:
         return taken, left_out
 
 
+USUAL: Final = Filters()
+"""What is left out unless something else is asked for."""
+
+
 def _over(name: str, values: NDArray[np.floating], most: float | None) -> list[tuple[str, NDArray[np.bool_]]]:
     if most is None:
         return []

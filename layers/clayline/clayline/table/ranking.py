@@ -21,6 +21,8 @@ LOOKED_AT: Final = (
     "cloud_fraction", "loss",
 )  # fmt: skip
 """Columns that are read of a file's rows."""
+FILTERED: Final = ("valid_fraction", "cloud_fraction", "loss")
+"""Columns of which it depends whether a chip takes part."""
 _ANSWERED: Final = (
     "score", "uci", "cell", "datetime", "instrument", "valid_fraction", "cloud_fraction", "loss", "source_url",
     "index", "scene", "revision", "geometry", "bbox",
