@@ -245,9 +245,7 @@ def _published() -> str:
 
 
 def keep_watch(session: Session, receipt: str) -> None:
-    """Keep a watch for what is like one chip of the scene. Its threshold lies in the widest gap between the best few
-    scores, where another machine's rounding changes nothing.
-    """
+    """Keep a watch for what is like one chip, its threshold in a gap: no machine's rounding changes what matches."""
     root = S3Root(session.s3, bucket=session.embeddings_bucket)
     file = SceneFile.of_receipt(receipt.removeprefix(f"{root.uri}/"))
     if file is None:
@@ -316,11 +314,13 @@ def make(maker: Maker) -> None:
     keep_watch(session, ended["detail"]["outputs"]["receipt"])
     sent = maker.run("watch-match", "WatchFunction", [json.dumps(ended)]).messages["SheetQueue"]
     [matched] = [{**json.loads(body), "id": identity, "time": TIME} for body in sent]
-    maker.event("sheet-match", "SheetFunction", [json.dumps(matched)])
-    maker.event("sheet-again", "SheetFunction", [json.dumps(matched)])
     moved = matched["detail"]["receipt"].replace("s3://clayline-embeddingsbucket/", "s3://another-stacks-bucket/")
-    for name, body in (("sheet-others", "{}"), ("sheet-moved", _announced(matched, receipt=moved))):
-        maker.event(name, "SheetFunction", [body])
+    sheets = {"match": json.dumps(matched), "again": json.dumps(matched), "others": "{}"}
+    for name, body in {**sheets, "moved": _announced(matched, receipt=moved)}.items():
+        maker.event(f"sheet-{name}", "SheetFunction", [body])
+    maker.event("vectors-scene", "VectorsFunction", [json.dumps(ended)])
+    maker.event("vectors-again", "VectorsFunction", [_announced(ended, repeated=True)])
+    maker.event("vectors-others", "VectorsFunction", ["{}"])
     maker.event("plan-twice", "PlanFunction", [scene])
     maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])
 

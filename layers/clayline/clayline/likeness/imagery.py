@@ -25,6 +25,8 @@ class ShownBand:
     number: int
     """Of the band in the file, from 1."""
     nodata: tuple[float, ...]
+    etag: str = ""
+    """Of the object that was embedded; empty where nobody noted it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,7 @@ class SceneImagery:
                     uri=str(each["uri"]),
                     number=int(each["file_band"]),
                     nodata=tuple(float(value) for value in each["nodata"]),
+                    etag=str(each.get("etag") or ""),
                 )
                 for each in assets
                 if each["band"]
@@ -82,7 +85,7 @@ class SceneImagery:
     def planned(cls, plan: Plan) -> Self:
         """Take them from a run's plan, as it read them itself: bands where they lie, and not as people call them."""
         bands = {
-            band.name: ShownBand(name=band.name, uri=band.uri, number=band.band, nodata=band.nodata)
+            band.name: ShownBand(name=band.name, uri=band.uri, number=band.band, nodata=band.nodata, etag=band.etag)
             for band in plan.bands
         }
         shown = [bands[each] for each in _COLOURS if each in bands]
