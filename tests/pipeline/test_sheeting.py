@@ -227,6 +227,16 @@ def test_a_band_that_is_gone_or_was_replaced_is_told_on_the_sheet(world: World) 
     assert why == "s3://scenes/scene/B4.tif was replaced since it was embedded"
 
 
+def test_a_band_that_is_replaced_while_it_is_read_is_not_shown(world: World) -> None:
+    def slowly(imagery: Any, indexes: Any, **rest: Any) -> Any:
+        found = read_chips(imagery, indexes, settings=ReadSettings(), **rest)
+        world.pipeline.put("scene/B3.tif", b"another")
+        return found
+
+    [why] = replace(world.sheeting, read=slowly).draw(world.told).lacking
+    assert why == "s3://scenes/scene/B3.tif was replaced since it was embedded"
+
+
 def test_a_bucket_that_is_allowed_no_more_is_not_read(world: World) -> None:
     found = replace(world.sheeting, buckets=frozenset({"others"})).draw(world.told)
     assert found.lacking == {"bucket scenes is none of AllowedBuckets (any more)": len(world.receipt.top)}

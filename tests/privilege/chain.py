@@ -293,7 +293,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     _in_the_dataset(chain, receipts[COG])
-    _watched(chain, receipts[COG], receipts["archived"])
+    _watched(chain, receipts[COG], receipts["archived"], receipts["ordinary"])
     return receipts
 
 
@@ -450,7 +450,9 @@ def _in_the_dataset(chain: Chain, receipt: Mapping[str, Any]) -> None:
     _wait("what is over is deleted", lambda: not {each["href"] for each in manifest()[0]["retired"]} & set(over))
 
 
-def _watched(chain: Chain, receipt: Mapping[str, Any], archived: Mapping[str, Any]) -> None:
+def _watched(
+    chain: Chain, receipt: Mapping[str, Any], archived: Mapping[str, Any], ordinary: Mapping[str, Any]
+) -> None:
     """Watches that match; the scene is announced once more, twice; and one whose file was taken away since.
 
     Each match is drawn, of bands in either bucket; once more where a band, or the plan, is gone by then. A match whose
@@ -470,13 +472,14 @@ def _watched(chain: Chain, receipt: Mapping[str, Any], archived: Mapping[str, An
             valid_least=0.0, instruments=None, like=("first",),
         )  # fmt: skip
         root.put_new(version_key(name, 1), watch.model_dump_json().encode())
-    for about, version in ((receipt, "_v001_"), (receipt, "_v001_"), (receipt, "_v901_"), (archived, "_v001_")):
+    again = [(receipt, "_v001_"), (receipt, "_v001_"), (receipt, "_v901_")]
+    for about, version in (*again, (archived, "_v001_"), (ordinary, "_v001_")):
         outputs = {"receipt": about["outputs"]["receipt"].replace("_v001_", version)}
         detail = {name: about[name] for name in ("run", "status", "scene")}
         detail |= {"landed_uri": about["source_uri"], "repeated": True, "outputs": outputs}
         _tell(chain, "WatchQueue", "SceneEmbedded", detail)
     written = [stored.key for stored in root.list("watched/")]
-    assert [key.rpartition("_")[2] for key in written] == [*["v001.json"] * 2, *["v001.json", "sheet.png"] * 4]
+    assert [key.rpartition("_")[2] for key in written] == [*["v001.json"] * 3, *["v001.json", "sheet.png"] * 6]
     mine = f"watched/all/v001/{receipt['run']}_v001"
     chain.delete(chain.session.scenes_bucket, COG)
     chain.delete(ARCHIVE, "archived/B4.tif")
