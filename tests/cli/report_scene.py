@@ -1,6 +1,7 @@
 """A scene's file of which the report's tests know every number, and the scene's own file beside it."""
 
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,14 +80,16 @@ def write_scene(
             "cloud_fraction": pa.array([None, *cloud[1:].tolist()], pa.float32()),
         }
     )
-    provenance = _provenance(folder / "scene.tif", name, own_grid=own_grid)
+    fields = random.integers(500, 2500, (3, HEIGHT // 10, WIDTH // 10))
+    body = np.kron(fields, np.ones((1, 10, 10))).astype(np.uint16)
+    body[:, :40] = 0
+    tiff = geotiff(body, crs="EPSG:32631", transform=utm_grid(), nodata=0)
+    if pixels:
+        (folder / "scene.tif").write_bytes(tiff)
+    etag = hashlib.md5(tiff, usedforsecurity=False).hexdigest()
+    provenance = _provenance(folder / "scene.tif", name, own_grid=own_grid, etag=etag)
     path = folder / "scene.parquet"
     pq.write_table(table.replace_schema_metadata({"clayline": json.dumps(provenance)}), path)
-    if pixels:
-        fields = random.integers(500, 2500, (3, HEIGHT // 10, WIDTH // 10))
-        body = np.kron(fields, np.ones((1, 10, 10))).astype(np.uint16)
-        body[:, :40] = 0
-        (folder / "scene.tif").write_bytes(geotiff(body, crs="EPSG:32631", transform=utm_grid(), nodata=0))
     return ReportScene(path=path, grid=grid, index=index, vectors=vectors, valid=inside, loss=loss, uci=uci)
 
 
@@ -94,11 +97,9 @@ def _inside(start: int, length: int) -> int:
     return min(start + CHIP, length) - max(start, 0)
 
 
-def _provenance(file: Path, name: str, *, own_grid: bool) -> dict[str, Any]:
-    assets = [
-        {"band": band, "uri": file.as_uri(), "file_band": n, "nodata": [0.0], "offset": 0, "possible": None}
-        for n, band in enumerate(RGB, 1)
-    ]
+def _provenance(file: Path, name: str, *, own_grid: bool, etag: str) -> dict[str, Any]:
+    said = {"uri": file.as_uri(), "etag": etag, "nodata": [0.0], "offset": 0, "possible": None}
+    assets = [{**said, "band": band, "file_band": n} for n, band in enumerate(RGB, 1)]
     return {
         "source": {"id": name, "uri": file.as_uri(), "assets": assets},
         "sensor": "sentinel-2-l2a",

@@ -35,7 +35,7 @@ def test_the_best_are_those_of_float64(row: int) -> None:
 
 
 def test_one_percent_by_bits_has_the_ten_nearest() -> None:
-    bits = HeldBits(bits=BOOK.bits(VECTORS))
+    bits = HeldBits.of([BOOK.bits(VECTORS)], 20_000)
     found = 0
     for row in range(0, 20_000, 1000):
         rows = bits.candidates(Signs.of(probe(row), BOOK), 200, weighed=True)
@@ -52,3 +52,31 @@ def test_vectors_that_are_the_centre_are_like_nothing() -> None:
     vectors[7] = HELD.centre.values
     held = Held.of(vectors, HELD.centre)
     assert held.scores(probe(0))[7] == 0
+
+
+@pytest.mark.parametrize("width", [96, 64, 20])
+def test_bits_come_in_parts_of_any_size_and_lie_as_they_came(width: int) -> None:
+    """Distances and rows by Python's own integers; parts end within blocks, rows within words."""
+    count = 17_000
+    bits = np.packbits(RANDOM.random((count, width)) > 0.5, axis=1)
+    held = HeldBits.of([bits[:5], bits[5:9000], bits[9000:9000], bits[9000:]], count)
+    signs = Signs(bits=bits[8191], weights=np.ones(width, np.float32))
+    asked = int.from_bytes(bits[8191].tobytes())
+    apart = np.array([(int.from_bytes(row.tobytes()) ^ asked).bit_count() for row in bits])
+    found = held.candidates(signs, 300)
+    assert len(found) >= 300
+    assert found.tolist() == np.flatnonzero(apart <= apart[found].max()).tolist()
+    ones = np.unpackbits(bits, axis=1, count=width).sum(axis=1)
+    weighed = held.candidates(signs, 20, weighed=True)
+    near = held.candidates(signs, 80)
+    assert ones[weighed].min() >= np.sort(ones[near])[-20]
+
+
+def test_bits_of_another_number_of_rows_or_width_are_refused() -> None:
+    bits = BOOK.bits(VECTORS)
+    with pytest.raises(ValueError, match="20000 rows of bits came, not 20001"):
+        HeldBits.of([bits], 20_001)
+    with pytest.raises(ValueError, match="not what was announced"):
+        HeldBits.of([bits], 9_000)
+    with pytest.raises(ValueError, match="not what was announced"):
+        HeldBits.of([bits[:100], bits[:100, :4]], 200)

@@ -26,7 +26,7 @@ from clayline_local.worker import USER_AGENT
 pytestmark = pytest.mark.pipeline
 FUNCTIONS = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "ReconcileFunction",
 )  # fmt: skip
 PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.
@@ -50,6 +50,7 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("CollectRole", "ReceiveSettledScenes", "sqs:GetQueueAttributes"): _MAPPING,
     ("IndexRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("WatchRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
+    ("SheetRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("EndpointRole", "WriteAnswers", "s3:AbortMultipartUpload"):
         "SageMaker uploads large answers in parts; here in one",
     ("EndpointRole", "ReadModels", "s3:GetObject"): _MODEL,

@@ -24,7 +24,7 @@ ROOT = TEMPLATE.parent
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 FUNCTIONS = [
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "ReconcileFunction",
 ]  # fmt: skip
 LAMBDA_LIMIT = 262_144_000
 """Bytes of a function with its layers, unzipped (docs.aws.amazon.com, Lambda quotas)."""
@@ -145,7 +145,7 @@ def test_built_functions_bring_every_library_that_lambda_lacks(built: tuple[str,
             assert set(lambda_image.missing(without)) == {"libexpat.so.1"}
             found = next(library.path for library in libraries if library.path.name == "libexpat.so.1")
             assert "Expat maintainers" in found.with_name("libexpat-COPYING").read_text(encoding="utf-8")
-    assert expat == 2, "plan and tile have GDAL"
+    assert expat == 3, "plan, tile and sheet have GDAL"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_symbols_newer_than_lambdas_are_told(version: str, told: list[str], tmp_
 
 # A message that no function knows: it imports, reads its settings, reaches its clients, and says what became of the
 # message.
-DROPPING = {"SettleFunction", "IndexFunction", "WatchFunction"}
+DROPPING = {"SettleFunction", "IndexFunction", "WatchFunction", "SheetFunction"}
 BY_THE_CLOCK = {
     "ReconcileFunction": dict[str, int | bool](),
     "CompactFunction": {

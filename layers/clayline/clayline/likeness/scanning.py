@@ -1,5 +1,6 @@
 """Vectors of one model held in memory and asked many times: what a notebook does, and what benchmarks measure."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Self
@@ -67,11 +68,34 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldBits:
-    """The bits of vectors that lie elsewhere."""
+    """The bits of vectors that lie elsewhere, a block's rows side by side.
 
-    bits: NDArray[np.uint8]
-    """[N, B], as ``Codebook.bits`` gives them."""
+    So the sum over a row's words goes along what lies together: a third of the time that rows one after another take.
+    """
+
+    words: NDArray[np.uint64]
+    """[blocks, ceil(B / 8), 8192]: word w of row r in [r // 8192, w, r % 8192]; what is beyond the rows is 0."""
+    rows: int
     threads: int = 2
+
+    @classmethod
+    def of(cls, parts: Iterable[NDArray[np.uint8]], rows: int, *, threads: int = 2) -> Self:
+        """Take the bits [n, B] of one part after the other, as ``Codebook.bits`` gives them: ``rows`` in all.
+
+        Memory holds them once, beside the part that is being taken. Raises ValueError if the parts have other than
+        ``rows`` rows or are of different widths.
+        """
+        words = np.empty((0, 0, _BLOCK), np.uint64)
+        taken = 0
+        for part in parts:
+            if taken == 0:
+                words = np.zeros((-(-rows // _BLOCK), -(-part.shape[1] // 8), _BLOCK), np.uint64)
+            for row in range(0, len(part), _BLOCK):
+                taken = _lay(words, part[row : row + _BLOCK], taken)
+        if taken != rows:
+            msg = f"{taken} rows of bits came, not {rows}"
+            raise ValueError(msg)
+        return cls(words=words, rows=rows, threads=threads)
 
     def candidates(self, signs: Signs, count: int, *, weighed: bool = False) -> NDArray[np.intp]:
         """Give the numbers of about ``count`` rows that may be the best, ascending: those the fewest bits apart.
@@ -79,21 +103,50 @@ class HeldBits:
         ``weighed``: of four times as many those that weigh most, as ``signs.Candidates`` chooses them; it finds more
         where there are few rows, and takes as long again.
         """
-        total = len(self.bits)
-        if total <= count:
-            return np.arange(total)
-        apart = np.empty(total, np.uint16)
-
-        def measure(start: int) -> None:
-            apart[start : start + _BLOCK] = signs.apart(self.bits[start : start + _BLOCK])
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(measure, range(0, total, _BLOCK)))
+        if self.rows <= count:
+            return np.arange(self.rows)
+        apart = self._apart(signs)
         if not weighed:
             return _nearest(apart, count)
-        near = _nearest(apart, min(total, WIDER * count))
-        weights = signs.weighed(self.bits[near])
+        near = _nearest(apart, min(self.rows, WIDER * count))
+        weights = signs.weighed(self._bits(near, len(signs.bits)))
         return np.sort(near[np.argpartition(-weights, count)[:count]]) if len(near) > count else near
+
+    def _apart(self, signs: Signs) -> NDArray[np.uint16]:
+        blocks, words, _ = self.words.shape
+        asked = np.zeros(8 * words, np.uint8)
+        asked[: len(signs.bits)] = signs.bits
+        asked_words = asked.view(np.uint64)[:, None]
+        apart = np.empty((blocks, _BLOCK), np.uint16)
+
+        def measure(first: int) -> None:
+            other = np.empty((words, _BLOCK), np.uint64)  # once a thread: new ones cost more than the sums
+            counts = np.empty((words, _BLOCK), np.uint8)
+            for block in range(first, blocks, self.threads):
+                np.bitwise_xor(self.words[block], asked_words, out=other)
+                np.bitwise_count(other, out=counts)
+                np.add.reduce(counts, axis=0, dtype=np.uint16, out=apart[block])
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(measure, range(self.threads)))
+        return apart.ravel()[: self.rows]
+
+    def _bits(self, rows: NDArray[np.intp], width: int) -> NDArray[np.uint8]:
+        words = np.ascontiguousarray(self.words[rows // _BLOCK, :, rows % _BLOCK])
+        return words.view(np.uint8)[:, :width]
+
+
+def _lay(words: NDArray[np.uint64], part: NDArray[np.uint8], first: int) -> int:
+    """Write the bits [n, B] of at most 8,192 rows where row ``first`` and those after it lie; give the next row."""
+    blocks, count, _ = words.shape
+    if first + len(part) > blocks * _BLOCK or -(-part.shape[1] // 8) != count:
+        msg = f"bits of {part.shape[1]} bytes a row, {first + len(part)} rows or more: not what was announced"
+        raise ValueError(msg)
+    filled = np.zeros((len(part), 8 * count), np.uint8)
+    filled[:, : part.shape[1]] = part
+    rows = np.arange(first, first + len(part))
+    words[rows // _BLOCK, :, rows % _BLOCK] = filled.view(np.uint64)
+    return first + len(part)
 
 
 def _nearest(apart: NDArray[np.uint16], count: int) -> NDArray[np.intp]:
