@@ -275,6 +275,9 @@ def make(maker: Maker) -> None:
     )
     maker.event("watch-scene", "WatchFunction", [json.dumps(ended)])
     maker.event("watch-others", "WatchFunction", ["{}"])
+    maker.event("vectors-scene", "VectorsFunction", [json.dumps(ended)])
+    maker.event("vectors-again", "VectorsFunction", [_announced(ended, repeated=True)])
+    maker.event("vectors-others", "VectorsFunction", ["{}"])
     maker.event("plan-twice", "PlanFunction", [scene])
     maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])
 

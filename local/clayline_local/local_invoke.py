@@ -27,7 +27,7 @@ from clayline_local.template import REGION
 
 _HOPS: Final = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "SheetFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "VectorsFunction", "ReconcileFunction",
 )  # fmt: skip
 _ENDPOINT_ANSWERS_IN: Final = 240.0
 

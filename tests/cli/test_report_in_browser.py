@@ -295,6 +295,10 @@ def test_bits_rank_as_their_signs_do(browser: Browser, tmp_path: Path, monkeypat
     signs = np.where(unit(scene) > 0, 1, -1)
     with opened(browser, scene.path.with_suffix(".html")) as seen:
         assert "are not on this machine" in seen.at("#no-picture").inner_text()
+        map_, said = (seen.at(name).bounding_box() for name in (".frame", "#no-picture"))
+        assert map_
+        assert said
+        assert map_["y"] + map_["height"] <= said["y"], "it hides chips"
         seen.page.mouse.click(*place(seen, scene, 200))
         expected, scores = ranking(signs, scene, [scene.row(200)], [])
         assert seen.listed("similar") == expected

@@ -45,7 +45,7 @@ def test_people_get_a_table_and_what_it_rests_on(world: Alike, capsys: pytest.Ca
     assert main(["search", world.root.uri, "--like", like(world), "--count", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["score", "1", "2", "3"]
-    assert lines[4].startswith("600 chips looked through; left out: 1 examples themselves, ")
+    assert lines[4].startswith("600 chips looked through; left out: 1 given as example, ")
     assert lines[4].endswith(" less valid than asked (0.9)")
     assert lines[5] == "starter-v1.0-rgb, centred by the mean of what was looked through"
 
@@ -71,11 +71,57 @@ def test_json_geojson_and_geoparquet_say_the_same(
     assert "nothing is overwritten" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["--bbox", "10,50,11,51"], "no chip meets what is asked: 1 outside of the place"),
+        (["--time", "2030-01-01/.."], "no chip meets what is asked: 1 of another time"),
+        (["--instrument", "s2a-msi-l2a", "--across-instruments"], "1 of another instrument"),
+        (["--max-cloud", "0"], "none takes part: "),
+    ],
+)
+def test_that_nothing_is_there_is_an_answer_with_its_reason(
+    world: Alike, more: list[str], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["search", world.root.uri, "--like", like(world), *more]
+    for name in ("a.geojson", "a.parquet", "a.png"):
+        assert main([*asked, "--out", str(tmp_path / name)]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert told[0] == "no chip takes part"
+        assert why in told[1]
+    assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
+    frame = geopandas.read_parquet(tmp_path / "a.parquet")
+    assert (len(frame), frame.crs) == (0, "OGC:CRS84")
+    assert plt.imread(tmp_path / "a.png").shape[2] == 3
+    assert main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["chips"], found["model"]) == ([], "starter-v1.0-rgb")
+    assert why in found["nothing"]
+
+
+def test_an_answer_explains_itself_when_it_is_asked(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["search", world.root.uri, "--like", like(world), "--explain"]
+    assert main(asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  scenes    1 meant; passed over: none" in lines
+    [read] = [line for line in lines if line.startswith("    starter-v1.0-rgb/")]
+    assert ".parquet: every chip that takes part, " in read
+    assert "  read      1 file" in lines
+    assert any(line.startswith("  together ") for line in lines)
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["explain"]
+    assert (told["scenes_meant"], told["scenes_passed_over"], told["scenes"]) == (1, {}, 1)
+    assert [(each["stage"], each["bytes"] > 0) for each in told["files_read"]] == [("exact", True)]
+    assert told["measured"] is True
+    assert main(["search", world.root.uri, "--like", like(world), "--json"]) == 0
+    assert "explain" not in json.loads(capsys.readouterr().out)
+
+
 def test_a_place_in_the_west_is_no_option(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
     chip = world.chips[like(world)]
     place = f"{chip['lon']},{chip['lat']}"
     assert main(["search", world.root.uri, "--like", place, "--unlike", "-53.5,-25.15", "--min-valid", "0"]) == 0
-    assert "2 examples themselves" in capsys.readouterr().out
+    assert "2 given as examples" in capsys.readouterr().out
 
 
 def test_a_bucket_is_searched_with_and_without_an_index(bucket: Any, capsys: pytest.CaptureFixture[str]) -> None:

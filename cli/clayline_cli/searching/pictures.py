@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import Exemplar
-from clayline.api.searching import Found
+from clayline.api.search_terms import Found
 from clayline.chips.cog import CogSource
 from clayline.dataset.scene_row import SceneRow
 from clayline.errors import ClaylineError, counted
@@ -148,5 +148,5 @@ def _title(found: Found) -> list[str]:
     unlike = f", unlike {len(found.unlike)}" if found.unlike else ""
     return [
         f"{counted(len(found.table), 'chip')} like {counted(len(found.like), 'example')}{unlike}",
-        f"{found.probe.token}, centred by {centred(found)}; {counted(found.looked_through, 'chip')} looked through",
+        f"{found.token}, centred by {centred(found)}; {counted(found.looked_through, 'chip')} looked through",
     ]

@@ -1,7 +1,7 @@
 """A dataset that is open: what it has, what a reading takes, and chips as tables."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clayline.api.centres import centre_of, codebook_of
@@ -9,9 +9,10 @@ from clayline.api.changing import Change, Changed, spans_of
 from clayline.api.comparing import Terms
 from clayline.api.exemplars import Examples, Exemplar, GivenExample, given_of
 from clayline.api.index import Index
-from clayline.api.planning import Plan, sources
+from clayline.api.planning import Chips, Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
-from clayline.api.searching import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Search, Where
+from clayline.api.search_terms import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Where
+from clayline.api.searching import Search
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
@@ -25,7 +26,7 @@ from clayline.likeness.taking_part import USUAL, Filters
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
-from clayline.table.chips import ChipSchema, ChipTable
+from clayline.table.chips import ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
 from clayline.table.ranking import FILTERED, Judge, sum_of
 from clayline.table.scene_header import read_scene_header
@@ -33,33 +34,6 @@ from clayline.table.streaming import Source, look, open_files, pieces, result_sc
 
 if TYPE_CHECKING:
     import geopandas
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chips:
-    """What was asked for, to be gone through once."""
-
-    plan: Plan
-    tables: Iterator[ChipTable]
-
-    @property
-    def schema(self) -> ChipSchema:
-        """Of every table."""
-        return self.plan.schema
-
-    @property
-    def foretold(self) -> Figures:
-        """What going through them takes."""
-        return self.plan.foretold
-
-    @property
-    def scenes(self) -> tuple[SceneRow, ...]:
-        """The index's rows of all scenes that meet what was asked."""
-        return (*self.plan.chosen.newest, *self.plan.chosen.older)
-
-    def __iter__(self) -> Iterator[ChipTable]:
-        """Give tables of at most a row group each, none empty."""
-        return self.tables
 
 
 class Dataset:
