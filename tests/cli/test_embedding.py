@@ -66,6 +66,10 @@ class Answering:
         """Be watched by nobody."""
         return []
 
+    def sheets(self, _: Any) -> dict[str, Path]:
+        """Have none."""
+        return {}
+
 
 def _embedding(tmp_path: Path, session: Any, *arguments: str) -> _Embedding:
     parser = argparse.ArgumentParser()

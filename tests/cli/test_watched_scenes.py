@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.likeness.watches import keep
 from tests.pipeline.scenes import landsat
 
@@ -73,6 +74,10 @@ def test_a_scene_is_held_against_the_watches_of_its_folder_and_once_more_under_a
     assert receipt.event() == event
     assert path.parent == out / "watched" / "all" / "v001"
     assert path.with_name(f"{path.stem}_told.json").is_file(), "its event was put on the bus"
+    sheet = Path(told["files"]["sheet all"])
+    assert sheet == path.with_name(f"{path.stem}_sheet.png")
+    with Image.open(sheet) as picture:
+        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 500, "no chip was read back"
     assert "WARNING: the watch " in said.err
     assert "damaged/v001.json is damaged" in said.err
 
@@ -85,3 +90,4 @@ def test_a_scene_is_held_against_the_watches_of_its_folder_and_once_more_under_a
     assert "  watch      all v002: 0 of 36 chips match at 1\n" in again
     assert "  watch      another v001: 36 of 36 chips match at -1, the best " in again
     assert path.read_bytes() == before
+    assert not list((out / "watched").glob("another/*/*_sheet.png")), "drawn without the plan, which is gone"

@@ -74,8 +74,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
                 assert cloud.stdout
                 found.hosted.append("".join(cloud.stdout.readline() for _ in text.splitlines()))
             elif text.startswith((CLAYLINE, "mkdir ", "(. ")):
-                for line in text.splitlines():
-                    found.tested += run(line)
+                found.tested += run(text)
         yield found
     finally:
         os.chdir(before)
@@ -95,10 +94,10 @@ def hosted(command: str) -> "subprocess.Popen[str]":
     pytest.fail("it never came up")
 
 
-def run(line: str) -> str:
-    """Run a line; gives the warnings of a `watch test`."""
-    done = subprocess.run(line, shell=True, check=True, capture_output=True, text=True)  # noqa: S602 - the page's own
-    return done.stderr if " watch test " in line else ""
+def run(block: str) -> str:
+    """Run a block; gives the warnings of a `watch test`."""
+    done = subprocess.run(["/bin/sh", "-ec", block], check=True, capture_output=True, text=True)
+    return done.stderr if " watch test " in block else ""
 
 
 def test_the_cloud_says_what_the_page_shows(ran: Ran) -> None:
@@ -139,7 +138,7 @@ def test_the_commands_for_aws_keep_the_watch_in_a_bucket_and_the_rule_takes_its_
                 (ran.home / "rule.py").write_text(text, encoding="utf-8")
                 runpy.run_path(str(ran.home / "rule.py"))
             else:
-                for line in text.splitlines():
+                for line in text.replace("\\\n", "").splitlines():
                     assert main(shlex.split(line.removeprefix(CLAYLINE))) == 0, line
         kept: Any = json.loads(client.get_object(Bucket="my-embeddings", Key="watches/shore/v001.json")["Body"].read())
         events = boto3.client("events")

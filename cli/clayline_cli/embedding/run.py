@@ -123,7 +123,8 @@ class _Embedding:
             seconds = time.monotonic() - begun
             with stoppable():
                 files |= Showing(options=self.options, console=self.console).of(files, staged)
-                watched = tuple(receipt.event() for receipt in self.watches.answers(detail))
+                watched = tuple(self.watches.answers(detail))
+                files |= self.watches.sheets(watched)
         return Outcome(scene=scene, detail=detail, files=files, seconds=seconds, watched=watched)
 
     def _answer(self, scene: StagedScene) -> dict[str, Any]:

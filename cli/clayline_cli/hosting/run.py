@@ -96,6 +96,11 @@ class _Hosting:
                 if keeper.look():
                     CloudFile.of(self.session).write(self.kept.out)
                 heard = self._heard(keeper)
+                drawn = list(self.watches.drawn())
+            for path in drawn:
+                print(
+                    json.dumps({"sheet": path.as_uri()}) if self.options.json else shown(f"drawn: {path}"), flush=True
+                )
             for event in heard:
                 self._tell(event["detail-type"], event["detail"])
 
@@ -113,6 +118,8 @@ class _Hosting:
                 files = self.kept.fetch(self.session, detail)
                 self.kept.save(self.session)
             self.watches.fetch()
+            if kind == MATCHED:
+                self.watches.expect_sheet(detail)
         except CommandError as error:
             self.console.warn(str(error))
         if self.options.json:

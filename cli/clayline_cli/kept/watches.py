@@ -1,8 +1,9 @@
 """Watches under OUT (docs/watches.md): put into a session's cloud, and what its function made of them fetched."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clayline.aws.dataset_root import S3Root
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 60.0
 """Seconds after which a watch that says nothing of a scene is given up."""
 _PAUSE: Final = 0.05
+_SHEET: Final = "_sheet.png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +33,8 @@ class KeptWatches:
     kept: Kept
     session: "Session"
     warn: Callable[[str], None]
+    coming: set[str] = field(default_factory=set)
+    """Keys of pictures that are being drawn."""
 
     def restore(self) -> None:
         """Put them into the cloud before anything is dropped, with what they said of scenes that are there.
@@ -65,10 +69,10 @@ class KeptWatches:
         with told(path):
             self.session.s3.upload_file(str(path), self.session.embeddings_bucket, key)
 
-    def answers(self, detail: Mapping[str, Any]) -> list[WatchReceipt]:
+    def answers(self, detail: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Wait for what the watches in OUT say of a scene whose event has this ``detail``, and fetch it; by name.
 
-        A watch that does not answer is told. Raises CommandError, Stopped.
+        A watch that does not answer is told, and so is a picture that does not come. Raises CommandError, Stopped.
         """
         stems = {watch.name: stem for watch, stem in self._asked(detail)}
         deadline = time.monotonic() + _PATIENCE
@@ -84,8 +88,42 @@ class KeptWatches:
             self.warn(
                 f"the watch {name} said nothing of {detail['scene']} in {_PATIENCE:.0f} s. Its log is in OUT/logs."
             )
+        events = [found[name].event() for name in sorted(found)]
+        for event in events:
+            self.expect_sheet(event)
+        deadline = time.monotonic() + _PATIENCE
+        while self.coming and time.monotonic() < deadline:
+            check()
+            if not list(self.drawn()):
+                time.sleep(_PAUSE)
+        if self.coming:
+            self.warn(f"what matched was not drawn in {_PATIENCE:.0f} s. The log of sheet is in OUT/logs.")
+            self.coming.clear()
         self.fetch()
-        return [found[name] for name in sorted(found)]
+        return events
+
+    def expect_sheet(self, event: Mapping[str, Any]) -> None:
+        """Take note that a match is being drawn, unless its run's plan is of an earlier call: nobody draws without."""
+        if event["matched"] and self._has_plan(event["run"]) and (key := self.session.output_key(event["sheet"])):
+            self.coming.add(key)
+
+    def drawn(self) -> Iterator[Path]:
+        """Fetch and give the pictures that have come since. Raises CommandError."""
+        for key in sorted(self.coming):
+            if next(iter(self._root.list(key)), None):
+                self.coming.discard(key)
+                if path := self._fetch(key):
+                    yield path
+
+    def sheets(self, events: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+        """Give the pictures that lie in OUT, by ``sheet`` and the watch's name."""
+        keys = {each["watch"]: self.session.output_key(each["sheet"]) for each in events}
+        paths = {name: self.kept.out / key for name, key in keys.items() if key}
+        return {f"sheet {name}": path for name, path in paths.items() if path.is_file()}
+
+    def _has_plan(self, run: str) -> bool:
+        bucket = self.session.stack.outputs["WorkBucket"]
+        return next(iter(S3Root(self.session.s3, bucket=bucket).list(f"plans/{run}/plan.json")), None) is not None
 
     def _asked(self, detail: Mapping[str, Any]) -> Iterator[tuple[Watch, str]]:
         """Give the watches that look at the scene, and what the keys of their receipts begin with."""
@@ -115,14 +153,19 @@ class KeptWatches:
         """
         for prefix in (WATCHES, WATCHED):
             for stored in self._root.list(prefix):
-                try:
-                    path = inside(self.kept.out, stored.key)
-                except ValueError as error:
-                    self.warn(f"{stored.key} was not fetched: {error}")
-                    continue
-                if not path.exists():
-                    with told(path):
-                        self.kept.deliver(self.session, stored.key, path)
+                if not stored.key.endswith(_SHEET):  # they come by their own way, and only what was drawn from a plan
+                    self._fetch(stored.key)
+
+    def _fetch(self, key: str) -> Path | None:
+        try:
+            path = inside(self.kept.out, key)
+        except ValueError as error:
+            self.warn(f"{key} was not fetched: {error}")
+            return None
+        if not path.exists():
+            with told(path):
+                self.kept.deliver(self.session, key, path)
+        return path
 
     @property
     def _root(self) -> S3Root:
