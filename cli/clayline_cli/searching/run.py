@@ -33,11 +33,15 @@ def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    like, unlike = (
+        [given(each, options.imagery, console, valid_least=options.min_valid) for each in texts]
+        for texts in (options.like, options.unlike)
+    )
     if options.s3_vectors:
-        return ask_bucket(options, dataset)
+        return ask_bucket(options, dataset, like, unlike)
     found = dataset.search(
-        [given(each, options.imagery, console, valid_least=options.min_valid) for each in options.like],
-        [given(each, options.imagery, console, valid_least=options.min_valid) for each in options.unlike],
+        like,
+        unlike,
         count=options.count,
         box=options.bbox,
         time=options.time,

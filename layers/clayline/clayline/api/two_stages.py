@@ -11,7 +11,8 @@ from clayline.dataset.counted import CountedRoot, Meter
 from clayline.dataset.manifest import Manifest
 from clayline.likeness.signs import Candidates, Signs
 from clayline.likeness.taking_part import Filters
-from clayline.table.bit_stage import choose_by_bits, open_tiered, read_candidates
+from clayline.table.bit_stage import choose_by_bits, open_tiered
+from clayline.table.candidate_rows import read_candidates
 from clayline.table.chips import ChipSchema
 from clayline.table.ranged import FileAt
 from clayline.table.ranking import LOOKED_AT, BestRows, Judge, sum_of
