@@ -1,5 +1,6 @@
 """``clayline search``: a folder's dataset, one in S3, scene files; what comes out, and what is refused in a line."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.api.alike import Alike
 
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
+from clayline.likeness.imagery import SceneImagery
 from clayline.likeness.sheet import Shown, sheet
 from clayline_cli.errors import CommandError
 from clayline_cli.program import main
@@ -240,3 +242,39 @@ def test_an_object_of_an_allowed_bucket_is_found(bucket: Any) -> None:
     assert (found.path, found.size) == ("/vsis3/embeddings/a.tif", 5)
     with pytest.raises(CommandError, match="cannot be read"):
         places.locate("s3://embeddings/b.tif")
+
+
+def _imagery(uri: str, etag: str) -> SceneImagery:
+    assets = [{"band": "red", "uri": uri, "file_band": 1, "nodata": [0], "etag": etag}]
+    grid = {
+        "transform": [10, 0, 0, 0, -10, 0], "crs": "EPSG:32632", "height": 8, "width": 8, "chip_size": 8, "stride": 8,
+        "start": [0, 0], "cols": 1, "edge": "outside",
+    }  # fmt: skip
+    return SceneImagery.of({"grid": grid, "source": {"assets": assets, "source_url": uri}}, name="scene")
+
+
+def test_imagery_that_was_replaced_is_not_shown_as_what_was_embedded(bucket: Any, tmp_path: Path) -> None:
+    bucket.put_object(Bucket="embeddings", Key="a.tif", Body=b"12345")
+    (tmp_path / "a.tif").write_bytes(b"12345")
+    places = Places(local=True, buckets=frozenset({"embeddings"}), client=bucket)
+    etag = hashlib.md5(b"12345", usedforsecurity=False).hexdigest()
+    uris = ("s3://embeddings/a.tif", (tmp_path / "a.tif").as_uri())
+    for uri in uris:
+        places.check(_imagery(uri, etag))
+    bucket.put_object(Bucket="embeddings", Key="a.tif", Body=b"54321")
+    (tmp_path / "a.tif").write_bytes(b"54321")
+    for uri in uris:
+        with pytest.raises(CommandError, match=r"a\.tif was replaced since it was embedded"):
+            places.check(_imagery(uri, etag))
+        places.check(_imagery(uri, ""))  # nobody noted what it was
+
+
+def test_a_sheet_leaves_out_imagery_that_was_replaced_and_says_so(
+    world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.tif").write_bytes(b"another")
+    replaced = _imagery((tmp_path / "a.tif").as_uri(), "0" * 32)
+    monkeypatch.setattr(SceneImagery, "of", lambda *_, **__: replaced)
+    out = tmp_path / "alike.png"
+    assert main(["search", world.root.uri, "--like", like(world), "--count", "4", "--out", str(out)]) == 0
+    assert "5 of 5 chips not shown: a.tif was replaced since it was embedded" in capsys.readouterr().err

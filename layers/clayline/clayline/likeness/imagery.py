@@ -25,6 +25,8 @@ class ShownBand:
     number: int
     """Of the band in the file, from 1."""
     nodata: tuple[float, ...]
+    etag: str = ""
+    """Of the object that was embedded; empty where nobody noted it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,7 @@ class SceneImagery:
                     uri=str(each["uri"]),
                     number=int(each["file_band"]),
                     nodata=tuple(float(value) for value in each["nodata"]),
+                    etag=str(each.get("etag") or ""),
                 )
                 for each in assets
                 if each["band"]
