@@ -6,23 +6,21 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from clayline.aws.announcements import Announcements
 from clayline.aws.dataset_root import S3Root
-from clayline.aws.messages import Messages
 from clayline.aws.objects import S3Objects
 from clayline.aws.settings import SheetSettings, load
 from clayline.likeness.watch_told import Told
 from clayline.raster.chip_pictures import png, read_chips
 from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import GdalHeaders
-from clayline.run.announced import UnknownEventError
 from clayline.steps.sheeting import Sheeting
 
 logger = Logger()
 metrics = Metrics()
-messages = Messages(logger, metrics)
+announcements = Announcements(logger, metrics, read=Told.parse)
 
 
 @cache
@@ -43,36 +41,25 @@ def sheeting() -> Sheeting:
     )
 
 
-def take(record: SQSRecord) -> None:
-    """Draw the sheet of one match.
-
-    An event about nothing of ours is dropped here, visibly: no retry could cure it.
-    """
-    try:
-        told = Told.parse(record.body)
-    except UnknownEventError as error:
-        logger.warning("unknown event dropped", extra={"why": str(error)})
-        metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
-        return
-    with logger.append_context_keys(receipt=told.receipt):
-        drawn = sheeting().draw(told)
-        if drawn.elsewhere:
-            logger.warning("no receipt of this bucket")
-            metrics.add_metric(name="UnknownEvent", unit=MetricUnit.Count, value=1)
-        elif drawn.gone:
-            logger.warning("the receipt was taken away since")
-        elif drawn.repeated:
-            logger.info("the sheet is there")
-        else:
-            logger.info("drawn", extra={"chips": drawn.chips})
-            metrics.add_metric(name="SheetDrawn", unit=MetricUnit.Count, value=1)
-        for why, count in drawn.lacking.items():
-            logger.warning("not shown", extra={"chips": count, "why": why})
-        metrics.add_metric(name="ChipsNotShown", unit=MetricUnit.Count, value=sum(drawn.lacking.values()))
+def answer(told: Told) -> None:
+    """Draw the sheet of one match."""
+    drawn = sheeting().draw(told)
+    if drawn.elsewhere:
+        announcements.drop("no receipt of this bucket")
+    elif drawn.gone:
+        logger.warning("the receipt was taken away since")
+    elif drawn.repeated:
+        logger.info("the sheet is there")
+    else:
+        logger.info("drawn", extra={"chips": drawn.chips})
+        metrics.add_metric(name="SheetDrawn", unit=MetricUnit.Count, value=1)
+    for why, count in drawn.lacking.items():
+        logger.warning("not shown", extra={"chips": count, "why": why})
+    metrics.add_metric(name="ChipsNotShown", unit=MetricUnit.Count, value=sum(drawn.lacking.values()))
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of events; those that may succeed later are given back."""
-    return dict(messages.handle(event, take, context))
+    return announcements.handle(event, context, answer=answer)

@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.api.alike import Alike
 from tests.api.grounds import DIMENSIONS, JULY, JUNE, MAY, Chips, Ground
 
+from clayline.dataset.folder import FolderRoot
 from clayline.likeness import pairing, taking_part
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, VectorStatistics, read_statistics
 from clayline_cli.changing import options
@@ -183,8 +185,43 @@ def test_where_nothing_is_compared_the_status_is_1(
     assert "says nothing of whether anything changed" in said.err
     picture = tmp_path / "none.png"
     assert main(["change", str(root), *ASKED, "--bbox", "-10,10,-9,11", "--picture", str(picture)]) == 1
-    assert "no scene lies there then" in capsys.readouterr().out
+    assert "no scene meets the place and the dates" in capsys.readouterr().out
     assert not picture.exists()
+
+
+def test_a_comparison_explains_itself_when_it_is_asked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["change", str(root), *ASKED, "--explain"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  scenes    2 meant; passed over: none" in lines
+    assert "  read      2 files" in lines
+    assert len([line for line in lines if ": chips that were compared, " in line]) == 2
+    assert any(line.startswith("  together ") for line in lines)
+    assert main(["change", str(root), "--from", "2020-06-18", "--to", "2020-07-18", "--explain", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    explained = told["explain"]
+    assert (explained["scenes_meant"], explained["scenes_passed_over"]) == (1, {"time": 1})
+    [over] = explained["files_passed_over"]
+    assert over["why"] == "time"
+    [read] = explained["files_read"]
+    assert read["file"] != over["file"]
+    assert 0 < read["bytes"] < explained["bytes"] == told["bytes"]
+    assert main(["change", str(root), *ASKED, "--json"]) == 0
+    assert "explain" not in json.loads(capsys.readouterr().out)
+
+
+def test_scene_files_without_an_index_are_compared_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for name in ("indexed", "bare"):
+        (tmp_path / name).mkdir()
+        world = Alike(root=FolderRoot(tmp_path / name))
+        for number in (1, 2):
+            world.scene(number, place=1, indexed=name == "indexed")
+        assert (tmp_path / name / "dataset").exists() == (name == "indexed")
+        assert main(["change", str(tmp_path / name), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        told.append({name: found[name] for name in ("compared", "not_compared", "most_changed", "uncalibrated")})
+    assert told[0]["compared"] > 0
+    assert told[0] == told[1]
 
 
 def test_few_pairs_are_uncalibrated_and_drawn_by_distance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """What EventBridge delivers when a watch has matched: watch's own event, read by the function behind it."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +16,11 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
     receipt: str = Field(max_length=_MOST_NAME)
     """Name of the receipt, which has all matches."""
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What log lines name it by."""
+        return {"receipt": self.receipt}
 
     @classmethod
     def parse(cls, body: str) -> Self:
