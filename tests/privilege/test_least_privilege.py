@@ -190,7 +190,7 @@ def test_gdal_was_recorded_and_reads_only(played: Played) -> None:
         if of_gdal:
             readers[principal] = {request.method for request in of_gdal}
             assert {need.action for request in of_gdal for need in needs(request)} == {"s3:GetObject"}
-    assert set(readers) == {"PlanFunction", "TileFunction"}
+    assert set(readers) == {"PlanFunction", "TileFunction", "SheetFunction"}
     assert set().union(*readers.values()) <= {"GET", "HEAD"}
 
 

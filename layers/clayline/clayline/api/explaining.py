@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clayline.api.index import Index, meeting
-from clayline.api.planning import meets
+from clayline.api.planning import meets, sources
 from clayline.dataset.asking import Span
 from clayline.dataset.choosing import is_model
 from clayline.dataset.counted import Asked
@@ -56,8 +56,8 @@ class Explanation:
 class Meant:
     """What makes a scene one that is meant."""
 
-    model: str
-    """Token, perhaps with a digest."""
+    model: str | None
+    """Token, perhaps with a digest; None: any."""
     region: Region | None
     span: Span
     instruments: frozenset[str] | None = None
@@ -69,7 +69,7 @@ class Meant:
         return [self._one(row, there=there is None or id(row) in there) for row in rows]
 
     def _one(self, row: SceneRow, *, there: bool) -> str:
-        if not is_model(self.model, row.token, row.digest):
+        if self.model is not None and not is_model(self.model, row.token, row.digest):
             return "model"
         if not there:
             return "place"
@@ -100,7 +100,7 @@ def explain(
     squares = {row.partition for row, reason in zip(rows, why, strict=True) if reason == MEANT and row.compacted}
     reasons: dict[str, str] = {}
     for file in index.manifest.files:
-        if file.token != meant.model.partition("@")[0]:
+        if meant.model is not None and file.token != meant.model.partition("@")[0]:
             reason = "model"
         elif not meets(meant.region, file.extent.box):
             reason = "place"
@@ -119,6 +119,16 @@ def explain(
         ),
         passed_over={key: reasons[key] for key in sorted(reasons) if key not in asked and reasons[key] != MEANT},
     )
+
+
+def explain_change(index: Index, meant: Meant, asked: Mapping[str, Asked]) -> Explanation:
+    """Explain what a comparison read: the files of what is compared, and of the pairs that calibrate it.
+
+    Raises DatasetError, TransientError.
+    """
+    chosen = index.choose(meant.region, meant.span, model=meant.model, every_revision=False, mixed=True)
+    compared = {source.at.key: "compared" for source in sources(index.manifest, chosen, meant.region, meant.span)}
+    return explain(index, meant, asked, stages=compared, other="calibration")
 
 
 def _every(index: Index) -> tuple[SceneRow, ...]:

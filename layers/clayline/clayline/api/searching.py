@@ -182,7 +182,7 @@ class Search:
 
     def _nothing(self, meant: Meant, judge: Judge) -> str:
         """Say why no chip is left: by filters, else because no scene, or no chip of them, meets what is asked."""
-        token, _, digest = meant.model.partition("@")
+        token, _, digest = str(meant.model).partition("@")
         model = f"{token}@{digest_shown(digest)}"
         if judge.looked_through:
             chips = counted(judge.looked_through, "chip")
