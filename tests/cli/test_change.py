@@ -1,11 +1,14 @@
 """``clayline change``: told, written, drawn; and what the exit status says."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import geopandas
+import moto
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -124,6 +127,53 @@ def test_a_file_that_is_lost_is_said_and_the_status_is_1(
     with Image.open(picture) as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     assert (np.abs(pixels - (180, 35, 24)) < 30).all(axis=1).sum() > 200, "where it lies has an outline"
+
+
+def test_several_dates_are_drawn_of_the_same_ground_with_a_legend_that_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two panels in a row; nothing is cut at an edge. A panel's reasons are hatched as the other panels' are."""
+    found = ground()
+    half = np.where(np.arange(WIDE * HIGH) // WIDE < 3, 0.5, 1).astype(np.float32)
+    found.land(3, JULY, Chips(wide=WIDE, high=HIGH, vectors=vectors(2), valid=half, without=(80, 81, 82)))
+    found.land(4, JULY + timedelta(days=31), Chips(wide=WIDE, high=HIGH, vectors=vectors(1), east=4))
+    picture = tmp_path / "several.png"
+    dates = "2020-05-18,2020-06-18,2020-07-18,2020-08-18"
+    assert main(["change", str(folder_of(found, tmp_path / "d")), "--time", dates, "--picture", str(picture)]) == 0
+    capsys.readouterr()
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    high, wide = pixels.shape[:2]
+    assert (wide < 1_500, high > 900) == (True, True)
+    for name, edge in {"top": pixels[:3], "foot": pixels[-3:], "left": pixels[:, :3], "right": pixels[:, -3:]}.items():
+        assert (edge == 255).all(), f"something is cut at the {name}"
+
+
+def test_a_bucket_gives_the_answer_that_the_folder_gives(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    told, tables = [], []
+    with moto.mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="embeddings")
+        keys = {path: f"a/b/{path.relative_to(root).as_posix()}" for path in sorted(root.rglob("*")) if path.is_file()}
+        for path, key in keys.items():
+            client.upload_file(str(path), "embeddings", key)
+        for name, place in (("folder", str(root)), ("bucket", "s3://embeddings/a/b")):
+            out = tmp_path / f"{name}.parquet"
+            assert main(["change", place, *ASKED, "--json", "--out", str(out)]) == 0
+            told.append(json.loads(capsys.readouterr().out))
+            tables.append(pq.read_table(out))
+        [june] = [key for key in keys.values() if key.endswith(".parquet") and "/000000000002/" in key]
+        client.delete_object(Bucket="embeddings", Key=june)
+        assert main(["change", "s3://embeddings/a/b", *ASKED]) == 1
+    assert [each.pop("root") for each in told] == [str(root), "s3://embeddings/a/b"]
+    assert told[0] == told[1]
+    assert tables[0].equals(tables[1])
+    said = capsys.readouterr()
+    assert "WARNING: nothing was compared" in said.err
+    assert f"could not be read, and is no part of the answer: {june.removeprefix('a/b/')}" in said.err
 
 
 def test_where_nothing_is_compared_the_status_is_1(
