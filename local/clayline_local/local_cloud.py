@@ -26,6 +26,8 @@ SCENE: Final = SAMPLE
 OBJECTS: Final = EVENTS / "objects"
 """What lies in the scenes bucket beside the bundled scene: each file under its own path as key."""
 LOGS: Final = ROOT / "out" / "local-cloud"
+KEPT: Final = EVENTS / "kept"
+"""What lies in the embeddings bucket before an event that says so: each file under its own path as key."""
 VECTOR_BUCKET: Final = "clayline-vectors"
 """A stack's user makes it; where nothing is told of one the stack has no function for it."""
 _ANSWERS: Final = uuid.UUID("d5a0a3c2-6c1c-5f0e-9c52-0a4f2f7c1b11")

@@ -53,8 +53,9 @@ def write_scene(
     windows: int | None = None,
     own_grid: bool = False,
     metric: str = "l1",
+    ground: tuple[str, tuple[float, ...]] = ("EPSG:32631", tuple(utm_grid())[:6]),
 ) -> ReportScene:
-    """Write ``scene.parquet``, and its ``scene.tif`` if there are to be pixels."""
+    """Write ``scene.parquet``, and its ``scene.tif`` if there are to be pixels; ``ground`` is CRS and transform."""
     grid = ChipGrid(height=HEIGHT, width=WIDTH, size=CHIP, start=None if own_grid else START)
     index = np.array([n for n in range(len(grid) if windows is None else windows) if n != GAP])
     random = np.random.default_rng(7)
@@ -87,7 +88,7 @@ def write_scene(
     if pixels:
         (folder / "scene.tif").write_bytes(tiff)
     etag = hashlib.md5(tiff, usedforsecurity=False).hexdigest()
-    provenance = _provenance(folder / "scene.tif", name, own_grid=own_grid, etag=etag)
+    provenance = _provenance(folder / "scene.tif", name, own_grid=own_grid, etag=etag, ground=ground)
     path = folder / "scene.parquet"
     pq.write_table(table.replace_schema_metadata({"clayline": json.dumps(provenance)}), path)
     return ReportScene(path=path, grid=grid, index=index, vectors=vectors, valid=inside, loss=loss, uci=uci)
@@ -97,7 +98,9 @@ def _inside(start: int, length: int) -> int:
     return min(start + CHIP, length) - max(start, 0)
 
 
-def _provenance(file: Path, name: str, *, own_grid: bool, etag: str) -> dict[str, Any]:
+def _provenance(
+    file: Path, name: str, *, own_grid: bool, etag: str, ground: tuple[str, tuple[float, ...]]
+) -> dict[str, Any]:
     said = {"uri": file.as_uri(), "etag": etag, "nodata": [0.0], "offset": 0, "possible": None}
     assets = [{**said, "band": band, "file_band": n} for n, band in enumerate(RGB, 1)]
     return {
@@ -107,7 +110,7 @@ def _provenance(file: Path, name: str, *, own_grid: bool, etag: str) -> dict[str
         "cloud": None,
         "model": {"digest": f"sha256:{'0' * 64}", "untrained": False},
         "grid": {
-            "crs": "EPSG:32631", "transform": list(utm_grid())[:6], "height": HEIGHT, "width": WIDTH,
+            "crs": ground[0], "transform": list(ground[1]), "height": HEIGHT, "width": WIDTH,
             "chip_size": CHIP, "start": [0, 0] if own_grid else list(START),
             "lattice": {"name": None, "reason": "turned"} if own_grid else {"name": "utm31-c32p10000"},
         },

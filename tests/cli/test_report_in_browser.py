@@ -141,6 +141,32 @@ def test_the_map_is_no_higher_than_the_scene_and_nothing_lies_over_another(
             assert text["y"] + text["height"] <= keys["y"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "aspect"),
+    [
+        ({}, 1.0),
+        ({"ground": ("EPSG:4326", (3e-4, 0, 20, 0, -3e-4, 69))}, 2.77),
+        ({"ground": ("EPSG:3413", (30, 0, -1e5, 0, -30, -1e6))}, 1.0),
+        ({"windows": 22}, 1.0),
+        ({"windows": 1, "pixels": False}, 1.0),
+    ],
+    ids=["UTM", "degrees in the north", "polar", "a row", "one chip"],
+)
+def test_scenes_of_every_kind_of_ground_are_shown_as_on_the_ground(
+    browser: Browser, tmp_path: Path, kind: dict[str, Any], aspect: float
+) -> None:
+    scene = write_scene(tmp_path, **kind)
+    page_of(scene)
+    with opened(browser, scene.path.with_suffix(".html")) as seen:
+        box = seen.at("canvas.chips").bounding_box()
+        assert box
+        shape = seen.page.evaluate("(c => c.height / c.width)(document.querySelector('canvas.chips'))")
+        assert box["height"] / box["width"] == pytest.approx(aspect * shape, rel=0.02)
+        seen.at("#map").focus()
+        seen.page.keyboard.press("Home")
+        assert seen.at("#chip-uci").inner_text() in scene.uci
+
+
 def test_what_to_do_is_said_for_mouse_and_finger_alike(browser: Browser, scene: ReportScene) -> None:
     for kind in ({}, PHONE):
         with opened(browser, scene.path.with_suffix(".html"), **kind) as seen:

@@ -30,6 +30,7 @@ from clayline.raster.chip_pictures import png, read_chips
 from clayline.raster.cog import ReadSettings
 from clayline.run.announced import Announced, UnknownEventError
 from clayline.steps.sheeting import Drawn, Sheeting
+from clayline.steps.telling import mark_key
 from clayline.steps.watching import Watching
 from clayline.table.scene_chips import open_scene
 
@@ -211,7 +212,7 @@ def test_killed_around_its_one_write_the_next_try_ends_as_if_it_had_not_been(wor
         replace(world.sheeting, root=dying).draw(world.told)
     assert world.sheeting.draw(world.told).repeated == after
     assert [stored.key for stored in world.root.list("watched/")] == sorted(
-        [world.receipt.key, world.key, world.receipt.key.replace(".json", "_told.json")]
+        [world.receipt.key, world.key, mark_key(world.receipt.run, 1)]
     )
 
 
@@ -224,6 +225,16 @@ def test_a_band_that_is_gone_or_was_replaced_is_told_on_the_sheet(world: World) 
     world.pipeline.put("scene/B4.tif", world.pipeline.s3.get_object(Bucket=SCENES, Key="scene/B3.tif")["Body"].read())
     [why] = world.sheeting.draw(world.told).lacking
     assert why == "s3://scenes/scene/B4.tif was replaced since it was embedded"
+
+
+def test_a_band_that_is_replaced_while_it_is_read_is_not_shown(world: World) -> None:
+    def slowly(imagery: Any, indexes: Any, **rest: Any) -> Any:
+        found = read_chips(imagery, indexes, settings=ReadSettings(), **rest)
+        world.pipeline.put("scene/B3.tif", b"another")
+        return found
+
+    [why] = replace(world.sheeting, read=slowly).draw(world.told).lacking
+    assert why == "s3://scenes/scene/B3.tif was replaced since it was embedded"
 
 
 def test_a_bucket_that_is_allowed_no_more_is_not_read(world: World) -> None:

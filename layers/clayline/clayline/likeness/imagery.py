@@ -85,7 +85,7 @@ class SceneImagery:
     def planned(cls, plan: Plan) -> Self:
         """Take them from a run's plan, as it read them itself: bands where they lie, and not as people call them."""
         bands = {
-            band.name: ShownBand(name=band.name, uri=band.uri, number=band.band, nodata=band.nodata)
+            band.name: ShownBand(name=band.name, uri=band.uri, number=band.band, nodata=band.nodata, etag=band.etag)
             for band in plan.bands
         }
         shown = [bands[each] for each in _COLOURS if each in bands]

@@ -122,6 +122,11 @@ class Sheeting:
             raise DatasetError(f"{msg} Delete the receipt; the scene is scored again when it is announced again.")
         imagery, located = SceneImagery.planned(plan), Located(plan=plan, sheeting=self)
         found = self.read(imagery, [match.index for match in receipt.top], locate=located)
+        try:
+            for band in imagery.bands:  # what was read is what was embedded, or nothing is shown
+                located(band.uri)
+        except DatasetError as error:
+            return [str(error)] * len(receipt.top)
         return [str(each) if isinstance(each, ClaylineError) else each for each in found]
 
     def _is_there(self, key: str) -> bool:
