@@ -11,6 +11,7 @@ from PIL import Image
 from tests.likeness.watches import keep
 from tests.pipeline.scenes import landsat
 
+import clayline_local.session
 from clayline.dataset.folder import FolderRoot
 from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
@@ -19,6 +20,7 @@ from clayline.likeness.watch_receipt import WatchReceipt
 from clayline_cli.program import main
 from clayline_local.model_folder import ModelFolder
 from clayline_local.repository import STARTER
+from clayline_local.session import Session
 
 pytestmark = pytest.mark.pipeline
 TOKEN = "starter-v1.0-l1-rgb"
@@ -91,3 +93,23 @@ def test_a_scene_is_held_against_the_watches_of_its_folder_and_once_more_under_a
     assert "  watch      another v001: 36 of 36 chips match at -1, the best " in again
     assert path.read_bytes() == before
     assert not list((out / "watched").glob("another/*/*_sheet.png")), "drawn without the plan, which is gone"
+
+
+def test_a_match_is_not_taken_for_the_end_of_a_scene_that_lands_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names what landed, too, and may come when the scene is waited for once more."""
+    session = Session(logs=tmp_path)
+    about = {"source_uri": "s3://scenes/item.json"}
+    heard = iter(
+        [
+            [{"detail-type": "WatchMatched", "detail": {**about, "watch": "all"}}],
+            [{"detail-type": "SceneEmbedded", "detail": {**about, "status": "SceneEmbedded"}}],
+        ]
+    )
+    monkeypatch.setattr(session, "announced", lambda **_: next(heard))
+    for name, value in (("_progress", None), ("stack", None), ("sqs", None)):
+        monkeypatch.setattr(session, name, lambda _, value=value: value, raising=False)
+    monkeypatch.setattr(clayline_local.session, "dead_letters", lambda *_: {})
+    monkeypatch.setattr(Session, "endpoint", type("Idle", (), {"open_requests": 0}), raising=False)
+    assert session.wait("s3://scenes/item.json")["status"] == "SceneEmbedded"

@@ -17,8 +17,7 @@ def add_place(parser: argparse.ArgumentParser, *, what: str = "the dataset: a fo
     parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
     parser.add_argument("root", metavar="ROOT", help=what)
     group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    arguments.add_reach(group)
 
 
 def add_box(group: "argparse._ArgumentGroup") -> None:

@@ -86,13 +86,11 @@ def add_change(parser: argparse.ArgumentParser) -> None:
         " its next)",
     )
     add_model(group)
-    group.add_argument(
-        "--model-folder",
-        type=arguments.model_folder,
+    arguments.add_model_folder(
+        group,
         default=STARTER,
-        metavar="DIR",
-        help="centres by its statistics, where it is of the chips' model, else by the dataset's codebook or its chips"
-        " (default: the bundled starter)",
+        meaning="centres by its statistics, where it is of the chips' model, else by the dataset's codebook or its"
+        " chips",
     )
     group.add_argument(
         "--max-cloud",

@@ -82,8 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what is looked through: a dataset, a folder or s3://BUCKET/PREFIX of scene files, or scene files",
     )  # fmt: skip
     group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    arguments.add_reach(group)
     group = parser.add_argument_group("what is looked for")
     add_examples(group)
     group.add_argument(
