@@ -14,7 +14,12 @@ SCENE ?= samples/landsat8_itaipu_2020/LC08_L1TP_224078_20200518_20200518_01_RT.j
   local-invoke starter clay python311 publish-model statistics smoke-test wheel clean
 .DEFAULT_GOAL := demo
 
-demo: setup ## embed the bundled scene on this machine
+# A shore of the reservoir in the bundled scene: kept once, as what the scene is watched for as it comes out.
+WATCHED = $(if $(MODEL)$(filter-out file,$(origin SCENE)),,$(SCENE)@-54.5383,-25.2987)
+
+demo: setup ## embed the bundled scene on this machine, and hold it against a watch
+	$(if $(WATCHED),@mkdir -p $(OUT); test -e $(OUT)/watches/shore || \
+	  $(BIN)/clayline watch add shore $(OUT) --like $(WATCHED) --threshold 0.45)
 	$(BIN)/clayline embed $(SCENE) --out $(OUT) $(if $(MODEL),--model $(MODEL))
 
 test: setup ## everything, the built functions and layers among it

@@ -19,7 +19,7 @@ from typing import Any
 from clayline.chips.batch import BlockGrid, lay_batches, lay_jobs
 from clayline.chips.grid import ChipGrid
 from clayline.chips.reading import Reading, reading_of
-from clayline.run.calls import Work
+from clayline.run.calls import Calls, Work, sheet_calls, sheet_ranges, watch_calls
 from clayline.run.cost import REQUEST_DAYS, Cost, compute, cost
 from clayline.run.prices import Instance, built_in
 from clayline.run.speed import CPU_SECONDS, Speed, speed_of
@@ -39,6 +39,8 @@ FILE_BYTES = 1.78 * (4 * SIDE**2 + 6 * (SIDE // 2) ** 2)
 LONGEST_DAYS = 2
 """Of a request object whose scene comes to no receipt before (template.yaml, WorkBucket)."""
 SCENES_AT_A_TIME = (1, 20, 200, 1000)
+COLOURS = ("red", "green", "blue")
+"""Of a sheet: a file each."""
 TARGET = 0.006
 """Dollars of a scene beside the endpoint, at most."""
 
@@ -165,7 +167,7 @@ def markdown() -> str:
         dollars = found.dollars_per_wake_up / scenes + found.dollars_per_scene
         lines += [f"| {scenes} | {found.instance} | {_digits(dollars)} |"]
     usual = scene_cost()
-    lines += ["", *_beside(usual, scene_cost(request_days=LONGEST_DAYS)), "", *_calls(usual)]
+    lines += ["", *_beside(usual, scene_cost(request_days=LONGEST_DAYS)), "", *_calls(usual), "", *_watches()]
     lines += ["", "| instance | public lists with this price | peak, dense fp16 |", "|---|---|---|"]
     lines += [
         f"| {each.name} | {each.lists} |"
@@ -209,6 +211,38 @@ def _calls(found: Cost) -> Iterator[str]:
     }
     for field, name in names.items():
         yield f"| {name} | {getattr(calls, field):,} |"
+
+
+def _watches() -> Iterator[str]:
+    yield "| a scene and its watches | S3, writes | reads | events | requests, $ |"
+    yield "|---|---|---|---|---|"
+    found = {
+        "no watch": watch_calls(watches=0, matched=0),
+        "one, which does not match": watch_calls(watches=1, matched=0),
+        "one, which matches": watch_calls(watches=1, matched=1),
+        "ten, which all match": watch_calls(watches=10, matched=10),
+        "the sheet of a match of ten chips, at most": _sheet(10),
+        "the sheet of a match of a hundred, at most": _sheet(100),
+    }
+    for name, calls in found.items():
+        dollars = _digits(1e6 * _requests(calls))
+        yield f"| {name} | {calls.s3_writes} | {calls.s3_reads:,} | {calls.events} | {dollars}e-6 |"
+
+
+def _sheet(chips: int) -> Calls:
+    return sheet_calls(files=len(COLOURS), ranges=sheet_ranges(chips=chips, bands=len(COLOURS)))
+
+
+def _requests(calls: Calls) -> float:
+    """Give the dollars of requests, of a call of Lambda too, without its time."""
+    each = built_in().services
+    return (
+        calls.s3_writes * each.s3_write.each
+        + calls.s3_reads * each.s3_read.each
+        + calls.sqs_requests * each.sqs_request.each
+        + calls.events * each.event.each
+        + calls.lambda_calls * each.lambda_call.each
+    )
 
 
 def _digits(value: float) -> str:

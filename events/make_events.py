@@ -16,17 +16,26 @@ import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from rasterio.windows import Window
 
+from clayline.aws.dataset_root import S3Root
+from clayline.dataset.scene_file import SceneFile
+from clayline.likeness.centring import Centre
+from clayline.likeness.probe import Probe
+from clayline.likeness.taking_part import VALID_LEAST
+from clayline.likeness.watch import Watch, version_key
 from clayline.run.keys import inference_id
+from clayline.table.scene_chips import open_scene
 from clayline_local.errors import LocalCloudError
 from clayline_local.expectation import Observed
 from clayline_local.hosts import EmulatorHost
-from clayline_local.local_cloud import EVENTS, OBJECTS, SCENE, local_cloud
+from clayline_local.local_cloud import EVENTS, KEPT, OBJECTS, SCENE, local_cloud
 from clayline_local.local_invoke import EventRunner
 from clayline_local.session import Session
 from clayline_local.template import ACCOUNT, LOCAL_PARAMETERS, REGION, TEMPLATE, expand
@@ -40,6 +49,8 @@ SEQUENCER = 0x656DC5C1A9B1D2E3
 BANDS = ("B4", "B3", "B2")
 NOBODY = "0" * 32
 STAC_TOPIC = "arn:aws:sns:us-west-2:608149789419:cirrus-es-prod-publish"
+LIKE = 400
+"""Of the bundled scene's whole chips, that which the watch looks for: fields."""
 TIME = "2026-11-22T09:00:00Z"
 MILLISECONDS = "1795338000000"
 
@@ -233,6 +244,31 @@ def _published() -> str:
     return _envelope(STAC_TOPIC, item)
 
 
+def keep_watch(session: Session, receipt: str) -> None:
+    """Keep a watch for what is like one chip, its threshold in a gap: no machine's rounding changes what matches."""
+    root = S3Root(session.s3, bucket=session.embeddings_bucket)
+    file = SceneFile.of_receipt(receipt.removeprefix(f"{root.uri}/"))
+    if file is None:
+        raise LocalCloudError(f"{receipt} is no scene's receipt")
+    scene = open_scene(root, file)
+    [chips] = scene.chips()
+    whole = np.flatnonzero(chips.traits.valid >= VALID_LEAST)
+    vectors = chips.vectors[whole]
+    centre = Centre(values=vectors.mean(axis=0), by="rows")
+    probe = Probe.of_examples(vectors[[LIKE]], token=file.token, digest=scene.digest, centre=centre)
+    best = np.sort(probe.scores(vectors))[::-1][:16]
+    rank = 6 + int(np.argmax(best[6:-1] - best[7:]))
+    watch = Watch(
+        name="fields", version=1, created=datetime.fromisoformat(TIME), kind="mean", probe=probe.stored(),
+        threshold=round(float(best[rank] + best[rank + 1]) / 2, 4), instruments=(scene.instrument,),
+        like=(chips.uci[int(whole[LIKE])],),
+    )  # fmt: skip
+    key = version_key(watch.name, watch.version)
+    (KEPT / key).parent.mkdir(parents=True, exist_ok=True)
+    (KEPT / key).write_text(watch.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    session.s3.upload_file(str(KEPT / key), session.embeddings_bucket, key)
+
+
 def make(maker: Maker) -> None:
     """Run the chain, event by event."""
     session = maker.session
@@ -275,6 +311,16 @@ def make(maker: Maker) -> None:
     )
     maker.event("watch-scene", "WatchFunction", [json.dumps(ended)])
     maker.event("watch-others", "WatchFunction", ["{}"])
+    keep_watch(session, ended["detail"]["outputs"]["receipt"])
+    sent = maker.run("watch-match", "WatchFunction", [json.dumps(ended)]).messages["SheetQueue"]
+    [matched] = [{**json.loads(body), "id": identity, "time": TIME} for body in sent]
+    moved = matched["detail"]["receipt"].replace("s3://clayline-embeddingsbucket/", "s3://another-stacks-bucket/")
+    sheets = {"match": json.dumps(matched), "again": json.dumps(matched), "others": "{}"}
+    for name, body in {**sheets, "moved": _announced(matched, receipt=moved)}.items():
+        maker.event(f"sheet-{name}", "SheetFunction", [body])
+    maker.event("vectors-scene", "VectorsFunction", [json.dumps(ended)])
+    maker.event("vectors-again", "VectorsFunction", [_announced(ended, repeated=True)])
+    maker.event("vectors-others", "VectorsFunction", ["{}"])
     maker.event("plan-twice", "PlanFunction", [scene])
     maker.event("plan-landed-again", "PlanFunction", [landed(session, SCENE_KEY, put=1)])
 

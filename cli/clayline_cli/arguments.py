@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MANIFEST: Final = "manifest.json"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+OF_THE_BUCKET: Final = "of the bucket (default: the profile's)"
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 
 
@@ -119,3 +120,26 @@ def out_folder(text: str) -> Path:
 def refuse(why: str) -> NoReturn:
     """Raise what argparse tells as a usage error."""
     raise argparse.ArgumentTypeError(why)
+
+
+def add_reach(
+    group: "argparse.ArgumentParser | argparse._ArgumentGroup",
+    *,
+    region: str = "of the bucket (default: the profile's)",
+) -> None:
+    """Add how AWS is reached: ``profile`` and ``region``; what the latter is of is said in its help."""
+    group.add_argument("--profile", type=name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
+    group.add_argument("--region", type=name, metavar="NAME", help=region)
+
+
+def add_model_folder(
+    group: "argparse.ArgumentParser | argparse._ArgumentGroup", *, default: Path, meaning: str
+) -> None:
+    """Add ``model_folder``: the bundled starter's, unless another is named; ``meaning`` says what it does."""
+    group.add_argument(
+        "--model-folder",
+        type=model_folder,
+        default=default,
+        metavar="DIR",
+        help=f"{meaning} (default: the bundled starter)",
+    )

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+ENDS: Final = frozenset({"SceneEmbedded", "ScenePartial", "SceneFailed"})
+"""Types of the events that end a landing: others, such as WatchMatched, are about a scene too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,8 @@ class Expected(BaseModel):
     """Logical id in template.yaml."""
     after: tuple[str, ...] = ()
     """Events that come before."""
+    kept: tuple[str, ...] = ()
+    """Keys of the embeddings bucket under which something lies before the event comes: the file in ``events/kept``."""
     overdue: tuple[str, ...] = ()
     """Patterns of scenes: before the event comes, the deadlines of their runs pass."""
     reply: Any

@@ -21,13 +21,13 @@ from clayline_local.clients import local_session
 from clayline_local.errors import LocalCloudError
 from clayline_local.expectation import Expected, Observed, bodies_of, differences, having
 from clayline_local.hosts import Answer, Host, choose_host
-from clayline_local.local_cloud import EVENTS, local_cloud
+from clayline_local.local_cloud import EVENTS, KEPT, local_cloud
 from clayline_local.session import Session
 from clayline_local.template import REGION
 
 _HOPS: Final = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "VectorsFunction", "ReconcileFunction",
 )  # fmt: skip
 _ENDPOINT_ANSWERS_IN: Final = 240.0
 
@@ -105,6 +105,8 @@ class EventRunner:
             for other in case.expected.after:
                 self.run(other)
             self._let_pass(case.expected.overdue)
+            for key in case.expected.kept:
+                self._session.s3.upload_file(str(KEPT / key), self._session.embeddings_bucket, key)
             begun = time.monotonic()
             observed = self.observe(case.expected.function, case.event, documents=tuple(case.expected.documents))
             bodies = {other.name: other.bodies for other in self._cases.values()}

@@ -18,7 +18,7 @@ from clayline.run.names import AS_THEY_LIE
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.cloud import create, dead_letters, endpoint_config, startup_seconds
 from clayline_local.container import Container
-from clayline_local.dropped import Dropped, Progress, answers
+from clayline_local.dropped import ENDS, Dropped, Progress, answers
 from clayline_local.emulation import AS_CONFIGURED, Emulation
 from clayline_local.errors import LocalCloudError
 from clayline_local.fleet import Fleet
@@ -271,7 +271,8 @@ class Session:
         dropped = self._dropped.get(uri)
         called = {uri, dropped.uri} if dropped else {uri}
         if not any(answers(detail, called) for detail in self._ended):
-            self._ended += [event["detail"] for event in self.announced(wait_seconds=1)]
+            heard = [event for event in self.announced(wait_seconds=1) if event["detail-type"] in ENDS]
+            self._ended += [event["detail"] for event in heard]
         found = next((detail for detail in self._ended if answers(detail, called)), None)
         if found:
             self._ended.remove(found)

@@ -1,6 +1,5 @@
 """A staged scene's files as objects of the scenes bucket: for plan's dry run, without any cloud."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from clayline.chips.cog import CogSource
 from clayline.ports import ObjectHead, ObjectMissingError, ObjectTooLargeError
 from clayline.raster.headers import GdalHeaders
 from clayline.run.names import Names
+from clayline_local.etags import PART, etag_of
 from clayline_local.looked_up import LookedUpPixels
 from clayline_local.physical import Place, identify
 from clayline_local.scene_keys import NAMES
@@ -21,8 +21,6 @@ SCENES_BUCKET: Final = identify("AWS::S3::Bucket", "ScenesBucket", {}, _PLACE, s
 """The local cloud's: its name is part of every URI, and so of a run's identity."""
 SCENE_NAMES: Final = Names(prefixes=tuple((f"s3://{SCENES_BUCKET}/{key}", name) for key, name in NAMES.items()))
 """What people call what lies there."""
-_PART: Final = 8 * 2**20
-"""Bytes from which boto3 uploads a file in parts, and of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,8 @@ class StagedObjects:
         """Raises ObjectMissingError."""
         file = self._file(uri)
         is_landing = file is self.scene.landing[1]
-        etag = _etag(file, in_parts=not is_landing) if self.digest else ""
+        in_parts = not is_landing and file.stat().st_size >= PART
+        etag = etag_of(file, part=PART if in_parts else None) if self.digest else ""
         metadata = {name.lower(): value for name, value in self.scene.metadata.items()} if is_landing else {}
         return ObjectHead(uri=uri, size=file.stat().st_size, etag=etag, metadata=metadata)
 
@@ -90,14 +89,3 @@ class StagedPixels(LookedUpPixels):
     @override
     def locate(self, uri: str, size: int) -> CogSource:
         return replace(super().locate(uri, size), path=str(self.files[uri].absolute()))
-
-
-def _etag(file: Path, *, in_parts: bool) -> str:
-    """Give the ETag that S3 gives a file: the MD5 of its bytes, or of its parts' MD5s and their number."""
-    with file.open("rb") as stream:
-        if not in_parts or file.stat().st_size < _PART:
-            return hashlib.file_digest(stream, "md5").hexdigest()
-        parts = []
-        while part := stream.read(_PART):
-            parts.append(hashlib.md5(part, usedforsecurity=False).digest())
-    return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from tests.api.alike import CENTRES, DIGEST, TOKEN, Alike
 
-from clayline.api import open_place, open_scene_files, searching
+from clayline.api import open_place, open_scene_files, searching, starter, two_stages
 from clayline.api.dataset import Dataset
-from clayline.api.searching import How, Where
+from clayline.api.search_terms import Found, How, Where
 from clayline.dataset.folder import FolderRoot
 from clayline.errors import DatasetError
+from clayline.likeness.centring import Centre
 from clayline.likeness.examples import Computed
 from clayline.likeness.taking_part import Filters
 from clayline.model.statistics import FolderStatistics, VectorStatistics
+from clayline_local.repository import STARTER
 
 EXACT = How(exact=True)
 
@@ -50,6 +52,11 @@ def names(found: Any) -> list[str]:
     return ucis
 
 
+def centre(found: Found) -> Centre:
+    assert found.probe
+    return found.probe.centre
+
+
 def some(world: Alike, at: int, *, valid: float = 1.0) -> str:
     """Give the at-th chip that is valid."""
     return [name for name in sorted(world.vectors) if world.chips[name]["valid"] == valid][at]
@@ -59,8 +66,8 @@ def some(world: Alike, at: int, *, valid: float = 1.0) -> str:
 def test_the_ranking_is_the_oracles(world: Alike, exact: bool) -> None:  # noqa: FBT001
     like, unlike = [some(world, 5), some(world, 700)], [some(world, 90)]
     found = dataset(world).search(like, unlike, count=25, how=How(exact=exact))
-    assert found.probe.centre.by == "codebook"
-    expected = world.oracle(like, unlike, centre=found.probe.centre.values.astype(np.float64))[:25]
+    assert centre(found).by == "codebook"
+    expected = world.oracle(like, unlike, centre=centre(found).values.astype(np.float64))[:25]
     assert names(found) == [name for name, _ in expected]
     assert found.table["score"].to_pylist() == pytest.approx([score for _, score in expected], abs=2e-7)
     assert (found.candidates is None) == exact
@@ -71,7 +78,7 @@ def test_the_ranking_is_the_oracles(world: Alike, exact: bool) -> None:  # noqa:
 def test_bits_leave_a_part_for_the_second_stage_and_find_what_all_find(
     world: Alike, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "LEAST_CANDIDATES", 200)
+    monkeypatch.setattr(two_stages, "LEAST_CANDIDATES", 200)
     for at in range(0, 1400, 200):
         one, two = (dataset(world).search([some(world, at)], how=how) for how in (EXACT, How()))
         assert (one.candidates, two.candidates) == (None, 200)
@@ -81,11 +88,11 @@ def test_bits_leave_a_part_for_the_second_stage_and_find_what_all_find(
 def test_duckdb_ranks_alike(world: Alike) -> None:
     like = some(world, 11)
     found = dataset(world).search([like], count=40, how=EXACT)
-    centre = found.probe.centre.values
+    taken = centre(found).values
     connection = duckdb.connect()
     connection.execute("create table chips (uci varchar, valid float, away double[48])")
     rows = [
-        (name, world.chips[name]["valid"], (vector.astype(np.float64) - centre).tolist())
+        (name, world.chips[name]["valid"], (vector.astype(np.float64) - taken).tolist())
         for name, vector in world.vectors.items()
     ]
     connection.executemany("insert into chips values (?, ?, ?)", rows)
@@ -160,17 +167,17 @@ def _mean(world: Alike) -> Any:
 
 def test_the_models_statistics_come_first_where_they_are_of_these_weights(world: Alike, tmp_path: Path) -> None:
     spread = {"vectors": 9, "scenes": ("a",), "deviation": (1.0,) * 48, "least": (-9.0,) * 48, "most": (9.0,) * 48}
-    centre = CENTRES.mean(axis=0)
+    middle = CENTRES.mean(axis=0)
     for digest, by in ((DIGEST, "card"), (f"sha256:{'1' * 64}", "codebook")):
-        said = VectorStatistics(digest=digest, mean=tuple(centre.tolist()), **spread)
+        said = VectorStatistics(digest=digest, mean=tuple(middle.tolist()), **spread)
         text = FolderStatistics(entries={TOKEN: said}).model_dump_json(by_alias=True)
         (tmp_path / "statistics.json").write_text(text)
         like = some(world, 8)
         found = dataset(world).search([like], how=How(model_folder=tmp_path, exact=True))
-        assert found.probe.centre.by == by
+        assert centre(found).by == by
         if by == "card":
             assert names(found) == [
-                name for name, _ in world.oracle([like], centre=centre.astype(np.float32).astype(np.float64))[:10]
+                name for name, _ in world.oracle([like], centre=middle.astype(np.float32).astype(np.float64))[:10]
             ]
 
 
@@ -178,7 +185,7 @@ def test_scene_files_are_looked_through_without_an_index(files: Alike) -> None:
     root = Path(files.root.uri)
     like = some(files, 7)
     whole = open_place(root).search([like], count=30)
-    assert whole.probe.centre.by == "rows"
+    assert centre(whole).by == "rows"
     assert names(whole) == [name for name, _ in files.oracle([like], centre=_mean(files))[:30]]
     paths = sorted(root.rglob("*.parquet"))
     assert names(open_scene_files(paths).search([like], count=30)) == names(whole)
@@ -240,7 +247,7 @@ def test_models_are_never_compared(tmp_path: Path) -> None:
     [
         ("21JYM59377473-s64g30000_20240519T134000_landsat8-oli-c2l1_starter-v1.0-rgb", r"has a chip|no scene"),
         ("utm21-c64p30000-s9e9", "no scene"),
-        ((10.0, 50.0), r"no scene .* lies there"),
+        ((10.0, 50.0), "has no scene there"),
         ((-54.6, -91.0), "no such place"),
         ("nonsense", "no identifier, cell"),
         ("scene.tif@1,2", "imagery"),
@@ -253,18 +260,103 @@ def test_an_example_that_is_not_there_is_told(world: Alike, example: Any, messag
 
 
 def test_what_cannot_be_asked_is_told(world: Alike) -> None:
-    for like, more, message in (
-        ([], {}, "at least one example"),
-        ([some(world, 0)], {"count": 0}, "0 chips cannot"),
-        ([some(world, 0)], {"time": "2030-01-01/2030-01-02"}, "no scene of the model .* wider"),
-    ):
+    for like, count, message in (([], 10, "at least one example"), ([some(world, 0)], 0, "0 chips cannot")):
         with pytest.raises(DatasetError, match=message):
-            dataset(world).search(like, **more)
+            dataset(world).search(like, count=count)
     low = next(
         name for name, chip in sorted(world.chips.items()) if chip["valid"] < 0.9 and chip["scene"] == f"{2:012x}"
     )
-    with pytest.raises(DatasetError, match="the filters leave out its 1 chip"):
+    with pytest.raises(DatasetError, match=r"the filters leave out its 1 chip: 1 less valid .*`--min-valid`"):
         dataset(world).search([(world.chips[low]["lon"], world.chips[low]["lat"])])
+    with pytest.raises(DatasetError, match=r"10\.0,50\.0: \S+ has no scene there\. Give"):
+        dataset(world).search([(10.0, 50.0)])
+
+
+@pytest.mark.parametrize(
+    ("filters", "reason", "option"),
+    [
+        (Filters(valid_least=0, cloud_most=0), "cloud", "`--max-cloud`"),
+        (Filters(valid_least=0, cloud_most=1), "cloud-unknown", "ask without cloud_most, `--max-cloud`"),
+        (Filters(valid_least=0, loss_most=0), "loss", "`--max-loss`"),
+    ],
+)
+def test_the_remedy_is_that_of_the_filter_that_left_the_example_out(
+    world: Alike, filters: Filters, reason: str, option: str
+) -> None:
+    lone = [chip for name, chip in sorted(world.chips.items()) if chip["scene"] == f"{2:012x}"]
+    chip = next(chip for chip in lone if np.isnan(chip["cloud"]) == (reason == "cloud-unknown"))
+    with pytest.raises(DatasetError) as told:
+        dataset(world).search([(chip["lon"], chip["lat"])], where=Where(filters=filters))
+    assert option in str(told.value)
+    assert "--min-valid" not in str(told.value)
+
+
+def test_nothing_that_meets_what_is_asked_is_an_answer(world: Alike, files: Alike) -> None:
+    found = dataset(world).search([some(world, 0)], time="2030-01-01/2030-01-02")
+    assert (len(found.table), found.looked_through, found.left_out) == (0, 0, {})
+    assert found.nothing
+    assert "of 4 scenes of starter-v1.0-rgb@sha256:000000000000..." in found.nothing
+    assert "no chip meets what is asked: 4 of another time (time, `--time`)" in found.nothing
+    assert found.table.column_names == dataset(world).search([some(world, 0)]).table.column_names
+    # without tiers and statistics the rows would centre, and there are none
+    root, like = Path(files.root.uri), some(files, 3)
+    found = open_place(root).search([like], where=Where(filters=Filters(valid_least=1, cloud_most=0)))
+    assert found.probe is None
+    assert sum(found.left_out.values()) == found.looked_through == 1200
+    assert found.nothing
+    assert found.nothing.startswith("of 1,200 chips of ")
+    assert f"{found.left_out['cloud']:,} with more cloud (cloud_most, `--max-cloud`)" in found.nothing
+    found = open_place(root).search([like], box=(-50, -25.2, -49.9, -25.1))
+    assert found.nothing
+    assert "2 outside of the place" in found.nothing
+
+
+def test_an_explanation_has_every_file_that_was_read_and_why_the_others_were_not(
+    world: Alike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(two_stages, "LEAST_CANDIDATES", 200)
+    opened = dataset(world)
+    found = opened.search([some(world, 5)], how=How(explain=True))
+    told = found.explanation
+    assert told
+    assert told.scenes == {"meant": 4}
+    assert {each.stage for each in told.read} >= {"bits", "candidates", "exact"}
+    assert (found.by_bits, found.candidates, found.looked_through) == (1800, 200, 2400)
+    assert all(each.asked.size > 0 for each in told.read)
+    spent, of_files = found.figures.together, [each.asked for each in told.read]
+    assert spent.size * 0.5 < sum(each.size for each in of_files) < spent.size
+    assert sum(each.requests for each in of_files) < spent.requests
+    assert found.figures.row_groups > 0
+    [lone] = [each.key for each in told.read if each.stage == "exact"]
+    assert "/000000000004/" in lone
+    chip = next(chip for chip in world.chips.values() if chip["scene"] == f"{2:012x}" and chip["valid"] == 1)
+    box = (chip["lon"], chip["lat"], chip["lon"] + 0.001, chip["lat"] + 0.001)
+    told = opened.search([(chip["lon"], chip["lat"])], box=box, time="2024-05-20", how=How(explain=True)).explanation
+    assert told
+    assert told.scenes == {"meant": 1, "place": 3}
+    assert told.passed_over[lone] == "place"
+    assert lone not in {each.key for each in told.read}
+    assert opened.search([some(world, 5)]).explanation is None
+
+
+def test_without_a_model_folder_the_bundled_starter_centres_its_own_vectors(
+    world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert starter.starter_folder() == STARTER
+    spread = {"vectors": 9, "scenes": ("a",), "deviation": (1.0,) * 48, "least": (-9.0,) * 48, "most": (9.0,) * 48}
+    said = VectorStatistics(digest=DIGEST, mean=tuple(CENTRES.mean(axis=0).tolist()), **spread)
+    (tmp_path / "statistics.json").write_text(FolderStatistics(entries={TOKEN: said}).model_dump_json(by_alias=True))
+    assert centre(dataset(world).search([some(world, 8)])).by == "codebook"
+    monkeypatch.setattr(searching, "starter_folder", lambda: tmp_path)
+    assert centre(dataset(world).search([some(world, 8)])).by == "card"
+
+
+def test_the_starter_lies_in_a_checkout_or_beside_the_wheels_package_or_nowhere(tmp_path: Path) -> None:
+    package = tmp_path / "site" / "lib" / "clayline"
+    assert starter.starter_folder(package) is None
+    bundle = package.parent / "clayline_bundle" / "model" / "starter" / "starter-v1.0"
+    bundle.mkdir(parents=True)
+    assert starter.starter_folder(package) == bundle
 
 
 def test_vectors_that_are_not_finite_are_counted_and_are_no_examples(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,7 +34,6 @@ class Heard:
         self._stream = io.StringIO()
         self.logger = Logger(service=f"heard{next(NUMBERS)}", stream=self._stream)  # loggers of a name are one
         self.metrics = Metrics(namespace="Heard", service="heard")
-        self.metrics.clear_metrics()  # the process has one set of them
         self.announcements = Announcements(self.logger, self.metrics, read=Announced.parse)
         self.runs: list[str] = []
         self._fails = fails
@@ -57,6 +57,15 @@ class Heard:
     def counted(self) -> int:
         """Give how many were counted as unknown."""
         return sum(self.metrics.metric_set.get("UnknownEvent", {"Value": []})["Value"])
+
+
+@pytest.fixture(autouse=True)
+def counted() -> Iterator[None]:
+    """The process has one set of metrics, which is to be empty before and after."""
+    metrics = Metrics(namespace="Heard", service="heard")
+    metrics.clear_metrics()
+    yield
+    metrics.clear_metrics()
 
 
 @pytest.fixture

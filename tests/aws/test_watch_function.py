@@ -57,8 +57,8 @@ def test_a_scene_that_matches_is_told_once_however_often_it_is_announced(stack: 
     assert told["id"] == f"pivots/v001/{SCENE.row.run}_v001"
     assert told["matched"] == told["shown"] > 0
     assert [stored.key for stored in stack.root.list("watched/")] == [
+        f"watched/_told/{SCENE.row.run}_v001.json",
         f"watched/{told['id']}.json",
-        f"watched/{told['id']}_told.json",
     ]
 
 

@@ -71,6 +71,14 @@ def test_every_choice_reaches_the_command_line() -> None:
     assert "--loss" not in make("-n", "clay", "LOSS=0").stdout
 
 
+def test_the_demo_keeps_a_watch_before_its_own_scene_and_before_no_other() -> None:
+    watch, embed = make("-n", "demo", "OUT=there").stdout.splitlines()[-2:]
+    assert "test -e there/watches/shore || .venv/bin/clayline watch add shore there --like samples/" in watch
+    assert embed.startswith(".venv/bin/clayline embed samples/")
+    for own in ("SCENE=mine.tif", "MODEL=models/mine"):
+        assert "clayline watch" not in make("-n", "demo", own).stdout
+
+
 @pytest.mark.parametrize(
     ("goals", "typo"),
     [(["clay"], "HOURS=acquisition"), (["demo"], "MODELL=x"), ([], "MODELL=x"), (["clay"], "MODEL=x")],

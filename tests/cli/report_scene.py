@@ -1,6 +1,7 @@
 """A scene's file of which the report's tests know every number, and the scene's own file beside it."""
 
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,9 @@ def write_scene(
     windows: int | None = None,
     own_grid: bool = False,
     metric: str = "l1",
+    ground: tuple[str, tuple[float, ...]] = ("EPSG:32631", tuple(utm_grid())[:6]),
 ) -> ReportScene:
-    """Write ``scene.parquet``, and its ``scene.tif`` if there are to be pixels."""
+    """Write ``scene.parquet``, and its ``scene.tif`` if there are to be pixels; ``ground`` is CRS and transform."""
     grid = ChipGrid(height=HEIGHT, width=WIDTH, size=CHIP, start=None if own_grid else START)
     index = np.array([n for n in range(len(grid) if windows is None else windows) if n != GAP])
     random = np.random.default_rng(7)
@@ -79,14 +81,16 @@ def write_scene(
             "cloud_fraction": pa.array([None, *cloud[1:].tolist()], pa.float32()),
         }
     )
-    provenance = _provenance(folder / "scene.tif", name, own_grid=own_grid)
+    fields = random.integers(500, 2500, (3, HEIGHT // 10, WIDTH // 10))
+    body = np.kron(fields, np.ones((1, 10, 10))).astype(np.uint16)
+    body[:, :40] = 0
+    tiff = geotiff(body, crs="EPSG:32631", transform=utm_grid(), nodata=0)
+    if pixels:
+        (folder / "scene.tif").write_bytes(tiff)
+    etag = hashlib.md5(tiff, usedforsecurity=False).hexdigest()
+    provenance = _provenance(folder / "scene.tif", name, own_grid=own_grid, etag=etag, ground=ground)
     path = folder / "scene.parquet"
     pq.write_table(table.replace_schema_metadata({"clayline": json.dumps(provenance)}), path)
-    if pixels:
-        fields = random.integers(500, 2500, (3, HEIGHT // 10, WIDTH // 10))
-        body = np.kron(fields, np.ones((1, 10, 10))).astype(np.uint16)
-        body[:, :40] = 0
-        (folder / "scene.tif").write_bytes(geotiff(body, crs="EPSG:32631", transform=utm_grid(), nodata=0))
     return ReportScene(path=path, grid=grid, index=index, vectors=vectors, valid=inside, loss=loss, uci=uci)
 
 
@@ -94,11 +98,11 @@ def _inside(start: int, length: int) -> int:
     return min(start + CHIP, length) - max(start, 0)
 
 
-def _provenance(file: Path, name: str, *, own_grid: bool) -> dict[str, Any]:
-    assets = [
-        {"band": band, "uri": file.as_uri(), "file_band": n, "nodata": [0.0], "offset": 0, "possible": None}
-        for n, band in enumerate(RGB, 1)
-    ]
+def _provenance(
+    file: Path, name: str, *, own_grid: bool, etag: str, ground: tuple[str, tuple[float, ...]]
+) -> dict[str, Any]:
+    said = {"uri": file.as_uri(), "etag": etag, "nodata": [0.0], "offset": 0, "possible": None}
+    assets = [{**said, "band": band, "file_band": n} for n, band in enumerate(RGB, 1)]
     return {
         "source": {"id": name, "uri": file.as_uri(), "assets": assets},
         "sensor": "sentinel-2-l2a",
@@ -106,7 +110,7 @@ def _provenance(file: Path, name: str, *, own_grid: bool) -> dict[str, Any]:
         "cloud": None,
         "model": {"digest": f"sha256:{'0' * 64}", "untrained": False},
         "grid": {
-            "crs": "EPSG:32631", "transform": list(utm_grid())[:6], "height": HEIGHT, "width": WIDTH,
+            "crs": ground[0], "transform": list(ground[1]), "height": HEIGHT, "width": WIDTH,
             "chip_size": CHIP, "start": [0, 0] if own_grid else list(START),
             "lattice": {"name": None, "reason": "turned"} if own_grid else {"name": "utm31-c32p10000"},
         },

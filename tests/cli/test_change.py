@@ -1,17 +1,22 @@
 """``clayline change``: told, written, drawn; and what the exit status says."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import geopandas
+import moto
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.api.alike import Alike
 from tests.api.grounds import DIMENSIONS, JULY, JUNE, MAY, Chips, Ground
 
+from clayline.dataset.folder import FolderRoot
 from clayline.likeness import pairing, taking_part
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, VectorStatistics, read_statistics
 from clayline_cli.changing import options
@@ -124,6 +129,53 @@ def test_a_file_that_is_lost_is_said_and_the_status_is_1(
     assert (np.abs(pixels - (180, 35, 24)) < 30).all(axis=1).sum() > 200, "where it lies has an outline"
 
 
+def test_several_dates_are_drawn_of_the_same_ground_with_a_legend_that_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two panels in a row; nothing is cut at an edge. A panel's reasons are hatched as the other panels' are."""
+    found = ground()
+    half = np.where(np.arange(WIDE * HIGH) // WIDE < 3, 0.5, 1).astype(np.float32)
+    found.land(3, JULY, Chips(wide=WIDE, high=HIGH, vectors=vectors(2), valid=half, without=(80, 81, 82)))
+    found.land(4, JULY + timedelta(days=31), Chips(wide=WIDE, high=HIGH, vectors=vectors(1), east=4))
+    picture = tmp_path / "several.png"
+    dates = "2020-05-18,2020-06-18,2020-07-18,2020-08-18"
+    assert main(["change", str(folder_of(found, tmp_path / "d")), "--time", dates, "--picture", str(picture)]) == 0
+    capsys.readouterr()
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    high, wide = pixels.shape[:2]
+    assert (wide < 1_500, high > 900) == (True, True)
+    for name, edge in {"top": pixels[:3], "foot": pixels[-3:], "left": pixels[:, :3], "right": pixels[:, -3:]}.items():
+        assert (edge == 255).all(), f"something is cut at the {name}"
+
+
+def test_a_bucket_gives_the_answer_that_the_folder_gives(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    told, tables = [], []
+    with moto.mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="embeddings")
+        keys = {path: f"a/b/{path.relative_to(root).as_posix()}" for path in sorted(root.rglob("*")) if path.is_file()}
+        for path, key in keys.items():
+            client.upload_file(str(path), "embeddings", key)
+        for name, place in (("folder", str(root)), ("bucket", "s3://embeddings/a/b")):
+            out = tmp_path / f"{name}.parquet"
+            assert main(["change", place, *ASKED, "--json", "--out", str(out)]) == 0
+            told.append(json.loads(capsys.readouterr().out))
+            tables.append(pq.read_table(out))
+        [june] = [key for key in keys.values() if key.endswith(".parquet") and "/000000000002/" in key]
+        client.delete_object(Bucket="embeddings", Key=june)
+        assert main(["change", "s3://embeddings/a/b", *ASKED]) == 1
+    assert [each.pop("root") for each in told] == [str(root), "s3://embeddings/a/b"]
+    assert told[0] == told[1]
+    assert tables[0].equals(tables[1])
+    said = capsys.readouterr()
+    assert "WARNING: nothing was compared" in said.err
+    assert f"could not be read, and is no part of the answer: {june.removeprefix('a/b/')}" in said.err
+
+
 def test_where_nothing_is_compared_the_status_is_1(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,8 +185,43 @@ def test_where_nothing_is_compared_the_status_is_1(
     assert "says nothing of whether anything changed" in said.err
     picture = tmp_path / "none.png"
     assert main(["change", str(root), *ASKED, "--bbox", "-10,10,-9,11", "--picture", str(picture)]) == 1
-    assert "no scene lies there then" in capsys.readouterr().out
+    assert "no scene meets the place and the dates" in capsys.readouterr().out
     assert not picture.exists()
+
+
+def test_a_comparison_explains_itself_when_it_is_asked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["change", str(root), *ASKED, "--explain"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  scenes    2 meant; passed over: none" in lines
+    assert "  read      2 files" in lines
+    assert len([line for line in lines if ": chips that were compared, " in line]) == 2
+    assert any(line.startswith("  together ") for line in lines)
+    assert main(["change", str(root), "--from", "2020-06-18", "--to", "2020-07-18", "--explain", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    explained = told["explain"]
+    assert (explained["scenes_meant"], explained["scenes_passed_over"]) == (1, {"time": 1})
+    [over] = explained["files_passed_over"]
+    assert over["why"] == "time"
+    [read] = explained["files_read"]
+    assert read["file"] != over["file"]
+    assert 0 < read["bytes"] < explained["bytes"] == told["bytes"]
+    assert main(["change", str(root), *ASKED, "--json"]) == 0
+    assert "explain" not in json.loads(capsys.readouterr().out)
+
+
+def test_scene_files_without_an_index_are_compared_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for name in ("indexed", "bare"):
+        (tmp_path / name).mkdir()
+        world = Alike(root=FolderRoot(tmp_path / name))
+        for number in (1, 2):
+            world.scene(number, place=1, indexed=name == "indexed")
+        assert (tmp_path / name / "dataset").exists() == (name == "indexed")
+        assert main(["change", str(tmp_path / name), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        told.append({name: found[name] for name in ("compared", "not_compared", "most_changed", "uncalibrated")})
+    assert told[0]["compared"] > 0
+    assert told[0] == told[1]
 
 
 def test_few_pairs_are_uncalibrated_and_drawn_by_distance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,12 +62,20 @@ class Answering:
     def save(self, *_: Any) -> None:
         """Keep nothing."""
 
+    def answers(self, _: Any) -> list[Any]:
+        """Be watched by nobody."""
+        return []
+
+    def sheets(self, _: Any) -> dict[str, Path]:
+        """Have none."""
+        return {}
+
 
 def _embedding(tmp_path: Path, session: Any, *arguments: str) -> _Embedding:
     parser = argparse.ArgumentParser()
     add_options(parser)
     options = EmbedOptions.of(parser.parse_args(["x.json", "--out", str(tmp_path / "out"), *arguments]))
-    return _Embedding(options=options, console=Console(quiet=True), kept=session, session=session)
+    return _Embedding(options=options, console=Console(quiet=True), kept=session, watches=session, session=session)
 
 
 def _drawable(tmp_path: Path, item: Path) -> Answering:
@@ -159,7 +167,7 @@ def test_a_signal_as_everything_ends_lets_it_end_and_is_told(
     tmp_path: Path, item: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Ending(tmp_path / "x.parquet")
-    for name in ("Session", "Kept"):
+    for name in ("Session", "Kept", "KeptWatches"):
         monkeypatch.setattr(clayline_cli.embedding.run, name, lambda *_, **__: session)
     assert main(["embed", str(item), "--out", str(tmp_path / "out"), "--no-picture"]) == 128 + signal.SIGTERM
     assert session.ended

@@ -106,6 +106,7 @@ def test_the_overview_counts_what_is_under_way_and_how_it_ended(told: Told) -> N
         "SettledDlq": 0,
         "IndexDlq": 0,
         "WatchDlq": 0,
+        "SheetDlq": 0,
     }
     assert (found["queues"]["TileQueue"]["waiting"], found["queues"]["SceneQueue"]["waiting"]) == (1, 0)
     assert found["endpoint"]["name"] is None

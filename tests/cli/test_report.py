@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
@@ -123,6 +124,44 @@ def test_without_the_scenes_files_the_page_says_so_and_a_folder_brings_them(
     assert bool(found["picture"]["width"]) == pixels
     assert (told is None) == (found["picture"]["missing"] is None)
     assert (told or "") in capsys.readouterr().err
+
+
+def test_a_file_that_changed_since_is_said_on_the_page_and_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = write_scene(tmp_path)
+    assert content_of(page_of(scene))["picture"]["changed"] is None
+    assert "changed since" not in capsys.readouterr().err
+    with (tmp_path / "scene.tif").open("ab") as file:
+        file.write(b"later")
+    scene.path.with_suffix(".html").unlink()
+    said = content_of(page_of(scene))["picture"]
+    assert "scene.tif changed since" in said["changed"]
+    assert said["width"] == WIDTH
+    assert said["changed"] in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_only_whole_chips_set_colours_where_there_are_enough(tmp_path: Path) -> None:
+    """What padding does to a vector moves no colour of the others."""
+    scene = write_scene(tmp_path)
+    first = content_of(page_of(scene))["components"]
+    table = pq.read_table(scene.path)
+    vectors = np.where(scene.whole[:, None], scene.vectors, 100 * scene.vectors[::-1])
+    at = table.schema.get_field_index("embeddings")
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), DIMENSIONS)
+    pq.write_table(table.set_column(at, "embeddings", column), scene.path)
+    scene.path.with_suffix(".html").unlink()
+    second = content_of(page_of(scene))["components"]
+    assert first["ofWhole"]
+    assert second["ofWhole"]
+    colours = [
+        np.frombuffer(base64.b64decode(each["colours"]), np.uint8).reshape(-1, 3)[scene.whole]
+        for each in (first, second)
+    ]
+    np.testing.assert_array_equal(colours[0], colours[1])
+    (tmp_path / "few").mkdir()
+    few = write_scene(tmp_path / "few", windows=4)
+    assert not content_of(page_of(few))["components"]["ofWhole"]
 
 
 def test_5000_chips_of_1024_dimensions_are_less_than_15_mb(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser
 from tests.cli.chromium import PHONE, Seen, chromium, opened
-from tests.cli.report_scene import CHIP, GAP, ReportScene, write_scene
+from tests.cli.report_scene import CHIP, GAP, HEIGHT, WIDTH, ReportScene, write_scene
 from tests.cli.test_report import HOSTILE, page_of, unit, vectors_of
 
 import clayline_cli.reporting.vectors
@@ -85,6 +85,94 @@ def test_it_shows_the_scene_and_each_layer_and_says_what_it_is(seen: Seen, scene
     assert len(painted) == 5
     assert seen.listed("outliers") == [scene.uci[int(scene.loss.argmax())]]
     assert "centre: rows" in seen.at("#about").inner_text()
+
+
+def test_chips_mostly_outside_are_hatched_and_have_no_colour_of_ground(seen: Seen, scene: ReportScene) -> None:
+    padded = int((~scene.whole).sum())
+    assert padded
+    colour = """at => {
+      const copy = new OffscreenCanvas(99, 99).getContext('2d');
+      copy.drawImage(document.querySelector('canvas.chips'), 0, 0);
+      return [...copy.getImageData(at[1], at[0], 1, 1).data];
+    }"""
+    columns = -(-(scene.grid.width - (scene.grid.start or (0, 0))[1]) // CHIP)
+    drawn = [seen.page.evaluate(colour, [n // columns, n % columns])[3] for n in scene.index.tolist()]
+    assert drawn == [255 if whole else 0 for whole in scene.whole]
+    for layer in ("components", "loss"):
+        seen.at(f"#layers button[data-layer={layer}]").click()
+        squares = seen.page.evaluate("document.querySelector('.hatching path').getAttribute('d').split('M').length - 1")
+        assert squares == padded
+        assert f"Hatched: {padded} chips less than 90 % valid" in seen.at("#legend-text").inner_text()
+    for layer in ("scene", "cloud", "valid"):
+        seen.at(f"#layers button[data-layer={layer}]").click()
+        assert seen.at(".hatching").count() == 0
+        assert "Hatched" not in seen.at("#legend-text").inner_text()
+    seen.page.mouse.click(*place(seen, scene, 200))
+    assert seen.at(".hatching").count() == 1
+    assert "they are not compared" in seen.at("#legend-text").inner_text()
+
+
+def test_pictures_of_a_file_that_changed_since_are_not_shown_without_a_word(browser: Browser, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path, windows=60)
+    with (tmp_path / "scene.tif").open("ab") as file:
+        file.write(b"later")
+    page_of(scene)
+    with opened(browser, scene.path.with_suffix(".html")) as seen:
+        assert seen.at("#other-picture").is_visible()
+        assert "scene.tif changed since" in seen.at("#other-picture").inner_text()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1280, 2400), (1920, 1200), (920, 700)])
+def test_the_map_is_no_higher_than_the_scene_and_nothing_lies_over_another(
+    browser: Browser, scene: ReportScene, size: tuple[int, int]
+) -> None:
+    viewport = {"width": size[0], "height": size[1]}
+    with opened(browser, scene.path.with_suffix(".html"), viewport=viewport) as seen:
+        assert seen.at("#other-picture").is_hidden()
+        for layer in ("components", "loss"):
+            seen.at(f"#layers button[data-layer={layer}]").click()
+            boxes = [seen.at(name).bounding_box() for name in (".frame", ".legend", ".keys")]
+            frame, legend, keys = (box for box in boxes if box)
+            assert frame["height"] <= max(260, frame["width"] * HEIGHT / WIDTH) + 1
+            assert frame["y"] + frame["height"] <= legend["y"]
+            assert legend["y"] + legend["height"] <= keys["y"]
+            text = seen.at("#legend-text").bounding_box()
+            assert text
+            assert text["y"] + text["height"] <= keys["y"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "aspect"),
+    [
+        ({}, 1.0),
+        ({"ground": ("EPSG:4326", (3e-4, 0, 20, 0, -3e-4, 69))}, 2.77),
+        ({"ground": ("EPSG:3413", (30, 0, -1e5, 0, -30, -1e6))}, 1.0),
+        ({"windows": 22}, 1.0),
+        ({"windows": 1, "pixels": False}, 1.0),
+    ],
+    ids=["UTM", "degrees in the north", "polar", "a row", "one chip"],
+)
+def test_scenes_of_every_kind_of_ground_are_shown_as_on_the_ground(
+    browser: Browser, tmp_path: Path, kind: dict[str, Any], aspect: float
+) -> None:
+    scene = write_scene(tmp_path, **kind)
+    page_of(scene)
+    with opened(browser, scene.path.with_suffix(".html")) as seen:
+        box = seen.at("canvas.chips").bounding_box()
+        assert box
+        shape = seen.page.evaluate("(c => c.height / c.width)(document.querySelector('canvas.chips'))")
+        assert box["height"] / box["width"] == pytest.approx(aspect * shape, rel=0.02)
+        seen.at("#map").focus()
+        seen.page.keyboard.press("Home")
+        assert seen.at("#chip-uci").inner_text() in scene.uci
+
+
+def test_what_to_do_is_said_for_mouse_and_finger_alike(browser: Browser, scene: ReportScene) -> None:
+    for kind in ({}, PHONE):
+        with opened(browser, scene.path.with_suffix(".html"), **kind) as seen:
+            assert seen.at("#keys").inner_text().startswith("Click or tap a chip")
+            assert "click or tap" in seen.at("#examples-empty").inner_text()
+            assert seen.at(".by-keys").is_visible() is not bool(kind)
 
 
 def test_pointing_at_a_chip_tells_its_identifier_and_values(seen: Seen, scene: ReportScene) -> None:
@@ -217,6 +305,11 @@ def test_a_phone_shows_it_and_a_tap_ranks(browser: Browser, scene: ReportScene) 
         expected, _ = ranking(stored_of(scene), scene, [scene.row(200), scene.row(123)], [])
         assert seen.listed("similar") == expected
         assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        over = """() => [...document.querySelectorAll('#similar li')].filter(entry => {
+          const [picture, judge] = ['canvas', '.judge'].map(name => entry.querySelector(name).getBoundingClientRect());
+          return judge.top < picture.bottom || judge.height < 30;
+        }).length"""
+        assert seen.page.evaluate(over) == 0, "+ and - lie under the chips, for fingers"
         small = "[...document.querySelectorAll('.segments button')].filter(b => b.offsetHeight < 40).length"
         assert seen.page.evaluate(small) == 0
 
@@ -228,6 +321,10 @@ def test_bits_rank_as_their_signs_do(browser: Browser, tmp_path: Path, monkeypat
     signs = np.where(unit(scene) > 0, 1, -1)
     with opened(browser, scene.path.with_suffix(".html")) as seen:
         assert "are not on this machine" in seen.at("#no-picture").inner_text()
+        map_, said = (seen.at(name).bounding_box() for name in (".frame", "#no-picture"))
+        assert map_
+        assert said
+        assert map_["y"] + map_["height"] <= said["y"], "it hides chips"
         seen.page.mouse.click(*place(seen, scene, 200))
         expected, scores = ranking(signs, scene, [scene.row(200)], [])
         assert seen.listed("similar") == expected

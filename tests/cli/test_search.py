@@ -1,5 +1,6 @@
 """``clayline search``: a folder's dataset, one in S3, scene files; what comes out, and what is refused in a line."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.api.alike import Alike
 
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
+from clayline.likeness.imagery import SceneImagery
 from clayline.likeness.sheet import Shown, sheet
 from clayline_cli.errors import CommandError
 from clayline_cli.program import main
@@ -45,7 +47,7 @@ def test_people_get_a_table_and_what_it_rests_on(world: Alike, capsys: pytest.Ca
     assert main(["search", world.root.uri, "--like", like(world), "--count", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["score", "1", "2", "3"]
-    assert lines[4].startswith("600 chips looked through; left out: 1 examples themselves, ")
+    assert lines[4].startswith("600 chips looked through; left out: 1 given as example, ")
     assert lines[4].endswith(" less valid than asked (0.9)")
     assert lines[5] == "starter-v1.0-rgb, centred by the mean of what was looked through"
 
@@ -71,11 +73,57 @@ def test_json_geojson_and_geoparquet_say_the_same(
     assert "nothing is overwritten" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["--bbox", "10,50,11,51"], "no chip meets what is asked: 1 outside of the place"),
+        (["--time", "2030-01-01/.."], "no chip meets what is asked: 1 of another time"),
+        (["--instrument", "s2a-msi-l2a", "--across-instruments"], "1 of another instrument"),
+        (["--max-cloud", "0"], "none takes part: "),
+    ],
+)
+def test_that_nothing_is_there_is_an_answer_with_its_reason(
+    world: Alike, more: list[str], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["search", world.root.uri, "--like", like(world), *more]
+    for name in ("a.geojson", "a.parquet", "a.png"):
+        assert main([*asked, "--out", str(tmp_path / name)]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert told[0] == "no chip takes part"
+        assert why in told[1]
+    assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
+    frame = geopandas.read_parquet(tmp_path / "a.parquet")
+    assert (len(frame), frame.crs) == (0, "OGC:CRS84")
+    assert plt.imread(tmp_path / "a.png").shape[2] == 3
+    assert main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["chips"], found["model"]) == ([], "starter-v1.0-rgb")
+    assert why in found["nothing"]
+
+
+def test_an_answer_explains_itself_when_it_is_asked(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["search", world.root.uri, "--like", like(world), "--explain"]
+    assert main(asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  scenes    1 meant; passed over: none" in lines
+    [read] = [line for line in lines if line.startswith("    starter-v1.0-rgb/")]
+    assert ".parquet: every chip that takes part, " in read
+    assert "  read      1 file" in lines
+    assert any(line.startswith("  together ") for line in lines)
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["explain"]
+    assert (told["scenes_meant"], told["scenes_passed_over"], told["scenes"]) == (1, {}, 1)
+    assert [(each["stage"], each["bytes"] > 0) for each in told["files_read"]] == [("exact", True)]
+    assert told["measured"] is True
+    assert main(["search", world.root.uri, "--like", like(world), "--json"]) == 0
+    assert "explain" not in json.loads(capsys.readouterr().out)
+
+
 def test_a_place_in_the_west_is_no_option(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
     chip = world.chips[like(world)]
     place = f"{chip['lon']},{chip['lat']}"
     assert main(["search", world.root.uri, "--like", place, "--unlike", "-53.5,-25.15", "--min-valid", "0"]) == 0
-    assert "2 examples themselves" in capsys.readouterr().out
+    assert "2 given as examples" in capsys.readouterr().out
 
 
 def test_a_bucket_is_searched_with_and_without_an_index(bucket: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,3 +242,39 @@ def test_an_object_of_an_allowed_bucket_is_found(bucket: Any) -> None:
     assert (found.path, found.size) == ("/vsis3/embeddings/a.tif", 5)
     with pytest.raises(CommandError, match="cannot be read"):
         places.locate("s3://embeddings/b.tif")
+
+
+def _imagery(uri: str, etag: str) -> SceneImagery:
+    assets = [{"band": "red", "uri": uri, "file_band": 1, "nodata": [0], "etag": etag}]
+    grid = {
+        "transform": [10, 0, 0, 0, -10, 0], "crs": "EPSG:32632", "height": 8, "width": 8, "chip_size": 8, "stride": 8,
+        "start": [0, 0], "cols": 1, "edge": "outside",
+    }  # fmt: skip
+    return SceneImagery.of({"grid": grid, "source": {"assets": assets, "source_url": uri}}, name="scene")
+
+
+def test_imagery_that_was_replaced_is_not_shown_as_what_was_embedded(bucket: Any, tmp_path: Path) -> None:
+    bucket.put_object(Bucket="embeddings", Key="a.tif", Body=b"12345")
+    (tmp_path / "a.tif").write_bytes(b"12345")
+    places = Places(local=True, buckets=frozenset({"embeddings"}), client=bucket)
+    etag = hashlib.md5(b"12345", usedforsecurity=False).hexdigest()
+    uris = ("s3://embeddings/a.tif", (tmp_path / "a.tif").as_uri())
+    for uri in uris:
+        places.check(_imagery(uri, etag))
+    bucket.put_object(Bucket="embeddings", Key="a.tif", Body=b"54321")
+    (tmp_path / "a.tif").write_bytes(b"54321")
+    for uri in uris:
+        with pytest.raises(CommandError, match=r"a\.tif was replaced since it was embedded"):
+            places.check(_imagery(uri, etag))
+        places.check(_imagery(uri, ""))  # nobody noted what it was
+
+
+def test_a_sheet_leaves_out_imagery_that_was_replaced_and_says_so(
+    world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.tif").write_bytes(b"another")
+    replaced = _imagery((tmp_path / "a.tif").as_uri(), "0" * 32)
+    monkeypatch.setattr(SceneImagery, "of", lambda *_, **__: replaced)
+    out = tmp_path / "alike.png"
+    assert main(["search", world.root.uri, "--like", like(world), "--count", "4", "--out", str(out)]) == 0
+    assert "5 of 5 chips not shown: a.tif was replaced since it was embedded" in capsys.readouterr().err

@@ -74,7 +74,23 @@ def test_people_get_a_table(world: tuple[str, MemoryVectors], capsys: pytest.Cap
     assert main(["search", place, "--like", _example(place), "--count", "2", "--s3-vectors", "my-vectors"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert lines[-1] == f"1 indexes asked, approximate; {TOKEN}, centred by card"
+    assert lines[-1] == f"1 index asked, approximate; {TOKEN}, centred by card"
+
+
+def test_a_cell_and_a_place_are_examples_too(
+    world: tuple[str, MemoryVectors], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, _ = world
+    table = open_dataset(place).read(columns=["uci", "cell", "bbox"])
+    at = table.column("uci").to_pylist().index(_example(place))
+    box = table.column("bbox")[at].as_py()
+    middle = f"{(box['xmin'] + box['xmax']) / 2},{(box['ymin'] + box['ymax']) / 2}"
+    told = []
+    for example in (_example(place), table.column("cell")[at].as_py(), middle):
+        assert main(["search", place, "--like", example, "--count", "5", "--s3-vectors", "my-vectors", "--json"]) == 0
+        told.append([each["uci"] for each in json.loads(capsys.readouterr().out)["chips"]])
+    assert len(told[0]) == 5
+    assert told == [told[0]] * 3
 
 
 def test_where_nothing_was_sent_it_says_what_to_do(

@@ -170,7 +170,7 @@ def test_a_mistake_is_told_at_once(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--like", LIKE.replace("c00001", "c00009")], "lies there then"),
+        (["--like", LIKE.replace("c00001", "c00009")], "has no scene of 2024-06-02 there"),
         (["--like", "10,50"], "no scene"),
         (["--like", "{}/none.tif@10,50"], "none.tif"),
         (["--like", LIKE, "--unlike", UNLIKE.replace("starter-v1.0", "starter-v1.1")], "which are never compared"),

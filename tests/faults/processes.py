@@ -19,6 +19,7 @@ QUEUES: Final = {
     "CollectFunction": "SettledQueue",
     "IndexFunction": "IndexQueue",
     "WatchFunction": "WatchQueue",
+    "SheetFunction": "SheetQueue",
 }
 """From which a function's worker takes its messages."""
 PROCESSES: Final = (*QUEUES, "ReconcileFunction", ENDPOINT)

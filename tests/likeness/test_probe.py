@@ -5,7 +5,7 @@ import pytest
 
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
-from clayline.likeness.probe import Probe, StoredProbe
+from clayline.likeness.probe import Probe, StoredProbe, Together
 
 RANDOM = np.random.default_rng(4)
 CENTRE = Centre(values=np.full(12, 2, np.float32), by="card")
@@ -20,6 +20,21 @@ def test_one_example_scores_by_its_cosine() -> None:
     expected = others @ away / (np.linalg.norm(others, axis=1) * np.linalg.norm(away))
     assert probe.scores(UNLIKE) == pytest.approx(expected, abs=1e-5)
     assert probe.scores(LIKE[:1]) == pytest.approx([1], abs=1e-6)
+
+
+def test_several_score_together_as_each_does_alone() -> None:
+    other = Centre(values=np.arange(12, dtype=np.float32), by="rows")
+    probes = [
+        Probe.of_examples(LIKE[[number]], token=TOKEN, digest=DIGEST, centre=centre)
+        for centre in (CENTRE, other)
+        for number in range(3)
+    ]
+    mixed = [probes[number] for number in (0, 3, 1, 4, 2, 5)]
+    expected = np.stack([probe.scores(UNLIKE) for probe in mixed])
+    assert Together(mixed).scores(UNLIKE) == pytest.approx(expected, abs=1e-6)
+    assert Together(mixed).scores(UNLIKE[:0]).shape == (6, 0)
+    with pytest.raises(DatasetError, match="12 dimensions"):
+        Together(mixed).scores(UNLIKE[:, :3])
 
 
 def test_negative_examples_push_away() -> None:

@@ -14,6 +14,7 @@ from clayline.likeness import sheet as module
 from clayline.likeness.imagery import SceneImagery
 from clayline.likeness.letters import letter_size, write
 from clayline.likeness.sheet import SIDE, Shown, sheet
+from clayline.outputs.provenance import IN_THE_CORNER
 
 GREEN, EDGE, LACKING = (34, 139, 84), (200, 198, 192), (222, 220, 214)
 
@@ -128,8 +129,8 @@ def test_what_reaches_over_the_picture_is_cut_and_other_scripts_are_question_mar
 
 
 def test_provenance_without_imagery_is_told() -> None:
-    grid = {"transform": [30, 0, 0, 0, -30, 0], "crs": "EPSG:32621", "chip_size": 64, "stride": 64, "start": [0, 0],
-            "cols": 3}  # fmt: skip
+    grid = {"transform": [30, 0, 0, 0, -30, 0], "crs": "EPSG:32621", "chip_size": 64, "height": 64, "width": 192,
+            "start": [0, 0], "edge": IN_THE_CORNER}  # fmt: skip
     for provenance in ({}, {"grid": grid, "source": {"assets": []}}, {"grid": grid, "source": {"assets": [{}]}},
                        {"grid": grid, "source": {"assets": [], "source_url": "file:///a.tif"}}):  # fmt: skip
         with pytest.raises(DatasetError, match=r"scene\.parquet: its provenance"):

@@ -247,8 +247,10 @@ def test_s3_events_have_the_shape_that_aws_documents() -> None:
 
 @pytest.fixture(scope="module")
 def functions() -> dict[str, FunctionSpec]:
-    """Those called by the clock with a schedule: the local cloud has none for compact."""
-    return expand(TEMPLATE, {**LOCAL_PARAMETERS, "CompactSchedule": "rate(1 day)"}).functions()
+    """Of a stack with a schedule for compact and a vector bucket, which the local cloud's own defaults lack."""
+    return expand(
+        TEMPLATE, {**LOCAL_PARAMETERS, "CompactSchedule": "rate(1 day)", "VectorBucket": "clayline-vectors"}
+    ).functions()
 
 
 @pytest.mark.parametrize("name", CASES)

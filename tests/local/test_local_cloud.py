@@ -61,6 +61,7 @@ def test_both_topics_reach_the_result_queue_raw(cloud: LocalCloud, topic: str) -
         ("SettledQueue", "SettledDlq"),
         ("IndexQueue", "IndexDlq"),
         ("WatchQueue", "WatchDlq"),
+        ("SheetQueue", "SheetDlq"),
     ],
 )
 def test_a_message_that_nobody_deletes_ends_in_its_dead_letter_queue(cloud: LocalCloud, queue: str, dead: str) -> None:

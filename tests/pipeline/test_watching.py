@@ -20,6 +20,7 @@ from clayline.likeness.watch import version_key
 from clayline.likeness.watch_receipt import MOST_EVENT_BYTES, Match, Rest, WatchReceipt
 from clayline.likeness.watchbook import remove
 from clayline.run.announced import Announced
+from clayline.steps.telling import mark_key
 from clayline.steps.watching import Watched, Watching
 from clayline.table.scene_chips import SceneChips, open_scene
 
@@ -180,10 +181,60 @@ def test_killed_around_any_write_the_next_try_ends_as_if_it_had_not_been(
     written = root.get(f"{stem()}.json", most=10**9)[0] if (at, after) > (1, False) else None
     watching(root, bus).answer(event())
     watching(root, bus).answer(event())
-    assert receipts(root) == [f"{stem()}.json", f"{stem()}_told.json"]
+    assert receipts(root) == [mark_key(SCENE.row.run, 1), f"{stem()}.json"]
     assert written in {None, root.get(f"{stem()}.json", most=10**9)[0]}
     assert len(bus.events) == (2 if (at, after) in {(2, True), (3, False)} else 1)
     assert all(told == bus.events[0] for told in bus.events)
+
+
+def test_ten_watches_read_the_scene_once_and_share_one_mark(root: FolderRoot, bus: Bus) -> None:
+    for number in range(10):
+        keep(root, watch_of(EXAMPLE, chip=number, name=f"w{number}"))
+    dying = Dying(root=root, bus=bus, at=10**6, after=False)
+    opened: list[str] = []
+
+    def once(root: Any, file: Any) -> SceneChips:
+        opened.append(file.parquet)
+        return open_scene(root, file)
+
+    found = replace(watching(dying, dying), open_scene=once).answer(event()).receipts
+    matched = [receipt.id for receipt in found if receipt.matched]
+    assert len(opened) == 1
+    assert len(matched) == len(bus.events) > 5
+    assert dying.done == 10 + len(matched) + 1
+    assert json.loads(root.get(mark_key(SCENE.row.run, 1), most=10**6)[0])["told"] == sorted(matched)
+
+
+def test_a_mark_takes_up_what_is_told_later_and_by_others_meanwhile(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    watching(root, bus).answer(event())
+    keep(root, watch_of(EXAMPLE, name="later"))
+    key = mark_key(SCENE.row.run, 1)
+
+    class Meanwhile(Bus):
+        def announce(self, detail_type: str, detail: Any) -> None:
+            content, etag = root.get(key, most=10**6)
+            mark = json.loads(content)
+            mark["told"].append("others/v001/run_v001")
+            assert root.replace(key, json.dumps(mark).encode(), etag=etag)
+            super().announce(detail_type, detail)
+
+    other = Meanwhile()
+    watching(root, other).answer(event(repeated=True))
+    told = json.loads(root.get(key, most=10**6)[0])["told"]
+    assert told == [f"later/v001/{SCENE.row.run}_v001", "others/v001/run_v001", f"pivots/v001/{SCENE.row.run}_v001"]
+    assert [each["watch"] for each in other.events] == ["later"]
+
+
+def test_a_damaged_mark_has_it_told_again_and_is_mended(root: FolderRoot, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    root.put_new(mark_key(SCENE.row.run, 1), b"{")
+    for _ in range(2):
+        watching(root, bus).answer(event())
+    assert len(bus.events) == 1
+    assert json.loads(root.get(mark_key(SCENE.row.run, 1), most=10**6)[0])["told"] == [
+        f"pivots/v001/{SCENE.row.run}_v001"
+    ]
 
 
 def test_three_writes_are_all_that_there_are(root: FolderRoot, bus: Bus) -> None:

@@ -200,8 +200,8 @@ class Chain:
 
 
 _BEHIND: Final = (
-    "ResultQueue", "SettledQueue", "IndexQueue", "WatchQueue", "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq",
-    "IndexDlq", "WatchDlq",
+    "ResultQueue", "SettledQueue", "IndexQueue", "WatchQueue", "SheetQueue",
+    "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq", "WatchDlq", "SheetDlq",
 )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
                 Recorder(
                     cloud=cloud,
                     endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
-                    without_ledger=spec.name in {"IndexFunction", "WatchFunction"},
+                    without_ledger=spec.name in {"IndexFunction", "WatchFunction", "SheetFunction"},
                 )
             )
             recorders[spec.name] = recorder
@@ -293,7 +293,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     _in_the_dataset(chain, receipts[COG])
-    _watched(chain, receipts[COG])
+    _watched(chain, receipts[COG], receipts["archived"], receipts["ordinary"])
     return receipts
 
 
@@ -450,8 +450,14 @@ def _in_the_dataset(chain: Chain, receipt: Mapping[str, Any]) -> None:
     _wait("what is over is deleted", lambda: not {each["href"] for each in manifest()[0]["retired"]} & set(over))
 
 
-def _watched(chain: Chain, receipt: Mapping[str, Any]) -> None:
-    """A watch that matches; the scene is announced once more, twice; and one whose file was taken away since."""
+def _watched(
+    chain: Chain, receipt: Mapping[str, Any], archived: Mapping[str, Any], ordinary: Mapping[str, Any]
+) -> None:
+    """Watches that match; the scene is announced once more, twice; and one whose file was taken away since.
+
+    Each match is drawn, of bands in either bucket; once more where a band, or the plan, is gone by then. A match whose
+    receipt was taken away since is dropped.
+    """
     root = S3Root(chain.session.s3, bucket=chain.session.embeddings_bucket)
     file = SceneFile.of_receipt(receipt["outputs"]["receipt"])
     assert file
@@ -466,16 +472,39 @@ def _watched(chain: Chain, receipt: Mapping[str, Any]) -> None:
             valid_least=0.0, instruments=None, like=("first",),
         )  # fmt: skip
         root.put_new(version_key(name, 1), watch.model_dump_json().encode())
-    queue = chain.session.stack.resources["WatchQueue"].physical.ref
-    detail = {name: receipt[name] for name in ("run", "status", "scene")}
-    detail |= {"landed_uri": receipt["source_uri"], "repeated": True}
-    for version in ("_v001_", "_v001_", "_v901_"):
-        outputs = {"receipt": receipt["outputs"]["receipt"].replace("_v001_", version)}
-        event = {"source": "clayline", "detail-type": "SceneEmbedded", "detail": {**detail, "outputs": outputs}}
-        chain.session.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(event))
-        chain.until_quiet()
+    again = [(receipt, "_v001_"), (receipt, "_v001_"), (receipt, "_v901_")]
+    for about, version in (*again, (archived, "_v001_"), (ordinary, "_v001_")):
+        outputs = {"receipt": about["outputs"]["receipt"].replace("_v001_", version)}
+        detail = {name: about[name] for name in ("run", "status", "scene")}
+        detail |= {"landed_uri": about["source_uri"], "repeated": True, "outputs": outputs}
+        _tell(chain, "WatchQueue", "SceneEmbedded", detail)
     written = [stored.key for stored in root.list("watched/")]
-    assert [key.rpartition("_")[2] for key in written] == ["v001.json", "told.json"] * 2
+    assert [key.rpartition("_")[2] for key in written] == [*["v001.json"] * 3, *["v001.json", "sheet.png"] * 6]
+    mine = f"watched/all/v001/{receipt['run']}_v001"
+    chain.delete(chain.session.scenes_bucket, COG)
+    chain.delete(ARCHIVE, "archived/B4.tif")
+    for stem in (mine, f"watched/all/v001/{archived['run']}_v001"):
+        _draw_again(chain, stem)
+    chain.delete(chain.work, f"plans/{receipt['run']}/plan.json")
+    _draw_again(chain, mine)
+    for key in (f"{mine}.json", f"{mine}.json".replace("_v001", "_v901")):
+        _tell(chain, "SheetQueue", "WatchMatched", {"receipt": f"{root.uri}/{key}"})
+
+
+def _draw_again(chain: Chain, stem: str) -> None:
+    """Take a sheet away, and tell of its receipt once more."""
+    bucket = chain.session.embeddings_bucket
+    chain.delete(bucket, f"{stem}_sheet.png")
+    _tell(chain, "SheetQueue", "WatchMatched", {"receipt": f"s3://{bucket}/{stem}.json"})
+    chain.session.s3.head_object(Bucket=bucket, Key=f"{stem}_sheet.png")
+
+
+def _tell(chain: Chain, queue: str, kind: str, detail: Mapping[str, Any]) -> None:
+    """Put an event on a queue as EventBridge does, and wait until nothing waits."""
+    url = chain.session.stack.resources[queue].physical.ref
+    event = {"source": "clayline", "detail-type": kind, "detail": detail}
+    chain.session.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+    chain.until_quiet()
 
 
 def recorded(chain: Chain) -> dict[str, tuple[Request, ...]]:

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from tests.conftest import SAMPLE
 from tests.privilege.calls import Need, UnknownCallError, needs, operation
-from tests.privilege.chain import COARSE, COG, ENDPOINT, PUBLISHED, play, recorded, running
+from tests.privilege.chain import COARSE, COG, ENDPOINT, PARAMETERS, PUBLISHED, play, recorded, running
 from tests.privilege.iam import Grant, allowing, read_policy
 from tests.privilege.recorder import Request
 from tests.privilege.roles import grants_of, judge, role_of
 
 from clayline_local.cloud import dead_letters
-from clayline_local.template import Stack
+from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Stack, expand
 from clayline_local.worker import USER_AGENT
 
 pytestmark = pytest.mark.pipeline
 FUNCTIONS = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "ReconcileFunction",
 )  # fmt: skip
 PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.
@@ -50,6 +50,7 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("CollectRole", "ReceiveSettledScenes", "sqs:GetQueueAttributes"): _MAPPING,
     ("IndexRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("WatchRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
+    ("SheetRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("EndpointRole", "WriteAnswers", "s3:AbortMultipartUpload"):
         "SageMaker uploads large answers in parts; here in one",
     ("EndpointRole", "ReadModels", "s3:GetObject"): _MODEL,
@@ -189,8 +190,17 @@ def test_gdal_was_recorded_and_reads_only(played: Played) -> None:
         if of_gdal:
             readers[principal] = {request.method for request in of_gdal}
             assert {need.action for request in of_gdal for need in needs(request)} == {"s3:GetObject"}
-    assert set(readers) == {"PlanFunction", "TileFunction"}
+    assert set(readers) == {"PlanFunction", "TileFunction", "SheetFunction"}
     assert set().union(*readers.values()) <= {"GET", "HEAD"}
+
+
+def test_every_function_is_judged() -> None:
+    """One is by its own test, over moto in one process: it wants a vector bucket, and a model that states its centre.
+
+    tests/aws/test_vectors_function.py holds its calls against its role, in both directions.
+    """
+    functions = expand(TEMPLATE, {**LOCAL_PARAMETERS, **PARAMETERS, "VectorBucket": "my-vectors"}).functions()
+    assert set(functions) == {*FUNCTIONS, "VectorsFunction"}
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)

@@ -17,7 +17,7 @@ from clayline_local.template import LOCAL_PARAMETERS, TEMPLATE, Resource, Stack,
 
 FUNCTIONS = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "ReconcileFunction",
 )  # fmt: skip
 SERVICES = (
     "events.amazonaws.com",
@@ -68,6 +68,7 @@ def test_only_the_rules_and_the_two_topics_send_and_only_to_their_queues(stack: 
         "SceneRule": stack.resources["SceneRule"].physical.attributes["Arn"],
         "IndexRule": stack.resources["IndexRule"].physical.attributes["Arn"],
         "WatchRule": stack.resources["WatchRule"].physical.attributes["Arn"],
+        "SheetRule": stack.resources["SheetRule"].physical.attributes["Arn"],
         "SuccessTopic": stack.resources["SuccessTopic"].physical.ref,
         "ErrorTopic": stack.resources["ErrorTopic"].physical.ref,
         "ScenesBucket": stack.resources["ScenesBucket"].physical.attributes["Arn"],
@@ -100,6 +101,8 @@ def test_only_the_rules_and_the_two_topics_send_and_only_to_their_queues(stack: 
         ("events.amazonaws.com", "IndexRule", "IndexDlq"),
         ("events.amazonaws.com", "WatchRule", "WatchQueue"),
         ("events.amazonaws.com", "WatchRule", "WatchDlq"),
+        ("events.amazonaws.com", "SheetRule", "SheetQueue"),
+        ("events.amazonaws.com", "SheetRule", "SheetDlq"),
         *(
             ("sns.amazonaws.com", topic, queue)
             for topic in ("SuccessTopic", "ErrorTopic")

@@ -1,5 +1,6 @@
 """Chips read back to be looked at: the same pixels as rasterio gives, whatever the file's grid, and PNG."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +11,34 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from clayline.chips.cog import CogSource
+from clayline.chips.grid import ChipGrid
 from clayline.errors import ClaylineError, DatasetError, SceneError
 from clayline.likeness.imagery import SceneImagery
+from clayline.outputs.provenance import IN_THE_CORNER, ON_THE_LATTICE
 from clayline.raster import chip_pictures
-from clayline.raster.chip_pictures import png, read_chip
-from clayline.raster.cog import ReadSettings
+from clayline.raster.chip_pictures import png, read_chip, read_chips
+from clayline.raster.cog import ReadSettings, open_cog
 
 SIDE, TRANSFORM = 16, (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)
 
 
-def put(path: Path, pixels: np.ndarray, transform: Affine, nodata: float | None = None) -> None:
+def put(path: Path, pixels: np.ndarray, transform: Affine, nodata: float | None = None, **how: Any) -> None:
     with rasterio.open(
         path, "w", driver="GTiff", width=pixels.shape[1], height=pixels.shape[0], count=1, dtype=pixels.dtype,
-        crs="EPSG:32632", transform=transform, nodata=nodata,
+        crs="EPSG:32632", transform=transform, nodata=nodata, **how,
     ) as file:  # fmt: skip
         file.write(pixels, 1)
 
 
-def imagery(folder: Path, *names: str, start: tuple[int, int] = (0, 0)) -> SceneImagery:
+def imagery(folder: Path, *names: str, start: tuple[int, int] | None = None) -> SceneImagery:
     assets: list[dict[str, Any]] = [
         {"band": band, "uri": (folder / name).as_uri(), "file_band": 1, "nodata": [0]}
         for band, name in zip(("red", "green", "blue"), names, strict=False)
     ]
     return SceneImagery.of(
         {
-            "grid": {"transform": TRANSFORM, "crs": "EPSG:32632", "chip_size": SIDE, "stride": SIDE,
-                     "start": start, "cols": 4},
+            "grid": {"transform": TRANSFORM, "crs": "EPSG:32632", "chip_size": SIDE, "height": 64, "width": 64,
+                     "start": start or (0, 0), "edge": ON_THE_LATTICE if start else IN_THE_CORNER},
             "source": {"assets": assets, "source_url": assets[0]["uri"]},
         },
         name="scene",
@@ -78,7 +81,42 @@ def test_what_lies_beside_the_file_and_nodata_is_nan(tmp_path: Path, pixels: np.
     assert np.isnan(found[:8]).all()
     assert np.isnan(found[8, 8])
     assert (found[9:, 9:] == pixels[1:8, 1:8]).all() or (pixels[1:8, 1:8] == 7).any()
-    assert np.isnan(read(imagery(tmp_path, "a.tif", start=(900, 900)), 0)).all()
+    put(tmp_path / "far.tif", pixels, Affine(10, 0, 900_000, 0, -10, 5_000_000))
+    assert np.isnan(read(imagery(tmp_path, "far.tif"), 0)).all()
+
+
+def test_the_last_column_of_a_scenes_own_grid_is_shifted_back_as_the_model_saw_it(
+    tmp_path: Path, pixels: np.ndarray
+) -> None:
+    put(tmp_path / "a.tif", pixels[:56, :56], Affine(*TRANSFORM))
+    shifted = replace(imagery(tmp_path, "a.tif"), grid=ChipGrid(height=56, width=56, size=SIDE))
+    assert (read(shifted, 3)[0] == pixels[:16, 40:56]).all()
+    assert (read(shifted, 15)[0] == pixels[40:56, 40:56]).all()
+    with pytest.raises(DatasetError, match="no such chip: chip 16 is not in a grid of 4 x 4"):
+        read(shifted, 16)
+
+
+def test_several_chips_are_read_with_each_file_opened_once_and_a_damaged_one_leaves_the_others(
+    tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "a.tif", pixels, Affine(*TRANSFORM))
+    put(tmp_path / "bad.tif", pixels, Affine(*TRANSFORM), tiled=True, blockxsize=16, blockysize=16, compress="deflate")
+    body = (tmp_path / "bad.tif").read_bytes()
+    (tmp_path / "bad.tif").write_bytes(body[:-430] + bytes(430))
+    opened: list[str] = []
+
+    def counted(source: CogSource, *rest: Any, **more: Any) -> Any:
+        opened.append(source.uri.rpartition("/")[2])
+        return open_cog(source, *rest, **more)
+
+    monkeypatch.setattr(chip_pictures, "open_cog", counted)
+    whole = read_chips(imagery(tmp_path, "a.tif", "a.tif", "a.tif"), [0, 15], locate=locate, settings=ReadSettings())
+    assert all(isinstance(each, np.ndarray) for each in whole)
+    assert opened == ["a.tif"] * 3
+    found = read_chips(imagery(tmp_path, "bad.tif"), [0, 15], locate=locate, settings=ReadSettings(), side=SIDE)
+    assert (np.asarray(found[0])[0] == pixels[:16, :16]).all()
+    assert "pixels cannot be read" in str(found[1])
+    assert opened[3:] == ["bad.tif", "bad.tif"], "what failed was not read again"
 
 
 def test_what_cannot_be_read_is_an_error_that_names_the_file(tmp_path: Path, pixels: np.ndarray) -> None:

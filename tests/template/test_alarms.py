@@ -51,7 +51,7 @@ def test_every_dead_letter_queue_has_an_alarm_from_the_first_message(stack: Stac
             for queue in one.of_type("AWS::SQS::Queue")
             if "RedrivePolicy" not in queue.properties
         }
-        assert len(dead) == (7 if one is stack else 6)
+        assert len(dead) == (8 if one is stack else 7)
         assert set(alarms) == dead
         for alarm in alarms.values():
             said = alarm.properties
@@ -79,11 +79,13 @@ def test_without_an_endpoint_nobody_is_told_that_scenes_wait(bare: Stack) -> Non
         "SettledDlqAlarm",
         "IndexDlqAlarm",
         "WatchDlqAlarm",
+        "SheetDlqAlarm",
     } | {
         "ResultAgeAlarm",
         "SettledAgeAlarm",
         "IndexAgeAlarm",
         "WatchAgeAlarm",
+        "SheetAgeAlarm",
         "CompactErrorAlarm",
         "BackfillAlarm",
     }

@@ -17,13 +17,14 @@ CHECKOV = TEMPLATE.parent / ".venv-checkov" / "bin" / "checkov"
 STACKS = {"usual": LOCAL_PARAMETERS, "protected": PROTECTED}
 
 BUCKETS = ("ScenesBucket", "ModelBucket", "EmbeddingsBucket", "WorkBucket")
-POLLING = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "WatchFunction")
+POLLING = ("PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "WatchFunction",
+           "SheetFunction")  # fmt: skip
 BY_THE_CLOCK = ("CompactFunction", "ReconcileFunction")
 FUNCTIONS = (*POLLING, *BY_THE_CLOCK)
 ROLES = tuple(name.replace("Function", "Role") for name in FUNCTIONS)
 LOGS = ("EndpointLogs", *(name.replace("Function", "Logs") for name in FUNCTIONS))
 TOPICS = ("SuccessTopic", "ErrorTopic")
-HOPS = ("Scene", "Tile", "Result", "Settled", "Index", "Watch")
+HOPS = ("Scene", "Tile", "Result", "Settled", "Index", "Watch", "Sheet")
 QUEUES = tuple(f"{hop}{kind}" for hop in HOPS for kind in ("Queue", "Dlq"))
 
 # Check, its resources: why it may fail in every stack.

@@ -56,8 +56,8 @@ def test_the_ledgers_items_end_when_they_say_so(stack: Stack) -> None:
 def test_every_log_ends_the_endpoints_too(stack: Stack) -> None:
     groups = stack.of_type("AWS::Logs::LogGroup")
     assert {group.logical_id for group in groups} == {
-        "PlanLogs", "TileLogs", "SettleLogs", "CollectLogs", "IndexLogs", "CompactLogs", "WatchLogs", "ReconcileLogs",
-        "EndpointLogs",
+        "PlanLogs", "TileLogs", "SettleLogs", "CollectLogs", "IndexLogs", "CompactLogs", "WatchLogs", "SheetLogs",
+        "ReconcileLogs", "EndpointLogs",
     }  # fmt: skip
     assert {group.properties["RetentionInDays"] for group in groups} == {"5"}
 

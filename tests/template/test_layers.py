@@ -24,8 +24,10 @@ ROOT = TEMPLATE.parent
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 FUNCTIONS = [
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "ReconcileFunction",
+    "WatchFunction", "SheetFunction", "VectorsFunction", "ReconcileFunction",
 ]  # fmt: skip
+EVERY = {**LOCAL_PARAMETERS, "VectorBucket": "my-vectors"}
+"""A stack that has all of them."""
 LAMBDA_LIMIT = 262_144_000
 """Bytes of a function with its layers, unzipped (docs.aws.amazon.com, Lambda quotas)."""
 RESERVE = 0.15
@@ -71,7 +73,7 @@ def pins(layer: Path) -> set[str]:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_imports_only_what_its_layers_pin(function: str) -> None:
-    spec = expand(TEMPLATE, LOCAL_PARAMETERS).functions()[function]
+    spec = expand(TEMPLATE, EVERY).functions()[function]
     # The package itself, which `make` links into the environment for its command line, is the Clayline layer.
     allowed = {"clayline"}.union(*(pins(layer) for layer in spec.layers))
     path = os.pathsep.join(map(str, spec.search_path))
@@ -112,7 +114,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
     architecture, template = built
-    for spec in expand(template, LOCAL_PARAMETERS).functions().values():
+    for spec in expand(template, EVERY).functions().values():
         size = sum(
             file.stat().st_size for folder in (spec.code, *spec.layers) for file in folder.rglob("*") if file.is_file()
         )
@@ -122,7 +124,7 @@ def test_built_functions_fit_into_lambda(built: tuple[str, Path]) -> None:
 def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
     """The installer and the makefiles choose wheels each in their own way; a wrong one would show only on Lambda."""
     architecture, template = built
-    layers = {layer for spec in expand(template, LOCAL_PARAMETERS).functions().values() for layer in spec.layers}
+    layers = {layer for spec in expand(template, EVERY).functions().values() for layer in spec.layers}
     machines = Counter(library.machine for library in lambda_image.shared_libraries(layers))
     assert set(machines) == {{"x86_64": 62, "arm64": 183}[architecture]}, (
         f"ELF e_machine, and how many files have it: {machines}"
@@ -132,7 +134,7 @@ def test_built_layers_are_of_one_architecture(built: tuple[str, Path]) -> None:
 def test_built_functions_bring_every_library_that_lambda_lacks(built: tuple[str, Path]) -> None:
     architecture, template = built
     expat = 0
-    for spec in expand(template, LOCAL_PARAMETERS).functions().values():
+    for spec in expand(template, EVERY).functions().values():
         libraries = lambda_image.shared_libraries((spec.code, *spec.layers))
         assert libraries
         assert not lambda_image.missing(libraries), f"{spec.name} on {architecture}"
@@ -145,7 +147,7 @@ def test_built_functions_bring_every_library_that_lambda_lacks(built: tuple[str,
             assert set(lambda_image.missing(without)) == {"libexpat.so.1"}
             found = next(library.path for library in libraries if library.path.name == "libexpat.so.1")
             assert "Expat maintainers" in found.with_name("libexpat-COPYING").read_text(encoding="utf-8")
-    assert expat == 2, "plan and tile have GDAL"
+    assert expat == 3, "plan, tile and sheet have GDAL"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_symbols_newer_than_lambdas_are_told(version: str, told: list[str], tmp_
 
 # A message that no function knows: it imports, reads its settings, reaches its clients, and says what became of the
 # message.
-DROPPING = {"SettleFunction", "IndexFunction", "WatchFunction"}
+DROPPING = {"SettleFunction", "IndexFunction", "WatchFunction", "SheetFunction", "VectorsFunction"}
 BY_THE_CLOCK = {
     "ReconcileFunction": dict[str, int | bool](),
     "CompactFunction": {
@@ -224,7 +226,7 @@ def test_built_functions_start_under_the_lambda_runtime(
     if architecture != {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]:
         pytest.skip(f"this machine cannot run {architecture}")
     with MotoServer() as server:
-        stack = expand(template, LOCAL_PARAMETERS, sqs_endpoint=server.url)
+        stack = expand(template, EVERY, sqs_endpoint=server.url)
         spec = stack.functions()[function]
         if spec.source is None:
             create(stack, endpoint_url=server.url)  # it looks into the ledger, whatever its event

@@ -76,7 +76,7 @@ def test_everything_that_keeps_something_keeps_it_under_the_key(stack: Stack) ->
 
 def test_a_role_uses_the_key_through_what_it_encrypts_and_never_by_itself(stack: Stack) -> None:
     found = grants(stack, "UseKey")
-    assert len(found) == 10
+    assert len(found) == 11
     further = {"EndpointRole": ("s3", "sns"), "BackfillRole": ("s3", "sqs", "dynamodb", "states")}
     for role, mine in found.items():
         services = further.get(role, ("s3", "sqs", "dynamodb"))

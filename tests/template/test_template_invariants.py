@@ -16,6 +16,7 @@ from clayline.aws.settings import (
     PlanSettings,
     ReconcileSettings,
     SettleSettings,
+    SheetSettings,
     TileSettings,
     WatchSettings,
     load,
@@ -31,6 +32,7 @@ SETTINGS: dict[str, type[CommonSettings]] = {
     "IndexFunction": IndexSettings,
     "CompactFunction": CompactSettings,
     "WatchFunction": WatchSettings,
+    "SheetFunction": SheetSettings,
     "ReconcileFunction": ReconcileSettings,
 }
 POLLING = tuple(function for function in SETTINGS if function not in {"CompactFunction", "ReconcileFunction"})
@@ -83,7 +85,7 @@ def test_each_queue_has_a_dead_letter_queue_of_its_own_that_keeps_as_long(stack:
     queues = {queue.physical.attributes["Arn"]: queue for queue in stack.of_type("AWS::SQS::Queue")}
     working = [queue for queue in queues.values() if "RedrivePolicy" in queue.properties]
     targets = [queue.properties["RedrivePolicy"]["deadLetterTargetArn"] for queue in working]
-    assert len(working) == 6
+    assert len(working) == 7
     assert len(set(targets)) == len(targets)
     assert set(queues) == set(targets) | {queue.physical.attributes["Arn"] for queue in working}
     for queue, target in zip(working, targets, strict=True):
@@ -132,6 +134,7 @@ def test_without_an_endpoint_no_scene_is_received(mode: str, *, enabled: bool) -
         "CollectFunction": True,
         "IndexFunction": True,
         "WatchFunction": True,
+        "SheetFunction": True,
     }
     assert (functions["ReconcileFunction"].every is not None) is enabled
 
@@ -226,9 +229,9 @@ def test_no_statement_reaches_further_than_it_says(stack: Stack) -> None:
                 assert statement["Sid"] in WITHOUT_RESOURCE, f"{where} reaches everything"
                 continue
             # One star, at the end, under a name of ours: a prefix of objects, a log group's streams, the endpoints' log
-            # groups; or a bucket's files of one kind, which lie in the folders of scenes and models.
+            # groups; or a bucket's files of one kind, which lie in the folders of scenes, models and watches.
             body = resource.removeprefix("arn:*:")
-            kinds = r"/\*_receipt\.json|/\*\.parquet|/\*\.json|/\*/collection\.json|/\*/card\.\*"
+            kinds = r"/\*_receipt\.json|/\*\.parquet|/\*\.json|/\*/collection\.json|/\*/card\.\*|/watched/\*_sheet\.png"
             assert re.fullmatch(rf"[^*]+(?:[/:]\*|{kinds})?", body), f"{where}: {resource}"
 
 
@@ -245,7 +248,7 @@ def test_allowed_buckets_are_read_and_only_read(stack: Stack) -> None:
         if any("arn:*:s3:::one" in arn for arn in listed(statement["Resource"]))
     ]
     assert {(role, statement["Action"]) for role, statement in found} == set(
-        itertools.product(("PlanRole", "TileRole"), ("s3:GetObject", "s3:ListBucket"))
+        itertools.product(("PlanRole", "TileRole", "SheetRole"), ("s3:GetObject", "s3:ListBucket"))
     )
     for _, statement in found:
         tail = "/*" if statement["Action"] == "s3:GetObject" else ""
@@ -280,6 +283,7 @@ def test_functions_may_do_only_what_their_hop_does(stack: Stack) -> None:
         ("IndexRole", "clayline-embeddingsbucket/dataset/fragments/*"),
         ("CompactRole", "clayline-embeddingsbucket/dataset/*"),
         ("WatchRole", "clayline-embeddingsbucket/watched/*"),
+        ("SheetRole", "clayline-embeddingsbucket/watched/*_sheet.png"),
         ("CompactRole", "clayline-embeddingsbucket/*/collection.json"),
         ("CompactRole", "clayline-embeddingsbucket/*/card.*"),
         ("ReconcileRole", "clayline-workbucket/settlements/*"),
@@ -372,6 +376,7 @@ def test_queue_policies_admit_only_their_own_senders(stack: Stack) -> None:
         ("ResultQueuePolicy", "sns.amazonaws.com"): topics,
         ("IndexQueuePolicy", "events.amazonaws.com"): [stack.resources["IndexRule"].physical.attributes["Arn"]],
         ("WatchQueuePolicy", "events.amazonaws.com"): [stack.resources["WatchRule"].physical.attributes["Arn"]],
+        ("SheetQueuePolicy", "events.amazonaws.com"): [stack.resources["SheetRule"].physical.attributes["Arn"]],
     }
 
 

@@ -20,11 +20,11 @@ def add_examples(group: "argparse._ArgumentGroup", *, more: str = "") -> None:
             help=f"{meaning}: an identifier, a cell, LON,LAT, or FILE@LON,LAT, a chip of a GeoTIFF or Item of yours;"
             " may be repeated",
         )  # fmt: skip
-    group.add_argument(
-        "--model-folder", type=arguments.model_folder, default=STARTER, metavar="DIR",
-        help="embeds FILE@LON,LAT; centres by its statistics, where it is of the examples' model"
-        " (default: the bundled starter)",
-    )  # fmt: skip
+    arguments.add_model_folder(
+        group,
+        default=STARTER,
+        meaning="embeds FILE@LON,LAT; centres by its statistics, where it is of the examples' model",
+    )
 
 
 def add_imagery(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clayline.api.dataset import Dataset
-from clayline.api.opening import open_dataset
+from clayline.api.opening import open_dataset, open_place
 from clayline.aws.reading import reading_client
 from clayline_cli.errors import CommandError
 
@@ -13,6 +13,13 @@ def opened(root: str, *, profile: str | None, region: str | None) -> Dataset:
     if not root.startswith("s3://"):
         return open_dataset(root)
     return open_dataset(root, client=reading_client(profile=profile, region=region))
+
+
+def opened_place(root: str, *, profile: str | None, region: str | None) -> Dataset:
+    """Open a dataset, or the scene files of a folder or prefix without an index. Raises DatasetError, CommandError."""
+    if not root.startswith("s3://"):
+        return open_place(root)
+    return open_place(root, client=reading_client(profile=profile, region=region))
 
 
 def new_file(out: Path, *, option: str = "--out") -> Path:

@@ -12,13 +12,12 @@ NEGATIVE: Final = re.compile(r"-[\d.][\d.,eE+-]*")
 """What begins with a minus and is no option: a box in the west."""
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
+def add_place(parser: argparse.ArgumentParser, *, what: str = "the dataset: a folder, or s3://BUCKET/PREFIX") -> None:
     """Add where a dataset lies, and how S3 is reached: ``root``, ``profile``, ``region``."""
     parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse would take a box in the west for an option
-    parser.add_argument("root", metavar="ROOT", help="the dataset: a folder, or s3://BUCKET/PREFIX")
+    parser.add_argument("root", metavar="ROOT", help=what)
     group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    arguments.add_reach(group)
 
 
 def add_box(group: "argparse._ArgumentGroup") -> None:

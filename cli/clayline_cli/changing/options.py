@@ -35,6 +35,7 @@ class ChangeOptions:
     out: Path | None
     picture: Path | None
     top: int
+    explain: bool
     json: bool
     quiet: bool
 
@@ -64,6 +65,7 @@ class ChangeOptions:
             out=found.out,
             picture=found.picture,
             top=found.top,
+            explain=found.explain,
             json=found.json,
             quiet=found.quiet,
         )
@@ -71,7 +73,7 @@ class ChangeOptions:
 
 def add_change(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``clayline change``."""
-    add_place(parser)
+    add_place(parser, what="a dataset, or scene files without an index: a folder, or s3://BUCKET/PREFIX")
     group = parser.add_argument_group("what is compared")
     add_box(group)
     group.add_argument("--from", dest="earlier", type=time, metavar="A", help="the earlier date: a day, or from/until")
@@ -84,13 +86,11 @@ def add_change(parser: argparse.ArgumentParser) -> None:
         " its next)",
     )
     add_model(group)
-    group.add_argument(
-        "--model-folder",
-        type=arguments.model_folder,
+    arguments.add_model_folder(
+        group,
         default=STARTER,
-        metavar="DIR",
-        help="centres by its statistics, where it is of the chips' model, else by the dataset's codebook or its chips"
-        " (default: the bundled starter)",
+        meaning="centres by its statistics, where it is of the chips' model, else by the dataset's codebook or its"
+        " chips",
     )
     group.add_argument(
         "--max-cloud",
@@ -119,6 +119,11 @@ def add_change(parser: argparse.ArgumentParser) -> None:
         default=10,
         metavar="N",
         help="the most changed cells that are listed (default: 10)",
+    )
+    group.add_argument(
+        "--explain",
+        action="store_true",
+        help="tell also which files were read, what for, and why the others were not, and what that took",
     )
     group.add_argument("--json", action="store_true", help="tell it as JSON")
     group.add_argument("-q", "--quiet", action="store_true", help="no notices")

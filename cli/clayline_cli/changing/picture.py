@@ -1,7 +1,8 @@
 """The map of a comparison: how unusual each cell's change is, and which cells were not compared, with why."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from clayline.api.changing import Changed
@@ -21,6 +23,9 @@ _LOST: Final = "#b42318"
 _COLOURS: Final = "YlOrRd"
 _HATCHES: Final = ("////", "....", "\\\\\\\\", "xxxx", "||||", "----", "oooo", "++++", "**", "//..", "xx..")
 _MOST_PANELS: Final = 4
+_MOST_ACROSS: Final = 2
+"""Panels in a row: of three or four side by side nothing can be read."""
+_UNKNOWN, _LINE = "#b7c9e2", "#7b8794"
 _WIDE: Final = 5.4
 """Inches of a panel."""
 _STYLE: Final[dict[Any, Any]] = {
@@ -37,36 +42,90 @@ _HALF_TURN: Final = 180.0
 def draw(found: Changed, target: Path, *, uri: str) -> None:
     """Write a PNG: a panel of each two dates, or one of the greatest change where there are more than four.
 
-    Raises OSError; FileExistsError where something is there.
+    All panels show the same ground, and a reason is hatched alike in each. Raises OSError; FileExistsError where
+    something is there.
     """
     rows = found.table.select(["cell", "compared", "reason", "pair", "distance", "percentile", "geometry"])
     panels = _panels(found, rows)
     calibrated = found.compared > found.uncalibrated
+    across = min(len(panels), _MOST_ACROSS)
+    down = -(-len(panels) // across)
+    ground = _Ground.of(rows)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDE * len(panels) + 1.4, 0.9 * _WIDE * _shape(rows) + 1.6), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(1, len(panels)))
-        distances = _numbers(rows, "distance")
-        largest = float(np.nanmax(distances)) if found.compared else 0.0
+        figure = Figure(
+            figsize=(_WIDE * across + 1.4, down * (0.9 * _WIDE * ground.shape + 0.7) + 1.5), layout="constrained"
+        )
+        grid = figure.subplots(down, across, squeeze=False)
+        largest = float(np.nanmax(_numbers(rows, "distance"))) if found.compared else 0.0
         scale = Normalize(0, 100) if calibrated else Normalize(0, largest or 1.0)
-        for axis, (title, numbers) in zip(axes, panels, strict=True):
-            _panel(axis, rows.take(numbers), scale, "percentile" if calibrated else "distance", title)
+        handles: dict[str, Patch] = {}
+        for axis, (title, numbers) in zip(grid.flat, panels, strict=False):
+            part = rows.take(numbers)
+            handles |= _panel(axis, part, scale, "percentile" if calibrated else "distance", ground)
+            compared = int(np.count_nonzero(part.column("compared").to_numpy()))
+            axis.set_title(f"{title}\n{compared:,} compared, {part.num_rows - compared:,} not", fontsize=9)
+        for number, axis in enumerate(grid.flat):
+            axis.set_visible(number < len(panels))
+        for axis in grid[:, 0]:
+            axis.set_ylabel("latitude")
+        for number in range(max(0, len(panels) - across), len(panels)):
+            grid.flat[number].set_xlabel("longitude")
         label = (
             "percentile among the dataset's own pairs" if calibrated else "distance (uncalibrated: too few pairs to say"
             " what is unusual)"
         )  # fmt: skip
-        figure.colorbar(ScalarMappable(norm=scale, cmap=_COLOURS), ax=axes.tolist(), shrink=0.7, label=label)
+        shown = grid.ravel()[: len(panels)].tolist()
+        figure.colorbar(ScalarMappable(norm=scale, cmap=_COLOURS), ax=shown, shrink=0.7, label=label)
         figure.suptitle(f"What changed: {found.token}, centred by {found.centred_by or 'nothing'}\n{uri}", fontsize=10)
+        if handles:
+            ordered = [handles[name] for name in sorted(handles)]
+            figure.legend(
+                handles=ordered, loc="outside lower center", fontsize=8, frameon=False, ncols=min(3, len(ordered))
+            )
         with target.open("xb") as file:
             figure.savefig(file, format="png", dpi=110, facecolor="white")
 
 
-def _shape(rows: Any) -> float:  # noqa: ANN401 - a table
-    """Give how high the ground is to its width, as far as a picture can be."""
-    west, south, east, north = shapely.total_bounds(shapely.from_wkb(rows.column("geometry").to_pylist()))
-    if east - west > _HALF_TURN:
-        return 0.8
-    wide = max((east - west) * max(np.cos(np.radians((south + north) / 2)), 0.05), 1e-9)
-    return float(np.clip((north - south) / wide, 0.35, 1.6))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ground:
+    """What every panel shows, and how each reason is drawn."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+    turned: bool
+    """Whether it lies over the antimeridian: then west of it is drawn beyond 180 degrees."""
+    hatches: dict[str, str]
+
+    @classmethod
+    def of(cls, rows: Any) -> Self:  # noqa: ANN401 - a table
+        """Measure the footprints of all rows."""
+        shapes = shapely.from_wkb(rows.column("geometry").to_pylist())
+        bounds = shapely.total_bounds(shapes)
+        turned = bool(bounds[2] - bounds[0] > _HALF_TURN)
+        lons = np.asarray(shapely.get_coordinates(shapes))[:, 0]
+        lons = np.where(lons < 0, lons + 2 * _HALF_TURN, lons) if turned else lons
+        names = sorted({each for each in rows.column("reason").to_pylist() if each is not None})
+        return cls(
+            west=float(lons.min()),
+            south=float(bounds[1]),
+            east=float(lons.max()),
+            north=float(bounds[3]),
+            turned=turned,
+            hatches=dict(zip(names, _HATCHES, strict=False)),
+        )
+
+    @property
+    def narrowing(self) -> float:
+        """How much shorter a degree of longitude is than one of latitude."""
+        return max(float(np.cos(np.radians((self.south + self.north) / 2))), 0.05)
+
+    @property
+    def shape(self) -> float:
+        """How high it is to its width, as far as a picture can be."""
+        wide = max((self.east - self.west) * self.narrowing, 1e-9)
+        return float(np.clip((self.north - self.south) / wide, 0.35, 1.6))
 
 
 def _panels(found: Changed, rows: Any) -> list[tuple[str, NDArray[np.int64]]]:  # noqa: ANN401 - a table
@@ -89,55 +148,43 @@ def _panels(found: Changed, rows: Any) -> list[tuple[str, NDArray[np.int64]]]:  
     return [(f"{title}: the greatest change of each cell", np.array(sorted(best.values())))]
 
 
-def _panel(axes: Axes, rows: Any, scale: Normalize, by: str, title: str) -> None:  # noqa: ANN401 - a table
+def _panel(axes: Axes, rows: Any, scale: Normalize, by: str, ground: _Ground) -> dict[str, Patch]:  # noqa: ANN401 - a table
+    """Draw a panel; gives what its legend says beside the colours, by reason."""
     shapes, owner = shapely.get_parts(shapely.from_wkb(rows.column("geometry").to_pylist()), return_index=True)
-    west, south, east, north = shapely.total_bounds(shapes)
-    turned = east - west > _HALF_TURN
-    rings = [_ring(shape, turned=turned) for shape in shapes.tolist()]
+    rings = [_ring(shape, turned=ground.turned) for shape in shapes.tolist()]
     value, compared = _numbers(rows, by), np.array(rows.column("compared").to_pylist(), np.bool_)
     reasons: list[str | None] = rows.column("reason").to_pylist()
     told = compared & ~np.isnan(value)
-    handles = []
+    handles = {}
     colours = mpl.colormaps[_COLOURS](scale(np.nan_to_num(value)))
     parts = [number for number, at in enumerate(owner.tolist()) if told[at]]
     axes.add_collection(
         PolyCollection([rings[part] for part in parts], facecolors=colours[owner[parts]], edgecolors="none")
     )
-    handles.append(Patch(facecolor=mpl.colormaps[_COLOURS](0.5), label=f"{int(told.sum()):,} compared"))
     if (unknown := compared & ~told).any():
         parts = [number for number, at in enumerate(owner.tolist()) if unknown[at]]
         axes.add_collection(
-            PolyCollection([rings[part] for part in parts], facecolors="#b7c9e2", edgecolors="white", linewidths=0.2)
+            PolyCollection([rings[part] for part in parts], facecolors=_UNKNOWN, edgecolors="white", linewidths=0.2)
         )
-        handles.append(Patch(facecolor="#b7c9e2", label=f"{int(unknown.sum()):,} compared, uncalibrated"))
-    names = sorted({each for each in reasons if each is not None})
-    for hatch, name in zip(_HATCHES, names, strict=False):
+        handles[""] = Patch(facecolor=_UNKNOWN, label="compared, uncalibrated")
+    for name in sorted({each for each in reasons if each is not None}):
         parts = [number for number, at in enumerate(owner.tolist()) if reasons[at] == name]
-        style: dict[str, Any] = {"facecolors": _GREY, "edgecolors": "#7b8794", "linewidths": 0.2, "hatch": hatch}
-        if name == "unreadable":
-            style |= {"facecolors": "none", "edgecolors": _LOST, "linewidths": 1.2}
-        axes.add_collection(PolyCollection([rings[part] for part in parts], **style))
-        count = sum(each == name for each in reasons)
-        handles.append(
-            Patch(
-                facecolor="none" if name == "unreadable" else _GREY,
-                edgecolor=_LOST if name == "unreadable" else "#7b8794",
-                hatch=hatch,
-                label=f"{count:,} not compared: {name}",
-            )
+        is_lost, hatch = name == "unreadable", ground.hatches.get(name)
+        style: dict[str, Any] = {
+            "facecolor": "none" if is_lost else _GREY, "edgecolor": _LOST if is_lost else _LINE, "hatch": hatch,
+        }  # fmt: skip
+        axes.add_collection(
+            PolyCollection([rings[part] for part in parts], linewidths=1.2 if is_lost else 0.2, **style)
         )
-    every = np.concatenate(rings)
-    least, most = every.min(axis=0), every.max(axis=0)
-    margin = 0.02 * (most - least)
-    axes.set_xlim(least[0] - margin[0], most[0] + margin[0])
-    axes.set_ylim(least[1] - margin[1], most[1] + margin[1])
-    axes.set_aspect(1 / max(np.cos(np.radians((south + north) / 2)), 0.05))
-    axes.set_title(title)
-    axes.set_xlabel("longitude")
-    axes.set_ylabel("latitude")
+        handles[name] = Patch(label=f"not compared: {name}", **style)
+    wide, high = 0.02 * (ground.east - ground.west), 0.02 * (ground.north - ground.south)
+    axes.set_xlim(ground.west - wide, ground.east + wide)
+    axes.set_ylim(ground.south - high, ground.north + high)
+    axes.set_aspect(1 / ground.narrowing)
     axes.ticklabel_format(useOffset=False)
     axes.tick_params(color=_EDGE, labelcolor=_INK, labelsize=8)
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8, frameon=False, ncols=2)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    return handles
 
 
 def _ring(shape: Any, *, turned: bool) -> NDArray[np.float64]:  # noqa: ANN401 - a polygon

@@ -4,12 +4,16 @@ import json
 from typing import Any
 
 from clayline.api.centres import statistics_of
+from clayline.api.changing import Changed
+from clayline.dataset.figures import asked_values, told_together
 from clayline.errors import shown
 from clayline.likeness.pairing import Limits
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics
+from clayline.run.prices import built_in
 from clayline.table.changes import FORMAT
 from clayline.table.exports import export
-from clayline_cli.asking.opening import new_file, opened
+from clayline_cli.asking.explained import explained
+from clayline_cli.asking.opening import new_file, opened_place
 from clayline_cli.changing.options import ChangeOptions
 from clayline_cli.changing.picture import draw
 from clayline_cli.changing.telling import paragraph, values
@@ -25,13 +29,17 @@ def change(options: ChangeOptions, console: Console) -> int:
     for name, path in (("--out", options.out), ("--picture", options.picture)):
         if path is not None:
             new_file(path, option=name)
-    dataset = opened(options.root, profile=options.profile, region=options.region)
+    dataset = opened_place(options.root, profile=options.profile, region=options.region)
     limits = Limits(
         valid_least=options.valid_least, cloud_most=options.cloud_most, cloud_known=options.cloud_known
     )  # fmt: skip
     asked: dict[str, Any] = {"box": options.box, "dates": options.dates, "model": options.model}
     found = dataset.change(
-        **asked, limits=limits, across_instruments=options.across_instruments, statistics=_statistics(options)
+        **asked,
+        limits=limits,
+        across_instruments=options.across_instruments,
+        statistics=_statistics(options),
+        explain=options.explain,
     )
     said = {
         "format": FORMAT,
@@ -50,15 +58,25 @@ def change(options: ChangeOptions, console: Console) -> int:
             draw(found, options.picture, uri=dataset.uri)
         else:
             console.warn(f"nothing lies there, so there is nothing to draw: no {options.picture}")
-    if options.json:
-        print(json.dumps({**said, "most_changed": values(found, top=options.top)["most_changed"]}), flush=True)
-    else:
-        print(shown(paragraph(found, top=options.top)), flush=True)
+    _tell(found, said, options)
     for lost in found.lost:
         console.warn(shown(f"could not be read, and is no part of the answer: {lost.key}: {lost.message}"))
     if not found.compared:
         console.warn("nothing was compared: this says nothing of whether anything changed")
     return 1 if found.lost or not found.compared else 0
+
+
+def _tell(found: Changed, said: dict[str, Any], options: ChangeOptions) -> None:
+    if options.json:
+        more: dict[str, Any] = {"most_changed": values(found, top=options.top)["most_changed"]}
+        if found.explanation and found.asked:
+            more["explain"] = {**found.explanation.values(), **asked_values(found.asked, built_in())}
+        print(json.dumps({**said, **more}), flush=True)
+    else:
+        print(shown(paragraph(found, top=options.top)), flush=True)
+        if found.explanation and found.asked:
+            print(shown(explained(found.explanation)), flush=True)
+            print(told_together(found.asked, built_in()), flush=True)
 
 
 def _statistics(options: ChangeOptions) -> FolderStatistics:

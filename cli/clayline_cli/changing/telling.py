@@ -56,7 +56,7 @@ def most_changed(found: Changed, top: int) -> list[dict[str, Any]]:
 def paragraph(found: Changed, *, top: int) -> str:
     """Say it for people."""
     if found.token is None:
-        return "no scene lies there then"
+        return "no scene meets the place and the dates: ask wider; --explain says why of each"
     dates = ", ".join(f"{first} to {second}" for first, second in found.dates) or "each cell's own dates"
     lines = [
         f"{found.token}, centred by {found.centred_by or 'nothing'}: {dates}",

@@ -66,13 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model", type=arguments.model_folder, default=STARTER, metavar="DIR",
         help="model folder that is to be served (default: the bundled starter, which is not Clay)",
     )  # fmt: skip
-    parser.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    parser.add_argument(
-        "--region",
-        type=arguments.name,
-        metavar="NAME",
-        help="AWS region (default: samconfig.toml's, AWS_REGION, the profile's)",
-    )
+    arguments.add_reach(parser, region="AWS region (default: samconfig.toml's, AWS_REGION, the profile's)")
     parser.add_argument("--offline", action="store_true", help="ask AWS nothing: only what this machine can tell")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a check and line: name, status, said, remedy"

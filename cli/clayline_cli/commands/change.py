@@ -9,11 +9,11 @@ from clayline_cli.console import Console
 from clayline_local.stopping import stoppable
 
 DESCRIPTION: Final = """\
-Compare the same cells of a dataset at two dates or more. Each pair has a distance (1 - cosine of the centred vectors)
-and a percentile: of how many of a hundred pairs of the same instrument, model, place and season, from the dataset
-itself, it is the greater one. Beside it stand cloud and valid fraction at both dates, and how much the neighbours
-changed. With under 200 such pairs the answer says that it is uncalibrated. What could not be compared is listed with
-its reason, and is never told as unchanged.
+Compare the same cells of a dataset, or of scene files without an index, at two dates or more. Each pair has a distance
+(1 - cosine of the centred vectors) and a percentile: of how many of a hundred pairs of the same instrument, model,
+place and season, from the dataset itself, it is the greater one. Beside it stand cloud and valid fraction at both
+dates, and how much the neighbours changed. With under 200 such pairs the answer says that it is uncalibrated. What
+could not be compared is listed with its reason, and is never told as unchanged.
 """
 
 EPILOG: Final = """\

@@ -23,8 +23,9 @@ examples:
   clayline search out --like mine.tif@-54.58,-25.37 --out alike.geojson
 
 exit status:
-  0    there is an answer, be it that no chip takes part
-  2    there is none: the command line is wrong, an example is not there, examples are of several models
+  0    there is an answer, be it that no chip takes part: then it says why
+  2    there is none: the command line is wrong, an example is not there, examples are of several models, the chips are
+       too few to centre by
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
 """
 

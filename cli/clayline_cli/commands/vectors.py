@@ -43,13 +43,10 @@ def add(commands: Commands) -> None:
         metavar="NAME",
         help="the vector bucket, which is there",
     )
-    parser.add_argument(
-        "--model-folder",
-        type=arguments.model_folder,
+    arguments.add_model_folder(
+        parser,
         default=STARTER,
-        metavar="DIR",
-        help="whose statistics.json states the centre, where the vector bucket has none yet (default: the bundled"
-        " starter)",
+        meaning="whose statistics.json states the centre, where the vector bucket has none yet",
     )
     parser.add_argument("--look", action="store_true", help="tell what is missing, and send nothing")
     parser.add_argument("--json", action="store_true", help="one JSON object a scene and line")

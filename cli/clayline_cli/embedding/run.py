@@ -18,6 +18,7 @@ from clayline_cli.embedding.embed_options import EmbedOptions
 from clayline_cli.embedding.showing import Showing
 from clayline_cli.embedding.summary import Outcome, as_json, exit_status, paragraph, table
 from clayline_cli.kept.folder import Kept
+from clayline_cli.kept.watches import KeptWatches
 from clayline_local.errors import LocalCloudError
 from clayline_local.model_folder import ModelFolder
 from clayline_local.session import Session
@@ -51,11 +52,14 @@ def embed(options: EmbedOptions, scenes: Sequence[str], console: Console) -> int
             sensors=options.sensor_files(),
         )
         with session:
+            watches = KeptWatches(kept=kept, session=session, warn=console.warn)
             with stoppable():
                 kept.restore(session)
+                watches.restore()
             console.notice(f"ready after {time.monotonic() - begun:.1f} s")
             outcomes = []
-            for outcome in _Embedding(options=options, console=console, kept=kept, session=session).run(scenes):
+            embedding = _Embedding(options=options, console=console, kept=kept, watches=watches, session=session)
+            for outcome in embedding.run(scenes):
                 outcomes.append(outcome)
                 print(as_json(outcome) if options.json else shown(paragraph(outcome)), flush=True)
     if len(outcomes) > 1 and not options.json:
@@ -86,6 +90,7 @@ class _Embedding:
     options: EmbedOptions
     console: Console
     kept: Kept
+    watches: KeptWatches
     session: Session
     lost: list[str] = field(default_factory=list)
     """Why the local cloud can do no more, if it cannot."""
@@ -118,7 +123,9 @@ class _Embedding:
             seconds = time.monotonic() - begun
             with stoppable():
                 files |= Showing(options=self.options, console=self.console).of(files, staged)
-        return Outcome(scene=scene, detail=detail, files=files, seconds=seconds)
+                watched = tuple(self.watches.answers(detail))
+                files |= self.watches.sheets(watched)
+        return Outcome(scene=scene, detail=detail, files=files, seconds=seconds, watched=watched)
 
     def _answer(self, scene: StagedScene) -> dict[str, Any]:
         """Give the event's detail. Whatever goes wrong from the landing on, the cloud is not to be asked again."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clayline.run.measured import Measured
+from clayline_cli.kept.watches import line_of
 
 EMBEDDED: Final = "SceneEmbedded"
 NOT_RUN: Final = "NotRun"
@@ -25,6 +26,8 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
     """Why it could not be tried."""
+    watched: Sequence[Mapping[str, Any]] = ()
+    """What each watch in OUT says of it, as WatchMatched has it."""
 
     @property
     def status(self) -> str:
@@ -64,6 +67,7 @@ def paragraph(outcome: Outcome) -> str:
         lines.append("  Chips of it failed in an earlier call: --retry computes it again.")
     lines += [f"  {warning['reason']}: {warning['message']}" for warning in detail["warnings"]]
     lines += [f"  {kind:10} {path}" for kind, path in outcome.files.items()]
+    lines += [f"  {'watch':10} {line_of(each)}" for each in outcome.watched]
     return "\n".join(lines)
 
 
@@ -95,6 +99,7 @@ def as_json(outcome: Outcome) -> str:
             "message": outcome.error or (outcome.detail or {}).get("message"),
             "files": {kind: str(path.absolute()) for kind, path in outcome.files.items()},
             "event": outcome.detail,
+            "watched": list(outcome.watched),
         }
     )
 

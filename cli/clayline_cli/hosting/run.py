@@ -10,11 +10,14 @@ from typing import Any, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.errors import shown
+from clayline.likeness.watch_receipt import MATCHED
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.hosting.host_options import HostOptions
 from clayline_cli.kept.folder import Kept
+from clayline_cli.kept.watches import KeptWatches, line_of
 from clayline_local.cloud_file import CloudFile
+from clayline_local.dropped import ENDS
 from clayline_local.emulation import Emulation
 from clayline_local.errors import LocalCloudError
 from clayline_local.keeper import ENDPOINT, Keeper
@@ -43,10 +46,12 @@ def host(options: HostOptions, console: Console) -> NoReturn:
                 emulation=Emulation(faults=Faults(drop=options.drop_notifications), supervised=True),
             )
         )
+        watches = KeptWatches(kept=kept, session=session, warn=console.warn)
         with stoppable():
             kept.restore(session)
+            watches.restore()
         keep.enter_context(_found(session, kept.out))
-        _Hosting(options=options, console=console, kept=kept, session=session).run()
+        _Hosting(options=options, console=console, kept=kept, watches=watches, session=session).run()
 
 
 def _wait(out: Path, text: str, console: Console) -> None:
@@ -79,6 +84,7 @@ class _Hosting:
     options: HostOptions
     console: Console
     kept: Kept
+    watches: KeptWatches
     session: Session
 
     def run(self) -> NoReturn:
@@ -90,8 +96,13 @@ class _Hosting:
                 if keeper.look():
                     CloudFile.of(self.session).write(self.kept.out)
                 heard = self._heard(keeper)
+                drawn = list(self.watches.drawn())
+            for path in drawn:
+                print(
+                    json.dumps({"sheet": path.as_uri()}) if self.options.json else shown(f"drawn: {path}"), flush=True
+                )
             for event in heard:
-                self._tell(event["detail"])
+                self._tell(event["detail-type"], event["detail"])
 
     def _heard(self, keeper: Keeper) -> list[dict[str, Any]]:
         try:
@@ -100,14 +111,23 @@ class _Hosting:
             keeper.look()
             raise LocalCloudError(f"the local cloud does not answer ({str(error).rstrip('.')}). Run again.") from error
 
-    def _tell(self, detail: Mapping[str, Any]) -> None:
+    def _tell(self, kind: str, detail: Mapping[str, Any]) -> None:
+        files: Mapping[str, Path] = {}
         try:
-            files = self.kept.fetch(self.session, detail)
-            self.kept.save(self.session)
+            if kind in ENDS:
+                files = self.kept.fetch(self.session, detail)
+                self.kept.save(self.session)
+            self.watches.fetch()
+            if kind == MATCHED:
+                self.watches.expect_sheet(detail)
         except CommandError as error:
             self.console.warn(str(error))
-            files = {}
-        print(json.dumps(detail) if self.options.json else shown(_line(detail, files)), flush=True)
+        if self.options.json:
+            print(json.dumps(detail), flush=True)
+        elif kind in ENDS:
+            print(shown(_line(detail, files)), flush=True)
+        elif kind == MATCHED:
+            print(shown(f"{kind}: {detail['scene']}\n  {line_of(detail)}\n  {detail['receipt']}"), flush=True)
 
     def _welcome(self) -> None:
         out, pid = self.options.out, self.session.children[ENDPOINT].pid

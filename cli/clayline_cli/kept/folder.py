@@ -34,7 +34,8 @@ class Kept:
     def __init__(self, out: Path) -> None:
         """Touch nothing yet."""
         self.out = absolute(out)
-        self._ledger = self.out / _FOLDER / "ledger.json"
+        self.ledger = self.out / _FOLDER / "ledger.json"
+        """Of finished runs."""
 
     @contextmanager
     def lock(self, notice: Callable[[str], None] = lambda _: None) -> Iterator[None]:
@@ -47,9 +48,9 @@ class Kept:
         except UnicodeEncodeError as error:
             msg = f"--out {str(self.out)!r} is not valid UTF-8, and outputs could not say where they are. Rename it."
             raise CommandError(msg) from error
-        with _told(self.out):
-            self._ledger.parent.mkdir(parents=True, exist_ok=True)
-            stream = (self._ledger.parent / "lock").open("a")
+        with told(self.out):
+            self.ledger.parent.mkdir(parents=True, exist_ok=True)
+            stream = (self.ledger.parent / "lock").open("a")
         with stream:  # closing it, or this process's end, gives the lock back
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +66,7 @@ class Kept:
         """Make and give a folder of this call's own, ``OUT/logs/UTCSTART-PID``. Raises CommandError."""
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
         number = 1
-        with _told(self.out):
+        with told(self.out):
             (self.out / "logs").mkdir(parents=True, exist_ok=True)
             while True:
                 folder = self.out / "logs" / (name if number == 1 else f"{name}-{number}")
@@ -80,7 +81,7 @@ class Kept:
         A run whose receipt or other outputs are gone is not finished any more; its revision stays taken, and so does
         that of a file which no call has noted, because it was killed.
         """
-        kept = KeptLedger.read(self._ledger)
+        kept = KeptLedger.read(self.ledger)
         dynamo, whole = session.client("dynamodb"), kept.whole(self.out)
         for run, entry in whole.items():
             kinds = {"receipt", "model"}  # a model's Item is written once, by whichever scene comes first
@@ -97,7 +98,7 @@ class Kept:
 
     def save(self, session: "Session") -> None:
         """Keep the runs whose outputs were fetched, and every revision that was given. Raises CommandError."""
-        kept = KeptLedger.read(self._ledger)
+        kept = KeptLedger.read(self.ledger)
         finished = session.finished()
         known = {entry.outputs["receipt"] for entry in kept.runs.values()}
         for run, outputs in self._delivered(session, known=known).items():
@@ -108,8 +109,8 @@ class Kept:
                 kept.runs[run] = entry
         for row in session.ledger_rows("runs"):
             kept.scenes[row["pk"]["S"]] = [run["S"] for run in row["runs"]["L"]]
-        with _told(self.out):
-            kept.write(self._ledger)
+        with told(self.out):
+            kept.write(self.ledger)
 
     def fetch(self, session: "Session", detail: Mapping[str, Any]) -> dict[str, Path]:
         """Download the outputs of an event's ``detail`` to their places under OUT, the receipt last; give them by kind.
@@ -117,7 +118,7 @@ class Kept:
         What an earlier call delivered stays as it is. Raises CommandError, naming the file, if something else
         is in an output's place.
         """
-        known = KeptLedger.read(self._ledger).runs.get(detail["run"])
+        known = KeptLedger.read(self.ledger).runs.get(detail["run"])
         files = {}
         for kind, uri in sorted(detail["outputs"].items(), key=lambda pair: pair[0] == "receipt"):
             key = session.output_key(uri) or (known.outputs.get(kind) if known else None)  # None: OUT was moved since
@@ -129,11 +130,12 @@ class Kept:
             except ValueError as error:
                 msg = f"the {kind} {uri} would lie outside of {self.out}, and was not fetched: {error}"
                 raise CommandError(msg) from error
-            with _told(files[kind]):
-                self._deliver(session, key, files[kind])
+            with told(files[kind]):
+                self.deliver(session, key, files[kind])
         return files
 
-    def _deliver(self, session: "Session", key: str, target: Path) -> None:
+    def deliver(self, session: "Session", key: str, target: Path) -> None:
+        """Download an object of the embeddings bucket to its place. Raises CommandError, OSError."""
         from botocore.exceptions import ClientError  # noqa: PLC0415 - the lock and a look at OUT need none of it
 
         try:
@@ -221,7 +223,7 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Say in a sentence why a place cannot be written."""
     try:
         yield

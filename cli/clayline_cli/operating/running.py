@@ -17,9 +17,9 @@ from clayline_cli.operating.where import Where
 from clayline_local.clients import local_session
 from clayline_local.cloud_file import CloudFile, is_running
 
-QUEUES: Final = ("SceneQueue", "TileQueue", "ResultQueue", "SettledQueue", "IndexQueue", "WatchQueue")
+QUEUES: Final = ("SceneQueue", "TileQueue", "ResultQueue", "SettledQueue", "IndexQueue", "WatchQueue", "SheetQueue")
 """In the order of the data's way."""
-DEAD_LETTERS: Final = ("SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq", "WatchDlq")
+DEAD_LETTERS: Final = ("SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq", "WatchDlq", "SheetDlq")
 """Of each."""
 _PATIENCE: Final = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})

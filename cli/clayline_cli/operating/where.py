@@ -36,5 +36,4 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--local", type=Path, metavar="DIR", help="the local cloud that `clayline local-cloud --out DIR` keeps up"
     )
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the stack (default: the profile's)")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
+    arguments.add_reach(group, region="of the stack (default: the profile's)")

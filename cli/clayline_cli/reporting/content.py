@@ -19,7 +19,8 @@ from clayline_cli.reporting.vectors import PageVectors
 def content(chips: SceneChips, imagery: Imagery, vectors: PageVectors | str) -> dict[str, Any]:
     """Give it. The vectors themselves, and the picture, stand elsewhere in the page."""
     traits = chips.traits
-    coloured = components(chips.vectors.astype(np.float64), judges(traits.valid))
+    judging = judges(traits.valid)
+    coloured = components(chips.vectors.astype(np.float64), judging)
     outliers = loss_outliers(traits)
     windows = [chips.grid.window(number) for number in chips.index.tolist()]
     rows, cols = ([getattr(window, name) for window in windows] for name in ("row", "col"))
@@ -39,7 +40,9 @@ def content(chips: SceneChips, imagery: Imagery, vectors: PageVectors | str) -> 
             "windows": len(chips.grid),
             "metres": wide, "aspect": chips.ground.metres_a_row() / wide,
         },
-        "picture": {"width": imagery.width, "height": imagery.height, "missing": imagery.missing},
+        "picture": {
+            "width": imagery.width, "height": imagery.height, "missing": imagery.missing, "changed": imagery.changed,
+        },
         "chips": {
             "uci": _texts(chips.uci),
             "index": chips.index.tolist(), "row": rows, "col": cols,
@@ -47,7 +50,7 @@ def content(chips: SceneChips, imagery: Imagery, vectors: PageVectors | str) -> 
             "loss": _digits(traits.loss), "cloud": _digits(traits.cloud), "valid": _digits(traits.valid),
         },
         "components": {
-            "share": round(coloured.share, 4),
+            "share": round(coloured.share, 4), "ofWhole": not judging.all(),
             "colours": base64.b64encode(np.round(coloured.colours * 255).astype(np.uint8).tobytes()).decode(),
         },
         "likeness": {

@@ -13,6 +13,7 @@ from clayline.errors import ClaylineError
 from clayline_cli.picture.from_provenance import BANDS, cloudy_chips, mask_of, scene_image
 from clayline_cli.picture.rendering import Look, picture_shape
 from clayline_cli.reporting.scene_chips import SceneChips
+from clayline_local.etags import is_changed
 
 type Files = Mapping[str, tuple[Path, int]]
 """File and number in it, by name of a band or mask."""
@@ -34,6 +35,8 @@ class Imagery:
     height: int = 0
     missing: str | None = None
     """Why the page shows none: a sentence."""
+    changed: str | None = None
+    """Why the picture may show something else than was embedded: a sentence."""
 
 
 def files_here(provenance: dict[str, Any], folder: Path | None) -> Files:
@@ -49,7 +52,26 @@ def files_here(provenance: dict[str, Any], folder: Path | None) -> Files:
     return found
 
 
-def draw(chips: SceneChips, files: Files) -> Imagery:
+def changed_since(provenance: dict[str, Any], files: Files) -> str | None:
+    """Say which of the files that are drawn are others than were embedded, by their ETags; None where none is known.
+
+    Each is read once. What cannot be read is said where it is drawn.
+    """
+    noted = {str(asset["band"]): str(asset.get("etag") or "") for asset in provenance["source"]["assets"]}
+    drawn = {files[name][0]: noted.get(name, "") for name in BANDS if name in files}
+    try:
+        changed = [path.name for path, etag in drawn.items() if is_changed(path, etag)]
+    except OSError:
+        return None
+    if not changed:
+        return None
+    return (
+        f"The picture may show something else than was embedded: {', '.join(changed)} changed since (another ETag)."
+        " Embed the scene again, or have its old files where they were."
+    )
+
+
+def draw(chips: SceneChips, files: Files, *, changed: str | None = None) -> Imagery:
     """Draw it. What cannot be drawn is said in the page, which is worth something without."""
     if absent := [name for name in BANDS if name not in files]:
         return Imagery(missing=_why(chips.provenance, absent))
@@ -66,7 +88,7 @@ def draw(chips: SceneChips, files: Files) -> Imagery:
     pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
     body = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(body, "WEBP", quality=_QUALITY, method=_METHOD)
-    return Imagery(body=body.getvalue(), width=shape[1], height=shape[0])
+    return Imagery(body=body.getvalue(), width=shape[1], height=shape[0], changed=changed)
 
 
 def _why(provenance: dict[str, Any], absent: list[str]) -> str:

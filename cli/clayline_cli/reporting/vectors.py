@@ -44,7 +44,7 @@ def centre_of(chips: SceneChips, folders: Sequence[Path]) -> Centre:
                 return Centre.of_card(statistics)
     whole, _ = Filters().judge(chips.traits)
     total = chips.vectors[whole].sum(axis=0, dtype=np.float64)
-    return Centre.of_rows(total, int(whole.sum()), name=chips.name)
+    return Centre.of_rows(total, int(whole.sum()), name=f"{chips.name} (chips valid to 0.9 alone)")
 
 
 def page_vectors(chips: SceneChips, folders: Sequence[Path]) -> PageVectors | str:

@@ -1,14 +1,17 @@
 """``clayline search --s3-vectors``: a vector bucket is asked, and no file but the examples' is read."""
 
 import json
+from collections.abc import Sequence
+
+import numpy as np
 
 from clayline.api.dataset import Dataset
-from clayline.api.examples import look_up
 from clayline.api.opening import root_of
 from clayline.aws.vectors import S3Vectors, vectors_client
 from clayline.dataset.asking import Span
 from clayline.dataset.scene_row import Box
-from clayline.errors import shown
+from clayline.errors import counted, shown
+from clayline.likeness.examples import Given
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_query import MOST_NEIGHBOURS, VectorAnswer, VectorQuestion, ask_vectors
@@ -17,25 +20,28 @@ from clayline_cli.errors import CommandError
 from clayline_cli.searching.options import SearchOptions
 
 
-def ask_bucket(options: SearchOptions, dataset: Dataset) -> int:
+def ask_bucket(options: SearchOptions, dataset: Dataset, like: Sequence[Given], unlike: Sequence[Given]) -> int:
     """Ask the vector bucket and tell its answer; gives the exit status. Raises ClaylineError."""
     bucket = str(options.s3_vectors)
-    like, unlike = look_up(dataset, options.like), look_up(dataset, options.unlike) if options.unlike else None
-    kinds = {*like.instruments, *(unlike.instruments if unlike else ())}
-    if unlike and (unlike.token, unlike.digest) != (like.token, like.digest):
-        raise CommandError("examples are of several models, whose vectors are never compared. Take one model's.")
+    positive, negative = dataset.examples(like, unlike, model=options.model, filters=_filters(options))
+    kinds = {each.instrument for each in (*positive, *negative)}
     if len(kinds | ({options.instrument} if options.instrument else set())) > 1 and not options.across_instruments:
         raise CommandError(f"several instruments ({', '.join(sorted(kinds))}): allow it with --across-instruments.")
-    model = vector_model(root_of(options.places[0]), bucket=bucket, token=like.token, digest=like.digest)
+    token, digest = positive[0].token, positive[0].digest
+    model = vector_model(root_of(options.places[0]), bucket=bucket, token=token, digest=digest)
     if model is None:
         raise CommandError(
-            f"{dataset.uri} says nothing of {like.token} in the vector bucket {bucket}: send its scenes with"
+            f"{dataset.uri} says nothing of {token} in the vector bucket {bucket}: send its scenes with"
             f" `clayline vectors {options.places[0]} --vector-bucket {bucket}`."
         )
     probe = Probe.of_examples(
-        like.vectors, unlike.vectors if unlike else None, token=like.token, digest=like.digest, centre=model.centred()
+        np.stack([each.vector for each in positive]),
+        np.stack([each.vector for each in negative]) if negative else None,
+        token=token,
+        digest=digest,
+        centre=model.centred(),
     )
-    own = set() if options.with_examples else {*like.identifiers, *(unlike.identifiers if unlike else ())}
+    own = set() if options.with_examples else {each.name for each in (*positive, *negative)}
     if options.count + len(own) > MOST_NEIGHBOURS:
         raise CommandError(f"S3 Vectors gives {MOST_NEIGHBOURS} neighbours at most, the examples among them: ask less.")
     question = _question(options, None if options.across_instruments else next(iter(kinds)))
@@ -45,12 +51,16 @@ def ask_bucket(options: SearchOptions, dataset: Dataset) -> int:
     return 0
 
 
+def _filters(options: SearchOptions) -> Filters:
+    return Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
+
+
 def _question(options: SearchOptions, instrument: str | None) -> VectorQuestion:
     span, always = Span.of(options.time), Span()
     if span.others:
         raise CommandError("--s3-vectors takes one time: ask for each.")
     return VectorQuestion(
-        filters=Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss),
+        filters=_filters(options),
         box=Box(**dict(zip(("west", "south", "east", "north"), options.bbox, strict=True))) if options.bbox else None,
         start=span.start if span.start != always.start else None,
         end=span.end if span.end != always.end else None,
@@ -70,5 +80,7 @@ def _tell(options: SearchOptions, answer: VectorAnswer, own: set[str], *, centre
         return
     lines = [f"{rank:>4} {each.score:>6.3f}  {each.uci}" for rank, each in enumerate(found, start=1)]
     lines = lines or ["no chip takes part"]
-    lines.append(f"{len(answer.asked)} indexes asked, approximate; {token}, centred by {centred_by}")
+    lines.append(
+        f"{counted(len(answer.asked), 'index', 'indexes')} asked, approximate; {token}, centred by {centred_by}"
+    )
     print(shown("\n".join(lines)), flush=True)

@@ -43,6 +43,7 @@ class SearchOptions:
     out: Path | None
     imagery: SceneOptions
     """How imagery that is an example is found and read."""
+    explain: bool
     json: bool
     quiet: bool
 
@@ -51,8 +52,8 @@ class SearchOptions:
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
         if not found.like:
             arguments.refuse(f"say what to look for: --like {EXAMPLES}")
-        if found.s3_vectors and (found.out or found.exact or len(found.places) > 1):
-            arguments.refuse("--s3-vectors goes with one dataset, and with neither --out nor --exact")
+        if found.s3_vectors and (found.out or found.exact or found.explain or len(found.places) > 1):
+            arguments.refuse("--s3-vectors goes with one dataset, and with none of --out, --exact, --explain")
         form = getattr(found, "as")
         if found.out is None and form is not None:
             arguments.refuse(f"--as {form} needs --out FILE")
@@ -65,7 +66,7 @@ class SearchOptions:
         names = (
             "places", "profile", "region", "like", "unlike", "count", "bbox", "time", "model", "model_folder",
             "instrument", "across_instruments", "min_valid", "max_cloud", "max_loss", "with_examples", "exact", "out",
-            "s3_vectors", "json", "quiet",
+            "s3_vectors", "explain", "json", "quiet",
         )  # fmt: skip
         values: dict[str, Any] = {name: getattr(found, name) for name in names}
         for name in ("places", "like", "unlike"):
@@ -81,8 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what is looked through: a dataset, a folder or s3://BUCKET/PREFIX of scene files, or scene files",
     )  # fmt: skip
     group = parser.add_argument_group("where")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    arguments.add_reach(group)
     group = parser.add_argument_group("what is looked for")
     add_examples(group)
     group.add_argument(
@@ -117,6 +117,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="GeoParquet, GeoJSON, or a sheet: the chips themselves, read back from their imagery (default: by FILE)",
     )  # fmt: skip
     group.add_argument("--out", type=Path, metavar="FILE", help="where to write; nothing is overwritten")
+    group.add_argument(
+        "--explain", action="store_true",
+        help="tell also which files were read, what for, and why the others were not, and what that took",
+    )  # fmt: skip
     group.add_argument("--json", action="store_true", help="tell the answer as JSON")
     group.add_argument("--quiet", action="store_true", help="no notices")
     add_imagery(parser)

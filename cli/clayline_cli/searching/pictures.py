@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import Exemplar
-from clayline.api.searching import Found
+from clayline.api.search_terms import Found
 from clayline.chips.cog import CogSource
 from clayline.dataset.scene_row import SceneRow
 from clayline.errors import ClaylineError, counted
@@ -24,6 +24,7 @@ from clayline.run.access import Access
 from clayline.run.keys import parse_s3_uri
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.telling import centred
+from clayline_local.etags import is_changed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,11 +63,23 @@ class Places:
             raise CommandError(msg)
         try:
             payer: dict[str, Any] = {"RequestPayer": "requester"} if self.request_payer else {}
-            size = self.client.head_object(Bucket=bucket, Key=key, **payer)["ContentLength"]
+            head = self.client.head_object(Bucket=bucket, Key=key, **payer)
         except (BotoCoreError, ClientError) as error:
             msg = f"{uri} cannot be read ({error})"
             raise CommandError(msg) from error
-        return s3_source(uri, size)
+        return replace(s3_source(uri, head["ContentLength"]), etag=head["ETag"].strip('"'))
+
+    def check(self, imagery: SceneImagery) -> None:
+        """Refuse imagery that is another than was embedded: its chips would be somebody else's pictures.
+
+        A file of this machine is read once. Raises CommandError, and what ``locate`` raises.
+        """
+        for band in {band.uri: band for band in imagery.bands}.values():
+            found = self.locate(band.uri)
+            is_other = found.etag != band.etag if found.etag else is_changed(Path(found.path), band.etag)
+            if band.etag and is_other:
+                msg = f"{band.uri.rpartition('/')[2]} was replaced since it was embedded"
+                raise CommandError(msg)
 
     def _file(self, uri: str) -> CogSource:
         if not self.local:
@@ -121,8 +134,10 @@ class Sheet:
         if key not in self._imagery:
             try:
                 provenance: Mapping[str, Any] = self.dataset.provenance(scene)
-                self._imagery[key] = SceneImagery.of(provenance, name=scene.href)
-            except ClaylineError as error:
+                imagery = SceneImagery.of(provenance, name=scene.href)
+                self.places.check(imagery)
+                self._imagery[key] = imagery
+            except (ClaylineError, OSError) as error:
                 self._imagery[key] = str(error)
         return self._imagery[key]
 
@@ -148,5 +163,5 @@ def _title(found: Found) -> list[str]:
     unlike = f", unlike {len(found.unlike)}" if found.unlike else ""
     return [
         f"{counted(len(found.table), 'chip')} like {counted(len(found.like), 'example')}{unlike}",
-        f"{found.probe.token}, centred by {centred(found)}; {counted(found.looked_through, 'chip')} looked through",
+        f"{found.token}, centred by {centred(found)}; {counted(found.looked_through, 'chip')} looked through",
     ]

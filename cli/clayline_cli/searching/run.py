@@ -4,15 +4,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clayline.api.dataset import Dataset
 from clayline.api.opening import open_place, open_scene_files
-from clayline.api.searching import Found, How, Where
+from clayline.api.search_terms import Found, How, Where
 from clayline.aws.reading import reading_client
-from clayline.errors import shown
+from clayline.dataset.figures import told
+from clayline.errors import counted, shown
 from clayline.likeness.taking_part import Filters
+from clayline.run.prices import built_in
 from clayline.table.exports import export
+from clayline_cli.asking.explained import explained
 from clayline_cli.asking.imagery import given
 from clayline_cli.asking.opening import new_file
 from clayline_cli.console import Console
@@ -30,11 +33,15 @@ def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    like, unlike = (
+        [given(each, options.imagery, console, valid_least=options.min_valid) for each in texts]
+        for texts in (options.like, options.unlike)
+    )
     if options.s3_vectors:
-        return ask_bucket(options, dataset)
+        return ask_bucket(options, dataset, like, unlike)
     found = dataset.search(
-        [given(each, options.imagery, console, valid_least=options.min_valid) for each in options.like],
-        [given(each, options.imagery, console, valid_least=options.min_valid) for each in options.unlike],
+        like,
+        unlike,
         count=options.count,
         box=options.bbox,
         time=options.time,
@@ -45,17 +52,22 @@ def search(options: SearchOptions, console: Console) -> int:
             filters=Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss),
             with_examples=options.with_examples,
         ),
-        how=How(model_folder=options.model_folder, exact=options.exact),
+        how=How(model_folder=options.model_folder, exact=options.exact, explain=options.explain),
     )
     if out is not None:
         _write(found, options, dataset, out, console)
     if options.json:
-        said = {} if out is None else {"out": str(out)}
+        said: dict[str, Any] = {} if out is None else {"out": str(out)}
+        if found.explanation:
+            said["explain"] = {**found.explanation.values(), **found.figures.values(built_in())}
         print(json.dumps({**summary(found), **said, "chips": rows_of(found)}), flush=True)
     else:
         print(shown(page(found, valid_least=options.min_valid)), flush=True)
         if out is not None:
-            print(f"{len(found.table):,} chips in {out}", flush=True)
+            print(f"{counted(len(found.table), 'chip')} in {out}", flush=True)
+        if found.explanation:
+            print(shown(explained(found.explanation)), flush=True)
+            print(told(found.figures, built_in()), flush=True)
     return 0
 
 

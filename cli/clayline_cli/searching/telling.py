@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import shapely
 
-from clayline.api.searching import Found
+from clayline.api.search_terms import Found
+from clayline.errors import counted
 from clayline.likeness.taking_part import VALID_LEAST
 
 _REASONS: Final = {
@@ -15,7 +16,7 @@ _REASONS: Final = {
     "loss": "a greater loss",
     "loss-unknown": "loss unknown",
     "instrument": "of other instruments",
-    "example": "examples themselves",
+    "example": "given as example{s}",
     "not-finite": "no finite vector",
 }
 _CENTRES: Final = {
@@ -27,7 +28,7 @@ _CENTRES: Final = {
 
 def centred(found: Found) -> str:
     """Say whose centre was taken off."""
-    return _CENTRES[found.probe.centre.by]
+    return _CENTRES[found.probe.centre.by] if found.probe else "nothing, for no chip takes part"
 
 
 def rows_of(found: Found) -> list[dict[str, Any]]:
@@ -42,14 +43,15 @@ def rows_of(found: Found) -> list[dict[str, Any]]:
 def summary(found: Found) -> dict[str, Any]:
     """Give what the answer rests on."""
     return {
-        "model": found.probe.token,
-        "digest": found.probe.digest,
-        "centred_by": found.probe.centre.by,
+        "model": found.token,
+        "digest": found.digest,
+        "centred_by": found.probe.centre.by if found.probe else None,
         "like": [each.name for each in found.like],
         "unlike": [each.name for each in found.unlike],
         "looked_through": found.looked_through,
         "left_out": dict(found.left_out),
         "candidates": found.candidates,
+        "nothing": found.nothing,
     }
 
 
@@ -71,14 +73,16 @@ def page(found: Found, *, valid_least: float = VALID_LEAST) -> str:
             f"{rank:>4} {row['score']:>6.3f}  {row['datetime']:%Y-%m-%d} {row['valid_fraction']:>5.2f} {cloud:>5}"
             f"  {row['uci']}"
         )
-    if not len(found.table):
-        lines = ["no chip takes part"]
+    if found.nothing:
+        lines = ["no chip takes part", found.nothing]
     left_out = ", ".join(
-        f"{count:,} {_REASONS[name].format(least=valid_least)}" for name, count in found.left_out.items()
+        f"{count:,} {_REASONS[name].format(least=valid_least, s='' if count == 1 else 's')}"
+        for name, count in found.left_out.items()
     )
     stages = f"; {found.candidates:,} candidates by bits" if found.candidates is not None else ""
     lines += [
-        f"{found.looked_through:,} chips looked through{stages}" + (f"; left out: {left_out}" if left_out else ""),
-        f"{found.probe.token}, centred by {centred(found)}",
+        f"{counted(found.looked_through, 'chip')} looked through{stages}"
+        + (f"; left out: {left_out}" if left_out else ""),
+        f"{found.token}, centred by {centred(found)}",
     ]
     return "\n".join(lines)

@@ -92,6 +92,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     group = parser.add_argument_group("in S3")
     group.add_argument("--local", type=Path, metavar="DIR", help="the local cloud that is up in DIR, not AWS")
-    group.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
-    group.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
+    arguments.add_reach(group)
     group.add_argument("--request-payer", action="store_true", help="agree to pay, where the owner has readers pay")

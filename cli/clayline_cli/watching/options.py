@@ -153,8 +153,7 @@ def _place(parser: Parser, *, named: bool = True) -> None:
     else:
         parser.set_defaults(name="")
     parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
-    parser.add_argument("--profile", type=arguments.name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")
-    parser.add_argument("--region", type=arguments.name, metavar="NAME", help="of the bucket (default: the profile's)")
+    arguments.add_reach(parser)
     parser.add_argument("--json", action="store_true", help="tell it as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no notices")
 

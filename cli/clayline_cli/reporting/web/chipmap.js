@@ -7,6 +7,8 @@ const chipmap = (() => {
   const around = (row, col, rows, cols) => L.latLngBounds(place(row, col), place(row + rows, col + cols));
   const metres = (one, other) => Math.hypot(one.lat - other.lat, one.lng - other.lng) * grid.metres;
   const scene = around(0, 0, grid.height, grid.width);
+  const tall = (grid.height * grid.aspect) / grid.width;
+  document.documentElement.style.setProperty("--tall", tall.toFixed(4)); // the frame is no higher than the scene asks for
   const isStill = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const map = L.map("map", {
     crs: L.extend({}, L.CRS.Simple, { distance: metres }),
@@ -40,6 +42,28 @@ const chipmap = (() => {
   const overlay = L.svgOverlay(canvas, around(top, left, canvas.height * cell, canvas.width * cell), {
     className: "chips",
   }).addTo(map);
+
+  // Chips of which too little is valid are hatched, on an SVG of its own in the scene's pixels.
+  const svg = (name, given) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(given)) element.setAttribute(key, value);
+    return element;
+  };
+  const hatching = (hatched) => {
+    const step = size / 4;
+    const [tall, wide] = [canvas.height * cell, canvas.width * cell];
+    const lines = svg("pattern", {
+      id: "hatch", width: step, height: step, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)",
+    });
+    lines.append(svg("rect", { class: "hatch-ground", width: step, height: step }));
+    lines.append(svg("rect", { class: "hatch-line", width: step / 3, height: step }));
+    const squares = hatched.map((chip) => `M${chips.col[chip] - left} ${chips.row[chip] - top}h${size}v${size}h-${size}z`);
+    const element = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, preserveAspectRatio: "none" });
+    element.append(lines, svg("path", { d: squares.join(""), fill: "url(#hatch)" }));
+    return L.svgOverlay(element, around(top, left, tall, wide), { className: "hatching" });
+  };
+  const padded = hatching(content.padded);
+  const showHatching = (isShown) => (isShown && content.padded.length ? padded.addTo(map) : padded.remove());
   const all = L.latLngBounds(scene.getSouthWest(), scene.getNorthEast()).extend(overlay.getBounds());
 
   // Colour every chip by what `colour(chip)` gives: red, green, blue and opacity, 0 to 255; null leaves it out.
@@ -120,7 +144,8 @@ const chipmap = (() => {
     show,
     point,
     reveal: (chip) => map.panInside(bounds(chip).getCenter(), { padding: [60, 60], animate: !isStill }),
-    setStrength: (part) => overlay.setOpacity(part),
+    showHatching,
+    setStrength: (part) => [overlay, padded].forEach((each) => each.setOpacity(part)),
     onPoint: (told) => map.on("mousemove", (event) => told(chipOf(event))).on("mouseout", () => told(null)),
     onChoose: (told) => map.on("click", (event) => {
       const chip = chipOf(event);

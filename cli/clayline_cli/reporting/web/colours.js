@@ -40,7 +40,10 @@ const colours = (() => {
 
   const of = (layer, value, { low, high }) => mix(RAMPS[layer], (value - low) / (high - low));
 
-  const ofComponents = (chip) => content.componentColours.subarray(3 * chip, 3 * chip + 3);
+  // Give a chip's colour by its components; null of one whose vector tells of its padding, where others set the colours.
+  const ofComponents = (chip) =>
+    content.components.ofWhole && !content.isWhole(chip)
+      ? null : content.componentColours.subarray(3 * chip, 3 * chip + 3);
 
   return { NAMES, RAMPS, mix, scale, of, ofComponents };
 })();

@@ -6,12 +6,14 @@ const content = (() => {
   const bytes = (base64) =>
     Uint8Array.fromBase64 ? Uint8Array.fromBase64(base64) : Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   const count = each.length;
+  const isWhole = (chip) => said.chips.valid[chip] >= said.likeness.validLeast;
   return {
     ...said,
     count,
     size: said.grid.size,
     uci: (chip) => before + each[chip] + after,
-    isWhole: (chip) => said.chips.valid[chip] >= said.likeness.validLeast,
+    isWhole,
+    padded: each.map((_, chip) => chip).filter((chip) => !isWhole(chip)),
     componentColours: bytes(said.components.colours),
     vectors: () => bytes(text("vectors")),
   };

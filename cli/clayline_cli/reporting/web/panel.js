@@ -24,6 +24,7 @@ const panel = (() => {
   const showChip = (chip, score, isSpoken) => {
     const list = values(chip, score);
     at("chip-thumb").replaceChildren(thumbs.cut(chip));
+    at("chip-uci").className = "uci";
     at("chip-uci").textContent = content.uci(chip);
     const place = [make("dt", "", "place"), make("dd", "wide", where(chip))];
     at("chip-values").replaceChildren(...place, ...list.flatMap(([k, v]) => [make("dt", "", k), make("dd", "", v)]));

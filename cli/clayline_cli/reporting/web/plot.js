@@ -17,11 +17,13 @@ const plot = (() => {
   const clear = () => {
     drawn?.destroy();
     drawn = null;
+    place.parentElement.classList.add("text-only");
   };
 
   // Draw a layer's scale. `chosen` is told the range that was drawn over it, null when that is taken back.
   const draw = (layer, scale, chosen) => {
     clear();
+    place.parentElement.classList.remove("text-only");
     const { middles, found, from, to, wide } = counts(scale);
     const fills = middles.map((value) => `rgb(${colours.of(layer, value, scale).join()})`);
     const [ink, line] = [css("--soft"), css("--line")];

@@ -17,6 +17,23 @@ const isThere = (layer) => {
   return Boolean(valuesOf(layer)?.some((value) => value !== null));
 };
 
+// Say what the hatching means in a layer whose numbers it makes doubtful; "" where nothing is hatched.
+const HATCHED = {
+  components: () => (content.components.ofWhole
+    ? "their vectors tell of the padding, and they have no colour"
+    : "their colour tells of the padding too, for too few chips are whole"),
+  loss: () => "their loss is one of the padding too",
+  likeness: () => (state.takesPadded
+    ? "they find each other by their padding" : "they are not compared"),
+};
+const hatched = (layer) => {
+  const { length } = content.padded;
+  if (!length || !HATCHED[layer]) return "";
+  const least = content.likeness.validLeast * 100;
+  return ` Hatched: ${length.toLocaleString("en")} ${length === 1 ? "chip" : "chips"} less than ${least} % valid;`
+    + ` ${HATCHED[layer]()}.`;
+};
+
 const LEGENDS = {
   scene: () => "The scene in red, green and blue, as bright as its ground.",
   components: () =>
@@ -34,6 +51,7 @@ const strength = (value) => (isFar(value) ? FAINT : 255);
 
 const paint = () => {
   const { layer } = state;
+  chipmap.showHatching(Boolean(HATCHED[layer]));
   if (layer === "scene") {
     chipmap.paint(() => null);
     plot.clear();
@@ -41,9 +59,12 @@ const paint = () => {
     return;
   }
   if (layer === "components") {
-    chipmap.paint((chip) => [...colours.ofComponents(chip), 255]);
+    chipmap.paint((chip) => {
+      const colour = colours.ofComponents(chip);
+      return colour && [...colour, 255];
+    });
     plot.clear();
-    at("legend-text").textContent = LEGENDS.components();
+    at("legend-text").textContent = LEGENDS.components() + hatched(layer);
     return;
   }
   const values = valuesOf(layer);
@@ -53,7 +74,7 @@ const paint = () => {
     return [...colours.of(layer, values[chip], scale), strength(values[chip])];
   });
   if (!state.range) {
-    at("legend-text").textContent = `${LEGENDS[layer](scale)} Drag over the bars to see only some.`;
+    at("legend-text").textContent = `${LEGENDS[layer](scale)}${hatched(layer)} Drag over the bars to see only some.`;
     plot.draw(layer, scale, (range) => {
       if (range || state.range) {
         state.range = range;
@@ -101,7 +122,7 @@ const search = () => {
   at("examples-empty").hidden = Boolean(state.ranked) || !content.likeness.form;
   if (like.length && !state.scores) at("examples-empty").textContent = "These examples cancel each other out.";
   else if (unlike.length) at("examples-empty").textContent = "Add a chip of what you look for, too.";
-  else at("examples-empty").textContent = "No example yet: click a chip of what you look for.";
+  else at("examples-empty").textContent = "No example yet: click or tap a chip of what you look for.";
   panel.showSimilar(state.ranked, state.scores, does);
   chipmap.show({ similar: state.ranked ? state.ranked.slice(0, panel.SHOWN) : [], unlike, like });
   if (state.ranked) setLayer("likeness");
@@ -164,8 +185,10 @@ const start = () => {
   const { scene } = content;
   at("facts").textContent = [scene.day, scene.instrument, scene.model, `${content.count.toLocaleString("en")} chips`].join(" \u00b7 ");
   at("untrained").hidden = !scene.untrained;
-  at("no-picture").hidden = !content.picture.missing;
-  at("no-picture").textContent = content.picture.missing || "";
+  for (const [id, said] of [["no-picture", content.picture.missing], ["other-picture", content.picture.changed]]) {
+    at(id).hidden = !said;
+    at(id).textContent = said || "";
+  }
   for (const [layer, name] of Object.entries(colours.NAMES)) {
     const button = make("button", "", name);
     button.type = "button";
@@ -173,7 +196,7 @@ const start = () => {
     button.addEventListener("click", () => setLayer(layer));
     at("layers").append(button);
   }
-  const padded = content.count - content.chips.valid.filter((_, chip) => content.isWhole(chip)).length;
+  const padded = content.padded.length;
   at("padded-text").textContent = `Take in ${padded.toLocaleString("en")} chips of which less than`
     + ` ${content.likeness.validLeast * 100} % is valid: they find each other by their padding.`;
   at("padded").disabled = !padded;

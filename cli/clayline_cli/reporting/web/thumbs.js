@@ -11,8 +11,9 @@ const thumbs = (() => {
     canvas.setAttribute("aria-hidden", "true");
     const brush = canvas.getContext("2d");
     if (!content.picture.width) {
-      brush.fillStyle = `rgb(${colours.ofComponents(chip).join()})`;
-      brush.fillRect(0, 0, SIDE, SIDE);
+      const colour = colours.ofComponents(chip);
+      if (colour) brush.fillStyle = `rgb(${colour.join()})`;
+      if (colour) brush.fillRect(0, 0, SIDE, SIDE);
       return canvas;
     }
     const down = content.picture.height / content.grid.height;

@@ -14,14 +14,14 @@ from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_st
 _MOST_CODEBOOK: Final = 64 * 1024 * 1024
 
 
-def centre_of(
+def centre_of[OfRows: Centre | None](
     token: str,
     digest: str,
     *,
     statistics: FolderStatistics | None,
     codebook: Callable[[], Codebook | None],
-    rows: Callable[[], Centre],
-) -> Centre:
+    rows: Callable[[], OfRows],
+) -> Centre | OfRows:
     """Give the first that there is: of the model folder's ``statistics``, of the dataset's codebook, of its rows.
 
     Raises what the two callables raise, which are asked only when it is their turn.

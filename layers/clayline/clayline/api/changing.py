@@ -22,6 +22,7 @@ from clayline.api.comparing import (
     day_of,
     kinds,
 )
+from clayline.api.explaining import Explanation
 from clayline.api.index import Index
 from clayline.api.why_absent import Elsewhere, why_absent
 from clayline.dataset.asking import AskedTime, Span
@@ -67,6 +68,8 @@ class Changed:
     """Files that could not be read: what they hold is no part of the answer."""
     asked: Asked | None = None
     """What reading took; None where nobody counted."""
+    explanation: Explanation | None = None
+    """Where it was asked for."""
 
 
 def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
@@ -89,6 +92,11 @@ def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
     return found
 
 
+def span_over(dates: tuple[Span, ...]) -> Span:
+    """Give all of them as one; of none, every time."""
+    return replace(dates[0], others=dates[1:]) if dates else Span()
+
+
 class Change:
     """One question of what changed."""
 
@@ -105,7 +113,7 @@ class Change:
         Raises DatasetError for several models of which none is named, too few chips to centre by, dates out of order;
         TransientError, OSError.
         """
-        span = replace(dates[0], others=dates[1:]) if dates else Span()
+        span = span_over(dates)
         chosen = self._index.choose(region, span, model=model, every_revision=False)
         if not chosen.newest:
             return _nothing(dates)

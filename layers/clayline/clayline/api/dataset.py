@@ -1,17 +1,20 @@
 """A dataset that is open: what it has, what a reading takes, and chips as tables."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from clayline.api.centres import centre_of, codebook_of
-from clayline.api.changing import Change, Changed, spans_of
+from clayline.api.centres import centre_of, codebook_of, statistics_of
+from clayline.api.changing import Change, Changed, span_over, spans_of
 from clayline.api.comparing import Terms
 from clayline.api.exemplars import Examples, Exemplar, GivenExample, given_of
+from clayline.api.explaining import Meant, explain_change
 from clayline.api.index import Index
-from clayline.api.planning import Plan, sources
+from clayline.api.planning import Chips, Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
-from clayline.api.searching import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Search, Where
+from clayline.api.search_terms import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Where
+from clayline.api.searching import Search
+from clayline.api.starter import starter_folder
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
@@ -25,7 +28,7 @@ from clayline.likeness.taking_part import USUAL, Filters
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
-from clayline.table.chips import ChipSchema, ChipTable
+from clayline.table.chips import ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
 from clayline.table.ranking import FILTERED, Judge, sum_of
 from clayline.table.scene_header import read_scene_header
@@ -33,33 +36,6 @@ from clayline.table.streaming import Source, look, open_files, pieces, result_sc
 
 if TYPE_CHECKING:
     import geopandas
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chips:
-    """What was asked for, to be gone through once."""
-
-    plan: Plan
-    tables: Iterator[ChipTable]
-
-    @property
-    def schema(self) -> ChipSchema:
-        """Of every table."""
-        return self.plan.schema
-
-    @property
-    def foretold(self) -> Figures:
-        """What going through them takes."""
-        return self.plan.foretold
-
-    @property
-    def scenes(self) -> tuple[SceneRow, ...]:
-        """The index's rows of all scenes that meet what was asked."""
-        return (*self.plan.chosen.newest, *self.plan.chosen.older)
-
-    def __iter__(self) -> Iterator[ChipTable]:
-        """Give tables of at most a row group each, none empty."""
-        return self.tables
 
 
 class Dataset:
@@ -208,19 +184,29 @@ class Dataset:
         limits: Limits | None = None,
         across_instruments: bool = False,
         statistics: FolderStatistics | None = None,
+        explain: bool = False,
     ) -> Changed:
         """Compare the same cells of a box at two ``dates`` or more, each date with the next; without ``dates`` each
         cell's own dates, whichever they are (docs/change.md).
 
-        ``limits`` says which chips are compared, ``statistics`` are the model folder's, where they are at hand. Raises
+        ``limits`` says which chips are compared, ``statistics`` are the model folder's (default: the bundled
+        starter's); ``explain`` tells in the answer which files were read, and why the others were not. Raises
         DatasetError also for dates out of order, and where too few chips would have to centre vectors. A file that
         cannot be read is in ``lost``, and its chips are never told as unchanged.
         """
         before = self._root.asked
         terms = Terms(limits=limits or Limits(), across_instruments=across_instruments)
-        change = Change(self._root, self._index, terms=terms, statistics=statistics)
-        found = change.answer(_region(box), spans_of(dates), model)
-        return replace(found, asked=self._root.asked - before)
+        change = Change(self._root, self._index, terms=terms, statistics=statistics or statistics_of(starter_folder()))
+        region, spans = _region(box), spans_of(dates)
+        if explain:
+            self._root.follow()
+        found = replace(change.answer(region, spans, model), asked=self._root.asked - before)
+        if not explain:
+            return found
+        meant = Meant(
+            model=f"{found.token}@{found.digest}" if found.token else model, region=region, span=span_over(spans)
+        )
+        return replace(found, explanation=explain_change(self._index, meant, self._root.by_key))
 
     def explain_sample(
         self,
@@ -285,8 +271,9 @@ class Dataset:
     def centre(
         self, token: str, digest: str, *, statistics: FolderStatistics | None = None, filters: Filters = USUAL
     ) -> Centre:
-        """Give the centre of a model's vectors (docs/likeness.md): of ``statistics``, else of the codebook, else of
-        every row that takes part by ``filters``, which reads all. Raises DatasetError also for too few rows.
+        """Give the centre of a model's vectors (docs/likeness.md): of ``statistics`` (default: the bundled starter's),
+        else of the codebook, else of every row that takes part by ``filters``, which reads all. Raises DatasetError
+        also for too few rows.
         """
 
         def of_rows() -> Centre:
@@ -297,7 +284,7 @@ class Dataset:
         return centre_of(
             token,
             digest,
-            statistics=statistics,
+            statistics=statistics or statistics_of(starter_folder()),
             codebook=lambda: codebook_of(self._root, self._index.manifest, token=token, digest=digest),
             rows=of_rows,
         )

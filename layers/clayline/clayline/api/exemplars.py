@@ -13,9 +13,9 @@ from clayline.dataset.asking import Span, box_of
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow, flat_boxes
-from clayline.errors import DatasetError, digest_shown
+from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
-from clayline.likeness.taking_part import Filters
+from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipTable
 from clayline.table.ranking import LOOKED_AT, newest, rows_meant
@@ -100,20 +100,22 @@ class Examples:
         box = box_of(given.around) if given.around else None
         region = None if box is None else Region.of_boxes(flat_boxes(box))
         chosen = self.index.choose(region, span, model=model, every_revision=False)
-        table, wrong = self._rows(given, chosen, region, span)
+        table, left_out = self._rows(given, chosen, region, span)
         if not len(table) and isinstance(given, ByIdentifier):  # its chip may lie elsewhere than it says
             everywhere = self.index.choose(None, span, model=model, every_revision=False)
-            table, wrong = self._rows(given, everywhere, None, span)
+            table, left_out = self._rows(given, everywhere, None, span)
             chosen = everywhere if len(table) else chosen
         if not len(table):
-            raise DatasetError(self._why(given, chosen, wrong))
+            raise DatasetError(self._why(given, chosen, left_out))
         row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)
         key = (row["scene"], row["revision"])
         [scene] = [each for each in chosen.newest if (each.scene, each.revision) == key]
         return self._exemplar(given.text, row, scene)
 
-    def _rows(self, given: Given, chosen: Chosen, region: Region | None, span: Span) -> tuple[ChipTable, int]:
-        """Give the rows that are meant, and how many more the filters leave out."""
+    def _rows(
+        self, given: Given, chosen: Chosen, region: Region | None, span: Span
+    ) -> tuple[ChipTable, Mapping[str, int]]:
+        """Give the rows that are meant, and how many more the filters leave out, by reason."""
         wanted = sources(self.index.manifest, chosen, region, span)
         files = open_files(self.root, wanted)
         schema = result_schema(files, _COLUMNS)
@@ -125,19 +127,23 @@ class Examples:
             return rows_meant(found, schema, name=given.text)
         return rows_meant(found, schema, cell=given.text if isinstance(given, ByCell) else None, filters=self.filters)
 
-    def _why(self, given: Given, chosen: Chosen, wrong: int) -> str:
-        if wrong:
+    def _why(self, given: Given, chosen: Chosen, left_out: Mapping[str, int]) -> str:
+        if left_out:
             return (
-                f"example {given.text}: the filters leave out its {wrong} chip(s). Name one by its identifier, or ask"
-                " for less (valid_least, `--min-valid`)."
+                f"example {given.text}: the filters leave out its {counted(sum(left_out.values()), 'chip')}:"
+                f" {why_left_out(left_out)}. Name one by its identifier, or ask for less."
             )
         of = f" of the model {chosen.token}" if chosen.token else ""
         if not chosen.newest:
-            return f"example {given.text}: no scene{of} of {self.root.uri} lies there then. Give one that is in it."
+            then = f" of {given.days[0]:%Y-%m-%d}" if isinstance(given, ByIdentifier) else ""
+            if isinstance(given, ByIdentifier) and given.days[0].date() != given.days[1].date():
+                then = f" of {given.days[0]:%Y-%m-%d} to {given.days[1]:%Y-%m-%d}"
+            return f"example {given.text}: {self.root.uri} has no scene{of}{then} there. Give one that is in it."
         kind = {ByIdentifier: "with this identifier", ByCell: "of this cell", ByPlace: "on this point"}[type(given)]
         return (
-            f"example {given.text}: none of {self.root.uri} has a chip{of} {kind}, though {len(chosen.newest)} scene(s)"
-            " lie there. Take a name from the column uci or cell of its files."
+            f"example {given.text}: none of {self.root.uri} has a chip{of} {kind}, though"
+            f" {counted(len(chosen.newest), 'scene lies', 'scenes lie')} there. Take a name from the column uci or cell"
+            " of its files."
         )
 
     def _exemplar(self, said: str, row: Mapping[str, Any], scene: SceneRow) -> Exemplar:

@@ -62,7 +62,7 @@ class Index:
         parts = [part.file.href for part in self.manifest.parts if meets(region, part.extent.box)]
         taken_in = self._read(parts)
         history = self._read([file.href for file in self.manifest.history]) if every_revision else None
-        met = _meeting(region, [*taken_in, *self.snapshot.loose, *(history or [])])
+        met = meeting(region, [*taken_in, *self.snapshot.loose, *(history or [])])
         chosen = choose(
             self.snapshot,
             taken_in,
@@ -99,7 +99,7 @@ class Index:
         return [row for key in keys for row in self._rows[key]]
 
 
-def _meeting(region: Region | None, rows: Sequence[SceneRow]) -> set[int] | None:
+def meeting(region: Region | None, rows: Sequence[SceneRow]) -> set[int] | None:
     """Give the ids of the objects whose box has something of the region, all looked at together; None is everywhere."""
     if region is None or not rows:
         return None

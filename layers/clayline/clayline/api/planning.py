@@ -1,5 +1,6 @@
 """Which files, row groups and bytes answer what is asked of a dataset."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from clayline.dataset.figures import Figures
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.outputs.region import Region
-from clayline.table.chips import ChipSchema
+from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.ranged import FileAt
 from clayline.table.selecting import Wanted
 from clayline.table.streaming import Piece, Source
@@ -55,6 +56,33 @@ class Plan:
             row_groups=len(self.pieces),
             measured=measured,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chips:
+    """What was asked for, to be gone through once."""
+
+    plan: Plan
+    tables: Iterator[ChipTable]
+
+    @property
+    def schema(self) -> ChipSchema:
+        """Of every table."""
+        return self.plan.schema
+
+    @property
+    def foretold(self) -> Figures:
+        """What going through them takes."""
+        return self.plan.foretold
+
+    @property
+    def scenes(self) -> tuple[SceneRow, ...]:
+        """The index's rows of all scenes that meet what was asked."""
+        return (*self.plan.chosen.newest, *self.plan.chosen.older)
+
+    def __iter__(self) -> Iterator[ChipTable]:
+        """Give tables of at most a row group each, none empty."""
+        return self.tables
 
 
 def meets(region: Region | None, box: Box) -> bool:

@@ -1,111 +1,42 @@
 """Where else it looks like this: examples become a probe, and chips are ranked by it (docs/search.md)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clayline.api.centres import centre_of, statistics_of
 from clayline.api.exemplars import Examples, Exemplar
+from clayline.api.explaining import MEANT, Explanation, Meant, explain, scenes_by_reason
 from clayline.api.index import Index
 from clayline.api.planning import sources
-from clayline.dataset.asking import Span
+from clayline.api.search_terms import MOST, Asked4Likeness, Found
+from clayline.api.starter import starter_folder
+from clayline.api.two_stages import COLUMNS, ChipReader, WithBits, candidates_of, with_bits
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.codebook import Codebook
-from clayline.dataset.counted import Asked, CountedRoot
+from clayline.dataset.counted import CountedRoot, Meter
 from clayline.dataset.figures import Figures
-from clayline.dataset.scene_row import SceneRow
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
-from clayline.likeness.examples import Given
 from clayline.likeness.probe import Probe
-from clayline.likeness.signs import Candidates, Signs
-from clayline.likeness.taking_part import Filters
-from clayline.outputs.region import Region
+from clayline.likeness.signs import Signs
+from clayline.likeness.taking_part import why_left_out
 from clayline.ports import ObjectMissingError
-from clayline.table.bit_stage import Tiered, choose_by_bits, open_tiered, read_candidates
-from clayline.table.chips import ChipSchema, ChipTable
-from clayline.table.ranged import FileAt
-from clayline.table.ranking import LOOKED_AT, BestRows, Judge, as_answered, said_of, sum_of
-from clayline.table.selecting import Selected, Wanted
-from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
+from clayline.table.chips import ChipTable
+from clayline.table.ranking import BestRows, Judge, as_answered, no_rows, said_of
+from clayline.table.streaming import Source, result_schema
 
-SHARE: Final = 0.01
-"""Of the rows, those that the bits leave for the second stage."""
-LEAST_CANDIDATES: Final = 1000
-"""Whatever their share is: of a small dataset all are."""
-MOST: Final = 100_000
-"""Chips that are asked for at once."""
 _MOST_CODEBOOK: Final = 64 * 1024 * 1024
-_COLUMNS: Final = (*LOOKED_AT, "scene", "revision")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Where:
-    """Which chips take part, beside place and time."""
-
-    instrument: str | None = None
-    """Token; None: those of the examples."""
-    across_instruments: bool = False
-    """Whether chips of several are compared."""
-    filters: Filters = field(default_factory=Filters)
-    with_examples: bool = False
-    """Whether the examples may be in the answer."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class How:
-    """In which way it is looked."""
-
-    model_folder: Path | None = None
-    """Whose ``statistics.json`` has the centre, where it is of the examples' model; None: the dataset's own."""
-    exact: bool = False
-    """Whether every vector is read, though there are bits to begin with."""
-
-
-EVERYWHERE: Final = Where()
-TWO_STAGES: Final = How()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked4Likeness:
-    """What is looked for, and where."""
-
-    like: tuple[Given, ...]
-    unlike: tuple[Given, ...] = ()
-    count: int = 10
-    region: Region | None = None
-    span: Span = field(default_factory=Span)
-    model: str | None = None
-    where: Where = EVERYWHERE
-    how: How = TWO_STAGES
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """The chips that are most alike, and what the answer rests on."""
-
-    table: ChipTable
-    """Best first: ``score`` (-1 to 1), ``uci``, ``cell``, ``datetime``, ``instrument``, fractions, ``loss``,
-    ``source_url``, ``index``, ``scene``, ``revision``, ``geometry``, ``bbox``."""
-    probe: Probe
-    like: tuple[Exemplar, ...]
-    unlike: tuple[Exemplar, ...]
-    looked_through: int
-    """Chips of the model that met the place and the time."""
-    left_out: Mapping[str, int]
-    """Chips that were not ranked, by reason; none where it is empty."""
-    candidates: int | None
-    """Chips whose vectors were read after their bits; None: no tiers were used."""
-    scenes: Mapping[tuple[str, int], SceneRow]
-    """The index's rows by scene and revision: where the provenance of a chip lies."""
-    figures: Figures
-    """What it took."""
+_PASSED_OVER: Final = {
+    "place": "outside of the place (box, `--bbox`)",
+    "time": "of another time (time, `--time`)",
+    "instrument": "of another instrument (across_instruments, `--across-instruments`)",
+    MEANT: "that lie around it with none of their chips on it",
+}
 
 
 class Search:
@@ -119,44 +50,52 @@ class Search:
         self._root = root
         self._index = index
         self._asked = asked
-        self._spent = {kind: Asked() for kind in ("index", "footers", "places", "chips")}
+        self._meter = Meter(root=root)
+        self._reader = ChipReader(root=root, meter=self._meter)
 
     def find(self) -> Found:
-        """Give the answer. Raises DatasetError, TransientError."""
+        """Give the answer, be it that no chip takes part. Raises DatasetError, TransientError."""
         asked = self._asked
-        like, unlike = self._timed("chips", self._examples)
-        model = f"{like[0].token}@{like[0].digest}"
-        chosen = self._timed(
+        if asked.how.explain:
+            self._root.follow()
+        self._meter.of("index", lambda: self._index.snapshot)
+        like, unlike = self._meter.of("chips", self._examples)
+        token, digest = like[0].token, like[0].digest
+        model = f"{token}@{digest}"
+        chosen = self._meter.of(
             "index", lambda: self._index.choose(asked.region, asked.span, model=model, every_revision=False)
         )
-        if not chosen.newest:
-            msg = f"no scene of the model {model[:60]} in {self._root.uri} meets the place and the time: ask wider."
-            raise DatasetError(msg)
         judge = Judge(
             filters=asked.where.filters,
             without=frozenset() if asked.where.with_examples else frozenset(each.name for each in (*like, *unlike)),
         )
-        chosen = self._of_instruments(chosen, [*like, *unlike], judge)
-        codebook = self._codebook(chosen, like[0].digest)
-        probe = self._probe(like, unlike, codebook[1] if codebook else None, chosen)
-        tiered, rest = self._sources(chosen, codebook[0] if codebook else None)
-        best = BestRows(probe=probe, count=asked.count)
-        candidates = (
-            self._two_stages(tiered, Signs.of(probe, codebook[1]), judge, best) if codebook and tiered else None
+        instruments = self._instruments([*like, *unlike])
+        chosen = _of_instruments(chosen, instruments, judge)
+        every = sources(self._index.manifest, chosen, asked.region, asked.span)
+        codebook = self._codebook(chosen, digest)
+        centre = self._centre(every, codebook[1] if codebook else None, judge, token=token, digest=digest)
+        probe = _probe(like, unlike, centre) if centre else None
+        table, by_bits, candidates = (
+            self._ranked(probe, every, codebook, judge) if probe else (no_rows(result_schema([], COLUMNS)), 0, None)
         )
-        schema = self._exact(rest, judge, best, schema_of=tiered)
-        table = best.table(schema)
         scenes = {(row.scene, row.revision): row for row in chosen.newest}
+        meant = Meant(model=model, region=asked.region, span=asked.span, instruments=instruments)
+        answered = as_answered(table, {key: row.instrument for key, row in scenes.items()})
         return Found(
-            table=as_answered(table, {key: row.instrument for key, row in scenes.items()}),
+            table=answered,
+            token=token,
+            digest=digest,
             probe=probe,
             like=like,
             unlike=unlike,
             looked_through=judge.looked_through,
             left_out=said_of(judge.left_out),
+            by_bits=by_bits,
             candidates=candidates,
+            nothing=None if len(answered) else self._nothing(meant, judge),
             scenes=scenes,
-            figures=self._figures(chosen, len(tiered) + len(rest)),
+            figures=self._figures(chosen, len(every)),
+            explanation=self._explanation(meant) if asked.how.explain else None,
         )
 
     def _examples(self) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
@@ -164,22 +103,18 @@ class Search:
         examples = Examples(root=self._root, index=self._index, filters=asked.where.filters, model=asked.model)
         return examples.find(asked.like, asked.unlike)
 
-    def _of_instruments(self, chosen: Chosen, examples: Sequence[Exemplar], judge: Judge) -> Chosen:
-        asked = self._asked
-        wanted = {asked.where.instrument} if asked.where.instrument else {each.instrument for each in examples}
-        if not asked.where.across_instruments and len({each.instrument for each in examples} | wanted) > 1:
-            listed = ", ".join(sorted({each.instrument for each in examples} | wanted))
+    def _instruments(self, examples: Sequence[Exemplar]) -> frozenset[str] | None:
+        """Give those whose chips take part; None: any. Raises DatasetError for several that nobody allowed."""
+        where = self._asked.where
+        wanted = {where.instrument} if where.instrument else {each.instrument for each in examples}
+        several = {each.instrument for each in examples} | wanted
+        if not where.across_instruments and len(several) > 1:
             msg = (
-                f"examples and what is looked through are of several instruments ({listed}), whose chips are seldom"
-                " alike. Ask of one, or allow it with across_instruments (`--across-instruments`)."
+                f"examples and what is looked through are of several instruments ({', '.join(sorted(several))}), whose"
+                " chips are seldom alike. Ask of one, or allow it with across_instruments (`--across-instruments`)."
             )
             raise DatasetError(msg)
-        if asked.where.across_instruments and not asked.where.instrument:
-            return chosen
-        kept = tuple(row for row in chosen.newest if row.instrument in wanted)
-        if others := sum(row.rows for row in chosen.newest) - sum(row.rows for row in kept):
-            judge.left_out["instrument"] += others
-        return replace(chosen, newest=kept)
+        return None if where.across_instruments and not where.instrument else frozenset(wanted)
 
     def _codebook(self, chosen: Chosen, digest: str) -> tuple[str, Codebook] | None:
         """Read that of the probe's model by which most of the chosen squares' files have bits, and where it lies."""
@@ -191,7 +126,7 @@ class Search:
         )
         for href, _ in sorted(hrefs.items(), key=lambda each: (-each[1], each[0])):
             try:
-                content, _ = self._timed("index", partial(self._root.get, href, most=_MOST_CODEBOOK))
+                content, _ = self._meter.of("index", partial(self._root.get, href, most=_MOST_CODEBOOK))
             except ObjectMissingError as error:
                 msg = f"{error}: the dataset was changed since it was opened. Open it again (`refresh()`)."
                 raise DatasetError(msg) from error
@@ -200,106 +135,87 @@ class Search:
                 return href, codebook
         return None
 
-    def _probe(
-        self,
-        like: Sequence[Exemplar],
-        unlike: Sequence[Exemplar],
-        codebook: Codebook | None,
-        chosen: Chosen,
-    ) -> Probe:
-        token, digest = like[0].token, like[0].digest
-        statistics = statistics_of(self._asked.how.model_folder)
-        centre = centre_of(
-            token, digest, statistics=statistics, codebook=lambda: codebook, rows=lambda: self._of_rows(chosen)
+    def _centre(
+        self, every: Sequence[Source], codebook: Codebook | None, judge: Judge, *, token: str, digest: str
+    ) -> Centre | None:
+        """Give the first that there is; None where no chip takes part, and then ``judge`` knows why."""
+        own = Judge(filters=self._asked.where.filters)
+
+        def of_rows() -> Centre | None:
+            total, count = self._reader.sum(every, own)
+            return Centre.of_rows(total, count, name=self._root.uri) if count else None
+
+        found = centre_of(
+            token,
+            digest,
+            statistics=statistics_of(self._asked.how.model_folder or starter_folder()),
+            codebook=lambda: codebook,
+            rows=of_rows,
         )
-        positive = np.stack([each.vector for each in like])
-        negative = np.stack([each.vector for each in unlike]) if unlike else None
-        return Probe.of_examples(positive, negative, token=token, digest=digest, centre=centre)
+        if found is None:
+            judge.looked_through += own.looked_through
+            judge.left_out += own.left_out
+        return found
 
-    def _of_rows(self, chosen: Chosen) -> Centre:
-        wanted = sources(self._index.manifest, chosen, self._asked.region, self._asked.span)
-        judge = Judge(filters=self._asked.where.filters)
-        found, schema = self._rows(wanted)
-        total, count = sum_of((shaped(each, schema) for each in found), judge)
-        return Centre.of_rows(total, count, name=self._root.uri)
+    def _ranked(
+        self, probe: Probe, every: list[Source], codebook: tuple[str, Codebook] | None, judge: Judge
+    ) -> tuple[ChipTable, int, int | None]:
+        """Give the best, how many chips were looked through by their bits, and how many of these were candidates."""
+        best = BestRows(probe=probe, count=self._asked.count)
+        tiered, rest = self._divided(every, codebook[0] if codebook else None)
+        if codebook is None or not tiered:
+            return best.table(self._reader.exact(rest, judge, best)), 0, None
+        candidates, schema = self._reader.two_stages(tiered, Signs.of(probe, codebook[1]), judge, best)
+        by_bits = judge.looked_through
+        if rest:
+            schema = self._reader.exact(rest, judge, best)
+        return best.table(schema), by_bits, candidates
 
-    def _sources(
-        self, chosen: Chosen, codebook: str | None
-    ) -> tuple[list[tuple[FileAt, FileAt, Wanted]], list[Source]]:
-        """Give the squares' files that have bits to begin with, and all else."""
+    def _divided(self, every: list[Source], codebook: str | None) -> tuple[list[WithBits], list[Source]]:
+        """Give the files that are read in two stages, and all else."""
         asked = self._asked
-        every = sources(self._index.manifest, chosen, asked.region, asked.span)
-        files = {file.file.href: file for file in self._index.manifest.files}
-        tiered, rest = [], []
-        for source in every:
-            file = files.get(source.at.key)
-            tier = file.tiers.get("bits") if file else None
-            if (
-                tier is None
-                or tier.codebook != codebook
-                or asked.how.exact
-                or asked.where.filters.loss_most is not None
-            ):
-                rest.append(source)
-                continue
-            bits = FileAt(key=tier.file.href, size=tier.file.size, rows=tier.file.rows)
-            tiered.append((source.at, bits, source.wanted))
-        rows = sum(at.rows for at, _, _ in tiered)
-        if self._candidates(rows) < rows:
-            return tiered, rest
-        return [], every
+        if codebook is None or asked.how.exact or asked.where.filters.loss_most is not None:
+            return [], every
+        tiered, rest = with_bits(self._index.manifest, every, codebook)
+        rows = sum(each.file.rows for each in tiered)
+        return (tiered, rest) if candidates_of(rows, count=asked.count) < rows else ([], every)
 
-    def _candidates(self, rows: int) -> int:
-        return max(LEAST_CANDIDATES, 20 * self._asked.count, int(SHARE * rows))
+    def _nothing(self, meant: Meant, judge: Judge) -> str:
+        """Say why no chip is left: by filters, else because no scene, or no chip of them, meets what is asked."""
+        token, _, digest = str(meant.model).partition("@")
+        model = f"{token}@{digest_shown(digest)}"
+        if judge.looked_through:
+            chips = counted(judge.looked_through, "chip")
+            return f"of {chips} of {model} none takes part: {why_left_out(judge.left_out)}."
+        scenes = scenes_by_reason(self._index, meant)
+        every = counted(sum(scenes.values()) - scenes["model"], "scene")
+        why = ", ".join(f"{scenes[name]:,} {text}" for name, text in _PASSED_OVER.items() if scenes[name])
+        return f"of {every} of {model} in {self._root.uri} no chip meets what is asked: {why}. Ask wider."
 
-    def _two_stages(
-        self,
-        found: Sequence[tuple[FileAt, FileAt, Wanted]],
-        signs: Signs,
-        judge: Judge,
-        best: BestRows,
-    ) -> int:
-        tiered = self._timed("footers", lambda: open_tiered(self._root, found))
-        wanted = Candidates(signs=signs, count=self._candidates(sum(each.file.at.rows for each in tiered)))
-        numbers = self._timed("places", lambda: choose_by_bits(self._root, tiered, judge, wanted))
-        again = Judge(filters=Filters(valid_least=0))
-        schema = result_schema([each.file for each in tiered], _COLUMNS)
-        self._timed("chips", lambda: self._second(tiered, numbers, again, best, schema))
-        judge.left_out["not-finite"] += again.left_out["not-finite"]
-        return len(numbers)
-
-    def _second(
-        self,
-        tiered: Sequence[Tiered],
-        numbers: NDArray[np.int64],
-        judge: Judge,
-        best: BestRows,
-        schema: ChipSchema,
-    ) -> None:
-        for selected in read_candidates(self._root, tiered, numbers, _COLUMNS):
-            best.add(judge.take(shaped(selected, schema)))
-
-    def _exact(self, wanted: Sequence[Source], judge: Judge, best: BestRows, *, schema_of: Any) -> ChipSchema:  # noqa: ANN401
-        found, schema = self._rows(wanted)
-        before = self._root.asked
-        for selected in found:
-            best.add(judge.take(shaped(selected, schema)))
-        self._spent["chips"] += self._root.asked - before
-        if wanted or not schema_of:
-            return schema
-        return result_schema(open_files(self._root, [Source(at=schema_of[0][0], wanted=schema_of[0][2])]), _COLUMNS)
-
-    def _rows(self, wanted: Sequence[Source]) -> tuple[Iterator[Selected], ChipSchema]:
-        files = self._timed("footers", lambda: open_files(self._root, wanted))
-        parts = self._timed("places", lambda: look(self._root, pieces(self._root, wanted, files, [*LOOKED_AT])))
-        return stream(self._root, parts), result_schema(files, _COLUMNS)
-
-    def _timed[Result](self, kind: str, work: Callable[[], Result]) -> Result:
-        """Do it, and count what it asks for."""
-        before = self._root.asked
-        result = work()
-        self._spent[kind] += self._root.asked - before
-        return result
+    def _explanation(self, meant: Meant) -> Explanation:
+        return explain(self._index, meant, self._root.by_key, stages=self._reader.stages, other="examples")
 
     def _figures(self, chosen: Chosen, files: int) -> Figures:
-        return Figures(**self._spent, scenes=len(chosen.newest), files=files, row_groups=0, measured=True)
+        spent = self._meter.spent
+        return Figures(
+            **{kind: spent[kind] for kind in ("index", "footers", "places", "chips")},
+            scenes=len(chosen.newest),
+            files=files,
+            row_groups=self._reader.row_groups,
+            measured=True,
+        )
+
+
+def _of_instruments(chosen: Chosen, instruments: frozenset[str] | None, judge: Judge) -> Chosen:
+    if instruments is None:
+        return chosen
+    kept = tuple(row for row in chosen.newest if row.instrument in instruments)
+    if others := sum(row.rows for row in chosen.newest) - sum(row.rows for row in kept):
+        judge.left_out["instrument"] += others
+    return replace(chosen, newest=kept)
+
+
+def _probe(like: Sequence[Exemplar], unlike: Sequence[Exemplar], centre: Centre) -> Probe:
+    positive = np.stack([each.vector for each in like])
+    negative = np.stack([each.vector for each in unlike]) if unlike else None
+    return Probe.of_examples(positive, negative, token=like[0].token, digest=like[0].digest, centre=centre)

@@ -1,6 +1,6 @@
 """Queues behind a rule of the bus: each event is read, and what is none of ours is dropped where people see it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger, Metrics
@@ -12,16 +12,16 @@ from clayline.aws.messages import Messages
 from clayline.run.announced import UnknownEventError
 
 
-class OfRun(Protocol):
-    """What an event is read as: it knows its run."""
+class Named(Protocol):
+    """What an event is read as: it knows what log lines name it by."""
 
     @property
-    def run(self) -> str:
-        """That the event is about."""
+    def about(self) -> Mapping[str, str]:
+        """Names and values that each line has."""
         ...
 
 
-class Announcements[Event: OfRun]:
+class Announcements[Event: Named]:
     """Messages that are events. One that ``read`` refuses is logged, counted and not given back: no retry cures it."""
 
     def __init__(self, logger: Logger, metrics: Metrics, *, read: Callable[[str], Event]) -> None:
@@ -34,7 +34,7 @@ class Announcements[Event: OfRun]:
     def handle(
         self, event: dict[str, Any], context: LambdaContext, *, answer: Callable[[Event], None]
     ) -> dict[str, Any]:
-        """Give each event of a batch to ``answer``, whose log lines have its run; gives Lambda's answer to SQS.
+        """Give each event of a batch to ``answer``, whose log lines have its name; gives Lambda's answer to SQS.
 
         What ``answer`` raises gives that message back, and no other (aws/messages.py).
         """
@@ -45,7 +45,7 @@ class Announcements[Event: OfRun]:
             except UnknownEventError as error:
                 self.drop("unknown event dropped", why=str(error))
                 return
-            with self._logger.append_context_keys(run=read.run):
+            with self._logger.append_context_keys(**read.about):
                 answer(read)
 
         return dict(self._messages.handle(event, take, context))

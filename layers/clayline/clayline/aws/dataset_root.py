@@ -25,6 +25,7 @@ _FORBIDDEN: Final = {"AccessDenied", "403"}
 _TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
     ".json": "application/json",
+    ".png": "image/png",
     ".md": "text/markdown; charset=utf-8",
 }
 

@@ -49,6 +49,20 @@ class ReadingSettings(CommonSettings):
         return Access.parse(requester_pays=self.requester_pays_buckets, regions=self.bucket_regions)
 
 
+class SourceSettings(ReadingSettings):
+    """What a function knows that decides what may be read."""
+
+    scenes_bucket: str
+    allowed_buckets: str = ""
+    """Further buckets that hrefs may point to, comma separated."""
+
+    def buckets(self) -> frozenset[str]:
+        """Buckets that hrefs may point to."""
+        return frozenset(
+            {self.scenes_bucket, *filter(None, (name.strip() for name in self.allowed_buckets.split(",")))}
+        )
+
+
 class PatientSettings(CommonSettings):
     """What a function knows that moves runs from state to state."""
 
@@ -70,13 +84,10 @@ class InvokingSettings(CommonSettings):
     invocation_timeout_seconds: int = Field(default=900, ge=1, le=3_600)
 
 
-class PlanSettings(ReadingSettings, AdmittingSettings):
+class PlanSettings(SourceSettings, AdmittingSettings):
     """Settings of plan."""
 
     settled_queue_url: str
-    scenes_bucket: str
-    allowed_buckets: str = ""
-    """Further buckets that hrefs may point to, comma separated."""
     embeddings_bucket: str
     model_manifest: str
     """``s3://bucket/models/folder/manifest.json``."""
@@ -116,12 +127,6 @@ class PlanSettings(ReadingSettings, AdmittingSettings):
         bucket = self.model_manifest.removeprefix("s3://").partition("/")[0]
         names = filter(None, (name.strip() for name in self.sensor_files.split(",")))
         return {name: f"s3://{bucket}/sensors/{name}" for name in names}
-
-    def buckets(self) -> frozenset[str]:
-        """Buckets that hrefs may point to."""
-        return frozenset(
-            {self.scenes_bucket, *filter(None, (name.strip() for name in self.allowed_buckets.split(",")))}
-        )
 
 
 class TileSettings(ReadingSettings, InvokingSettings):
@@ -164,6 +169,10 @@ class WatchSettings(IndexSettings):
     """Settings of watch."""
 
     event_bus: str = "default"
+
+
+class SheetSettings(SourceSettings, IndexSettings):
+    """Settings of sheet."""
 
 
 class VectorsSettings(IndexSettings):

@@ -1,7 +1,8 @@
 """What is asked of the place where a dataset lies, counted as S3 would bill it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Self
 
@@ -41,6 +42,18 @@ class CountedRoot:
         self._root = root
         self._lock = Lock()
         self._asked = Asked()
+        self._by_key: dict[str, Asked] | None = None
+
+    def follow(self) -> None:
+        """Count by object too, from now on: for who is to be told what was read."""
+        with self._lock:
+            self._by_key = {}
+
+    @property
+    def by_key(self) -> Mapping[str, Asked]:
+        """What was asked of each object since ``follow``; nothing before it."""
+        with self._lock:
+            return dict(self._by_key or {})
 
     @property
     def uri(self) -> str:
@@ -63,23 +76,40 @@ class CountedRoot:
 
     def head(self, key: str) -> Stored:
         """As the place's own."""
-        self._count(Asked(gets=1))
+        self._count(Asked(gets=1), key)
         return self._root.head(key)
 
     def get(self, key: str, *, most: int) -> tuple[bytes, str]:
         """As the place's own."""
-        self._count(Asked(gets=1))
+        self._count(Asked(gets=1), key)
         body, etag = self._root.get(key, most=most)
-        self._count(Asked(size=len(body)))
+        self._count(Asked(size=len(body)), key)
         return body, etag
 
     def get_range(self, key: str, *, start: int, stop: int, etag: str | None = None) -> bytes:
         """As the place's own."""
-        self._count(Asked(gets=1))
+        self._count(Asked(gets=1), key)
         body = self._root.get_range(key, start=start, stop=stop, etag=etag)
-        self._count(Asked(size=len(body)))
+        self._count(Asked(size=len(body)), key)
         return body
 
-    def _count(self, more: Asked) -> None:
+    def _count(self, more: Asked, key: str | None = None) -> None:
         with self._lock:
             self._asked += more
+            if key is not None and self._by_key is not None:
+                self._by_key[key] = self._by_key.get(key, Asked()) + more
+
+
+@dataclass(kw_only=True)
+class Meter:
+    """What the parts of a piece of work ask for, each under its kind."""
+
+    root: CountedRoot
+    spent: dict[str, Asked] = field(default_factory=lambda: defaultdict(Asked))
+
+    def of[Result](self, kind: str, work: Callable[[], Result]) -> Result:
+        """Do some of it, and count what that asks for."""
+        before = self.root.asked
+        result = work()
+        self.spent[kind] += self.root.asked - before
+        return result

@@ -32,15 +32,6 @@ class Figures:
         """Everything."""
         return self.index + self.footers + self.places + self.chips
 
-    def request_dollars(self, prices: Prices) -> float:
-        """What S3 takes for the requests."""
-        each = prices.services
-        return self.together.lists * each.s3_write.each + self.together.gets * each.s3_read.each
-
-    def transfer_dollars(self, prices: Prices) -> float:
-        """What AWS takes besides if the reader is outside of the bucket's region, on the internet."""
-        return self.together.size / 1e9 * prices.services.s3_gb_out.each
-
     def values(self, prices: Prices) -> dict[str, Any]:
         """Give everything as JSON can say it."""
         kinds = {"index": self.index, "footers": self.footers, "places": self.places, "chips": self.chips}
@@ -49,13 +40,31 @@ class Figures:
             "scenes": self.scenes,
             "files": self.files,
             "row_groups": self.row_groups,
-            "requests": self.together.requests,
-            "bytes": self.together.size,
             **{f"{kind}_requests": asked.requests for kind, asked in kinds.items()},
             **{f"{kind}_bytes": asked.size for kind, asked in kinds.items()},
-            "request_cents": 100 * self.request_dollars(prices),
-            "transfer_cents_outside_the_region": 100 * self.transfer_dollars(prices),
+            **asked_values(self.together, prices),
         }
+
+
+def asked_values(asked: Asked, prices: Prices) -> dict[str, Any]:
+    """Give requests, bytes, and what they cost as JSON can say it."""
+    return {
+        "requests": asked.requests,
+        "bytes": asked.size,
+        "request_cents": 100 * request_dollars(asked, prices),
+        "transfer_cents_outside_the_region": 100 * transfer_dollars(asked, prices),
+    }
+
+
+def request_dollars(asked: Asked, prices: Prices) -> float:
+    """Give what S3 takes for the requests."""
+    each = prices.services
+    return asked.lists * each.s3_write.each + asked.gets * each.s3_read.each
+
+
+def transfer_dollars(asked: Asked, prices: Prices) -> float:
+    """Give what AWS takes besides if the reader is outside of the bucket's region, on the internet."""
+    return asked.size / 1e9 * prices.services.s3_gb_out.each
 
 
 def told(found: Figures, prices: Prices) -> str:
@@ -64,12 +73,24 @@ def told(found: Figures, prices: Prices) -> str:
     kinds = (("index", found.index), ("footers", found.footers), ("places", found.places), ("chips", found.chips))
     lines = [
         f"  scenes    {found.scenes:,}; {found.row_groups:,} row groups of {found.files:,} files {verb}",
-        *(f"  {kind:<9} {asked.requests:,} requests, {_size(asked.size)}" for kind, asked in kinds),
-        f"  together  {found.together.requests:,} requests, {_size(found.together.size)}",
-        f"  S3        {100 * found.request_dollars(prices):.4f} cents for the requests ({prices.region})",
-        f"            and for the transfer, outside of the region, {100 * found.transfer_dollars(prices):.4f} cents",
+        *(f"  {kind:<9} {told_asked(asked)}" for kind, asked in kinds),
+        told_together(found.together, prices),
     ]
     return "\n".join(lines)
+
+
+def told_together(asked: Asked, prices: Prices) -> str:
+    """Give what everything took for people, a line each."""
+    return (
+        f"  together  {told_asked(asked)}\n"
+        f"  S3        {100 * request_dollars(asked, prices):.4f} cents for the requests ({prices.region})\n"
+        f"            and for the transfer, outside of the region, {100 * transfer_dollars(asked, prices):.4f} cents"
+    )
+
+
+def told_asked(asked: Asked) -> str:
+    """Give requests and bytes for people."""
+    return f"{asked.requests:,} requests, {_size(asked.size)}"
 
 
 def _size(count: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.dataset.codebook import Codebook
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, counted
 from clayline.model.statistics import VectorStatistics
 
 type CentredBy = Literal["card", "codebook", "rows"]
@@ -42,9 +42,10 @@ class Centre:
         """
         if count < LEAST_ROWS:
             msg = (
-                f"{name}: its {count} chips are too few to centre vectors by ({LEAST_ROWS} are needed), and the model's"
-                " statistics are not at hand. Name the model folder, which has its statistics.json, or"
-                " look through a dataset with more scenes."
+                f"{name}: its {counted(count, 'chip is', 'chips are')} too few to centre vectors by ({LEAST_ROWS} are"
+                " needed), and the model's statistics are not at hand. Name the model folder, which has its"
+                " statistics.json (model_folder, `--model-folder`), or look through more: a wider place or time, a"
+                " dataset with more scenes."
             )
             raise DatasetError(msg)
         return cls(values=(total / count).astype(np.float32), by="rows")

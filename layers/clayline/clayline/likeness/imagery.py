@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from clayline.chips.cog import Affine
+from clayline.chips.grid import ChipGrid
 from clayline.errors import DatasetError
+from clayline.outputs.provenance import IN_THE_CORNER
+from clayline.run.plan import Plan
 
 _COLOURS: Final = ("red", "green", "blue")
+_MOST_SIDE: Final = 1 << 16
+"""Pixels of a chip's side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +25,8 @@ class ShownBand:
     number: int
     """Of the band in the file, from 1."""
     nodata: tuple[float, ...]
+    etag: str = ""
+    """Of the object that was embedded; empty where nobody noted it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,11 +38,8 @@ class SceneImagery:
     crs: str
     transform: Affine
     """Of the finest band, turned north-up."""
-    chip_size: int
-    """Pixels."""
-    stride: int
-    start: tuple[int, int]
-    cols: int
+    grid: ChipGrid
+    """Of the chips, in pixels of that band."""
 
     @classmethod
     def of(cls, provenance: Mapping[str, Any], *, name: str) -> Self:
@@ -48,6 +52,7 @@ class SceneImagery:
                     uri=str(each["uri"]),
                     number=int(each["file_band"]),
                     nodata=tuple(float(value) for value in each["nodata"]),
+                    etag=str(each.get("etag") or ""),
                 )
                 for each in assets
                 if each["band"]
@@ -61,23 +66,40 @@ class SceneImagery:
                 bands=tuple(shown),
                 crs=str(grid["crs"]),
                 transform=(a, b, c, d, e, f),
-                chip_size=int(grid["chip_size"]),
-                stride=int(grid["stride"]),
-                start=(int(grid["start"][0]), int(grid["start"][1])),
-                cols=int(grid["cols"]),
+                grid=ChipGrid(
+                    height=int(grid["height"]),
+                    width=int(grid["width"]),
+                    size=int(grid["chip_size"]),
+                    start=None if grid["edge"] == IN_THE_CORNER else (int(grid["start"][0]), int(grid["start"][1])),
+                ),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             msg = f"{name}: its provenance does not say where its imagery lies ({error!r})."
             raise DatasetError(msg) from error
-        if not found.bands or found.cols < 1 or not 1 <= found.chip_size <= 1 << 16:
+        if not found.bands or found.grid.size > _MOST_SIDE:
             msg = f"{name}: its provenance names no band of its imagery."
             raise DatasetError(msg)
         return found
 
+    @classmethod
+    def planned(cls, plan: Plan) -> Self:
+        """Take them from a run's plan, as it read them itself: bands where they lie, and not as people call them."""
+        bands = {
+            band.name: ShownBand(name=band.name, uri=band.uri, number=band.band, nodata=band.nodata, etag=band.etag)
+            for band in plan.bands
+        }
+        shown = [bands[each] for each in _COLOURS if each in bands]
+        if len(shown) < len(_COLOURS):
+            shown = [bands[plan.finest.name]]
+        return cls(bands=tuple(shown), crs=plan.scene.crs, transform=plan.scene.transform, grid=plan.grid)
+
     def bounds(self, index: int) -> tuple[float, float, float, float]:
-        """Give left, bottom, right, top of the chip ``index``, in units of the CRS."""
-        row = self.start[0] + index // self.cols * self.stride
-        col = self.start[1] + index % self.cols * self.stride
+        """Give left, bottom, right, top of the chip ``index``, in units of the CRS. Raises DatasetError for none."""
+        try:
+            window = self.grid.window(index)
+        except IndexError as error:
+            msg = f"the scene has no such chip: {error}"
+            raise DatasetError(msg) from error
         a, _, c, _, e, f = self.transform
-        side = self.chip_size
-        return a * col + c, e * (row + side) + f, a * (col + side) + c, e * row + f
+        bottom, right = window.row + window.size, window.col + window.size
+        return a * window.col + c, e * bottom + f, a * right + c, e * window.row + f

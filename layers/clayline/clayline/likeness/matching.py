@@ -70,11 +70,14 @@ class Tally:
     def __post_init__(self) -> None:
         """Make ready what every part of the scene is held against."""
         place = self.watch.place
-        self._probe = self.watch.ready()
+        self.probe = self.watch.ready()
         self._region = None if place is None else Region.of_boxes(flat_boxes(place))
 
-    def add(self, chips: Chips) -> None:
-        """Score a part of the scene. Raises DatasetError for vectors that are none of the watch's model."""
+    def add(self, chips: Chips, scores: NDArray[np.float32] | None = None) -> None:
+        """Score a part of the scene, or take the ``scores`` [n] that its chips have by the probe.
+
+        Raises DatasetError for vectors that are none of the watch's model.
+        """
         count = len(chips.uci)
         self.chips += count
         if self.watch.instruments is not None and self.instrument not in self.watch.instruments:
@@ -91,7 +94,7 @@ class Tally:
         self.left_out.update(reasons)
         kept = kept[taken]
         self.scored += len(kept)
-        scores = self._probe.scores(chips.vectors[kept])
+        scores = self.probe.scores(chips.vectors[kept]) if scores is None else scores[kept]
         if not np.isfinite(scores).all():
             wrong = chips.uci[int(kept[int(np.argmin(np.isfinite(scores)))])]
             msg = f"{wrong} has a vector that is not finite, so its likeness is no number. `clayline verify` says more."

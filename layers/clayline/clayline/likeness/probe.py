@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
@@ -108,6 +109,30 @@ class Probe:
             centre=Centre(values=centre, by=stored.centred_by),
             direction=direction,
         )
+
+
+class Together:
+    """Probes of one model that score the same vectors: each distinct centre is taken away once, and all directions of
+    it are one product of matrices.
+    """
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        """Sort them by centre."""
+        groups: dict[bytes, list[int]] = {}
+        for number, probe in enumerate(probes):
+            groups.setdefault(probe.centre.values.tobytes(), []).append(number)
+        self._count = len(probes)
+        self._groups = [
+            (numbers, probes[numbers[0]].centre, np.stack([probes[number].direction for number in numbers]))
+            for numbers in groups.values()
+        ]
+
+    def scores(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
+        """Give the likeness [P, N], by each probe, of [N, D] vectors as the model gave them. Raises DatasetError."""
+        found = np.empty((self._count, len(vectors)), np.float32)
+        for numbers, centre, directions in self._groups:
+            found[numbers] = directions @ centre.unit(vectors).T
+        return found
 
 
 def floats_text(values: NDArray[np.float32]) -> str:

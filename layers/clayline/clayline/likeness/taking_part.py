@@ -9,6 +9,21 @@ from numpy.typing import NDArray
 
 VALID_LEAST: Final = 0.9
 """Chips of which less is valid find each other by their padding: 96 to 99 % of their neighbours, measured."""
+_REMEDIES: Final = {
+    "valid": "less valid than asked (valid_least, `--min-valid`)",
+    "cloud": "with more cloud (cloud_most, `--max-cloud`)",
+    "cloud-unknown": "of unknown cloud (ask without cloud_most, `--max-cloud`)",
+    "loss": "of a greater loss (loss_most, `--max-loss`)",
+    "loss-unknown": "of unknown loss (ask without loss_most, `--max-loss`)",
+    "instrument": "of other instruments (across_instruments, `--across-instruments`)",
+    "example": "given as examples (with_examples, `--with-examples`)",
+    "not-finite": "without a finite vector (`clayline verify` names them)",
+}
+
+
+def why_left_out(counts: Mapping[str, int]) -> str:
+    """Say how many chips each reason left out, and which option has to do with it."""
+    return ", ".join(f"{counts[name]:,} {text}" for name, text in _REMEDIES.items() if counts.get(name))
 
 
 @dataclass(frozen=True, kw_only=True)

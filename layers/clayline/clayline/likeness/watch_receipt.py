@@ -1,6 +1,7 @@
 """What a watch found in a scene: the receipt, written once, and the event that is made of it (docs/watches.md)."""
 
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -17,6 +18,9 @@ MOST_SHOWN: Final = 100
 MOST_EVENT_BYTES: Final = 200_000
 """Of the event's detail: EventBridge takes 256 KB with everything around it, and counts bytes of UTF-8."""
 MOST_RECEIPT_BYTES: Final = 256 * 1024 * 1024
+_KEY: Final = re.compile(
+    r"watched/(?P<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/v[0-9]{3,6}/[0-9a-f]{32}_v[0-9]{3,6}\.json"
+)
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -88,9 +92,15 @@ class WatchReceipt(BaseModel):
             msg = f"{uri} is no receipt of a watch that this version reads: {error.errors()[0]['msg']}"
             raise DatasetError(msg) from error
 
+    @property
+    def key(self) -> str:
+        """Where it belongs, relative to the root."""
+        return f"{receipt_stem(self.watch, self.version, self.run, self.generation)}.json"
+
     def event(self) -> dict[str, Any]:
         """Give the event's detail: at most MOST_EVENT_BYTES, as many matches as fit; the receipt has all."""
         detail = self.model_dump(mode="json", exclude={"format", "rest", "top"})
+        detail["sheet"] = sheet_key(self.receipt)
         top = self.model_dump(mode="json", include={"top"})["top"]
         while True:
             detail["matches"], detail["shown"] = top, len(top)
@@ -102,3 +112,13 @@ class WatchReceipt(BaseModel):
 def receipt_stem(name: str, version: int, run: str, generation: int) -> str:
     """Give what the keys of a receipt and of its mark begin with, relative to the root."""
     return f"{WATCHED}{name}/v{version:03d}/{run}_v{generation:03d}"
+
+
+def is_receipt(key: str) -> bool:
+    """Say whether a receipt may lie under a key."""
+    return _KEY.fullmatch(key) is not None
+
+
+def sheet_key(receipt: str) -> str:
+    """Give the key, or the name, of the contact sheet beside a receipt: known before there is one."""
+    return f"{receipt.removesuffix('.json')}_sheet.png"

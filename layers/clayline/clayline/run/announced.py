@@ -1,5 +1,6 @@
 """What EventBridge delivers when a scene has ended: collect's and plan's own events, read by functions behind them."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,6 +38,11 @@ class Announced(BaseModel):
             where = ".".join(str(part) for part in first["loc"]) or "the body"
             msg = f"no event of a scene: {where}: {first['msg']}"
             raise UnknownEventError(msg) from error
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What log lines name it by."""
+        return {"run": self.run}
 
     @property
     def receipt(self) -> str:

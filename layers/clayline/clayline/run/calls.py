@@ -16,6 +16,10 @@ MESSAGES_A_SEND: Final = 10
 PLAN_READS_A_FILE: Final = 8
 """At most, of a file whose blocks hold different numbers: HEAD, its header, a look at three blocks, and HEAD once
 more."""
+WATCH_READS_A_FILE: Final = 4
+"""HEAD, the end twice, and a row group; a scene of more row groups takes one more for each."""
+BLOCKS_A_CHIP: Final = 4
+"""That a chip lies in at most, where blocks are no smaller than chips."""
 _INDEX_READS: Final = 4
 """Receipt, Item, HEAD and the end of the Parquet file."""
 _ROWS_A_READ: Final = 6
@@ -110,4 +114,45 @@ def chain_calls(work: Work) -> Calls:
         dynamodb_reads=8 * work.scenes + work.jobs + 2 * work.batches + ceil(work.batches / _ROWS_A_READ),
         lambda_calls=messages,
         invocations=work.batches,
+    )
+
+
+def watch_calls(*, watches: int, matched: int, reads: int = WATCH_READS_A_FILE) -> Calls:
+    """Count what holding one scene against ``watches`` of its model takes, of which ``matched`` match, their sheets
+    apart; ``reads`` are those of the scene's file. Without watches it is what every scene takes.
+    """
+    told = int(matched > 0)
+    return _behind_a_queue(
+        # The listing; a receipt each, and the one mark.
+        s3_writes=1 + watches + told,
+        # Each watch, and whether its receipt is there; the scene's file once; the mark.
+        s3_reads=2 * watches + (reads if watches else 0) + told,
+        events=matched,
+    )
+
+
+def sheet_calls(*, files: int, ranges: int) -> Calls:
+    """Count what the sheet of one match takes: of ``files`` that are read, before and after, and ``ranges`` of them."""
+    return _behind_a_queue(s3_writes=1, s3_reads=3 + 2 * files + ranges, events=0)  # sheet, receipt, plan
+
+
+def sheet_ranges(*, chips: int, bands: int) -> int:
+    """Give the ranges that a sheet asks of its files at most: the beginning of each, twice where that does not hold its
+    directory, and four blocks a chip and band.
+    """
+    return bands * (2 + BLOCKS_A_CHIP * chips)
+
+
+def _behind_a_queue(*, s3_writes: int, s3_reads: int, events: int) -> Calls:
+    """Count a function that one message calls: sent by EventBridge, received, deleted."""
+    return Calls(
+        s3_writes=s3_writes,
+        s3_reads=s3_reads,
+        sqs_requests=3,
+        sns_publishes=0,
+        events=events,
+        dynamodb_writes=0,
+        dynamodb_reads=0,
+        lambda_calls=1,
+        invocations=0,
     )

@@ -1,6 +1,5 @@
 """Watch: an announced scene's chips against the watches that there are (docs/watches.md)."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,9 +9,9 @@ from clayline.dataset.ports import Root, WritableRoot
 from clayline.dataset.scene_file import SceneFile
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.matching import Chips, Tally
+from clayline.likeness.probe import Together
 from clayline.likeness.watch import Watch
 from clayline.likeness.watch_receipt import (
-    MATCHED,
     MOST_RECEIPT_BYTES,
     MOST_SHOWN,
     Match,
@@ -23,6 +22,7 @@ from clayline.likeness.watch_receipt import (
 from clayline.likeness.watchbook import find
 from clayline.ports import Announcer, Clock, ObjectMissingError
 from clayline.run.announced import Announced
+from clayline.steps.telling import Telling
 
 _ENDED = frozenset({"SceneEmbedded", "ScenePartial"})
 
@@ -95,9 +95,9 @@ class Watching:
     def answer(self, event: Announced) -> Watched:
         """Score a scene's chips by every watch of its model that has no receipt of it.
 
-        For each watch: receipt, then event, then the mark that it was told; a kill between gives the same event again,
-        by the same identity. Raises DatasetError for watches that are damaged, after all others were seen to, and for a
-        file that is; TransientError.
+        All receipts, then the events, then the mark that they were told; a kill between gives the same events again,
+        by the same identities. Raises DatasetError for watches that are damaged, after all others were seen to, and for
+        a file that is; TransientError.
         """
         file = SceneFile.of_receipt(event.receipt)
         if event.status not in _ENDED:
@@ -124,17 +124,21 @@ class Watching:
             drafts=tuple(watch.name for watch in of_model if watch.threshold is None),
         )
 
+    @property
+    def _telling(self) -> Telling:
+        return Telling(root=self.root, announcer=self.announcer, clock=self.clock)
+
     def _standing(self, watches: Sequence[Watch], run: str, file: SceneFile) -> tuple[list[str], list[Watch]]:
         """Tell of receipts that stand what was not told, and give the watches that have none."""
         standing, without = [], []
         for watch in watches:
             stem = receipt_stem(watch.name, watch.version, run, file.revision)
             if receipt := self._read(stem):
-                self._tell(receipt, stem)
-                standing.append(receipt.id)
+                standing.append(receipt)
             else:
                 without.append(watch)
-        return standing, without
+        self._telling.tell(standing, run=run, generation=file.revision)
+        return [receipt.id for receipt in standing], without
 
     def _score(
         self, watches: Sequence[Watch], event: Announced, file: SceneFile
@@ -149,10 +153,11 @@ class Watching:
         mine = [watch for watch in watches if watch.probe.digest == scene.digest]
         tallies = [Tally(watch=watch, instrument=scene.instrument) for watch in mine]
         if tallies:
+            together = Together([tally.probe for tally in tallies])
             for chips in scene.chips():
-                for tally in tallies:
-                    tally.add(chips)
-        written = []
+                for tally, scores in zip(tallies, together.scores(chips.vectors), strict=True):
+                    tally.add(chips, scores)
+        written, made_now = [], []
         for tally in tallies:
             made = self._receipt(tally, scene, event, file)
             stem = receipt_stem(made.watch, made.version, made.run, made.generation)
@@ -161,7 +166,8 @@ class Watching:
                 written.append(made)
             else:
                 made = self._read(stem) or made  # another delivery was first: its receipt is what is told
-            self._tell(made, stem)
+            made_now.append(made)
+        self._telling.tell(made_now, run=event.run, generation=file.revision)
         return written, [watch.name for watch in watches if watch.probe.digest != scene.digest]
 
     def _receipt(self, tally: Tally, scene: OpenScene, event: Announced, file: SceneFile) -> WatchReceipt:
@@ -199,21 +205,6 @@ class Watching:
             embeddings=f"{self.root_name}{file.parquet}",
             receipt=f"{self.root_name}{stem}.json",
         )
-
-    def _tell(self, receipt: WatchReceipt, stem: str) -> None:
-        """Put the event of a receipt with matches, unless it is marked as told; then mark it."""
-        if not receipt.matched or self._is_told(stem):
-            return
-        self.announcer.announce(MATCHED, receipt.event())
-        mark = {"format": "clayline-watch-told/1", "id": receipt.id, "at": self.clock().isoformat()}
-        self.root.put_new(f"{stem}_told.json", json.dumps(mark).encode())
-
-    def _is_told(self, stem: str) -> bool:
-        try:
-            self.root.head(f"{stem}_told.json")
-        except ObjectMissingError:
-            return False
-        return True
 
     def _read(self, stem: str) -> WatchReceipt | None:
         key = f"{stem}.json"

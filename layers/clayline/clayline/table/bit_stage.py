@@ -1,11 +1,10 @@
-"""The first of two stages over tiers of bits: rows that may be the best, then only those out of their files."""
+"""The first of two stages over tiers of bits: which rows may be the best. `candidate_rows.py` has the second."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +14,8 @@ from clayline.dataset.ports import Root
 from clayline.likeness.signs import Candidates
 from clayline.table.ranged import FileAt, RangedFile, damaged
 from clayline.table.ranking import Judge
-from clayline.table.selecting import Selected, Wanted, rows_of_tier, select
-from clayline.table.streaming import AT_ONCE, columns_read
+from clayline.table.selecting import Wanted, rows_of_tier
+from clayline.table.streaming import AT_ONCE
 from clayline.table.tiers import read_small
 
 _READ = ("uci", "datetime", "bbox", "valid_fraction", "cloud_fraction", "scene", "revision", "bits")
@@ -73,41 +72,14 @@ def choose_by_bits(root: Root, tiered: Sequence[Tiered], judge: Judge, candidate
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
             raise damaged(root, each.bits.at, f"row group {group} is no tier's: {error}") from error
 
-    for table, rows, start in _side_by_side([partial(one, *each) for each in work]):
+    for table, rows, start in side_by_side([partial(one, *each) for each in work]):
         taken = rows[judge.judge(table.take(rows))]
         if len(taken):
             candidates.add(np.ascontiguousarray(read_small(table, "bits")[taken]), start + taken.astype(np.int64))
     return candidates.best()
 
 
-def read_candidates(
-    root: Root, tiered: Sequence[Tiered], numbers: NDArray[np.int64], columns: Sequence[str]
-) -> Iterator[Selected]:
-    """Give the rows of these numbers that are wanted: of each file only the row groups that have some.
-
-    Raises DatasetError, TransientError.
-    """
-    work = []
-    first = 0
-    for each in tiered:
-        for group in range(each.file.groups):
-            last = first + each.file.rows(group)
-            low, high = np.searchsorted(numbers, [first, last])
-            if high > low:
-                work.append((each, group, numbers[low:high] - first))
-            first = last
-
-    def one(each: Tiered, group: int, rows: NDArray[np.int64]) -> Selected:
-        table: Any = each.file.read(group, columns_read(root, each.file, each.wanted, columns)).take(rows)
-        try:
-            return select(table, each.wanted)
-        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            raise damaged(root, each.file.at, f"row group {group} is not as docs/schema.md has it: {error}") from error
-
-    yield from _side_by_side([partial(one, *each) for each in work])
-
-
-def _side_by_side[Result](work: "Sequence[partial[Result]]") -> Iterator[Result]:
+def side_by_side[Result](work: "Sequence[partial[Result]]") -> Iterator[Result]:
     """Do some of it at a time, and give what comes in the order of the work."""
     waiting = iter(work)
     threads = ThreadPoolExecutor(AT_ONCE)

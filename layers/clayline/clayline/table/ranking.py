@@ -101,9 +101,8 @@ class BestRows:
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """Give the best, best first, with ``score``; ``schema`` is that of the rows, for where there are none."""
-        columns = pa.schema([field for field in schema if field.name != "embeddings"])
         if not self._tables:
-            return columns.append(pa.field("score", pa.float64(), nullable=False)).empty_table()
+            return no_rows(schema)
         self._thin()
         at = {key: row for row, key in enumerate(self._keys.tolist())}
         rows = pa.concat_tables(self._tables).take([at[key] for key in self._best.keys.tolist()])
@@ -114,6 +113,12 @@ class BestRows:
         kept = np.flatnonzero(np.isin(self._keys, self._best.keys))
         self._tables = [pa.concat_tables(self._tables).take(kept)]
         self._keys = self._keys[kept]
+
+
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """Give what the best are where there are none, of rows of a schema."""
+    columns = pa.schema([field for field in schema if field.name != "embeddings"])
+    return columns.append(pa.field("score", pa.float64(), nullable=False)).empty_table()
 
 
 def vectors_of(table: pa.Table) -> NDArray[np.float32]:
@@ -170,18 +175,21 @@ def rows_meant(
     name: str | None = None,
     cell: str | None = None,
     filters: Filters | None = None,
-) -> tuple[pa.Table, int]:
-    """Give the rows of this identifier, or cell, that take part, and how many of them do not."""
-    kept, wrong = [], 0
+) -> tuple[pa.Table, Counter[str]]:
+    """Give the rows of this identifier, or cell, that take part, and how many of the others each reason leaves out."""
+    kept: list[pa.Table] = []
+    left_out: Counter[str] = Counter()
     for table in tables:
         for column, wanted in (("uci", name), ("cell", cell)):
             if wanted is not None:
                 names: Any = table.column(column).to_pylist()
                 table = table.filter(pa.array([each == wanted for each in names], pa.bool_()))  # noqa: PLW2901
-        taken, _ = filters.judge(traits_of(table)) if filters else (np.ones(len(table), np.bool_), {})
-        wrong += int((~taken).sum())
-        kept.append(table.filter(pa.array(taken)))
-    return (pa.concat_tables(kept) if kept else schema.empty_table()), wrong
+        if filters:
+            taken, why = filters.judge(traits_of(table))
+            left_out.update(why)
+            table = table.filter(pa.array(taken))  # noqa: PLW2901
+        kept.append(table)
+    return (pa.concat_tables(kept) if kept else schema.empty_table()), left_out
 
 
 def newest(table: pa.Table, near: tuple[float, float] | None) -> Mapping[str, Any]:

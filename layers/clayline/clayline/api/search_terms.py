@@ -1,0 +1,96 @@
+"""What a search is asked, and what it answers (docs/search.md, In Python)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from clayline.api.exemplars import Exemplar
+from clayline.api.explaining import Explanation
+from clayline.dataset.asking import Span
+from clayline.dataset.figures import Figures
+from clayline.dataset.scene_row import SceneRow
+from clayline.likeness.examples import Given
+from clayline.likeness.probe import Probe
+from clayline.likeness.taking_part import Filters
+from clayline.outputs.region import Region
+from clayline.table.chips import ChipTable
+
+MOST: Final = 100_000
+"""Chips that are asked for at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Where:
+    """Which chips take part, beside place and time."""
+
+    instrument: str | None = None
+    """Token; None: those of the examples."""
+    across_instruments: bool = False
+    """Whether chips of several are compared."""
+    filters: Filters = field(default_factory=Filters)
+    with_examples: bool = False
+    """Whether the examples may be in the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class How:
+    """In which way it is looked."""
+
+    model_folder: Path | None = None
+    """Whose ``statistics.json`` has the centre, where it is of the examples' model; None: the bundled starter's, where
+    that is at hand. Of another model the dataset's own centre is taken."""
+    exact: bool = False
+    """Whether every vector is read, though there are bits to begin with."""
+    explain: bool = False
+    """Whether the answer says which files were read, and why the others were not: that reads the whole index."""
+
+
+EVERYWHERE: Final = Where()
+TWO_STAGES: Final = How()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked4Likeness:
+    """What is looked for, and where."""
+
+    like: tuple[Given, ...]
+    unlike: tuple[Given, ...] = ()
+    count: int = 10
+    region: Region | None = None
+    span: Span = field(default_factory=Span)
+    model: str | None = None
+    where: Where = EVERYWHERE
+    how: How = TWO_STAGES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The chips that are most alike, and what the answer rests on."""
+
+    table: ChipTable
+    """Best first: ``score`` (-1 to 1), ``uci``, ``cell``, ``datetime``, ``instrument``, fractions, ``loss``,
+    ``source_url``, ``index``, ``scene``, ``revision``, ``geometry``, ``bbox``."""
+    token: str
+    digest: str
+    """Of the examples' model."""
+    probe: Probe | None
+    """None: no chip took part, so vectors had no centre."""
+    like: tuple[Exemplar, ...]
+    unlike: tuple[Exemplar, ...]
+    looked_through: int
+    """Chips of the model that met the place and the time."""
+    left_out: Mapping[str, int]
+    """Chips that were not ranked, by reason; none where it is empty."""
+    by_bits: int
+    """Of the chips looked through, those that were by their bits first."""
+    candidates: int | None
+    """Chips whose vectors were read after their bits; None: no tiers were used."""
+    nothing: str | None
+    """Why the table has no row, a sentence; None: it has some."""
+    scenes: Mapping[tuple[str, int], SceneRow]
+    """The index's rows by scene and revision: where the provenance of a chip lies."""
+    figures: Figures
+    """What it took."""
+    explanation: Explanation | None
+    """Where it was asked for."""
