@@ -235,7 +235,7 @@ def test_a_quota_that_has_only_a_default_is_found_and_none_is_unknown(stubbed: A
     assert (check.status, "may not ask" in check.said) == (Status.UNKNOWN, True)
 
 
-@pytest.mark.parametrize(("free", "status"), [(1000, Status.OK), (35, Status.OK), (34, Status.WARNING)])
+@pytest.mark.parametrize(("free", "status"), [(1000, Status.OK), (40, Status.OK), (39, Status.WARNING)])
 def test_calls_side_by_side_are_compared_with_the_queues(
     stubbed: Any, deploy: Deploy, free: int, status: Status
 ) -> None:
@@ -244,7 +244,7 @@ def test_calls_side_by_side_are_compared_with_the_queues(
     client.add_response("get_account_settings", {"AccountLimit": limit}, {})
     check = concurrency(account, deploy())
     assert check.status is status
-    assert check.said == f"{free} calls of 1000 are free, and the queues start up to 35"
+    assert check.said == f"{free} calls of 1000 are free, and the queues start up to 40"
 
 
 def test_memory_that_a_new_account_may_not_have_is_unknown(deploy: Deploy) -> None:

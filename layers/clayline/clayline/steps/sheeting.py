@@ -117,8 +117,10 @@ class Sheeting:
             plan = load_plan(self.objects, work)
         except ObjectMissingError:
             return [f"the plan of run {receipt.run} is gone; plans are kept for 30 days"] * len(receipt.top)
-        if f"{self.root_name}{plan.outputs.parquet.removeprefix(f'{self.root.uri}/')}" != receipt.embeddings:
-            msg = f"{receipt.receipt} tells of {receipt.embeddings}, and run {receipt.run} wrote another file."
+        # By the folder: of a run that was planned anew the same chips lie in another revision's file.
+        folder = plan.outputs.parquet.rpartition("/")[0].removeprefix(f"{self.root.uri}/")
+        if f"{self.root_name}{folder}" != receipt.embeddings.rpartition("/")[0]:
+            msg = f"{receipt.receipt} tells of {receipt.embeddings}, and run {receipt.run} is of another scene."
             raise DatasetError(f"{msg} Delete the receipt; the scene is scored again when it is announced again.")
         imagery, located = SceneImagery.planned(plan), Located(plan=plan, sheeting=self)
         found = self.read(imagery, [match.index for match in receipt.top], locate=located)
@@ -149,7 +151,7 @@ class Located:
         called = self.plan.names.of(uri)
         bucket, _ = parse_s3_uri(uri)
         if bucket not in self.sheeting.buckets:
-            msg = f"bucket {bucket} is none of AllowedBuckets (any more)"
+            msg = f"bucket {bucket} is none of those that may be read (any more)"
             raise DatasetError(msg)
         try:
             head = self.sheeting.objects.head(uri)
