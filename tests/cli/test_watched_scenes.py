@@ -75,7 +75,8 @@ def test_a_scene_is_held_against_the_watches_of_its_folder_and_once_more_under_a
     receipt = WatchReceipt.parse(path.read_bytes(), uri=str(path))
     assert receipt.event() == event
     assert path.parent == out / "watched" / "all" / "v001"
-    assert path.with_name(f"{path.stem}_told.json").is_file(), "its event was put on the bus"
+    mark = out / "watched" / "_told" / path.name
+    assert json.loads(mark.read_text())["told"] == [event["id"]], "its event was put on the bus"
     sheet = Path(told["files"]["sheet all"])
     assert sheet == path.with_name(f"{path.stem}_sheet.png")
     with Image.open(sheet) as picture:
@@ -92,6 +93,7 @@ def test_a_scene_is_held_against_the_watches_of_its_folder_and_once_more_under_a
     assert "  watch      all v002: 0 of 36 chips match at 1\n" in again
     assert "  watch      another v001: 36 of 36 chips match at -1, the best " in again
     assert path.read_bytes() == before
+    assert {each.partition("/")[0] for each in json.loads(mark.read_text())["told"]} == {"all", "another"}
     assert not list((out / "watched").glob("another/*/*_sheet.png")), "drawn without the plan, which is gone"
 
 

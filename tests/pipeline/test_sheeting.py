@@ -239,7 +239,7 @@ def test_a_band_that_is_replaced_while_it_is_read_is_not_shown(world: World) -> 
 
 def test_a_bucket_that_is_allowed_no_more_is_not_read(world: World) -> None:
     found = replace(world.sheeting, buckets=frozenset({"others"})).draw(world.told)
-    assert found.lacking == {"imagery may not be read from bucket scenes (any more)": len(world.receipt.top)}
+    assert found.lacking == {"bucket scenes is none of those that may be read (any more)": len(world.receipt.top)}
 
 
 def test_a_plan_that_is_over_is_told_on_the_sheet(world: World) -> None:

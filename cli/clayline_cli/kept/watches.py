@@ -13,6 +13,8 @@ from clayline.errors import shown
 from clayline.likeness.watch import WATCHES, Watch, version_key
 from clayline.likeness.watch_receipt import MOST_RECEIPT_BYTES, WATCHED, WatchReceipt, receipt_stem
 from clayline.likeness.watchbook import find
+from clayline.ports import ObjectMissingError
+from clayline.steps.telling import Mark, mark_key
 from clayline_cli.kept.folder import Kept, told
 from clayline_cli.kept.ledger import KeptLedger, KeptRun, inside
 from clayline_local.stopping import check
@@ -24,6 +26,7 @@ _PATIENCE: Final = 60.0
 """Seconds after which a watch that says nothing of a scene is given up."""
 _PAUSE: Final = 0.05
 _SHEET: Final = "_sheet.png"
+_MARKS: Final = mark_key("", 0).rpartition("/")[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +63,10 @@ class KeptWatches:
             if watch.probe.token != file.token:
                 continue
             stem = receipt_stem(watch.name, watch.version, run, file.revision)
-            said = [key for key in (f"{stem}.json", f"{stem}_told.json") if (self.kept.out / key).is_file()]
-            for key in said or filter(None, [entry.outputs.get("parquet")]):
-                self._put(key)
+            said = f"{stem}.json" if (self.kept.out / f"{stem}.json").is_file() else entry.outputs.get("parquet")
+            for key in filter(None, [said, mark_key(run, file.revision)]):
+                if (self.kept.out / key).is_file():
+                    self._put(key)
 
     def _put(self, key: str) -> None:
         path = inside(self.kept.out, key)
@@ -139,12 +143,13 @@ class KeptWatches:
 
     def _receipt(self, stem: str) -> WatchReceipt | None:
         """Give what a watch said, once it has told all: a match is told by an event too."""
-        root = self._root
-        receipt, mark = (next(iter(root.list(f"{stem}{end}")), None) for end in (".json", "_told.json"))
-        if receipt is None:
+        root, key = self._root, f"{stem}.json"
+        try:
+            found = WatchReceipt.parse(root.get(key, most=MOST_RECEIPT_BYTES)[0], uri=f"{root.uri}/{key}")
+            mark = root.get(mark_key(found.run, found.generation), most=MOST_RECEIPT_BYTES)[0] if found.matched else b""
+        except ObjectMissingError:
             return None
-        found = WatchReceipt.parse(root.get(receipt.key, most=MOST_RECEIPT_BYTES)[0], uri=f"{root.uri}/{receipt.key}")
-        return found if mark or not found.matched else None
+        return found if not found.matched or found.id in Mark.model_validate_json(mark).told else None
 
     def fetch(self) -> None:
         """Download what lies in the cloud of watches and is not in OUT: versions, receipts, and what goes with them.
@@ -162,8 +167,13 @@ class KeptWatches:
         except ValueError as error:
             self.warn(f"{key} was not fetched: {error}")
             return None
-        if not path.exists():
-            with told(path):
+        with told(path):
+            if key.startswith(_MARKS):  # the one thing that grows, and nobody's but the function's
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_name(f".{path.name}.part")
+                part.write_bytes(self._root.get(key, most=MOST_RECEIPT_BYTES)[0])
+                part.replace(path)
+            elif not path.exists():
                 self.kept.deliver(self.session, key, path)
         return path
 

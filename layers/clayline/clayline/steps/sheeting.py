@@ -151,7 +151,7 @@ class Located:
         called = self.plan.names.of(uri)
         bucket, _ = parse_s3_uri(uri)
         if bucket not in self.sheeting.buckets:
-            msg = f"imagery may not be read from bucket {bucket} (any more)"
+            msg = f"bucket {bucket} is none of those that may be read (any more)"
             raise DatasetError(msg)
         try:
             head = self.sheeting.objects.head(uri)
