@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from clayline.scene.sensor import Product
 
 _MANIFEST: Final = "manifest.json"
+_PARQUET: Final = (".parquet", ".geoparquet", ".gpq")
+ENDINGS: Final = {
+    "geoparquet": _PARQUET,
+    "lgnd": _PARQUET,
+    "lancedb": (".lance", ".lancedb", ".db"),
+    "numpy": (".npy",),
+    "geojson": (".geojson", ".json"),
+    "sheet": (".png",),
+    "PNG": (".png",),
+    "HTML": (".html", ".htm"),
+}
+"""How the names of files of a form may end; a name without any of these endings may be anything."""
+_KNOWN: Final = frozenset(end for each in ENDINGS.values() for end in each) | {
+    ".csv", ".gpkg", ".shp", ".tif", ".tiff", ".jpg", ".jpeg", ".pdf", ".xlsx", ".arrow", ".feather",
+}  # fmt: skip
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 OF_THE_BUCKET: Final = "of the bucket (default: the profile's)"
@@ -120,6 +135,13 @@ def out_folder(text: str) -> Path:
 def refuse(why: str) -> NoReturn:
     """Raise what argparse tells as a usage error."""
     raise argparse.ArgumentTypeError(why)
+
+
+def check_ending(option: str, path: Path | None, form: str) -> None:
+    """Refuse a file whose name says that it is something else than what is written: readers go by it."""
+    own = ENDINGS[form]
+    if path is not None and (end := path.suffix.lower()) in _KNOWN and end not in own:
+        refuse(f"{option} {path}: {form} is written there, which is no {end}. Name it {path.stem}{own[0]}")
 
 
 def add_reach(

@@ -262,6 +262,28 @@ sys.exit(status)
     assert done.returncode == (0 if arguments[-1].startswith("--") else 2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["change", "o", "--out", "a.png"], "--out a.png: geoparquet is written there, which is no .png."),
+        (["change", "o", "--picture", "a.parquet"], "--picture a.parquet: PNG is written there"),
+        (["report", "x.parquet", "--out", "y.png"], "HTML is written there"),
+        (["read", "o", "--out", "a.geojson"], "Name it a.parquet"),
+        (["read", "o", "--as", "numpy", "--out", "a.parquet"], "Name it a.npy"),
+        (["sample", "o", "points.csv", "--out", "a.csv"], "geoparquet is written there"),
+        (["search", "o", "--like", "1,2", "--as", "sheet", "--out", "a.parquet"], "Name it a.png"),
+    ],
+)
+def test_a_name_that_says_another_form_is_refused(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Readers go by a file's ending: Parquet in a .png is a file that nothing opens."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
 def test_help_explains_everything(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["embed", "--help"])

@@ -50,6 +50,8 @@ class ChangeOptions:
         dates = ends or (None if found.time is None else found.time.split(","))
         if dates is not None and len(dates) < 2:  # noqa: PLR2004 - a change has two
             arguments.refuse("--time with one date says of no change: give two or more, with commas between")
+        arguments.check_ending("--out", found.out, "geoparquet")
+        arguments.check_ending("--picture", found.picture, "PNG")
         return cls(
             root=found.root,
             profile=found.profile,

@@ -45,6 +45,7 @@ class ReadOptions(PlaceOptions):
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
         if found.out is None and not found.explain:
             arguments.refuse("give --out FILE, or --explain to see what it would take")
+        arguments.check_ending("--out", found.out, getattr(found, "as"))
         return cls(
             **_place(found), box=found.bbox, time=found.time, revisions=found.revisions, form=getattr(found, "as")
         )
@@ -62,6 +63,7 @@ class SampleOptions(PlaceOptions):
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
         if found.out is None and not found.explain:
             arguments.refuse("give --out FILE, or --explain to see what it would take")
+        arguments.check_ending("--out", found.out, "geoparquet")
         return cls(**_place(found), points=found.points, time=found.time)
 
 

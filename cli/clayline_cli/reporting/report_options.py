@@ -46,6 +46,7 @@ class ReportOptions:
         page = found.out or found.file.with_suffix(".html")
         if page == found.file:
             arguments.refuse(f"{page} is the file of embeddings: name another page with --out")
+        arguments.check_ending("--out", found.out, "HTML")
         return cls(file=found.file, page=page, assets=found.assets, models=tuple(found.model), quiet=found.quiet)
 
 

@@ -61,6 +61,8 @@ class SearchOptions:
             form = FORMS.get(found.out.suffix.lower())
             if form is None:
                 arguments.refuse(f"--out {found.out} ends in none of {', '.join(FORMS)}: say --as")
+        if form is not None:
+            arguments.check_ending("--out", found.out, form)
         for text in (*found.like, *found.unlike):
             check_example(text)
         names = (
