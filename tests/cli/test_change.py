@@ -1,6 +1,7 @@
 """``clayline change``: told, written, drawn; and what the exit status says."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_it_is_told_written_and_drawn(root: Path, tmp_path: Path, capsys: pytest
     assert main(["change", str(root), *ASKED, "--out", str(out), "--picture", str(picture), "--top", "3"]) == 0
     told = capsys.readouterr().out
     assert "480 pairs compared, 480 of them calibrated by the dataset's own pairs in 21JYM" in told
-    assert "20 not compared, which is not the same as unchanged:" in told
+    assert "20 cells not compared, which is not the same as unchanged:" in told
     assert "20  cloud: too cloudy" in told
     assert told.count("utm21-c64p30000-s150") == 3
 
@@ -98,6 +99,13 @@ def test_it_is_told_written_and_drawn(root: Path, tmp_path: Path, capsys: pytest
     grey = (np.abs(pixels - (213, 218, 224)) < 6).all(axis=1).sum()
     assert pale > 10 * dark_red > 10_000, "455 cells of the ground are as they were, 25 are not"
     assert grey > 2_000, "20 cells are hatched"
+
+
+def test_what_was_not_compared_at_a_cells_own_dates_is_counted_by_chip(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["change", str(root), "--top", "0"]) == 0
+    assert re.search(r"\d chips not compared, which is not the same as unchanged:", capsys.readouterr().out)
 
 
 def test_json_says_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

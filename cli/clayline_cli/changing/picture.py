@@ -63,7 +63,7 @@ def draw(found: Changed, target: Path, *, uri: str) -> None:
             part = rows.take(numbers)
             handles |= _panel(axis, part, scale, "percentile" if calibrated else "distance", ground)
             compared = int(np.count_nonzero(part.column("compared").to_numpy()))
-            axis.set_title(f"{title}\n{compared:,} compared, {part.num_rows - compared:,} not", fontsize=9)
+            axis.set_title(f"{title}\n{compared:,} cells compared, {part.num_rows - compared:,} not", fontsize=9)
         for number, axis in enumerate(grid.flat):
             axis.set_visible(number < len(panels))
         for axis in grid[:, 0]:

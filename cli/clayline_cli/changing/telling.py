@@ -63,7 +63,8 @@ def paragraph(found: Changed, *, top: int) -> str:
         f"  {found.compared:,} pairs compared{_calibration(found)}",
     ]
     if found.reasons:
-        lines.append(f"  {sum(found.reasons.values()):,} not compared, which is not the same as unchanged:")
+        each = "cells" if found.dates else "chips"  # at two dates a cell, at its own dates each of its chips
+        lines.append(f"  {sum(found.reasons.values()):,} {each} not compared, which is not the same as unchanged:")
         lines += [f"    {count:>8,}  {reason}: {_WHY[reason]}" for reason, count in found.reasons.items()]
     rows = [row for row in most_changed(found, top) if row["distance"] > 0]
     if found.compared and top and not rows:
