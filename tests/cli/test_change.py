@@ -279,6 +279,7 @@ def test_the_starters_vectors_are_centred_by_its_card_as_a_search_does(
         (["--from", "yesterday", "--to", "2020-06-18"], "yesterday"),
         (["--max-cloud", "20"], "is not from 0.0 to 1.0"),
         (["--bbox", "1,2,3"], "is no box"),
+        (["--bbox=-54,-26,-55,-25"], "west and east the wrong way round"),
     ],
 )
 def test_what_is_mistyped_is_a_sentence(

@@ -12,6 +12,7 @@ from tests.dataset.scenes import MadeUp
 from clayline.dataset.folder import FolderRoot
 from clayline.likeness.rehearsal import Rehearsal, SceneScores
 from clayline.likeness.watchbook import find, read_newest
+from clayline_cli.kept.folder import Kept
 from clayline_cli.program import main
 
 SCENES = [MadeUp(number=number, rows=64) for number in (0, 1, 2, 40, 41)]
@@ -192,3 +193,22 @@ def test_a_damaged_watch_does_not_hide_the_others(tmp_path: Path, capsys: pytest
     found = capsys.readouterr()
     assert found.out == "no watches\n"
     assert "WARNING: the watch" in found.err
+
+
+def test_a_box_that_no_scene_meets_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "add", "away", str(folder), "--like", LIKE, "--in", "-170,-60,-169,-59")
+    assert main(["watch", "test", "away", str(folder)]) == 0
+    assert "no chip meets its box -170,-60,-169,-59, so nothing can be said" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("doing", [["add", "late", "--like", LIKE], ["remove", "away"]])
+def test_a_folder_in_use_keeps_its_watches(folder: Path, capsys: pytest.CaptureFixture[str], doing: list[str]) -> None:
+    """A call read them when it began: a change would be seen by nobody, and give two versions the same number."""
+    there = sorted(path.name for path in folder.glob("watches/*/*"))
+    word, name, *more = doing
+    with Kept(folder).lock():
+        assert main(["watch", word, name, str(folder), *more]) == 2
+        assert "in use by `clayline embed` or `clayline local-cloud`" in capsys.readouterr().err
+        assert main(["watch", "list", str(folder)]) == 0
+    assert sorted(path.name for path in folder.glob("watches/*/*")) == there
+    told(capsys, "add", "later", str(folder), "--like", LIKE)

@@ -110,7 +110,8 @@ class Ended(Session):
 
     def announced(self, *, wait_seconds: int = 0) -> Iterator[dict[str, Any]]:
         assert wait_seconds
-        yield {"detail": {"source_uri": "s3://scenes/item.json", "status": "SceneEmbedded"}}
+        detail = {"source_uri": "s3://scenes/item.json", "status": "SceneEmbedded"}
+        yield {"detail-type": "SceneEmbedded", "detail": detail}
 
     def _progress(self, _uri: str) -> Progress:
         return Progress(batches=3, settled=3)

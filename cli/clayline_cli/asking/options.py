@@ -37,11 +37,16 @@ def add_model(group: "argparse._ArgumentGroup") -> None:
 def box(text: str) -> Asked4:
     """Take west, south, east, north with commas between."""
     try:
-        numbers = tuple(float(each) for each in text.split(","))
-        box_of(numbers)
+        west, south, east, north = (float(each) for each in text.split(","))
+        box_of((west, south, east, north))
     except (ValueError, DatasetError) as error:
         arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
-    return numbers
+    if west > east and (wide := east + 360 - west) > 180:  # noqa: PLR2004 - half of the globe
+        arguments.refuse(
+            f"{text!r} has west and east the wrong way round, or goes over the antimeridian and around {wide:g} degrees"
+            " of the globe. Swap them, or ask in two boxes"
+        )
+    return (west, south, east, north)
 
 
 def time(text: str) -> str:

@@ -239,3 +239,28 @@ def told(path: Path) -> Iterator[None]:
         else:
             msg = f"{path} cannot be written ({error.strerror or error}). Check permissions, or give another --out."
         raise CommandError(msg) from error
+
+
+@contextmanager
+def unused(out: Path) -> Iterator[None]:
+    """Keep a folder from the calls that use one as OUT, while its watches are changed: those read them as they begin.
+
+    A folder that no call has used yet has no lock, and needs none. Raises CommandError if one is using it.
+    """
+    path = absolute(out) / _FOLDER / "lock"
+    if not path.is_file():
+        yield
+        return
+    with told(path):
+        stream = path.open("a")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = (
+                f"{out} is in use by `clayline embed` or `clayline local-cloud`, which read its watches when they"
+                " began. Wait until embed has ended. A cloud that is up has its watches in its own bucket: change them there"
+                " (docs/how-to/be-told.md), or stop it first."
+            )
+            raise CommandError(msg) from error
+        yield

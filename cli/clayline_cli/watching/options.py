@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from clayline.dataset.asking import box_of
-from clayline.errors import DatasetError
 from clayline_cli import arguments
 from clayline_cli.asking.examples import FORMS, add_examples, add_imagery, check_example, imagery_of
-from clayline_cli.asking.options import NEGATIVE, add_model, time
+from clayline_cli.asking.options import NEGATIVE, add_model, box, time
 from clayline_cli.call import Commands, Parser
 from clayline_cli.choosing.options import SceneOptions
 from clayline_cli.compacting.place import HELP, root
@@ -90,7 +88,7 @@ def add_options(parser: Parser) -> None:
         "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T",
         help="from which score on a chip matches, -1 to 1 (default: none: a draft, which calls nobody)",
     )  # fmt: skip
-    group.add_argument("--in", dest="box", type=_box, metavar="W,S,E,N", help="only chips that meet this box; degrees")
+    group.add_argument("--in", dest="box", type=box, metavar="W,S,E,N", help="only chips that meet this box; degrees")
     group.add_argument(
         "--min-valid", dest="valid_least", type=arguments.fraction, metavar="F", help="valid fraction (default: 0.9)"
     )
@@ -162,13 +160,3 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         arguments.refuse(f"{text!r} is no name of a watch: lower case letters, digits and hyphens, at most 63")
     return text
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    try:
-        found = box_of(tuple(float(each) for each in text.split(",")))
-    except (ValueError, DatasetError) as error:
-        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
-    if found is None:
-        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees")
-    return (found.west, found.south, found.east, found.north)

@@ -1,7 +1,9 @@
 """``clayline watch``: what each of its words does."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from clayline.likeness.watchbook import find, put_next, read_newest, remove
 from clayline_cli.asking.imagery import given
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
+from clayline_cli.kept.folder import unused
 from clayline_cli.watching.options import TestOptions, WatchOptions
 from clayline_cli.watching.telling import few_scenes, tell_list, tell_test, tell_watch
 
@@ -33,7 +36,9 @@ def watch(options: WatchOptions, console: Console) -> int:
     doings: dict[str, Callable[[WritableRoot, WatchOptions, Console], int]] = {
         "add": _add, "list": _list, "show": _show, "remove": _remove,
     }  # fmt: skip
-    return doings[options.doing](root, options, console)
+    changes = options.doing in {"add", "remove"} and not options.root.startswith("s3://")
+    with unused(Path(options.root)) if changes else nullcontext():
+        return doings[options.doing](root, options, console)
 
 
 def _add(root: WritableRoot, options: WatchOptions, console: Console) -> int:

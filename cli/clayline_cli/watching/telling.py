@@ -68,7 +68,9 @@ def tell_test(watch: Watch, found: Rehearsal, root: Root, *, threshold: float | 
     print(f"{watch.name} v{watch.version:03d} over {root.uri}: {len(found.looked_at)} of {len(found.scenes)} scenes,")
     print(f"  {found.scored:,} chips scored; left out: {left_out}")
     if used is None or proposed is None:
-        print("  no chip took part, so nothing can be said of a threshold", flush=True)
+        outside = watch.box is not None and not found.scenes
+        why = f"meets its box {','.join(f'{each:g}' for each in watch.box or ())}" if outside else "took part"
+        print(f"  no chip {why}, so nothing can be said of a threshold", flush=True)
         return
     print("  scores      " + ", ".join(f"{name} {value:.3f}" for name, value in found.quantiles.items()))
     print(f"  at {used:.4f} it would have called for {len(calls)} of {len(found.looked_at)} scenes:")
