@@ -259,8 +259,8 @@ def unused(out: Path) -> Iterator[None]:
         except BlockingIOError as error:
             msg = (
                 f"{out} is in use by `clayline embed` or `clayline local-cloud`, which read its watches when they"
-                " began. Wait until embed has ended. A cloud that is up has its watches in its own bucket: change them there"
-                " (docs/how-to/be-told.md), or stop it first."
+                " began. Wait until embed has ended. A cloud that is up has its watches in its own bucket: change them"
+                " there (docs/how-to/be-told.md), or stop it first."
             )
             raise CommandError(msg) from error
         yield
