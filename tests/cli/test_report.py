@@ -228,6 +228,12 @@ def test_what_is_no_scenes_file_is_refused(
     assert not scene.path.with_suffix(".html").exists()
 
 
+def test_a_folder_is_no_scenes_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
+    assert main(["report", str(tmp_path / "out")]) == 2
+    assert "out is a folder. Give a scene's Parquet file in it" in capsys.readouterr().err
+
+
 def test_outliers_are_far_from_the_median_on_either_side_and_whole() -> None:
     loss = np.concatenate([np.linspace(0.9, 1.1, 31), [9.0, -7.0, 99.0, np.nan]])
     valid = np.append(np.ones(33), [0.5, 1])

@@ -173,7 +173,7 @@ def test_a_mistake_is_told_at_once(
         ),
         (["{}", "{}"], ["--like", "10,50"], "not all are scene files"),
         (["{}/none.parquet"], ["--like", "10,50"], "there is no such file"),
-        (["{}/no.parquet"], ["--like", "10,50"], "no whole Parquet file"),
+        (["{}/no.parquet"], ["--like", "10,50"], "clayline: {}/no.parquet is no whole Parquet file. Embed"),
         (["{}/empty"], ["--like", "10,50"], "no embeddings"),
         (["gs://bucket"], ["--like", "10,50"], "no place of a dataset"),
         (["{}"], ["--like", "-53.5,-25.15", "--out", "{}/none/a.geojson"], "there is no folder"),
@@ -188,9 +188,21 @@ def test_what_cannot_be_answered_is_told_in_a_line(
     (root / "no.parquet").write_bytes(b"PAR1 nothing")
     assert main(["search", "--quiet", *(each.format(root) for each in (*places, *arguments))]) == 2
     told = capsys.readouterr().err.strip()
-    assert message in told
+    assert message.format(root) in told
     assert "\n" not in told
     assert "Traceback" not in told
+
+
+def test_named_files_of_another_model_are_told(
+    world: Alike, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever names files means all of them."""
+    other = tmp_path / Alike(root=FolderRoot(tmp_path)).scene(2, rows=9, token="other-v1.0-rgb").href
+    own = next(path for path in sorted(Path(world.root.uri).glob("*/*/*.parquet")) if "dataset" not in path.parts)
+    assert main(["search", str(own), str(other), "--like", like(world), "--count", "2"]) == 0
+    told = capsys.readouterr().err
+    assert f"1 file of another model, not looked through: {str(other).removeprefix('/')}" in told
+    assert own.name not in told
 
 
 def test_a_sheet_shows_every_chip_or_says_why_not(

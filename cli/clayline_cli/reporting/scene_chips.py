@@ -53,6 +53,8 @@ class SceneChips:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file. Raises CommandError for one that is no scene's, or has more chips than a page takes."""
+        if path.is_dir():
+            raise CommandError(f"{path} is a folder. Give a scene's Parquet file in it")
         try:
             with pq.ParquetFile(path) as file:
                 rows = file.metadata.num_rows

@@ -111,7 +111,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--exact", action="store_true", help="read every vector, though there are bits to begin with")
     group.add_argument(
         "--s3-vectors", type=arguments.bucket, metavar="NAME",
-        help="ask this vector bucket, into which the scenes of the dataset PLACE were sent (docs/vectors.md)",
+        help="ask this vector bucket, into which the scenes of the dataset PLACE were sent;"
+        " tested against S3 Vectors' documentation, it never met AWS (docs/vectors.md)",
     )  # fmt: skip
     group = parser.add_argument_group("what comes out")
     group.add_argument(

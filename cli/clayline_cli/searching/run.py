@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clayline.api.dataset import Dataset
 from clayline.api.opening import open_place, open_scene_files
@@ -27,6 +27,10 @@ from clayline_cli.searching.telling import feature_collection, page, rows_of, su
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+_MOST_NAMED: Final = 3
+"""Of files that were not looked through."""
 
 
 def search(options: SearchOptions, console: Console) -> int:
@@ -54,6 +58,8 @@ def search(options: SearchOptions, console: Console) -> int:
         ),
         how=How(model_folder=options.model_folder, exact=options.exact, explain=options.explain),
     )
+    if len(options.places) > 1:
+        _tell_others(found, dataset, console)
     if out is not None:
         _write(found, options, dataset, out, console)
     if options.json:
@@ -81,6 +87,14 @@ def _open(options: SearchOptions) -> Dataset:
         msg = "several places were given, and not all are scene files (.parquet). Give one dataset or folder, or files."
         raise CommandError(msg)
     return open_place(options.places[0], client=client)
+
+
+def _tell_others(found: Found, dataset: Dataset, console: Console) -> None:
+    """Whoever names files means all of them; of a dataset it goes without saying that it has several models."""
+    others = sorted(row.href for row in dataset.scenes() if (row.token, row.digest) != (found.token, found.digest))
+    if others:
+        named = ", ".join(others[:_MOST_NAMED]) + (" ..." if len(others) > _MOST_NAMED else "")
+        console.warn(f"{counted(len(others), 'file')} of another model, not looked through: {shown(named)}")
 
 
 def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, console: Console) -> None:

@@ -82,7 +82,8 @@ class Index:
         known = sorted({(row.token, row.digest) for row in (*everything, *self.snapshot.loose)})
         if not any(is_model(model, *each) for each in known):
             listed = named("@" in model, known)
-            msg = f"{self._root.uri} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them."
+            where = self._root.uri or "what was given"  # files that were named have no place of their own
+            msg = f"{where} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them."
             raise DatasetError(msg)
 
     def _read(self, keys: list[str]) -> list[SceneRow]:

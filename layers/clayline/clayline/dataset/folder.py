@@ -29,8 +29,8 @@ class FolderRoot:
 
     @property
     def uri(self) -> str:
-        """Its path."""
-        return str(self._path)
+        """Its path; empty for that of all files, so that a key after a slash is a path too."""
+        return str(self._path).removesuffix("/")
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Give the files under a prefix, by key. Raises ObjectForbiddenError, TransientError."""

@@ -73,8 +73,9 @@ def _row(root: Root, key: str) -> SceneRow:
             href=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
         msg = (
-            f"{root.uri.rstrip('/')}/{key} is no scene file as Clayline writes them ({error!r}). Give one of those that"
+            f"{root.uri}/{key} is no scene file as Clayline writes them ({why}). Give one of those that"
             " `clayline embed` names, or a dataset's root."
         )
         raise DatasetError(msg) from error

@@ -22,14 +22,14 @@ def read_footer(root: Root, stored: Stored) -> pq.FileMetaData:
     tail = root.get_range(stored.key, start=max(0, stored.size - _TAIL), stop=stored.size, etag=stored.etag)
     length = int.from_bytes(tail[-_END:-4], "little") + _END if tail.endswith(_MAGIC) else 0
     if not _END < length <= min(stored.size, MOST_FOOTER_BYTES):
-        msg = f"{root.uri}/{stored.key} is no whole Parquet file"
+        msg = f"{root.uri}/{stored.key} is no whole Parquet file. Embed its scene again, or leave it out."
         raise DatasetError(msg)
     if length > len(tail):
         tail = root.get_range(stored.key, start=stored.size - length, stop=stored.size, etag=stored.etag)
     try:
         return pq.read_metadata(pa.BufferReader(_MAGIC + tail[-length:]))
     except (pa.ArrowException, OSError) as error:
-        msg = f"{root.uri}/{stored.key} is no whole Parquet file: {error}"
+        msg = f"{root.uri}/{stored.key} is no whole Parquet file ({error}). Embed its scene again, or leave it out."
         raise DatasetError(msg) from error
 
 
