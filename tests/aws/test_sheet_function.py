@@ -32,14 +32,15 @@ def event(receipt: str) -> str:
     return json.dumps({"source": "clayline", "detail-type": "WatchMatched", "detail": {"receipt": receipt}})
 
 
-def test_what_no_retry_could_cure_is_dropped_and_said(root: S3Root, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_no_retry_could_cure_is_dropped_and_said(
+    root: S3Root, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     assert list(root.list("watched/")) == []
     assert give("{}", event(f"s3://another/{KEY}"), event(f"s3://{BUCKET}/{KEY}")) == []
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["message"] for line in said if line.get("level") == "WARNING"] == [
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         "unknown event dropped", "no receipt of this bucket", "the receipt was taken away since",
     ]  # fmt: skip
-    [metrics] = [line for line in said if "_aws" in line]
+    [metrics] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert metrics["UnknownEvent"] == [1.0, 1.0]
 
 

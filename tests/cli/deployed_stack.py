@@ -75,7 +75,7 @@ class Author:
     deployed: Deployed
 
     def claim(self, run: str, scene: str, *, begun: datetime) -> None:
-        due = begun + timedelta(minutes=20)
+        due = begun + timedelta(days=1)  # whoever asks does so by the clock, long after this module was imported
         self.deployed.ledger.claim(
             run, scene=scene, origin="{}", now=begun, lease_until=begun + timedelta(minutes=5), due=due
         )
@@ -84,7 +84,7 @@ class Author:
         self.claim(run, scene, begun=begun)
         self.deployed.ledger.planned(run, jobs=jobs, batches=batches, due=begun)
 
-    def hand_out(self, run: str, *, stop: int = 2, out: int = 4, due: datetime = NOW + HOUR) -> None:
+    def hand_out(self, run: str, *, stop: int = 2, out: int = 4, due: datetime = NOW + 24 * HOUR) -> None:
         assert self.deployed.ledger.hand_out(run, start=0, stop=stop, out=out, due=due)
 
     def send(self, run: str, batch: str, *, attempt: int = 1) -> None:

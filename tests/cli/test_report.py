@@ -200,6 +200,13 @@ def _torn(scene: ReportScene) -> None:
     scene.path.write_bytes(scene.path.read_bytes()[:-100])
 
 
+def _flipped(scene: ReportScene) -> None:
+    """A page's bytes are others: Arrow tells that as an OSError."""
+    body = bytearray(scene.path.read_bytes())
+    body[4 : len(body) // 2] = bytes(len(body) // 2 - 4)
+    scene.path.write_bytes(body)
+
+
 def _empty(scene: ReportScene) -> None:
     pq.write_table(pq.read_table(scene.path).slice(0, 0), scene.path)
 
@@ -214,6 +221,7 @@ def _gone(scene: ReportScene) -> None:
         (_without_header, "is no scene's file"),
         (_beyond_the_grid, "none of the grid's"),
         (_torn, "cannot be read as a scene's file"),
+        (_flipped, "cannot be read as a scene's file"),
         (_empty, "has no chips"),
         (_gone, "there is no"),
     ],

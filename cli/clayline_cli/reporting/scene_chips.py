@@ -63,7 +63,9 @@ class SceneChips:
                 return cls._of(path.name, file.read(columns=list(_COLUMNS)), json.loads(header or b""))
         except FileNotFoundError as error:
             raise CommandError(f"there is no {path}. Give a scene's Parquet file") from error
-        except _BAD as error:
+        except (*_BAD, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the machine's; a damaged page is an OSError of Arrow's without a number
             msg = (
                 f"{path} cannot be read as a scene's file ({type(error).__name__}: {shown(str(error))[:300]})."
                 " `clayline verify` says more of it"
