@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from clayline.errors import ClaylineError
+from clayline.errors import ClaylineError, SceneError
+from clayline.place import Place
 from clayline_cli.command_line import parse
 from clayline_cli.console import Console
 from clayline_local.stopping import Stopped, catching, ignore
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return stopped.exit_status
         except ClaylineError as error:
             console.end()
-            console.error(str(error))
+            # As a text, what is wrong with a scene speaks of a stack's parameters.
+            console.error(error.at(Place.CLI) if isinstance(error, SceneError) else str(error))
             return 2
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains as it ends

@@ -22,6 +22,7 @@ from PIL import Image
 from tests.pipeline.scenes import landsat
 
 import clayline_cli.commands
+from clayline.errors import SceneError
 from clayline.place import Option, Place
 from clayline_cli.call import Parser
 from clayline_cli.command_line import COMMANDS
@@ -407,3 +408,17 @@ def test_a_local_cloud_that_does_not_answer_is_a_sentence(
     told = capsys.readouterr().err
     assert "the local cloud does not answer" in told
     assert told.count("\n") == 1
+
+
+def test_what_is_wrong_with_a_scene_is_told_in_the_commands_words(
+    tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is raised: search refused a chip of its example's with the remedy of a stack."""
+    item = _write(tmp_path / "scene", landsat(sample, height=64, width=64))
+
+    def refuse(*_: Any) -> None:
+        raise SceneError(f"scene a: its GSD is 5 m. Allow it with {Option.ANY_GSD}.", reason="gsd-mismatch")
+
+    monkeypatch.setattr(Session, "__enter__", refuse)
+    assert main(["embed", str(item), "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    assert capsys.readouterr().err.strip() == "clayline: scene a: its GSD is 5 m. Allow it with --any-gsd."
