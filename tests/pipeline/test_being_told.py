@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,11 +75,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
                 assert cloud.stdout
                 found.hosted.append("".join(cloud.stdout.readline() for _ in text.splitlines()))
             elif text.startswith((CLAYLINE, "mkdir ", "(. ")):
+                if cloud and " watch remove " in text:  # "Ctrl-C ends it", says the page before
+                    cloud.send_signal(signal.SIGINT)
+                    cloud.communicate(timeout=PATIENCE)
                 found.tested += run(text)
         yield found
     finally:
         os.chdir(before)
-        if cloud:
+        if cloud and cloud.poll() is None:
             cloud.terminate()
             cloud.communicate(timeout=PATIENCE)
 
