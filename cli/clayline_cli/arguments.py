@@ -147,7 +147,7 @@ def check_ending(option: str, path: Path | None, form: str) -> None:
 def add_reach(
     group: "argparse.ArgumentParser | argparse._ArgumentGroup",
     *,
-    region: str = "of the bucket (default: the profile's)",
+    region: str = OF_THE_BUCKET,
 ) -> None:
     """Add how AWS is reached: ``profile`` and ``region``; what the latter is of is said in its help."""
     group.add_argument("--profile", type=name, metavar="NAME", help="AWS profile (default: AWS_PROFILE)")

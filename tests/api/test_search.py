@@ -382,3 +382,18 @@ def test_too_few_chips_to_centre_by_are_refused(tmp_path: Path) -> None:
     world.scene(1, rows=100)
     with pytest.raises(DatasetError, match="too few to centre"):
         dataset(world).search([some(world, 0)])
+
+
+def test_a_codebook_that_went_since_asks_to_open_the_dataset_again(tmp_path: Path) -> None:
+    """Whoever asks for the centre: a search, and what watches and change ask with."""
+    found = Alike(root=FolderRoot(tmp_path / "dataset"))
+    found.scene(1)
+    (tmp_path / "scratch").mkdir()
+    found.compact(tmp_path / "scratch")
+    opened = dataset(found)
+    assert opened.scenes()
+    for codebook in [path for path in (tmp_path / "dataset").rglob("*codebook*") if path.is_file()]:
+        codebook.unlink()
+    for ask in (lambda: opened.search([some(found, 5)]), lambda: opened.centre(TOKEN, DIGEST)):
+        with pytest.raises(DatasetError, match=r"was changed since it was opened[.] Open it again"):
+            ask()

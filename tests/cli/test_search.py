@@ -193,6 +193,22 @@ def test_what_cannot_be_answered_is_told_in_a_line(
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["--bbox", "1,2,3,4"], "in what was given no chip meets what is asked"),
+        (["--like", "10,50"], "example 10,50: what was given has no scene there"),
+    ],
+)
+def test_messages_of_named_files_name_no_root_of_all(
+    world: Alike, capsys: pytest.CaptureFixture[str], asked: list[str], told: str
+) -> None:
+    own = next(path for path in sorted(Path(world.root.uri).glob("*/*/*.parquet")) if "dataset" not in path.parts)
+    main(["search", str(own), "--like", like(world), *asked])
+    said = capsys.readouterr()
+    assert told in said.out + said.err
+
+
 def test_named_files_of_another_model_are_told(
     world: Alike, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

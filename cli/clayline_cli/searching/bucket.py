@@ -3,16 +3,14 @@
 import json
 from collections.abc import Sequence
 
-import numpy as np
-
 from clayline.api.dataset import Dataset
+from clayline.api.exemplars import probe_of
 from clayline.api.opening import root_of
 from clayline.aws.vectors import S3Vectors, vectors_client
 from clayline.dataset.asking import Span
 from clayline.dataset.scene_row import Box
 from clayline.errors import counted, shown
 from clayline.likeness.examples import Given
-from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_query import MOST_NEIGHBOURS, VectorAnswer, VectorQuestion, ask_vectors
 from clayline.steps.sending import vector_model
@@ -20,10 +18,12 @@ from clayline_cli.errors import CommandError
 from clayline_cli.searching.options import SearchOptions
 
 
-def ask_bucket(options: SearchOptions, dataset: Dataset, like: Sequence[Given], unlike: Sequence[Given]) -> int:
+def ask_bucket(
+    options: SearchOptions, dataset: Dataset, like: Sequence[Given], unlike: Sequence[Given], filters: Filters
+) -> int:
     """Ask the vector bucket and tell its answer; gives the exit status. Raises ClaylineError."""
     bucket = str(options.s3_vectors)
-    positive, negative = dataset.examples(like, unlike, model=options.model, filters=_filters(options))
+    positive, negative = dataset.examples(like, unlike, model=options.model, filters=filters)
     kinds = {each.instrument for each in (*positive, *negative)}
     if len(kinds | ({options.instrument} if options.instrument else set())) > 1 and not options.across_instruments:
         raise CommandError(f"several instruments ({', '.join(sorted(kinds))}): allow it with --across-instruments.")
@@ -34,33 +34,23 @@ def ask_bucket(options: SearchOptions, dataset: Dataset, like: Sequence[Given], 
             f"{dataset.uri} says nothing of {token} in the vector bucket {bucket}: send its scenes with"
             f" `clayline vectors {options.places[0]} --vector-bucket {bucket}`."
         )
-    probe = Probe.of_examples(
-        np.stack([each.vector for each in positive]),
-        np.stack([each.vector for each in negative]) if negative else None,
-        token=token,
-        digest=digest,
-        centre=model.centred(),
-    )
+    probe = probe_of(positive, negative, model.centred())
     own = set() if options.with_examples else {each.name for each in (*positive, *negative)}
     if options.count + len(own) > MOST_NEIGHBOURS:
         raise CommandError(f"S3 Vectors gives {MOST_NEIGHBOURS} neighbours at most, the examples among them: ask less.")
-    question = _question(options, None if options.across_instruments else next(iter(kinds)))
+    question = _question(options, filters, None if options.across_instruments else next(iter(kinds)))
     vectors = S3Vectors(vectors_client(profile=options.profile, region=options.region), bucket=bucket)
     answer = ask_vectors(vectors, model, probe, question, most=options.count + len(own))
     _tell(options, answer, own, centred_by=model.centred_by, token=model.token)
     return 0
 
 
-def _filters(options: SearchOptions) -> Filters:
-    return Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
-
-
-def _question(options: SearchOptions, instrument: str | None) -> VectorQuestion:
+def _question(options: SearchOptions, filters: Filters, instrument: str | None) -> VectorQuestion:
     span, always = Span.of(options.time), Span()
     if span.others:
         raise CommandError("--s3-vectors takes one time: ask for each.")
     return VectorQuestion(
-        filters=_filters(options),
+        filters=filters,
         box=Box(**dict(zip(("west", "south", "east", "north"), options.bbox, strict=True))) if options.bbox else None,
         start=span.start if span.start != always.start else None,
         end=span.end if span.end != always.end else None,

@@ -11,7 +11,7 @@ from clayline_cli.asking.examples import add_examples, add_imagery, check_exampl
 from clayline_cli.asking.options import NEGATIVE, box, time
 from clayline_cli.choosing.options import SceneOptions
 
-FORMS: Final = {".parquet": "geoparquet", ".geojson": "geojson", ".json": "geojson", ".png": "sheet"}
+FORMS: Final = {end: form for form in ("geoparquet", "geojson", "sheet") for end in arguments.ENDINGS[form]}
 """What is written, by how the name ends."""
 VALID: Final = 0.9
 """The default of ``clayline.likeness.taking_part``, which loads numpy."""

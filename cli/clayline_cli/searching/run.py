@@ -37,12 +37,13 @@ def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    filters = Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
     like, unlike = (
         [given(each, options.imagery, console, valid_least=options.min_valid) for each in texts]
         for texts in (options.like, options.unlike)
     )
     if options.s3_vectors:
-        return ask_bucket(options, dataset, like, unlike)
+        return ask_bucket(options, dataset, like, unlike, filters)
     found = dataset.search(
         like,
         unlike,
@@ -53,7 +54,7 @@ def search(options: SearchOptions, console: Console) -> int:
         where=Where(
             instrument=options.instrument,
             across_instruments=options.across_instruments,
-            filters=Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss),
+            filters=filters,
             with_examples=options.with_examples,
         ),
         how=How(model_folder=options.model_folder, exact=options.exact, explain=options.explain),

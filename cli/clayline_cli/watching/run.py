@@ -5,18 +5,15 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from clayline.api.centres import statistics_of
 from clayline.api.dataset import Dataset
-from clayline.api.exemplars import Exemplar
+from clayline.api.exemplars import Exemplar, probe_of
 from clayline.api.opening import dataset_at, root_of
 from clayline.api.rehearsing import rehearse
 from clayline.aws.reading import reading_client
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import shown
 from clayline.likeness.examples import Computed
-from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import VALID_LEAST, Filters
 from clayline.likeness.watch import Watch, version_key
 from clayline.likeness.watchbook import find, put_next, read_newest, remove
@@ -77,10 +74,7 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
     token, digest = like[0].token, like[0].digest
     statistics = statistics_of(options.model_folder)
     centre = dataset.centre(token, digest, statistics=statistics, filters=filters)
-    vectors = [np.stack([each.vector for each in part]) if part else np.empty((0, centre.dimensions), np.float32)
-               for part in (like, unlike)]  # fmt: skip
-    make_probe = Probe.of_separation if options.linear else Probe.of_examples
-    probe = make_probe(*vectors, token=token, digest=digest, centre=centre)
+    probe = probe_of(like, unlike, centre, linear=options.linear)
     instruments = tuple(sorted({each.instrument for each in (*like, *unlike)}))
     now = datetime.now(UTC)
 

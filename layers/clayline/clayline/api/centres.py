@@ -10,6 +10,7 @@ from clayline.dataset.ports import Root
 from clayline.errors import DatasetError, ModelError
 from clayline.likeness.centring import Centre
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
+from clayline.ports import ObjectMissingError
 
 _MOST_CODEBOOK: Final = 64 * 1024 * 1024
 
@@ -32,11 +33,21 @@ def centre_of[OfRows: Centre | None](
     return rows() if found is None else Centre.of_codebook(found)
 
 
+def read_codebook(root: Root, href: str) -> Codebook:
+    """Read a codebook of a dataset. Raises DatasetError, also where the dataset was changed since, TransientError."""
+    try:
+        content, _ = root.get(href, most=_MOST_CODEBOOK)
+    except ObjectMissingError as error:
+        msg = f"{error}: the dataset was changed since it was opened. Open it again (`refresh()`)."
+        raise DatasetError(msg) from error
+    return Codebook.parse(content, uri=f"{root.uri}/{href}")
+
+
 def codebook_of(root: Root, manifest: Manifest, *, token: str, digest: str) -> Codebook | None:
     """Read the dataset's codebook of a model, if it has one. Raises DatasetError, TransientError."""
     hrefs = {tier.codebook for file in manifest.files if file.token == token for tier in file.tiers.values()}
     for href in sorted(hrefs):
-        found = Codebook.parse(root.get(href, most=_MOST_CODEBOOK)[0], uri=f"{root.uri}/{href}")
+        found = read_codebook(root, href)
         if found.digest == digest:
             return found
     return None

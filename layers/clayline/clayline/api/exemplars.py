@@ -14,7 +14,9 @@ from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow, flat_boxes
 from clayline.errors import DatasetError, counted, digest_shown
+from clayline.likeness.centring import Centre
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
+from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipTable
@@ -138,10 +140,10 @@ class Examples:
             then = f" of {given.days[0]:%Y-%m-%d}" if isinstance(given, ByIdentifier) else ""
             if isinstance(given, ByIdentifier) and given.days[0].date() != given.days[1].date():
                 then = f" of {given.days[0]:%Y-%m-%d} to {given.days[1]:%Y-%m-%d}"
-            return f"example {given.text}: {self.root.uri} has no scene{of}{then} there. Give one that is in it."
+            return f"example {given.text}: {self.index.called} has no scene{of}{then} there. Give one that is in it."
         kind = {ByIdentifier: "with this identifier", ByCell: "of this cell", ByPlace: "on this point"}[type(given)]
         return (
-            f"example {given.text}: none of {self.root.uri} has a chip{of} {kind}, though"
+            f"example {given.text}: none of {self.index.called} has a chip{of} {kind}, though"
             f" {counted(len(chosen.newest), 'scene lies', 'scenes lie')} there. Take a name from the column uci or cell"
             " of its files."
         )
@@ -186,3 +188,16 @@ def given_of(value: GivenExample) -> Given:
         )
         raise DatasetError(msg)
     return found
+
+
+def probe_of(like: Sequence[Exemplar], unlike: Sequence[Exemplar], centre: Centre, *, linear: bool = False) -> Probe:
+    """Make what is looked for of examples of one model: their mean, or ``linear``, what separates them.
+
+    Raises DatasetError as ``Probe`` does.
+    """
+    vectors = [
+        np.stack([each.vector for each in part]) if part else np.empty((0, centre.dimensions), np.float32)
+        for part in (like, unlike)
+    ]
+    make = Probe.of_separation if linear else Probe.of_examples
+    return make(*vectors, token=like[0].token, digest=like[0].digest, centre=centre)

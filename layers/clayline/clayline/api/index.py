@@ -42,6 +42,11 @@ class Index:
         return self._snapshot
 
     @property
+    def called(self) -> str:
+        """What messages call the place: files of this machine that were named have none but the root of all."""
+        return self._root.uri or "what was given"
+
+    @property
     def manifest(self) -> Manifest:
         """Of the snapshot."""
         return self.snapshot.manifest
@@ -82,8 +87,7 @@ class Index:
         known = sorted({(row.token, row.digest) for row in (*everything, *self.snapshot.loose)})
         if not any(is_model(model, *each) for each in known):
             listed = named("@" in model, known)
-            where = self._root.uri or "what was given"  # files that were named have no place of their own
-            msg = f"{where} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them."
+            msg = f"{self.called} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them."
             raise DatasetError(msg)
 
     def _read(self, keys: list[str]) -> list[SceneRow]:

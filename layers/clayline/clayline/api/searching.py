@@ -6,10 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-import numpy as np
-
-from clayline.api.centres import centre_of, statistics_of
-from clayline.api.exemplars import Examples, Exemplar
+from clayline.api.centres import centre_of, read_codebook, statistics_of
+from clayline.api.exemplars import Examples, Exemplar, probe_of
 from clayline.api.explaining import MEANT, Explanation, Meant, explain, scenes_by_reason
 from clayline.api.index import Index
 from clayline.api.planning import sources
@@ -25,12 +23,10 @@ from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
 from clayline.likeness.signs import Signs
 from clayline.likeness.taking_part import why_left_out
-from clayline.ports import ObjectMissingError
 from clayline.table.chips import ChipTable
 from clayline.table.ranking import BestRows, Judge, as_answered, no_rows, said_of
 from clayline.table.streaming import Source, result_schema
 
-_MOST_CODEBOOK: Final = 64 * 1024 * 1024
 _PASSED_OVER: Final = {
     "place": "outside of the place (box, `--bbox`)",
     "time": "of another time (time, `--time`)",
@@ -74,7 +70,7 @@ class Search:
         every = sources(self._index.manifest, chosen, asked.region, asked.span)
         codebook = self._codebook(chosen, digest)
         centre = self._centre(every, codebook[1] if codebook else None, judge, token=token, digest=digest)
-        probe = _probe(like, unlike, centre) if centre else None
+        probe = probe_of(like, unlike, centre) if centre else None
         table, by_bits, candidates = (
             self._ranked(probe, every, codebook, judge) if probe else (no_rows(result_schema([], COLUMNS)), 0, None)
         )
@@ -125,12 +121,7 @@ class Search:
             if file.partition in squares and (tier := file.tiers.get("bits"))
         )
         for href, _ in sorted(hrefs.items(), key=lambda each: (-each[1], each[0])):
-            try:
-                content, _ = self._meter.of("index", partial(self._root.get, href, most=_MOST_CODEBOOK))
-            except ObjectMissingError as error:
-                msg = f"{error}: the dataset was changed since it was opened. Open it again (`refresh()`)."
-                raise DatasetError(msg) from error
-            codebook = Codebook.parse(content, uri=f"{self._root.uri}/{href}")
+            codebook = self._meter.of("index", partial(read_codebook, self._root, href))
             if (codebook.token, codebook.digest) == (chosen.token, digest):
                 return href, codebook
         return None
@@ -190,7 +181,7 @@ class Search:
         scenes = scenes_by_reason(self._index, meant)
         every = counted(sum(scenes.values()) - scenes["model"], "scene")
         why = ", ".join(f"{scenes[name]:,} {text}" for name, text in _PASSED_OVER.items() if scenes[name])
-        return f"of {every} of {model} in {self._root.uri} no chip meets what is asked: {why}. Ask wider."
+        return f"of {every} of {model} in {self._index.called} no chip meets what is asked: {why}. Ask wider."
 
     def _explanation(self, meant: Meant) -> Explanation:
         return explain(self._index, meant, self._root.by_key, stages=self._reader.stages, other="examples")
@@ -213,9 +204,3 @@ def _of_instruments(chosen: Chosen, instruments: frozenset[str] | None, judge: J
     if others := sum(row.rows for row in chosen.newest) - sum(row.rows for row in kept):
         judge.left_out["instrument"] += others
     return replace(chosen, newest=kept)
-
-
-def _probe(like: Sequence[Exemplar], unlike: Sequence[Exemplar], centre: Centre) -> Probe:
-    positive = np.stack([each.vector for each in like])
-    negative = np.stack([each.vector for each in unlike]) if unlike else None
-    return Probe.of_examples(positive, negative, token=like[0].token, digest=like[0].digest, centre=centre)

@@ -28,10 +28,7 @@ class Told(BaseModel):
         try:
             return cls.model_validate(_Event.model_validate_json(body).detail)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the body"
-            msg = f"no event of a watch: {where}: {first['msg']}"
-            raise UnknownEventError(msg) from error
+            raise UnknownEventError.of(error, "watch") from error
 
 
 class _Event(BaseModel):

@@ -10,7 +10,14 @@ SOURCE: Final = "clayline"
 
 
 class UnknownEventError(ValueError):
-    """A message that is no event of a scene; nothing could ever cure it."""
+    """A message that is no event of a scene, or of a watch; nothing could ever cure it."""
+
+    @classmethod
+    def of(cls, error: ValidationError, kind: str) -> Self:
+        """Say what is wrong first; ``kind`` is what it would be an event of."""
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        return cls(f"no event of a {kind}: {where}: {first['msg']}")
 
 
 class Announced(BaseModel):
@@ -34,10 +41,7 @@ class Announced(BaseModel):
             event = _Event.model_validate_json(body)
             return cls.model_validate(event.detail)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the body"
-            msg = f"no event of a scene: {where}: {first['msg']}"
-            raise UnknownEventError(msg) from error
+            raise UnknownEventError.of(error, "scene") from error
 
     @property
     def about(self) -> Mapping[str, str]:
