@@ -7,8 +7,7 @@ from clayline.api.dataset import Dataset
 from clayline.api.exemplars import probe_of
 from clayline.api.opening import root_of
 from clayline.aws.vectors import S3Vectors, vectors_client
-from clayline.dataset.asking import Span
-from clayline.dataset.scene_row import Box
+from clayline.dataset.asking import Span, box_of
 from clayline.errors import counted, shown
 from clayline.likeness.examples import Given
 from clayline.likeness.taking_part import Filters
@@ -51,7 +50,7 @@ def _question(options: SearchOptions, filters: Filters, instrument: str | None) 
         raise CommandError("--s3-vectors takes one time: ask for each.")
     return VectorQuestion(
         filters=filters,
-        box=Box(**dict(zip(("west", "south", "east", "north"), options.bbox, strict=True))) if options.bbox else None,
+        box=box_of(options.bbox),
         start=span.start if span.start != always.start else None,
         end=span.end if span.end != always.end else None,
         instrument=options.instrument or instrument,
