@@ -8,9 +8,8 @@ from pathlib import Path
 from clayline.api.centres import statistics_of
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import Exemplar, probe_of
-from clayline.api.opening import dataset_at, root_of
+from clayline.api.opening import dataset_at
 from clayline.api.rehearsing import rehearse
-from clayline.aws.reading import reading_client
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import shown
 from clayline.likeness.examples import Computed
@@ -18,6 +17,7 @@ from clayline.likeness.taking_part import VALID_LEAST, Filters
 from clayline.likeness.watch import Watch, version_key
 from clayline.likeness.watchbook import find, put_next, read_newest, remove
 from clayline_cli.asking.imagery import given
+from clayline_cli.asking.opening import root_at
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.kept.folder import unused
@@ -27,7 +27,7 @@ from clayline_cli.watching.telling import few_scenes, tell_list, tell_test, tell
 
 def watch(options: WatchOptions, console: Console) -> int:
     """Do what was asked; gives the exit status. Raises ClaylineError."""
-    root = _root(options)
+    root = root_at(options.root, profile=options.profile, region=options.region)
     if isinstance(options, TestOptions):
         return _test(root, options, console)
     doings: dict[str, Callable[[WritableRoot, WatchOptions, Console], int]] = {
@@ -139,9 +139,3 @@ def _test(root: WritableRoot, options: TestOptions, console: Console) -> int:
     if why := few_scenes(found):
         console.warn(why)
     return 0
-
-
-def _root(options: WatchOptions) -> WritableRoot:
-    if not options.root.startswith("s3://"):
-        return root_of(options.root)
-    return root_of(options.root, client=reading_client(profile=options.profile, region=options.region))
