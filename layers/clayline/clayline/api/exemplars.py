@@ -15,7 +15,7 @@ from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
-from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
+from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given, OfImagery, example_of
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
@@ -46,6 +46,8 @@ class Exemplar:
     """The index's row of its scene; None where it is of no dataset."""
     index: int | None = None
     """Of its window in the scene's grid."""
+    facts: Facts | None = None
+    """What filters and a box look at; None where nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class Examples:
             self._finite(given.text, vector)
             return Exemplar(
                 said=given.text, name=given.text, token=given.token, digest=given.digest,
-                instrument=given.instrument, vector=vector,
+                instrument=given.instrument, vector=vector, facts=given.facts,
             )  # fmt: skip
         span = Span()
         if isinstance(given, ByIdentifier):
@@ -159,6 +161,9 @@ class Examples:
             vector=vector,
             scene=scene,
             index=row["index"],
+            facts=Facts(
+                valid=row["valid_fraction"], cloud=row["cloud_fraction"], loss=row["loss"], footprint=row["geometry"]
+            ),
         )
 
     @staticmethod
