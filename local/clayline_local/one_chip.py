@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.batch import Batch, Job
+from clayline.likeness.examples import Facts
 from clayline.model.manifest import ModelEntry
 from clayline.model.wire import CONTENT_TYPE, STATUS_GOOD, Response
+from clayline.outputs.footprints import footprints
 from clayline.run.keys import OutputObjects
 from clayline.run.plan import Plan
 from clayline.steps.cutting import cut_batches
@@ -38,7 +40,7 @@ class OneChip:
     instrument: str
     uci: str
     """That the chip would have."""
-    valid_fraction: float
+    facts: Facts
 
 
 def embed_one(
@@ -98,7 +100,12 @@ def embed_one(
         entry=landed.entry,
         instrument=plan.scene.instrument,
         uci=draft.chips.uci[index],
-        valid_fraction=float(outcomes.valid_fraction[0] or 0),
+        facts=Facts(
+            valid=float(outcomes.valid_fraction[0] or 0),
+            cloud=outcomes.cloud_fraction[0],
+            loss=None if answer.loss is None else float(answer.loss[0]),
+            footprint=footprints(draft.chips.corners[[index]], [draft.chips.uci[index]]).wkb[0],
+        ),
     )
 
 

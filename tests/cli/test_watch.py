@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.api.alike import Alike
 from tests.dataset.scenes import MadeUp
+from tests.likeness.watches import keep, watch_of
 
 from clayline.dataset.folder import FolderRoot
 from clayline.likeness.rehearsal import Rehearsal, SceneScores
@@ -157,6 +158,8 @@ def test_every_word_tells_its_exit_statuses(capsys: pytest.CaptureFixture[str]) 
         (["add", "pivots", "--like", LIKE, "--unlike", LIKE], "given as like it and as not"),
         (["add", "pivots", "--like", LIKE, "--in", "1,2,3"], "is no box"),
         (["add", "pivots", "--like", LIKE, "--threshold", "2"], "is not from -1.0 to 1.0"),
+        (["add", "pivots", "--like", LIKE, "--threshold", "nan"], "is not from -1.0 to 1.0"),
+        (["add", "pivots", "--max-loss", "nan"], "nan is not from 0.0 to"),
     ],
 )
 def test_a_mistake_is_told_at_once(
@@ -199,6 +202,89 @@ def test_a_box_that_no_scene_meets_is_named(folder: Path, capsys: pytest.Capture
     told(capsys, "add", "away", str(folder), "--like", LIKE, "--in", "-170,-60,-169,-59")
     assert main(["watch", "test", "away", str(folder)]) == 0
     assert "no chip meets its box -170,-60,-169,-59, so nothing can be said" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Alike]:
+    place = tmp_path_factory.mktemp("alike")
+    world = Alike(root=FolderRoot(place))
+    world.scene(1)
+    return str(place), world
+
+
+def cloudy(chip: dict[str, Any]) -> bool:
+    return bool(chip["valid"] == 1 and chip["cloud"] > 0.9)
+
+
+def lossy(chip: dict[str, Any]) -> bool:
+    return bool(chip["valid"] == 1 and chip["loss"] > 0.9)
+
+
+def half(chip: dict[str, Any]) -> bool:
+    return bool(chip["valid"] == 0.5)
+
+
+OWN = [
+    (cloudy, ["--max-cloud", "0.9"], "cloud", "the filters leave out 1 with more cloud (cloud_most, `--max-cloud`)."),
+    (lossy, ["--max-loss", "0.9"], "loss", "the filters leave out 1 of a greater loss (loss_most, `--max-loss`)."),
+    (
+        half,
+        ["--min-valid", "0.9"],
+        "valid",
+        "the filters leave out 1 less valid than asked (valid_least, `--min-valid`).",
+    ),
+    (cloudy, ["--in", "10,50,11,51"], "box", "its box leaves out its example {}: as meant, if it is to look elsewhere"),
+]
+
+
+@pytest.mark.parametrize(("is_one", "filters", "reason", "said"), OWN)
+def test_whatever_leaves_out_its_own_example_is_told(
+    alike: tuple[str, Alike],
+    capsys: pytest.CaptureFixture[str],
+    is_one: Any,
+    filters: list[str],
+    reason: str,
+    said: str,
+) -> None:
+    """Of a new watch, and of a next version by whose filter it is left out; of others nothing is said."""
+    place, world = alike
+    example = next(name for name in sorted(world.chips) if is_one(world.chips[name]))
+    words = said.format(example)
+    warned = f"WARNING: no scene like its example {example} can match: {words}" if reason != "box" else words
+    assert main(["watch", "add", f"at-once-{reason}", place, "--like", example, *filters]) == 0
+    assert warned in capsys.readouterr().err
+    loose = ["--like", example, "--min-valid", "0"]
+    assert told(capsys, "add", f"later-{reason}", place, *loose)["examples_left_out"] == {}
+    assert told(capsys, "add", f"later-{reason}", place, *filters)["examples_left_out"] == {reason: [example]}
+    assert main(["watch", "add", f"later-{reason}", place, "--threshold", "0.4"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_of_several_examples_the_first_that_is_left_out_is_named(
+    alike: tuple[str, Alike], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, world = alike
+    names = [next(name for name in sorted(world.chips) if is_one(world.chips[name])) for is_one in (half, cloudy)]
+    like = [part for name in names for part in ("--like", name)]
+    assert main(["watch", "add", "two", place, *like, "--in", "10,50,11,51"]) == 0
+    said = capsys.readouterr().err
+    assert f"its box leaves out 2 of its 2 examples ({names[0]}, ...)" in said
+    assert f"no scene like 1 of its 2 examples ({names[0]}) can match: the filters leave out 1 less valid" in said
+
+
+def test_examples_that_are_not_there_any_more_are_told_as_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(FolderRoot(tmp_path), watch_of(SCENES[0]))
+    assert main(["watch", "add", "pivots", str(tmp_path), "--max-cloud", "0.1"]) == 0
+    assert "whether its own examples are left out is not known of all: " in capsys.readouterr().err
+    assert read_newest(FolderRoot(tmp_path), "pivots").cloud_most == 0.1
+
+
+def test_a_threshold_at_which_everything_matches_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "add", "everything", str(folder), "--like", LIKE, "--threshold=-1"]) == 2
+    assert "no score is less, so every chip of every scene would match. Give a greater one" in capsys.readouterr().err
+    assert not (folder / "watches/everything").exists()
 
 
 @pytest.mark.parametrize("doing", [["add", "late", "--like", LIKE], ["remove", "away"]])

@@ -19,7 +19,7 @@ from clayline.likeness.watch import Watch
 from clayline.likeness.watch_receipt import WatchReceipt
 from clayline_cli.program import main
 from clayline_local.model_folder import ModelFolder
-from clayline_local.repository import STARTER
+from clayline_local.repository import SAMPLE, STARTER
 from clayline_local.session import Session
 
 pytestmark = pytest.mark.pipeline
@@ -95,6 +95,19 @@ def test_a_scene_is_held_against_the_watches_of_its_folder_and_once_more_under_a
     assert path.read_bytes() == before
     assert {each.partition("/")[0] for each in json.loads(mark.read_text())["told"]} == {"all", "another"}
     assert not list((out / "watched").glob("another/*/*_sheet.png")), "drawn without the plan, which is gone"
+
+
+def test_imagery_that_its_own_watch_leaves_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its cloud is unknown, for the scene has no mask; where it lies is known of the chip that was embedded."""
+    like = ["--like", f"{SAMPLE}@-54.5383,-25.2987"]
+    for name, box, reasons in (("here", "-54.6,-25.4,-54.5,-25.2", set()), ("away", "10,50,11,51", {"box"})):
+        asked = ["watch", "add", name, str(tmp_path), *like, "--in", box, "--max-cloud", "0.2", "--json"]
+        assert main(asked) == 0
+        found = capsys.readouterr()
+        said = json.loads(found.out)
+        assert said["examples_left_out"] == dict.fromkeys({*reasons, "cloud-unknown"}, said["like"])
+        assert f"WARNING: no scene like its example {said['like'][0]} can match: the filters leave out" in found.err
+        assert (f"its box leaves out its example {said['like'][0]}" in found.err) is ("box" in reasons)
 
 
 def test_a_match_is_not_taken_for_the_end_of_a_scene_that_lands_again(

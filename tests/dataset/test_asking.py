@@ -65,6 +65,16 @@ def test_a_box_that_is_none_is_refused(asked: tuple[float, ...]) -> None:
         box_of(asked)
 
 
+def test_west_of_the_antimeridian_and_east_of_it_are_met_by_a_box_over_it() -> None:
+    """As docs/dataset.md has it: half of the globe at most."""
+    for sides in ((170, -10, -175, 10), (100, -10, -80, 10), (180, -90, -180, 90)):
+        box = box_of(sides)
+        assert box is not None
+        assert box == box_of(box)
+        for lon, is_in in ((sides[0], True), (180, True), (-180, True), (sides[2], True), (0, False), (50, False)):
+            assert box.meets(Box(west=lon, south=0, east=lon, north=0)) is is_in
+
+
 def test_a_box_over_the_antimeridian_is_two() -> None:
     box = box_of((170, -10, -175, 10))
     assert box is not None

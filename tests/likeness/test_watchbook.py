@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from tests.dataset.scenes import MadeUp
 from tests.likeness.watches import NOW, keep, watch_of
 
@@ -30,6 +31,14 @@ def test_the_newest_version_counts_and_the_ones_before_stay(root: FolderRoot) ->
     assert [stored.key for stored in root.list("watches/")] == [
         version_key("pivots", version) for version in (1, 2, 10, 11)
     ]
+
+
+@pytest.mark.parametrize("threshold", [-1.0, -1.5, 1.1, float("nan"), float("inf")])
+def test_a_threshold_that_can_tell_nothing_apart_is_never_kept(root: FolderRoot, threshold: float) -> None:
+    with pytest.raises((DatasetError, ValidationError), match=r"every chip of every scene|threshold\n"):
+        put_next(root, "pivots", lambda version: watch_of(SCENE, version=version, threshold=threshold))
+    assert not newest_versions(root)
+    assert put_next(root, "pivots", lambda version: watch_of(SCENE, version=version, threshold=-0.999)).version == 1
 
 
 def test_a_removed_watch_is_none_and_can_be_made_again(root: FolderRoot) -> None:

@@ -33,8 +33,13 @@ def given(text: str, options: SceneOptions, console: Console, *, valid_least: fl
             scratch=scratch,
             notice=console.notice,
         )
-    if chip.valid_fraction < valid_least:
-        console.warn(f"only {chip.valid_fraction:.2f} of that chip is valid: it looks like others' padding as well")
+    if chip.facts.valid < valid_least:
+        console.warn(f"only {chip.facts.valid:.2f} of that chip is valid: it looks like others' padding as well")
     return Computed(
-        text=chip.uci, token=chip.entry.token, digest=chip.entry.digest, instrument=chip.instrument, vector=chip.vector
+        text=chip.uci,
+        token=chip.entry.token,
+        digest=chip.entry.digest,
+        instrument=chip.instrument,
+        vector=chip.vector,
+        facts=chip.facts,
     )

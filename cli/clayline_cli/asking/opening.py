@@ -3,9 +3,20 @@
 from pathlib import Path
 
 from clayline.api.dataset import Dataset
-from clayline.api.opening import open_dataset, open_place
+from clayline.api.opening import open_dataset, open_place, root_of
 from clayline.aws.reading import reading_client
+from clayline.dataset.ports import WritableRoot
 from clayline_cli.errors import CommandError
+
+
+def root_at(root: str, *, profile: str | None, region: str | None) -> WritableRoot:
+    """Give the place of a dataset, perhaps to be written: a folder, or a bucket by a profile and region.
+
+    Raises DatasetError.
+    """
+    if not root.startswith("s3://"):
+        return root_of(root)
+    return root_of(root, client=reading_client(profile=profile, region=region))
 
 
 def opened(root: str, *, profile: str | None, region: str | None) -> Dataset:

@@ -40,12 +40,7 @@ def box(text: str) -> Asked4:
         west, south, east, north = (float(each) for each in text.split(","))
         box_of((west, south, east, north))
     except (ValueError, DatasetError) as error:
-        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({error})")
-    if west > east and (wide := east + 360 - west) > 180:  # noqa: PLR2004 - half of the globe
-        arguments.refuse(
-            f"{text!r} has west and east the wrong way round, or goes over the antimeridian and around {wide:g} degrees"
-            " of the globe. Swap them, or ask in two boxes"
-        )
+        arguments.refuse(f"{text!r} is no box west,south,east,north in degrees ({str(error).rstrip('.')})")
     return (west, south, east, north)
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from clayline_cli import arguments
 from clayline_cli.call import Call, Commands, command_parser
-from clayline_cli.compacting.place import HELP, root
+from clayline_cli.compacting.place import add_place
 from clayline_cli.console import Console
 
 DESCRIPTION: Final = """\
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
     parser = command_parser(
         commands, "compact", summary="compact a dataset for small reads", description=DESCRIPTION, epilog=EPILOG
     )
-    parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
+    add_place(parser)
     parser.add_argument(
         "--grace-hours",
         type=arguments.number(int, 1, 8_760),
@@ -69,7 +69,8 @@ def add(commands: Commands) -> None:
 
 def _call(found: argparse.Namespace) -> Call:
     def run(console: Console) -> int:
-        from clayline_cli.compacting.compact import CompactOptions, compact  # noqa: PLC0415 - a second of imports, for which no typo waits
+        from clayline_cli.asking.opening import root_at  # noqa: PLC0415 - a second of imports, for which no typo waits
+        from clayline_cli.compacting.compact import CompactOptions, compact  # noqa: PLC0415 - the same
 
         options = CompactOptions(
             grace_hours=found.grace_hours,
@@ -79,6 +80,6 @@ def _call(found: argparse.Namespace) -> Call:
             new_codebook=found.new_codebook,
             as_json=found.json,
         )
-        return compact(found.root, console, options)
+        return compact(root_at(found.root, profile=found.profile, region=found.region), console, options)
 
     return Call(run=run, quiet=found.quiet, stopped="Readers see what they saw; run it again to go on.")

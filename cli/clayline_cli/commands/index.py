@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from clayline_cli.call import Call, Commands, command_parser
-from clayline_cli.compacting.place import HELP, root
+from clayline_cli.compacting.place import add_place
 from clayline_cli.console import Console
 
 DESCRIPTION: Final = """\
@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     parser = command_parser(
         commands, "index", summary="index scenes as a dataset", description=DESCRIPTION, epilog=EPILOG
     )
-    parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
+    add_place(parser)
     parser.add_argument(
         "--forget-lost",
         action="store_true",
@@ -45,8 +45,10 @@ def add(commands: Commands) -> None:
 
 def _call(found: argparse.Namespace) -> Call:
     def run(console: Console) -> int:
-        from clayline_cli.compacting.index import index  # noqa: PLC0415 - a second of imports, for which no typo waits
+        from clayline_cli.asking.opening import root_at  # noqa: PLC0415 - a second of imports, for which no typo waits
+        from clayline_cli.compacting.index import index  # noqa: PLC0415 - the same
 
-        return index(found.root, console, as_json=found.json, forget_lost=found.forget_lost)
+        root = root_at(found.root, profile=found.profile, region=found.region)
+        return index(root, console, as_json=found.json, forget_lost=found.forget_lost)
 
     return Call(run=run, quiet=found.quiet, stopped="What is indexed stays so; run it again to go on.")

@@ -5,7 +5,7 @@ from typing import Final
 
 from clayline_cli import arguments
 from clayline_cli.call import Call, Commands, command_parser
-from clayline_cli.compacting.place import HELP, root
+from clayline_cli.compacting.place import add_place
 from clayline_cli.console import Console
 from clayline_local.repository import STARTER
 from clayline_local.stopping import stoppable
@@ -21,6 +21,7 @@ EPILOG: Final = """\
 examples:
   clayline vectors s3://my-embeddings --vector-bucket my-vectors --look
   clayline vectors s3://my-embeddings --vector-bucket my-vectors
+  clayline vectors s3://my-embeddings --vector-bucket my-vectors --profile archive --region eu-central-1
   clayline vectors out --vector-bucket my-vectors --model-folder models/clay-v1.5
 
 exit status:
@@ -36,7 +37,7 @@ def add(commands: Commands) -> None:
     parser = command_parser(
         commands, "vectors", summary="send scenes to a vector bucket", description=DESCRIPTION, epilog=EPILOG
     )
-    parser.add_argument("root", type=root, metavar="ROOT", help=HELP)
+    add_place(parser, region="of the buckets, ROOT's and the vectors' (default: the profile's)")
     parser.add_argument(
         "--vector-bucket",
         type=arguments.bucket,
@@ -58,12 +59,14 @@ def add(commands: Commands) -> None:
 def _call(found: argparse.Namespace) -> Call:
     def run(console: Console) -> int:
         with stoppable():
-            from clayline_cli.compacting.vectors import send  # noqa: PLC0415 - a second of imports, for which no typo waits
+            from clayline.aws.vectors import S3Vectors, vectors_client  # noqa: PLC0415 - a second of imports, for which no typo waits
+            from clayline_cli.asking.opening import root_at  # noqa: PLC0415 - the same
+            from clayline_cli.compacting.vectors import send  # noqa: PLC0415 - the same
 
             return send(
-                found.root,
+                root_at(found.root, profile=found.profile, region=found.region),
+                S3Vectors(vectors_client(profile=found.profile, region=found.region), bucket=found.vector_bucket),
                 console,
-                bucket=found.vector_bucket,
                 model_folder=found.model_folder,
                 look=found.look,
                 as_json=found.json,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clayline.api.opening import root_of
 from clayline.dataset.compaction import NOTHING
+from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError, shown
 from clayline.steps.compacting import Compacting
 from clayline.steps.describing import describe
@@ -35,9 +35,8 @@ class CompactOptions:
     as_json: bool
 
 
-def compact(name: str, console: Console, options: CompactOptions) -> int:
+def compact(root: WritableRoot, console: Console, options: CompactOptions) -> int:
     """Compact a root; gives the exit status. Raises ClaylineError, Stopped."""
-    root = root_of(name)
     with stoppable(), tempfile.TemporaryDirectory(prefix="clayline-compact-") as scratch:
         compacting = Compacting(
             root=root,
@@ -50,7 +49,7 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
             spool_bytes=options.spool_gb * 1024**3,
         )
         if options.new_codebook:
-            _forget(compacting, options.new_codebook, name)
+            _forget(compacting, options.new_codebook)
         left_out = NOTHING
         for number, done in enumerate(passes(compacting), start=1):
             left_out = done.left_out
@@ -81,10 +80,11 @@ def compact(name: str, console: Console, options: CompactOptions) -> int:
     return 1 if left_out.told else 0
 
 
-def _forget(compacting: Compacting, token: str, name: str) -> None:
+def _forget(compacting: Compacting, token: str) -> None:
     manifest, _ = read_manifest(compacting.root)
     known = sorted({file.token for file in manifest.files})
     if token not in known:
-        msg = f"no chips of {token} are in the files of {name}; there are those of {', '.join(known) or 'no model'}."
+        there = ", ".join(known) or "no model"
+        msg = f"no chips of {token} are in the files of {compacting.root.uri}; there are those of {there}."
         raise CommandError(msg)
     compacting.forget_tiers(token)

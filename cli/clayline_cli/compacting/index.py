@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from clayline.api.opening import root_of
 from clayline.errors import DatasetError, shown
 from clayline.ports import ObjectMissingError
 from clayline.steps.compacting import Compacting
@@ -30,13 +29,12 @@ _EVERY: Final = 1_000
 _COPIED: Final = "its file is gone, and its chips are in dataset/files/ alone: restore it, those are copies"
 
 
-def index(name: str, console: Console, *, as_json: bool, forget_lost: bool = False) -> int:
+def index(root: "WritableRoot", console: Console, *, as_json: bool, forget_lost: bool = False) -> int:
     """Give every receipt under a root its row, where it has none, and tell rows whose file is lost, or take them away;
     gives the exit status.
 
     Raises ClaylineError, Stopped.
     """
-    root = root_of(name)
     indexing = Indexing(root=root, read_header=read_scene_header, encode_rows=encode_rows)
     with stoppable():
         found_there = _surveyed(root)

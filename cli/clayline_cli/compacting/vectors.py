@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from clayline.api.opening import root_of
-from clayline.aws.vectors import S3Vectors, vectors_client
+from clayline.aws.vectors import S3Vectors
+from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError, TransientError, shown
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
 from clayline.ports import ObjectMissingError
@@ -22,22 +22,23 @@ _IN_A_ROW: Final = 5
 """Scenes that could not be sent one after the other, after which the others are not tried."""
 
 
-def send(name: str, console: Console, *, bucket: str, model_folder: Path, look: bool, as_json: bool) -> int:
+def send(
+    root: WritableRoot, vectors: S3Vectors, console: Console, *, model_folder: Path, look: bool, as_json: bool
+) -> int:
     """Send each scene under a root that the vector bucket is not marked as holding; gives the exit status.
 
     Raises ClaylineError, Stopped.
     """
-    root = root_of(name)
     sending = Sending(
         root=root,
-        vectors=S3Vectors(vectors_client(), bucket=bucket),
+        vectors=vectors,
         read_header=read_scene_header,
         read_chips=read_chips,
         read_ucis=read_ucis,
         centre=Centres(root=root, statistics=lambda: _statistics(model_folder)).of,
     )
     done, wrong, in_a_row, missing = 0, 0, 0, list(sending.missing())
-    console.notice(f"{root.uri}: {len(missing)} scenes are not in the vector bucket {bucket}")
+    console.notice(f"{root.uri}: {len(missing)} scenes are not in the vector bucket {vectors.bucket}")
     for number, file in enumerate(missing, start=1):
         state, message = "missing", ""
         if not look:

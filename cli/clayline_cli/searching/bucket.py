@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import probe_of
-from clayline.api.opening import root_of
 from clayline.aws.vectors import S3Vectors, vectors_client
-from clayline.dataset.asking import Span
-from clayline.dataset.scene_row import Box
+from clayline.dataset.asking import Span, box_of
 from clayline.errors import counted, shown
 from clayline.likeness.examples import Given
 from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_query import MOST_NEIGHBOURS, VectorAnswer, VectorQuestion, ask_vectors
 from clayline.steps.sending import vector_model
+from clayline_cli.asking.opening import root_at
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.options import SearchOptions
 
@@ -28,7 +27,8 @@ def ask_bucket(
     if len(kinds | ({options.instrument} if options.instrument else set())) > 1 and not options.across_instruments:
         raise CommandError(f"several instruments ({', '.join(sorted(kinds))}): allow it with --across-instruments.")
     token, digest = positive[0].token, positive[0].digest
-    model = vector_model(root_of(options.places[0]), bucket=bucket, token=token, digest=digest)
+    root = root_at(options.places[0], profile=options.profile, region=options.region)
+    model = vector_model(root, bucket=bucket, token=token, digest=digest)
     if model is None:
         raise CommandError(
             f"{dataset.uri} says nothing of {token} in the vector bucket {bucket}: send its scenes with"
@@ -51,7 +51,7 @@ def _question(options: SearchOptions, filters: Filters, instrument: str | None) 
         raise CommandError("--s3-vectors takes one time: ask for each.")
     return VectorQuestion(
         filters=filters,
-        box=Box(**dict(zip(("west", "south", "east", "north"), options.bbox, strict=True))) if options.bbox else None,
+        box=box_of(options.bbox),
         start=span.start if span.start != always.start else None,
         end=span.end if span.end != always.end else None,
         instrument=options.instrument or instrument,

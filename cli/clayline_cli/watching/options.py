@@ -86,7 +86,7 @@ def add_options(parser: Parser) -> None:
     group = added.add_argument_group("when it calls")
     group.add_argument(
         "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T",
-        help="from which score on a chip matches, -1 to 1 (default: none: a draft, which calls nobody)",
+        help="from which score on a chip matches, over -1 to 1 (default: none: a draft, which calls nobody)",
     )  # fmt: skip
     group.add_argument("--in", dest="box", type=box, metavar="W,S,E,N", help="only chips that meet this box; degrees")
     group.add_argument(
@@ -95,7 +95,9 @@ def add_options(parser: Parser) -> None:
     group.add_argument(
         "--max-cloud", dest="cloud_most", type=arguments.fraction, metavar="F", help="cloud fraction (default: any)"
     )
-    group.add_argument("--max-loss", dest="loss_most", type=float, metavar="L", help="loss (default: any)")
+    group.add_argument(
+        "--max-loss", dest="loss_most", type=arguments.number(float, 0.0, 1e30), metavar="L", help="loss (default: any)"
+    )
     add_imagery(added)
     _place(_word(doing, "list", "the newest version of each watch"), named=False)
     _place(_word(doing, "show", "one watch, with its versions"))

@@ -1,6 +1,6 @@
 """``clayline watch``: what each of its words does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,26 +8,38 @@ from pathlib import Path
 from clayline.api.centres import statistics_of
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import Exemplar, probe_of
-from clayline.api.opening import dataset_at, root_of
+from clayline.api.opening import dataset_at
 from clayline.api.rehearsing import rehearse
-from clayline.aws.reading import reading_client
 from clayline.dataset.ports import WritableRoot
-from clayline.errors import shown
-from clayline.likeness.examples import Computed
+from clayline.errors import DatasetError, shown
+from clayline.likeness.examples import Computed, Facts
+from clayline.likeness.matching import examples_left_out
 from clayline.likeness.taking_part import VALID_LEAST, Filters
-from clayline.likeness.watch import Watch, version_key
+from clayline.likeness.watch import Watch, check_threshold, version_key
 from clayline.likeness.watchbook import find, put_next, read_newest, remove
 from clayline_cli.asking.imagery import given
+from clayline_cli.asking.opening import root_at
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.kept.folder import unused
 from clayline_cli.watching.options import TestOptions, WatchOptions
-from clayline_cli.watching.telling import few_scenes, tell_list, tell_test, tell_watch
+from clayline_cli.watching.telling import (
+    few_scenes,
+    never_matched,
+    outside_of_box,
+    tell_added,
+    tell_list,
+    tell_test,
+    tell_watch,
+)
+
+type _Made = tuple[Callable[[int], Watch], Mapping[str, Facts]]
+"""What makes a version by its number, and what is known of its examples."""
 
 
 def watch(options: WatchOptions, console: Console) -> int:
     """Do what was asked; gives the exit status. Raises ClaylineError."""
-    root = _root(options)
+    root = root_at(options.root, profile=options.profile, region=options.region)
     if isinstance(options, TestOptions):
         return _test(root, options, console)
     doings: dict[str, Callable[[WritableRoot, WatchOptions, Console], int]] = {
@@ -39,10 +51,16 @@ def watch(options: WatchOptions, console: Console) -> int:
 
 
 def _add(root: WritableRoot, options: WatchOptions, console: Console) -> int:
-    make = _made_of_examples(root, options, console) if options.like else _taken_over(root, options)
+    check_threshold(options.threshold)  # before imagery is embedded
+    make, facts = _made_of_examples(root, options, console) if options.like else _taken_over(root, options, console)
     kept = put_next(root, options.name, make)
     assert isinstance(kept, Watch)  # noqa: S101 - both make one
-    tell_watch(kept, root, as_json=options.json)
+    left_out = examples_left_out(kept, facts)
+    tell_added(kept, root, left_out, as_json=options.json)
+    if "box" in left_out:
+        console.notice(outside_of_box(kept, left_out))
+    if why := never_matched(kept, left_out):
+        console.warn(why)
     if kept.threshold is None:
         console.notice(
             f"a draft, which calls nobody: `clayline watch test {kept.name} {root.uri}` proposes a threshold"
@@ -50,7 +68,7 @@ def _add(root: WritableRoot, options: WatchOptions, console: Console) -> int:
     return 0
 
 
-def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Console) -> Callable[[int], Watch]:
+def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Console) -> _Made:
     filters = Filters(
         valid_least=VALID_LEAST if options.valid_least is None else options.valid_least,
         cloud_most=options.cloud_most,
@@ -95,7 +113,7 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
             unlike=tuple(each.name for each in unlike),
         )
 
-    return make
+    return make, {each.name: each.facts for each in like if each.facts}
 
 
 def _each_once(examples: Sequence[Exemplar]) -> list[Exemplar]:
@@ -103,13 +121,33 @@ def _each_once(examples: Sequence[Exemplar]) -> list[Exemplar]:
     return list({each.name: each for each in examples}.values())
 
 
-def _taken_over(root: WritableRoot, options: WatchOptions) -> Callable[[int], Watch]:
+def _taken_over(root: WritableRoot, options: WatchOptions, console: Console) -> _Made:
     """Take the probe of the newest version, and whatever is not given anew."""
     before = read_newest(root, options.name)
     names = ("threshold", "box", "valid_least", "cloud_most", "loss_most")
     changed = {name: value for name in names if (value := getattr(options, name)) is not None}
     now = datetime.now(UTC)
-    return lambda version: before.model_copy(update={**changed, "version": version, "created": now})
+    facts = _facts(root, before, console) if set(changed) - {"threshold"} else {}
+    return lambda version: before.model_copy(update={**changed, "version": version, "created": now}), facts
+
+
+def _facts(root: WritableRoot, watch: Watch, console: Console) -> Mapping[str, Facts]:
+    """Give what filters look at of a watch's examples, as far as they lie under the root."""
+    found: dict[str, Facts] = {}
+    unknown: list[str] = []
+    try:
+        dataset = dataset_at(root)
+        for name in watch.like:
+            try:
+                [example], _ = dataset.examples([name], model=f"{watch.probe.token}@{watch.probe.digest}")
+                found |= {name: example.facts} if example.facts else {}
+            except DatasetError as error:
+                unknown.append(str(error))
+    except DatasetError as error:  # there is no scene yet
+        unknown.append(str(error))
+    if unknown:
+        console.notice(shown(f"whether its own examples are left out is not known of all: {unknown[0]}"))
+    return found
 
 
 def _list(root: WritableRoot, options: WatchOptions, console: Console) -> int:
@@ -139,9 +177,3 @@ def _test(root: WritableRoot, options: TestOptions, console: Console) -> int:
     if why := few_scenes(found):
         console.warn(why)
     return 0
-
-
-def _root(options: WatchOptions) -> WritableRoot:
-    if not options.root.startswith("s3://"):
-        return root_of(options.root)
-    return root_of(options.root, client=reading_client(profile=options.profile, region=options.region))

@@ -1,22 +1,53 @@
 """What ``clayline watch`` says on standard output."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clayline.dataset.ports import Root
 from clayline.errors import digest_shown
+from clayline.likeness.matching import LeftOut
 from clayline.likeness.rehearsal import Rehearsal
+from clayline.likeness.taking_part import why_left_out
 from clayline.likeness.watch import Watch, version_key
 
 _MOST_SCENES = 20
 
 
-def tell_watch(watch: Watch, root: Root, *, as_json: bool) -> None:
-    """Tell one watch, without the numbers of its probe."""
+def tell_added(watch: Watch, root: Root, left_out: LeftOut, *, as_json: bool) -> None:
+    """Tell one that was kept just now, and as JSON which of its own examples it leaves out."""
+    tell_watch(watch, root, as_json=as_json, more={"examples_left_out": left_out})
+
+
+def outside_of_box(watch: Watch, left_out: LeftOut) -> str:
+    """Say that examples lie outside of the box, as they may."""
+    return f"its box leaves out {_whose(watch, left_out['box'])}: as meant, if it is to look elsewhere"
+
+
+def never_matched(watch: Watch, left_out: LeftOut) -> str | None:
+    """Say which examples the filters leave out; None where they leave out none."""
+    counts = {reason: len(names) for reason, names in left_out.items() if reason != "box"}
+    names = [name for reason, found in left_out.items() if reason != "box" for name in found]
+    if not names:
+        return None
+    return (
+        f"no scene like {_whose(watch, names)} can match: the filters leave out {why_left_out(counts)}."
+        " Ask for less, or take other examples."
+    )
+
+
+def _whose(watch: Watch, names: Sequence[str]) -> str:
+    """Name an example, of several the first."""
+    if len(watch.like) == 1:
+        return f"its example {names[0]}"
+    return f"{len(names)} of its {len(watch.like)} examples ({names[0]}{', ...' if len(names) > 1 else ''})"
+
+
+def tell_watch(watch: Watch, root: Root, *, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """Tell one watch, without the numbers of its probe; ``more`` is added to its JSON."""
     uri = f"{root.uri}/{version_key(watch.name, watch.version)}"
     if as_json:
-        print(json.dumps({**_plain(watch), "uri": uri}), flush=True)
+        print(json.dumps({**_plain(watch), "uri": uri, **(more or {})}), flush=True)
         return
     like, unlike = f"{len(watch.like)} like it", f"{len(watch.unlike)} not"
     made = "a linear separation" if watch.kind == "linear" else "the examples' mean"

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from clayline.api.index import Index
 from clayline.api.planning import sources
-from clayline.dataset.asking import Span, box_of
+from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import SceneRow, flat_boxes
+from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
-from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Given, OfImagery, example_of
+from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given, OfImagery, example_of
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
@@ -46,6 +46,8 @@ class Exemplar:
     """The index's row of its scene; None where it is of no dataset."""
     index: int | None = None
     """Of its window in the scene's grid."""
+    facts: Facts | None = None
+    """What filters and a box look at; None where nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +96,12 @@ class Examples:
             self._finite(given.text, vector)
             return Exemplar(
                 said=given.text, name=given.text, token=given.token, digest=given.digest,
-                instrument=given.instrument, vector=vector,
+                instrument=given.instrument, vector=vector, facts=given.facts,
             )  # fmt: skip
         span = Span()
         if isinstance(given, ByIdentifier):
             span = Span(start=given.days[0], end=given.days[1])
-        box = box_of(given.around) if given.around else None
-        region = None if box is None else Region.of_boxes(flat_boxes(box))
+        region = _region(given.around)
         chosen = self.index.choose(region, span, model=model, every_revision=False)
         table, left_out = self._rows(given, chosen, region, span)
         if not len(table) and isinstance(given, ByIdentifier):  # its chip may lie elsewhere than it says
@@ -160,6 +161,9 @@ class Examples:
             vector=vector,
             scene=scene,
             index=row["index"],
+            facts=Facts(
+                valid=row["valid_fraction"], cloud=row["cloud_fraction"], loss=row["loss"], footprint=row["geometry"]
+            ),
         )
 
     @staticmethod
@@ -167,6 +171,14 @@ class Examples:
         if not np.isfinite(vector).all():
             msg = f"example {said}: its vector is not finite. Take another; `clayline verify` names all such chips."
             raise DatasetError(msg)
+
+
+def _region(around: tuple[float, float, float, float] | None) -> Region | None:
+    """Give where an example lies: near a pole, also more than half of the globe wide, which nobody may ask for."""
+    if around is None:
+        return None
+    west, south, east, north = around
+    return Region.of_boxes(flat_boxes(Box(west=west, south=south, east=east, north=north)))
 
 
 def given_of(value: GivenExample) -> Given:

@@ -15,6 +15,9 @@ type AskedTime = Moment | tuple[Moment | None, Moment | None] | Sequence["AskedT
 type Asked4 = Sequence[float]
 """west, south, east, north, degrees."""
 
+_HALF: Final = 180.0
+"""Degrees: half of the globe."""
+_POLE: Final = 90.0
 _OPEN: Final = {"", ".."}
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -105,29 +108,44 @@ def _is_day(text: str) -> bool:
 
 
 def box_of(asked: "Asked4 | Box | None") -> Box | None:
-    """Take west, south, east, north in degrees; over the antimeridian west is the greater. Raises DatasetError."""
-    if asked is None or isinstance(asked, Box):
-        return asked
-    wrong = None
+    """Take west, south, east, north in degrees, or a box of these; over the antimeridian west is the greater, by half
+    of the globe at most: more is a mistake. Raises DatasetError.
+    """
+    if asked is None:
+        return None
+    given = (asked.west, asked.south, asked.east, asked.north) if isinstance(asked, Box) else asked
     try:
-        numbers = [] if isinstance(asked, str | bytes) else [float(each) for each in asked]
+        numbers = [] if isinstance(given, str | bytes) else [float(each) for each in given]
     except (TypeError, ValueError):
         numbers = []
     if not numbers:
         msg = f"box {asked!r} is none. Give four numbers: west, south, east, north in degrees."
         raise DatasetError(msg)
+    if wrong := _wrong(numbers):
+        msg = f"box {','.join(f'{each:g}' for each in numbers)} {wrong}"
+        raise DatasetError(msg)
+    return Box(west=numbers[0], south=numbers[1], east=numbers[2], north=numbers[3])
+
+
+def _wrong(numbers: Sequence[float]) -> str | None:
+    """Say what is wrong with a box, and what to do."""
+    wrong = None
     if len(numbers) != 4:  # noqa: PLR2004 - a box
         wrong = f"{len(numbers)} numbers"
     elif not all(map(isfinite, numbers)):
         wrong = "a number that is not finite"
-    elif max(abs(numbers[0]), abs(numbers[2])) > 180 or max(abs(numbers[1]), abs(numbers[3])) > 90:  # noqa: PLR2004
+    elif max(abs(numbers[0]), abs(numbers[2])) > _HALF or max(abs(numbers[1]), abs(numbers[3])) > _POLE:
         wrong = "a number that is not on the globe"
     elif numbers[1] > numbers[3]:
         wrong = "a south that is greater than its north"
     if wrong:
-        msg = f"box {','.join(f'{each:g}' for each in numbers)} has {wrong}. Give west, south, east, north in degrees."
-        raise DatasetError(msg)
-    return Box(west=numbers[0], south=numbers[1], east=numbers[2], north=numbers[3])
+        return f"has {wrong}. Give west, south, east, north in degrees."
+    if numbers[0] > numbers[2] and (wide := numbers[2] + 2 * _HALF - numbers[0]) > _HALF:
+        return (
+            f"has west and east the wrong way round, or goes over the antimeridian and around {wide:g} degrees of the"
+            " globe. Swap them, or ask in two boxes."
+        )
+    return None
 
 
 def model_of(asked: str | None) -> str | None:

@@ -96,6 +96,20 @@ class OfImagery:
     lat: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What filters and a box look at, of one chip; None is unknown."""
+
+    valid: float
+    """Fraction."""
+    cloud: float | None
+    """Fraction."""
+    loss: float | None
+    """In the model's own measure."""
+    footprint: bytes
+    """Well-known binary, degrees."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Computed:
     """A vector that the model just gave, of a chip that no dataset need have."""
@@ -107,6 +121,8 @@ class Computed:
     instrument: str
     vector: NDArray[Any]
     """[D]."""
+    facts: Facts | None = None
+    """None where nobody says."""
 
 
 type Example = ByIdentifier | ByCell | ByPlace | OfImagery

@@ -1,7 +1,7 @@
 """A scene's chips against a watch: which take part, how they score, which match (docs/watches.md)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from clayline.dataset.scene_row import flat_boxes
 from clayline.errors import DatasetError
+from clayline.likeness.examples import Facts
 from clayline.likeness.taking_part import Traits
 from clayline.likeness.watch import Watch, quantiles
 from clayline.outputs.outline import geojson_of
 from clayline.outputs.region import Region
 
+type LeftOut = Mapping[str, Sequence[str]]
+"""Identifiers by the reason for which they are left out."""
 DECIMALS: Final = 7
 """Of a footprint's degrees that is told: a centimetre."""
 
@@ -135,3 +138,21 @@ class Tally:
     def reasons(self) -> dict[str, int]:
         """Why chips were left out."""
         return {name: count for name, count in sorted(self.left_out.items()) if count}
+
+
+def examples_left_out(watch: Watch, examples: Mapping[str, Facts]) -> LeftOut:
+    """Give those of its own examples that a watch would leave out of a scene: ``box``, and of all, those outside of the
+    box too, the first of the filters that holds.
+    """
+    found: dict[str, list[str]] = {}
+    names = list(examples)
+    if watch.place is not None and names:
+        footprints = [examples[name].footprint for name in names]
+        there = set(Region.of_boxes(flat_boxes(watch.place)).meeting(footprints)[0].tolist())
+        if outside := [name for at, name in enumerate(names) if at not in there]:
+            found["box"] = outside
+    for name, facts in examples.items():
+        valid, cloud, loss = (np.array([each], np.float32) for each in (facts.valid, facts.cloud, facts.loss))
+        for reason in watch.filters.judge(Traits(valid=valid, cloud=cloud, loss=loss))[1]:
+            found.setdefault(reason, []).append(name)
+    return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 VALID_LEAST: Final = 0.9
 """Chips of which less is valid find each other by their padding: 96 to 99 % of their neighbours, measured."""
 _REMEDIES: Final = {
+    "box": "outside of the box (box, `--in`)",
     "valid": "less valid than asked (valid_least, `--min-valid`)",
     "cloud": "with more cloud (cloud_most, `--max-cloud`)",
     "cloud-unknown": "of unknown cloud (ask without cloud_most, `--max-cloud`)",

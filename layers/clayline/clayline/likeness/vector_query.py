@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from clayline.dataset.asking import box_of
 from clayline.dataset.scene_row import Box, flat_boxes
 from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe
@@ -28,6 +29,10 @@ class VectorQuestion:
     instrument: str | None = None
     uci_begins: str | None = None
     """Only in indexes of the mode ENHANCED."""
+
+    def __post_init__(self) -> None:
+        """Refuse a box that is none. Raises DatasetError."""
+        box_of(self.box)
 
     def document(self) -> dict[str, Any]:
         """Give the filter in S3 Vectors' words. What is unknown of a chip meets no condition about it."""

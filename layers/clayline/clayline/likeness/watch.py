@@ -24,6 +24,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+LEAST_SCORE: Final = -1.0
+
+
 class Watch(BaseModel):
     """One version of what is watched for."""
 
@@ -116,10 +119,14 @@ def parse(content: bytes, *, key: str, uri: str) -> Watch | Removed:
     return found
 
 
-def same_box(values: "tuple[float, ...] | None") -> tuple[float, float, float, float] | None:
-    """Give a box as a watch keeps it. Raises DatasetError."""
-    found = box_of(values)
-    return None if found is None else (found.west, found.south, found.east, found.north)
+def check_threshold(threshold: float | None) -> None:
+    """Refuse one that tells nothing apart, before a watch is made. Raises DatasetError."""
+    if threshold is not None and threshold <= LEAST_SCORE:
+        msg = (
+            f"threshold {threshold:g}: no score is less, so every chip of every scene would match. Give a greater one"
+            " (`clayline watch test` proposes one), or none: a draft calls nobody."
+        )
+        raise DatasetError(msg)
 
 
 def quantiles(scores: "np.ndarray[Any, Any]") -> dict[str, float]:

@@ -7,7 +7,16 @@ from typing import Final
 
 from clayline.dataset.ports import Root, WritableRoot
 from clayline.errors import DatasetError, TransientError
-from clayline.likeness.watch import MOST_WATCH_BYTES, WATCHES, Removed, Watch, key_of_version, parse, version_key
+from clayline.likeness.watch import (
+    MOST_WATCH_BYTES,
+    WATCHES,
+    Removed,
+    Watch,
+    check_threshold,
+    key_of_version,
+    parse,
+    version_key,
+)
 from clayline.ports import ObjectTooLargeError
 
 _TRIES: Final = 5
@@ -75,11 +84,13 @@ def read_newest(root: Root, name: str) -> Watch:
 def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Removed]) -> Watch | Removed:
     """Write the next version, which ``make`` gives of its number; again under a higher one if somebody was first.
 
-    Raises DatasetError, TransientError.
+    Raises DatasetError, also for a threshold that tells nothing apart, TransientError.
     """
     for _ in range(_TRIES):
         version = newest_versions(root).get(name, 0) + 1
         made = make(version)
+        if isinstance(made, Watch):
+            check_threshold(made.threshold)
         if root.put_new(version_key(name, version), made.model_dump_json(indent=1).encode()):
             return made
     msg = f"the watch {name} got {_TRIES} new versions while this one was written. Try again."
