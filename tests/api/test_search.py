@@ -213,6 +213,31 @@ def test_chips_of_another_instrument_are_left_out_unless_asked(tmp_path: Path) -
             dataset(world).search(examples, where=where)
 
 
+def test_the_satellites_of_a_product_are_one_instrument_and_a_filter_may_name_one(tmp_path: Path) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    flown = ("s2a-msi-l2a", "s2b-msi-l2a", "s2-msi-l2a", "s2a-msi-hls")
+    for number, instrument in enumerate(flown, start=1):
+        world.scene(number, instrument=instrument)
+    first = {each: next(name for name in world.chips if world.chips[name]["instrument"] == each) for each in flown}
+
+    def looked_at(like: list[str], **where: Any) -> set[str | None]:
+        found = dataset(world).search(like, count=3000, where=Where(**where), how=How(explain=True))
+        assert found.explanation
+        passed_over = found.explanation.scenes.get("instrument", 0)
+        seen = set(found.table["instrument"].to_pylist())
+        assert found.left_out.get("instrument", 0) == 600 * passed_over == 600 * (len(flown) - len(seen))
+        return seen
+
+    family = set(flown[:3])
+    assert looked_at([first["s2a-msi-l2a"]]) == family
+    assert looked_at([first["s2-msi-l2a"], first["s2b-msi-l2a"]]) == family
+    assert looked_at([first["s2b-msi-l2a"]], instrument="s2-msi-l2a") == family
+    assert looked_at([first["s2b-msi-l2a"]], instrument="s2a-msi-l2a") == {"s2a-msi-l2a"}
+    assert looked_at([first["s2a-msi-hls"]]) == {"s2a-msi-hls"}
+    with pytest.raises(DatasetError, match=r"several instruments \(s2-msi-hls, s2-msi-l2a\)"):
+        dataset(world).search([first["s2a-msi-l2a"], first["s2a-msi-hls"]])
+
+
 def test_models_are_never_compared(tmp_path: Path) -> None:
     world = Alike(root=FolderRoot(tmp_path))
     world.scene(1)
