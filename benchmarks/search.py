@@ -10,7 +10,8 @@ out). Every way answers the same question in a process of its own, one after the
 questions, after one that is not timed. The limit is a plain sum over the same array by two threads.
 
 Recall is the share of the exact ten that two stages find: with candidates of 0.2 % of the million, and of 1 % of the
-real vectors, where that is few. faiss comes from `.venv-search` (`make setup-search`); without it that line says so.
+real vectors, where that is few (`recall.py` has more of them). faiss comes from `.venv-search` (`make setup-search`);
+without it that line says so.
 """
 
 # ruff: noqa: PLC0415 - each part is a process of its own, and faiss has an environment without the others
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 ROWS, DIMENSIONS, TEN, QUESTIONS = 1_000_000, 1024, 10, 20
-SHARE, CANDIDATES = 0.01, 0.002
-"""Of the rows: what may be candidates at most, and what is taken of the million."""
+CANDIDATES = 0.002
+"""Of the million: what is taken of it; 0.01 may be taken."""
 BLOCK = 20_000
 PAUSE = 0.1
 """Seconds until the threads of a product of OpenBLAS, which wait for the next one by spinning, leave the cores."""
@@ -60,6 +61,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        from benchmarks.recall import recall_of
+
         real = _real(asked.roots, folder)
         print(json.dumps({"part": "shape", **_make(real, asked.rows, folder)}), flush=True)
         lines = {}
@@ -72,9 +75,8 @@ def main() -> None:
             found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=_environment()).stdout)
             lines[part] = found
             print(json.dumps(found), flush=True)
-        reals = [_recall_on(*each) for each in real]
-        for line in reals:
-            print(json.dumps(line), flush=True)
+        for token, rows in real:
+            print(json.dumps({"part": "real", "model": token, **recall_of(rows)}), flush=True)
     ours, bits = lines["ours"], lines["bits"]
     told = {
         "part": "ratios",
@@ -358,34 +360,6 @@ def _timed(work: Callable[[int], object], asked: range) -> float:
         work(at)
         found.append(time.perf_counter() - begun)
     return round(statistics.median(found), 4)
-
-
-def _recall_on(token: str, rows: NDArray[np.float32]) -> dict[str, Any]:
-    """Give recall on real vectors; the codebook is made from all of them, as a dataset's first one is."""
-    from clayline.dataset.codebook import Codebook
-    from clayline.likeness.centring import Centre
-    from clayline.likeness.probe import Probe
-    from clayline.likeness.scanning import Held, HeldBits
-    from clayline.likeness.signs import Signs
-
-    book = Codebook.of(rows, token=TOKEN, digest=DIGEST)
-    held, bits = Held.of(rows, Centre.of_codebook(book)), HeldBits.of([book.bits(rows)], len(rows))
-    recalls: dict[str, list[float]] = {}
-    for row in np.random.default_rng(2).permutation(len(rows))[:300]:
-        probe = Probe.of_examples(rows[row : row + 1], token=TOKEN, digest=DIGEST, centre=held.centre)
-        exact, _ = held.best(probe, TEN + 1)
-        for name, wanted in (("1 %", int(SHARE * len(rows))), ("as search does", max(1000, int(SHARE * len(rows))))):
-            found, _ = held.best_of(
-                probe, bits.candidates(Signs.of(probe, book), max(TEN + 1, wanted), weighed=True), TEN + 1
-            )
-            hit = len(set(exact[1:].tolist()) & set(found.tolist())) / TEN
-            recalls.setdefault(name, []).append(hit)
-    return {
-        "part": "real",
-        "model": token,
-        "rows": len(rows),
-        "recall_10": {name: round(float(np.mean(found)), 4) for name, found in recalls.items()},
-    }
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {

@@ -1,8 +1,6 @@
 """``clayline search``: examples, then the chips that are most like them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +12,7 @@ from clayline.dataset.figures import told
 from clayline.errors import counted, shown
 from clayline.likeness.taking_part import Filters
 from clayline.run.prices import built_in
-from clayline.table.exports import export
+from clayline.table.exports import export, whole_file
 from clayline_cli.asking.explained import explained
 from clayline_cli.asking.imagery import given
 from clayline_cli.asking.opening import new_file
@@ -103,7 +101,7 @@ def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, co
         said = {"root": dataset.uri, **summary(found)}
         export([found.table], found.table.schema, out, form="geoparquet", scenes=(), said=said)
         return
-    with _whole(out) as partial:
+    with whole_file(out) as partial:
         if options.form == "geojson":
             partial.write_text(feature_collection(found), encoding="utf-8")
             return
@@ -120,14 +118,3 @@ def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, co
         partial.write_bytes(picture)
     for why in lacking(chips):
         console.warn(shown(why))
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """Lend a name beside ``out`` until the file is whole."""
-    partial = out.with_name(f"{out.name}.partial")
-    try:
-        yield partial
-        partial.rename(out)
-    finally:
-        partial.unlink(missing_ok=True)

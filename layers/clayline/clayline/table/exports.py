@@ -90,7 +90,7 @@ def _parquet(tables: Iterable[pa.Table], schema: pa.Schema, out: Path, said: Map
     """Write GeoParquet 1.1 where there is a geometry, in row groups of 1,024."""
     covered = Covered()
     count = 0
-    with _whole(out) as partial:
+    with whole_file(out) as partial:
         repeating = [name for name in _REPEATING if name in schema.names]
         with pq.ParquetWriter(
             partial,
@@ -158,7 +158,7 @@ def _numpy(tables: Iterable[pa.Table], schema: pa.Schema, out: Path) -> int:
     names = [name for name in _IDS if name in schema.names]
     ids: dict[str, list[Any]] = {name: [] for name in names}
     count, dimensions = 0, getattr(schema.field("embeddings").type, "list_size", 0)
-    with _whole(out) as partial, partial.open("w+b") as file:
+    with whole_file(out) as partial, partial.open("w+b") as file:
         _header(file, 0, dimensions)
         begins = file.tell()
         for table in tables:
@@ -172,7 +172,7 @@ def _numpy(tables: Iterable[pa.Table], schema: pa.Schema, out: Path) -> int:
         if file.tell() != begins:
             msg = "numpy's header grew over the vectors"
             raise AssertionError(msg)
-        with _whole(beside) as partial_ids:
+        with whole_file(beside) as partial_ids:
             partial_ids.write_text(json.dumps(ids), encoding="utf-8")
     return count
 
@@ -192,8 +192,8 @@ def _need(schema: pa.Schema, form: Form, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """Lend a name beside ``out`` until the file is whole."""
+def whole_file(out: Path) -> Iterator[Path]:
+    """Lend a name beside ``out``; what was written there gets the name ``out`` when the context ends without error."""
     partial = out.with_name(f"{out.name}.partial")
     try:
         yield partial
