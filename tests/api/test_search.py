@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.api.alike import CENTRES, DIGEST, TOKEN, Alike
 
-from clayline.api import open_place, open_scene_files, searching, starter, two_stages
+from clayline.api import open_place, open_scene_files, searching, two_stages
 from clayline.api.dataset import Dataset
 from clayline.api.search_terms import Found, How, Where
 from clayline.dataset.folder import FolderRoot
@@ -17,7 +17,6 @@ from clayline.likeness.centring import Centre
 from clayline.likeness.examples import Computed
 from clayline.likeness.taking_part import Filters
 from clayline.model.statistics import FolderStatistics, VectorStatistics
-from clayline_local.repository import STARTER
 
 EXACT = How(exact=True)
 
@@ -367,21 +366,12 @@ def test_an_explanation_has_every_file_that_was_read_and_why_the_others_were_not
 def test_without_a_model_folder_the_bundled_starter_centres_its_own_vectors(
     world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert starter.starter_folder() == STARTER
     spread = {"vectors": 9, "scenes": ("a",), "deviation": (1.0,) * 48, "least": (-9.0,) * 48, "most": (9.0,) * 48}
     said = VectorStatistics(digest=DIGEST, mean=tuple(CENTRES.mean(axis=0).tolist()), **spread)
     (tmp_path / "statistics.json").write_text(FolderStatistics(entries={TOKEN: said}).model_dump_json(by_alias=True))
     assert centre(dataset(world).search([some(world, 8)])).by == "codebook"
     monkeypatch.setattr(searching, "starter_folder", lambda: tmp_path)
     assert centre(dataset(world).search([some(world, 8)])).by == "card"
-
-
-def test_the_starter_lies_in_a_checkout_or_beside_the_wheels_package_or_nowhere(tmp_path: Path) -> None:
-    package = tmp_path / "site" / "lib" / "clayline"
-    assert starter.starter_folder(package) is None
-    bundle = package.parent / "clayline_bundle" / "model" / "starter" / "starter-v1.0"
-    bundle.mkdir(parents=True)
-    assert starter.starter_folder(package) == bundle
 
 
 def test_vectors_that_are_not_finite_are_counted_and_are_no_examples(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from clayline.api.explaining import MEANT, Explanation, Meant, explain, scenes_b
 from clayline.api.index import Index
 from clayline.api.planning import sources
 from clayline.api.search_terms import MOST, Asked4Likeness, Found
-from clayline.api.starter import starter_folder
 from clayline.api.two_stages import COLUMNS, ChipReader, WithBits, candidates_of, with_bits
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.codebook import Codebook
@@ -23,6 +22,7 @@ from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
 from clayline.likeness.signs import Signs
 from clayline.likeness.taking_part import why_left_out
+from clayline.model.starter import starter_folder
 from clayline.table.chips import ChipTable
 from clayline.table.ranking import BestRows, Judge, as_answered, no_rows, said_of
 from clayline.table.streaming import Source, result_schema
