@@ -1,6 +1,7 @@
 """``clayline search``: examples, then the chips that are most like them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from clayline.likeness.taking_part import Filters
 from clayline.run.prices import built_in
 from clayline.table.exports import export, whole_file
 from clayline_cli.asking.explained import explained
-from clayline_cli.asking.imagery import given
+from clayline_cli.asking.imagery import Looks, given
 from clayline_cli.asking.opening import new_file
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
@@ -36,10 +37,12 @@ def search(options: SearchOptions, console: Console) -> int:
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
     filters = Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
-    like, unlike = (
-        [given(each, options.imagery, console, valid_least=options.min_valid) for each in texts]
-        for texts in (options.like, options.unlike)
-    )
+    looked_at = [
+        given(each, options.imagery, console, valid_least=options.min_valid, look=options.form == "sheet")
+        for each in (*options.like, *options.unlike)
+    ]
+    every = [each.given for each in looked_at]
+    like, unlike = every[: len(options.like)], every[len(options.like) :]
     if options.s3_vectors:
         return ask_bucket(options, dataset, like, unlike, filters)
     found = dataset.search(
@@ -60,7 +63,7 @@ def search(options: SearchOptions, console: Console) -> int:
     if len(options.places) > 1:
         _tell_others(found, dataset, console)
     if out is not None:
-        _write(found, options, dataset, out, console)
+        _write(found, options, dataset, out, console, own=[each.looks for each in looked_at])
     if options.json:
         said: dict[str, Any] = {} if out is None else {"out": str(out)}
         if found.explanation:
@@ -96,7 +99,15 @@ def _tell_others(found: Found, dataset: Dataset, console: Console) -> None:
         console.warn(f"{counted(len(others), 'file')} of another model, not looked through: {shown(named)}")
 
 
-def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, console: Console) -> None:
+def _write(
+    found: Found,
+    options: SearchOptions,
+    dataset: Dataset,
+    out: Path,
+    console: Console,
+    *,
+    own: Sequence[Looks | None],
+) -> None:
     if options.form == "geoparquet":
         said = {"root": dataset.uri, **summary(found)}
         export([found.table], found.table.schema, out, form="geoparquet", scenes=(), said=said)
@@ -114,7 +125,7 @@ def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, co
             request_payer=options.imagery.request_payer,
             client=reading_client(profile=options.profile, region=options.region) if buckets else None,
         )
-        picture, chips = Sheet(dataset=dataset, places=places).make(found)
+        picture, chips = Sheet(dataset=dataset, places=places, own=own).make(found)
         partial.write_bytes(picture)
     for why in lacking(chips):
         console.warn(shown(why))
