@@ -93,7 +93,10 @@ def _open(options: SearchOptions) -> Dataset:
 
 def _tell_others(found: Found, dataset: Dataset, console: Console) -> None:
     """Whoever names files means all of them; of a dataset it goes without saying that it has several models."""
-    others = sorted(row.href for row in dataset.scenes() if (row.token, row.digest) != (found.token, found.digest))
+    root = dataset.uri.rstrip("/")
+    others = sorted(
+        f"{root}/{row.href}" for row in dataset.scenes() if (row.token, row.digest) != (found.token, found.digest)
+    )
     if others:
         named = ", ".join(others[:_MOST_NAMED]) + (" ..." if len(others) > _MOST_NAMED else "")
         console.warn(f"{counted(len(others), 'file')} of another model, not looked through: {shown(named)}")

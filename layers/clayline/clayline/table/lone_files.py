@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from clayline.dataset.ports import Root
+from clayline.dataset.scene_file import kind_of, lacking
 from clayline.dataset.scene_row import Box, SceneRow
 from clayline.errors import DatasetError
 from clayline.ports import ObjectMissingError
@@ -73,7 +74,7 @@ def _row(root: Root, key: str) -> SceneRow:
             href=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        why = kind_of(found) or lacking(error)
         msg = (
             f"{root.uri}/{key} is no scene file as Clayline writes them ({why}). Give one of those that"
             " `clayline embed` names, or a dataset's root."
