@@ -75,6 +75,24 @@ def test_a_watch_is_tried_over_what_is_there_as_numpy_does(folder: Path, capsys:
     assert best[3] < half <= best[2]
 
 
+def test_a_watch_of_one_satellite_tells_and_tries_the_family(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    world.scene(1, instrument="s2a-msi-l2a")
+    world.scene(2, instrument="s2b-msi-l2a")
+    world.scene(3, instrument="landsat8-oli-l1")
+    like = next(name for name in world.chips if world.chips[name]["instrument"] == "s2a-msi-l2a")
+    added = told(capsys, "add", "twins", str(tmp_path), "--like", like, "--min-valid", "0")
+    assert (added["instruments"], added["instrument_families"]) == (["s2a-msi-l2a"], ["s2-msi-l2a"])
+    found = told(capsys, "test", "twins", str(tmp_path))
+    assert (found["scenes"], found["looked_at"], found["scored"]) == (3, 2, 1199)
+    assert found["left_out"] == {"example": 1, "instrument": 600}
+    assert main(["watch", "show", "twins", str(tmp_path)]) == 0
+    family = "s2-msi-l2a (s2a-msi-l2a, s2b-msi-l2a, s2c-msi-l2a, s2d-msi-l2a)"
+    assert f"  instruments {family}\n" in capsys.readouterr().out
+
+
 def test_a_threshold_makes_the_next_version_of_the_same_probe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = FolderRoot(folder)
     told(capsys, "add", "dams", str(folder), "--like", LIKE, "--in", "-60,-30,60,70")

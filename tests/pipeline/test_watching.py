@@ -373,13 +373,30 @@ def test_each_reason_is_counted_and_they_add_up(root: Memory, bus: Bus) -> None:
     west, north = SCENE.row.box.west, SCENE.row.box.north
     keep(root, watch_of(EXAMPLE, box=(west, north - 0.06, west + 0.06, north), threshold=-1.0))
     keep(root, watch_of(EXAMPLE, name="clear", cloud_most=0.1))
-    keep(root, watch_of(EXAMPLE, name="landsat", instruments=("landsat-c2-l2",)))
+    keep(root, watch_of(EXAMPLE, name="landsat", instruments=("landsat8-oli-c2l2",)))
     found = {receipt.watch: receipt for receipt in watching(root, bus).answer(event()).receipts}
     assert found["pivots"].left_out == {"box": 191}
     assert found["pivots"].matched == 9
     assert found["clear"].left_out == {"cloud-unknown": 200}
     assert found["landsat"].left_out == {"instrument": 200}
     assert all(each.chips == each.scored + sum(each.left_out.values()) for each in found.values())
+
+
+@pytest.mark.parametrize(
+    ("instrument", "is_looked_at"),
+    [("s2a-msi-l2a", True), ("s2b-msi-l2a", True), ("s2-msi-l2a", True), ("s2a-msi-hls", False), ("own-msi", False)],
+)
+def test_a_watch_looks_at_every_satellite_of_its_examples_family(
+    root: Memory,
+    bus: Bus,
+    instrument: str,
+    is_looked_at: bool,  # noqa: FBT001
+) -> None:
+    assert SCENE.row.instrument == "s2a-msi-l2a"
+    keep(root, watch_of(EXAMPLE, instruments=(instrument,)))
+    [receipt] = watching(root, bus).answer(event()).receipts
+    assert receipt.left_out == ({} if is_looked_at else {"instrument": 200})
+    assert (receipt.matched > 0, len(bus.events)) == (is_looked_at, int(is_looked_at))
 
 
 def test_watches_that_do_not_look_at_it_leave_nothing(root: Memory, bus: Bus) -> None:

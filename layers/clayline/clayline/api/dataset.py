@@ -14,7 +14,6 @@ from clayline.api.planning import Chips, Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
 from clayline.api.search_terms import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Where
 from clayline.api.searching import Search
-from clayline.api.starter import starter_folder
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
@@ -25,6 +24,7 @@ from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
 from clayline.likeness.pairing import Limits
 from clayline.likeness.taking_part import USUAL, Filters
+from clayline.model.starter import starter_folder
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError

@@ -1,4 +1,4 @@
-"""Telling: the events of matches go on the bus, and one mark a scene says which are due, which did (docs/watches.md)."""
+"""Telling: the events of matches go on the bus, and one mark a scene says what is due and told (docs/watches.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
