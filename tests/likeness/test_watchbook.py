@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from tests.dataset.scenes import MadeUp
+from tests.dataset.world import Memory
 from tests.likeness.watches import NOW, keep, watch_of
 
 from clayline.dataset.folder import FolderRoot
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.watch import Removed, Watch, key_of_version, version_key
 from clayline.likeness.watchbook import find, newest_versions, put_next, read_newest, remove
+from clayline.ports import ObjectForbiddenError, ObjectMissingError
 
 SCENE = MadeUp(number=1)
 
@@ -86,6 +88,37 @@ def test_a_damaged_watch_is_named_and_keeps_no_other_from_being_read(root: Folde
     assert "watches/dams/v001.json" in str(found.damaged["dams"])
     assert remove(root, "dams", now=NOW).version == 2
     assert not find(root).damaged
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["forbidden", "gone"])
+def test_a_watch_that_may_not_be_read_is_named_and_can_be_removed(gone: bool) -> None:  # noqa: FBT001
+    root = Memory()
+
+    def before(operation: str, key: str) -> None:
+        if (operation, key) == ("get", version_key("dams", 1)):
+            raise (ObjectMissingError if gone else ObjectForbiddenError)(key)
+
+    keep(root, watch_of(SCENE))
+    keep(root, watch_of(SCENE, name="dams"))
+    root.before = before
+    found = find(root)
+    assert [watch.name for watch in found.watches] == ["pivots"]
+    assert list(found.damaged) == ["dams"]
+    assert remove(root, "dams", now=NOW).version == 2
+
+
+def test_a_place_that_throttles_is_no_damage() -> None:
+    root = Memory()
+
+    def before(operation: str, key: str) -> None:
+        if operation == "get":
+            raise TransientError(key)
+
+    keep(root, watch_of(SCENE))
+    root.before = before
+    for asked in (lambda: find(root), lambda: remove(root, "pivots", now=NOW)):
+        with pytest.raises(TransientError):
+            asked()
 
 
 def test_two_writers_make_two_versions(root: FolderRoot) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from clayline.dataset.ports import Root, WritableRoot
-from clayline.errors import DatasetError, TransientError
+from clayline.errors import ClaylineError, DatasetError, TransientError
 from clayline.likeness.watch import (
     MOST_WATCH_BYTES,
     WATCHES,
@@ -17,8 +17,12 @@ from clayline.likeness.watch import (
     parse,
     version_key,
 )
-from clayline.ports import ObjectTooLargeError
+from clayline.ports import ObjectForbiddenError, ObjectMissingError, ObjectTooLargeError
 
+OF_ONE_OBJECT: Final = (DatasetError, ObjectForbiddenError, ObjectMissingError, ObjectTooLargeError)
+"""What one object's content, its encryption or its disappearing may raise. Whatever else a place raises holds for all
+its objects, and may pass.
+"""
 _TRIES: Final = 5
 
 
@@ -30,8 +34,8 @@ class Found:
     """How many names there are, of those that were removed too: none, if nothing was ever watched for."""
     watches: tuple[Watch, ...]
     """By name; those that were removed are not among them."""
-    damaged: Mapping[str, DatasetError]
-    """By name: newest versions that cannot be used."""
+    damaged: Mapping[str, ClaylineError]
+    """By name: newest versions that cannot be used, or may not be read."""
 
 
 def newest_versions(root: Root) -> dict[str, int]:
@@ -55,17 +59,17 @@ def read_version(root: Root, name: str, version: int) -> Watch | Removed:
 
 
 def find(root: Root) -> Found:
-    """Read the newest version of every watch; a damaged one keeps no other from being read.
+    """Read the newest version of every watch; one that is damaged, or may not be read, keeps no other from it.
 
-    Raises what ``root`` raises.
+    Raises what else ``root`` raises: TransientError.
     """
     watches: list[Watch] = []
-    damaged: dict[str, DatasetError] = {}
+    damaged: dict[str, ClaylineError] = {}
     newest = newest_versions(root)
     for name, version in sorted(newest.items()):
         try:
             found = read_version(root, name, version)
-        except DatasetError as error:
+        except OF_ONE_OBJECT as error:
             damaged[name] = error
             continue
         if isinstance(found, Watch):
@@ -116,5 +120,5 @@ def remove(root: WritableRoot, name: str, *, now: datetime) -> Removed:
 def _is_removed(root: Root, name: str, version: int) -> bool:
     try:
         return isinstance(read_version(root, name, version), Removed)
-    except DatasetError:  # what is damaged may go
+    except OF_ONE_OBJECT:  # what is damaged, or of a key that nobody has, may go
         return False
