@@ -562,6 +562,21 @@ def test_one_bad_object_keeps_no_watch_from_being_answered_and_is_named(root: Me
     assert f"{stem(name='a')}.json" in receipts(root)
 
 
+@pytest.mark.parametrize(
+    "changed", [{"id": "pivots/v001/elsewhere"}, {"run": "f" * 32}, {"watch": "other"}, {"version": 9}]
+)
+def test_a_receipt_that_says_that_it_is_another_is_believed_by_nobody(
+    root: Memory, bus: Bus, changed: dict[str, Any]
+) -> None:
+    keep(root, watch_of(EXAMPLE))
+    keep(root, watch_of(EXAMPLE, name="z"))
+    [receipt, _] = watching(Memory(objects=dict(root.objects)), Bus()).answer(event()).receipts
+    root.put_new(f"{stem()}.json", receipt.model_copy(update=changed).model_dump_json().encode())
+    with pytest.raises(DatasetError, match=r"watched/pivots/v001/.* says that it is .*Move it to where it belongs"):
+        watching(root, bus).answer(event(repeated=True))
+    assert [told["watch"] for told in bus.events] == ["z"]
+
+
 def test_a_receipt_that_is_due_and_cannot_be_read_keeps_no_other_from_being_told(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     dying = Dying(root=root, bus=bus, at=3, after=False)

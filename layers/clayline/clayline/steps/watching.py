@@ -236,4 +236,8 @@ class Watching:
             content, _ = self.root.get(key, most=MOST_RECEIPT_BYTES)
         except ObjectMissingError:
             return None
-        return WatchReceipt.parse(content, uri=f"{self.root.uri}/{key}")
+        found = WatchReceipt.parse(content, uri=f"{self.root.uri}/{key}")
+        if (found.key, f"{WATCHED}{found.id}") != (key, stem):
+            msg = f"{self.root.uri}/{key} says that it is {found.id}, of {found.key}. Move it to where it belongs."
+            raise DatasetError(msg)
+        return found
