@@ -143,12 +143,35 @@ def test_who_is_always_second_is_told(root: FolderRoot) -> None:
 @pytest.mark.parametrize(
     "key",
     ["watches/Dams/v001.json", "watches/dams/v01.json", "watches/dams/v0001.json", "watches/dams/x/v001.json",
-     "watched/dams/v001.json", "watches/-dams/v001.json", "watches/dams/v001.json.bak"],
+     "watches/dams/v1000000.json", "watches/dams/v99999999.json", "watched/dams/v001.json", "watches/-dams/v001.json", "watches/dams/v001.json.bak"],
 )  # fmt: skip
 def test_what_is_no_version_is_passed_over(root: FolderRoot, key: str) -> None:
     root.put_new(key, b"{}")
     assert key_of_version(key) is None
     assert newest_versions(root) == {}
+
+
+def test_a_number_that_no_version_may_have_hides_none(root: FolderRoot) -> None:
+    keep(root, watch_of(SCENE))
+    root.put_new("watches/pivots/v1000000.json", b"junk")
+    assert [watch.version for watch in find(root).watches] == [1]
+    assert put_next(root, "pivots", lambda version: watch_of(SCENE, version=version)).version == 2
+    assert remove(root, "pivots", now=NOW).version == 3
+
+
+@pytest.mark.parametrize("body", [b"junk", watch_of(SCENE, version=999_999).model_dump_json().encode()])
+def test_of_the_last_version_that_there_may_be_it_is_said_what_to_do(root: FolderRoot, body: bytes) -> None:
+    keep(root, watch_of(SCENE))
+    key = version_key("pivots", 999_999)
+    root.put_new(key, body)
+    for asked in (
+        lambda: remove(root, "pivots", now=NOW),
+        lambda: put_next(root, "pivots", lambda version: watch_of(SCENE, version=version)),
+    ):
+        with pytest.raises(DatasetError, match=f"has version 999,999, .*Delete .*/{key}"):
+            asked()
+    root.discard([key])
+    assert remove(root, "pivots", now=NOW).version == 2
 
 
 def test_a_tombstone_says_when(root: FolderRoot) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from clayline.dataset.ports import Root, WritableRoot
 from clayline.errors import ClaylineError, DatasetError, TransientError
 from clayline.likeness.watch import (
+    MOST_VERSIONS,
     MOST_WATCH_BYTES,
     WATCHES,
     Removed,
@@ -91,10 +92,10 @@ def read_newest(root: Root, name: str) -> Watch:
 def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Removed]) -> Watch | Removed:
     """Write the next version, which ``make`` gives of its number; again under a higher one if somebody was first.
 
-    Raises DatasetError, also for a threshold that tells nothing apart, TransientError.
+    Raises DatasetError, also for a threshold that tells nothing apart, and where there can be no next; TransientError.
     """
     for _ in range(_TRIES):
-        version = newest_versions(root).get(name, 0) + 1
+        version = _next(root, name, newest_versions(root).get(name, 0))
         made = make(version)
         if isinstance(made, Watch):
             check_threshold(made.threshold)
@@ -105,16 +106,30 @@ def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Remove
 
 
 def remove(root: WritableRoot, name: str, *, now: datetime) -> Removed:
-    """Write the tombstone of a watch. Raises DatasetError where there is none, or it was removed; TransientError."""
+    """Write the tombstone of a watch.
+
+    Raises DatasetError where there is none, it was removed, or there can be no next version; TransientError.
+    """
     version = newest_versions(root).get(name)
     if version is None or _is_removed(root, name, version):
         msg = f"{root.uri} has no watch {name} that could be removed. `clayline watch list {root.uri}` shows all."
         raise DatasetError(msg)
-    made = Removed(name=name, version=version + 1, created=now)
+    made = Removed(name=name, version=_next(root, name, version), created=now)
     if not root.put_new(version_key(name, made.version), made.model_dump_json(indent=1).encode()):
         msg = f"the watch {name} got a new version meanwhile. Look at it, and remove it again."
         raise TransientError(msg)
     return made
+
+
+def _next(root: Root, name: str, version: int) -> int:
+    if version >= MOST_VERSIONS:
+        msg = (
+            f"the watch {name} has version {version:,}, the most that there may be, so none can follow it, no tombstone"
+            f" either. Delete {root.uri}/{version_key(name, version)}: then the version before it counts. Or take"
+            " another name."
+        )
+        raise DatasetError(msg)
+    return version + 1
 
 
 def _is_removed(root: Root, name: str, version: int) -> bool:
