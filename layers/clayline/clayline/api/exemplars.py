@@ -16,6 +16,7 @@ from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given, OfImagery, example_of
+from clayline.likeness.instruments import Instruments
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
@@ -60,9 +61,11 @@ class Examples:
     """Which chips may stand for a cell or a point."""
     model: str | None
     """Token, perhaps with a digest."""
+    instruments: Instruments
+    """Whose they may be."""
 
     def find(self, like: Sequence[Given], unlike: Sequence[Given]) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
-        """Give them. Raises DatasetError for one that is not there, and for those of several models."""
+        """Give them. Raises DatasetError for one that is not there, and for those of several models or instruments."""
         if not like:
             msg = "nothing says what to look for: give at least one example that is like it (like, `--like`)."
             raise DatasetError(msg)
@@ -76,6 +79,7 @@ class Examples:
                 " or name the model that is meant (model, `--model`)."
             )
             raise DatasetError(msg)
+        self.instruments.taking_part(each.instrument for each in found)
         return tuple(found[: len(like)]), tuple(found[len(like) :])
 
     def _model(self, given: Iterable[Given]) -> str | None:
