@@ -30,7 +30,7 @@ from clayline.table.streaming import Source, result_schema
 _PASSED_OVER: Final = {
     "place": "outside of the place (box, `--bbox`)",
     "time": "of another time (time, `--time`)",
-    "instrument": "of another instrument (across_instruments, `--across-instruments`)",
+    "instrument": "of another instrument (instrument, `--instrument`; across_instruments, `--across-instruments`)",
     MEANT: "that lie around it with none of their chips on it",
 }
 

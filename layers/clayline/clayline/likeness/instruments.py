@@ -34,6 +34,13 @@ class Instruments:
             return named_by([self.named])
         return None if self.across else named_by(families)
 
+    def standing(self, examples: Iterable[str]) -> frozenset[str] | None:
+        """Give those whose chips may stand for a cell or a place, by the instruments of the examples that say theirs;
+        None: any. Raises DatasetError as ``taking_part``.
+        """
+        told = tuple(examples)
+        return self.taking_part(told) if told or self.named else None
+
 
 OF_EXAMPLES: Final = Instruments()
 """Those of the examples' family, which is one."""
