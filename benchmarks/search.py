@@ -77,12 +77,15 @@ def main() -> None:
             print(json.dumps(found), flush=True)
         for token, rows in real:
             print(json.dumps({"part": "real", "model": token, **recall_of(rows)}), flush=True)
-    ours, bits = lines["ours"], lines["bits"]
+    ours, command, bits = lines["ours"], lines["command"], lines["bits"]
     told = {
         "part": "ratios",
         "exact_of_the_bandwidth": round(ours["sum_s"] / ours["exact_s"], 3),
         "two_stages_of_exact": round(ours["two_stages_s"] / ours["exact_s"], 3),
         "recall_10": ours["recall_10"],
+        "command_of_the_bandwidth": round(command["sum_s"] / command["exact_s"], 3),
+        "command_two_stages_of_its_exact": round(command["two_stages_s"] / command["exact_s"], 3),
+        "command_recall_10": command["recall_10"],
         "bits_mb": bits["peak_mb"],
         **{f"{part}_times_slower": round(lines[part]["median_s"] / ours["exact_s"], 2)
            for part in ("duckdb", "lancedb", "faiss") if part in lines},
@@ -93,7 +96,7 @@ def main() -> None:
         for name, is_met in (
             ("exact", told["exact_of_the_bandwidth"] >= LEAST_OF_BANDWIDTH),
             ("two stages", told["two_stages_of_exact"] <= MOST_OF_EXACT),
-            ("recall", told["recall_10"] >= LEAST_RECALL),
+            ("recall", min(told["recall_10"], told["command_recall_10"]) >= LEAST_RECALL),
             ("memory", told["bits_mb"] <= MOST_MB),
         )
         if not is_met
@@ -222,6 +225,62 @@ def _ours(folder: Path) -> dict[str, Any]:
         "exact_s": round(statistics.median(exact), 4),
         "two_stages_s": round(statistics.median(two), 4),
         "candidates": wanted,
+        "recall_10": round(float(np.mean(hits)), 4),
+    }
+
+
+def _command(folder: Path) -> dict[str, Any]:
+    """Ask as `clayline search` does, of row groups that are read already: filters, ranking, candidates."""
+    import pyarrow as pa
+
+    from clayline.api.two_stages import candidates_of
+    from clayline.likeness.signs import Candidates, Signs
+    from clayline.likeness.taking_part import Filters
+    from clayline.table.compact_files import ROW_GROUP_ROWS
+    from clayline.table.ranking import BestRows, Judge
+
+    vectors, bits = np.load(folder / "vectors.npy"), np.load(folder / "bits.npy")
+    book, _, probes, _ = _asked(folder, vectors)
+    answers = np.load(folder / "answers.npy")
+    names = np.char.mod("%08d", np.arange(len(vectors)))
+    some = np.ones(len(vectors), np.float32)
+
+    def table(rows: slice | NDArray[np.int64]) -> pa.Table:
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors[rows].ravel()), DIMENSIONS)
+        fractions = {"valid_fraction": some[rows], "cloud_fraction": some[rows]}
+        return pa.table({"uci": names[rows], "row": np.arange(len(vectors))[rows], **fractions, "embeddings": lists})
+
+    groups = [slice(start, start + ROW_GROUP_ROWS) for start in range(0, len(vectors), ROW_GROUP_ROWS)]
+    tables = [table(group) for group in groups]
+
+    def ranked(probe: "Probe", every: list[pa.Table]) -> list[int]:
+        judge, best = Judge(filters=Filters()), BestRows(probe=probe, count=TEN + 1)
+        for each in every:
+            best.add(each, judge.judge(each))
+        found: Any = best.table(tables[0].schema).column("row").to_pylist()
+        return [int(each) for each in found]
+
+    half = len(vectors) // 2
+    with ThreadPoolExecutor(2) as pool:
+        total = _timed(lambda _: list(pool.map(np.sum, (vectors[:half], vectors[half:]))), range(QUESTIONS))
+    exact, two, same, hits = [], [], [], []
+    for probe, answer in zip(probes, answers, strict=True):
+        begun = time.perf_counter()
+        same.append(ranked(probe, tables) == answer.tolist())
+        exact.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        wanted = Candidates(signs=Signs.of(probe, book), count=candidates_of(len(vectors), count=TEN + 1))
+        for group in groups:
+            wanted.add(bits[group], np.arange(group.start, min(group.stop, len(vectors))))
+        found = ranked(probe, [table(wanted.best())])
+        two.append(time.perf_counter() - begun)
+        hits.append(len(set(answer[1:].tolist()) & set(found)) / TEN)
+    return {
+        "sum_s": total,
+        "exact_s": round(statistics.median(exact), 4),
+        "two_stages_s": round(statistics.median(two), 4),
+        "same_as_ours": all(same),
+        "candidates": wanted.count,
         "recall_10": round(float(np.mean(hits)), 4),
     }
 
@@ -364,6 +423,7 @@ def _timed(work: Callable[[int], object], asked: range) -> float:
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "ours": _ours,
+    "command": _command,
     "bits": _bits,
     "duckdb": _duckdb,
     "lancedb": _lancedb,

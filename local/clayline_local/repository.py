@@ -6,17 +6,16 @@ In a checkout they are its own. The wheel brings the same tree as ``clayline_bun
 from pathlib import Path
 from typing import Final
 
-_BUNDLE: Final = "clayline_bundle"
-"""A package without code, which pyproject.toml fills."""
+from clayline.model.starter import BUNDLE, FOLDER
 
 
 def _root(package: Path) -> Path:
-    bundle = package.parent / _BUNDLE
+    bundle = package.parent / BUNDLE
     return bundle if bundle.is_dir() else package.parents[1]
 
 
 ROOT: Final = _root(Path(__file__).parent)
-STARTER: Final = ROOT / "model" / "starter" / "starter-v1.0"
+STARTER: Final = ROOT / FOLDER
 """The bundled model folder."""
 SAMPLE: Final = ROOT / "samples" / "landsat8_itaipu_2020" / "LC08_L1TP_224078_20200518_20200518_01_RT.json"
 """The bundled scene."""

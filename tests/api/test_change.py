@@ -83,7 +83,7 @@ def test_the_changed_block_comes_first_with_its_evidence(changed: Ground) -> Non
     first = told[0]
     assert (first["compared"], first["reason"], first["calibrated"]) == (True, None, "square")
     assert (first["region"], first["season"]) == ("21JYM", "MAM-JJA, within a year")
-    assert (first["calibration_pairs"], first["instruments"]) == (WIDE * HIGH, "landsat8-oli-l1")
+    assert (first["calibration_pairs"], first["instruments"]) == (WIDE * HIGH, "landsat-oli-l1")
     assert (first["days"], first["from_cloud"], first["to_cloud"]) == (31.0, pytest.approx(0.1), None)
     assert first["from_uci"] != first["to_uci"]
     assert first["from_uci"].split("_")[0] == first["to_uci"].split("_")[0]
@@ -259,8 +259,30 @@ def test_what_the_other_date_lacks_is_told(
     found = Dataset(ground.root).change(dates=DATES, **asked)
     assert found.reasons == expected
     assert found.compared == (0 if expected else 300)
-    assert expected or {row["instruments"] for row in rows(found)} == {"landsat8-oli-l1+landsat9-oli2-l1"}
+    assert expected or {row["instruments"] for row in rows(found)} == {"landsat-oli-l1+landsat9-oli2-l1"}
     assert all(row["compared"] == (row["distance"] is not None) for row in rows(found))
+
+
+def test_the_satellites_of_a_product_are_compared_and_calibrate_each_other() -> None:
+    ground = Ground()
+    flown = ("landsat8-oli-l1", "landsat9-oli-l1", "landsat8-oli-l1")
+    for number, (when, instrument) in enumerate(zip((MAY, JUNE, JULY), flown, strict=True), start=1):
+        later = vectors()[:300] + number * np.random.default_rng(number).standard_normal((300, DIMENSIONS), np.float32)
+        ground.land(number, when, few(300, vectors=later), instrument=instrument)
+    for dates in (DATES, None):
+        found = Dataset(ground.root).change(dates=dates)
+        assert found.reasons == {}
+        assert found.compared == (300 if dates else 600)
+        told = rows(found)
+        # May to June and to July, by whichever satellite: of a cell in the quarters MAM and JJA two pairs.
+        spring = [row for row in told if row["season"] == "MAM-JJA, within a year"]
+        assert len(spring) == 300
+        assert {(row["instruments"], row["calibration_pairs"], row["calibrated"]) for row in spring} == {
+            ("landsat-oli-l1", 600, "square")
+        }
+        assert {row["from_uci"].split("_")[2] + row["to_uci"].split("_")[2] for row in spring} == {
+            "landsat8-oli-l1landsat9-oli-l1"
+        }
 
 
 def test_models_are_never_mixed() -> None:

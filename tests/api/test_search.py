@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.api.alike import CENTRES, DIGEST, TOKEN, Alike
 
-from clayline.api import open_place, open_scene_files, searching, starter, two_stages
+from clayline.api import open_place, open_scene_files, searching, two_stages
 from clayline.api.dataset import Dataset
 from clayline.api.search_terms import Found, How, Where
 from clayline.dataset.folder import FolderRoot
@@ -17,7 +17,6 @@ from clayline.likeness.centring import Centre
 from clayline.likeness.examples import Computed
 from clayline.likeness.taking_part import Filters
 from clayline.model.statistics import FolderStatistics, VectorStatistics
-from clayline_local.repository import STARTER
 
 EXACT = How(exact=True)
 
@@ -213,6 +212,64 @@ def test_chips_of_another_instrument_are_left_out_unless_asked(tmp_path: Path) -
             dataset(world).search(examples, where=where)
 
 
+def test_the_satellites_of_a_product_are_one_instrument_and_a_filter_may_name_one(tmp_path: Path) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    flown = ("s2a-msi-l2a", "s2b-msi-l2a", "s2-msi-l2a", "s2a-msi-hls")
+    for number, instrument in enumerate(flown, start=1):
+        world.scene(number, instrument=instrument)
+    first = {each: next(name for name in world.chips if world.chips[name]["instrument"] == each) for each in flown}
+
+    def looked_at(like: list[str], **where: Any) -> set[str | None]:
+        found = dataset(world).search(like, count=3000, where=Where(**where), how=How(explain=True))
+        assert found.explanation
+        passed_over = found.explanation.scenes.get("instrument", 0)
+        seen = set(found.table["instrument"].to_pylist())
+        assert found.left_out.get("instrument", 0) == 600 * passed_over == 600 * (len(flown) - len(seen))
+        return seen
+
+    family = set(flown[:3])
+    assert looked_at([first["s2a-msi-l2a"]]) == family
+    assert looked_at([first["s2-msi-l2a"], first["s2b-msi-l2a"]]) == family
+    assert looked_at([first["s2b-msi-l2a"]], instrument="s2-msi-l2a") == family
+    assert looked_at([first["s2b-msi-l2a"]], instrument="s2a-msi-l2a") == {"s2a-msi-l2a"}
+    assert looked_at([first["s2a-msi-hls"]]) == {"s2a-msi-hls"}
+    with pytest.raises(DatasetError, match=r"several instruments \(s2-msi-hls, s2-msi-l2a\)"):
+        dataset(world).search([first["s2a-msi-l2a"], first["s2a-msi-hls"]])
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_cell_and_a_point_stand_for_a_chip_of_the_instruments_that_take_part(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    compacted: bool,  # noqa: FBT001
+) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    flown = ("landsat8-oli-l1", "landsat9-oli-l1", "s2a-msi-l2a")
+    for number, instrument in enumerate(flown, start=1):  # the newest is Sentinel's
+        world.scene(number, place=1, instrument=instrument)
+    if compacted:
+        world.compact(tmp_path_factory.mktemp("scratch"))
+    by_cell: dict[str, dict[str, str]] = {}
+    for name, chip in world.chips.items():
+        if chip["valid"] == 1:
+            by_cell.setdefault(chip["cell"], {})[chip["instrument"]] = name
+    cell, ground = next((cell, found) for cell, found in by_cell.items() if len(found) == len(flown))
+    chip = world.chips[ground["s2a-msi-l2a"]]
+    elsewhere = next(name for name in world.chips if world.chips[name]["instrument"] == "landsat8-oli-l1")
+    for example in (cell, (chip["lon"], chip["lat"])):
+
+        def stands(*others: str, example: Any = example, **where: Any) -> str:
+            return dataset(world).search([example, *others], where=Where(**where)).like[0].name
+
+        assert stands() == ground["s2a-msi-l2a"]
+        assert stands(instrument="landsat8-oli-l1") == ground["landsat8-oli-l1"]
+        assert stands(instrument="landsat-oli-l1") == ground["landsat9-oli-l1"]
+        assert stands(elsewhere) == ground["landsat9-oli-l1"], "of the family of those that name theirs"
+        assert stands(elsewhere, across_instruments=True) == ground["s2a-msi-l2a"]
+        with pytest.raises(DatasetError, match=r"leave out its 3 chips: 3 of other instruments \(instrument, `--instr"):
+            stands(instrument="naip-rgbn")
+
+
 def test_models_are_never_compared(tmp_path: Path) -> None:
     world = Alike(root=FolderRoot(tmp_path))
     world.scene(1)
@@ -342,21 +399,12 @@ def test_an_explanation_has_every_file_that_was_read_and_why_the_others_were_not
 def test_without_a_model_folder_the_bundled_starter_centres_its_own_vectors(
     world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert starter.starter_folder() == STARTER
     spread = {"vectors": 9, "scenes": ("a",), "deviation": (1.0,) * 48, "least": (-9.0,) * 48, "most": (9.0,) * 48}
     said = VectorStatistics(digest=DIGEST, mean=tuple(CENTRES.mean(axis=0).tolist()), **spread)
     (tmp_path / "statistics.json").write_text(FolderStatistics(entries={TOKEN: said}).model_dump_json(by_alias=True))
     assert centre(dataset(world).search([some(world, 8)])).by == "codebook"
     monkeypatch.setattr(searching, "starter_folder", lambda: tmp_path)
     assert centre(dataset(world).search([some(world, 8)])).by == "card"
-
-
-def test_the_starter_lies_in_a_checkout_or_beside_the_wheels_package_or_nowhere(tmp_path: Path) -> None:
-    package = tmp_path / "site" / "lib" / "clayline"
-    assert starter.starter_folder(package) is None
-    bundle = package.parent / "clayline_bundle" / "model" / "starter" / "starter-v1.0"
-    bundle.mkdir(parents=True)
-    assert starter.starter_folder(package) == bundle
 
 
 def test_vectors_that_are_not_finite_are_counted_and_are_no_examples(tmp_path: Path) -> None:

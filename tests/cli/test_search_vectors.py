@@ -93,6 +93,36 @@ def test_a_cell_and_a_place_are_examples_too(
     assert told == [told[0]] * 3
 
 
+@pytest.mark.parametrize(
+    ("named", "found"), [([], {"a", "b"}), (["--instrument", "s2-msi-l2a"], {"a", "b"}),
+                         (["--instrument", "s2b-msi-l2a"], {"b"}), (["--across-instruments"], {"a", "b", "8"})],
+)  # fmt: skip
+def test_the_satellites_of_a_product_are_one_instrument(
+    world: tuple[str, MemoryVectors], capsys: pytest.CaptureFixture[str], named: list[str], found: set[str]
+) -> None:
+    place, bucket = world
+    flown = ("s2a-msi-l2a", "s2b-msi-l2a", "landsat8-oli-l1")
+    [records] = bucket.there.values()
+    for number, record in enumerate(records.values()):
+        record.metadata["instrument"] = flown[number % 3]
+    twin = Alike(root=FolderRoot(Path(place)))
+    twin.scene(2, instrument="s2a-msi-l2a")
+    like = next(name for name in twin.chips if twin.chips[name]["valid"] == 1)
+    call = ["search", place, "--like", like, "--s3-vectors", "my-vectors", "--count", "30", "--json", *named]
+    assert main(call) == 0
+    told = json.loads(capsys.readouterr().out)["chips"]
+    assert {each["instrument"].split("-")[0][-1] for each in told} == found
+
+
+def test_instruments_of_two_kinds_are_refused_as_by_the_files(
+    world: tuple[str, MemoryVectors], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, _ = world
+    call = ["search", place, "--like", _example(place), "--s3-vectors", "my-vectors", "--instrument", "s2b-msi-l2a"]
+    assert main(call) == 2
+    assert "several instruments (landsat8-oli-c2l1, s2-msi-l2a)" in capsys.readouterr().err
+
+
 def test_where_nothing_was_sent_it_says_what_to_do(
     world: tuple[str, MemoryVectors], capsys: pytest.CaptureFixture[str]
 ) -> None:

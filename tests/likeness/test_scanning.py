@@ -54,6 +54,33 @@ def test_vectors_that_are_the_centre_are_like_nothing() -> None:
     assert held.scores(probe(0))[7] == 0
 
 
+def test_vectors_that_are_not_finite_are_like_nothing_and_take_no_ones_place() -> None:
+    vectors = VECTORS[:300].copy()
+    vectors[[3, 4, 200]] = np.array([np.nan, np.inf, 1e30], np.float32)[:, None]
+    held = Held.of(vectors, HELD.centre)
+    assert held.lost.tolist() == [3, 4, 200]
+    whole = np.setdiff1d(np.arange(300), held.lost)
+    exact = exact_scores(probe(0), vectors[whole])
+    for found in (held.best(probe(0), 10), held.best_of(probe(0), np.arange(300), 10)):
+        assert found[0].tolist() == whole[np.argsort(-exact, kind="stable")[:10]].tolist()
+    assert held.best(probe(0), 300)[0].tolist() == whole[np.argsort(-exact, kind="stable")].tolist()
+
+
+@pytest.mark.parametrize("away", [3e3, 1e4])
+def test_the_best_are_found_however_far_from_zero_the_centre_lies(away: float) -> None:
+    """A product with vectors that are long beside their distance from the centre loses what tells them apart."""
+    vectors = (VECTORS[:5000] + np.float32(away)).astype(np.float32)
+    centre = Centre(values=vectors.mean(axis=0), by="rows")
+    held = Held.of(vectors, centre)
+    asked = Probe.of_examples(vectors[7:8], token=TOKEN, digest=DIGEST, centre=centre)
+    exact = exact_scores(asked, vectors)
+    off = np.abs(held.scores(asked) - exact)
+    assert off.max() > 1e-5  # what the slack is for
+    assert (off <= held.slack).all()
+    assert held.best(asked, 10)[0].tolist() == np.argsort(-exact, kind="stable")[:10].tolist()
+    assert held.best_of(asked, np.arange(5000), 10)[0].tolist() == held.best(asked, 10)[0].tolist()
+
+
 @pytest.mark.parametrize("width", [96, 64, 20])
 def test_bits_come_in_parts_of_any_size_and_lie_as_they_came(width: int) -> None:
     """Distances and rows by Python's own integers; parts end within blocks, rows within words."""

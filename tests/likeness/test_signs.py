@@ -57,3 +57,11 @@ def test_a_codebook_of_another_model_is_refused() -> None:
     other = Probe(token="starter-v1.0-other", digest=DIGEST, centre=probe.centre, direction=probe.direction)
     with pytest.raises(DatasetError, match=r"not of starter-v1\.0-other"):
         Signs.of(other, book)
+
+
+def test_a_codebook_of_another_length_is_refused() -> None:
+    """As where the centre is the card's and the codebook is damaged."""
+    book, _, _ = made(64)
+    _, probe, _ = made(112)
+    with pytest.raises(DatasetError, match="64 dimensions, the examples have 112"):
+        Signs.of(probe, book)

@@ -28,7 +28,7 @@ TRAITS = Traits(
     loss=RANDOM.choice(np.array([0.1, 0.4, np.nan], np.float32), COUNT),
 )
 EPOCH = RANDOM.integers(1_600_000_000, 1_700_000_000, COUNT)
-INSTRUMENTS = np.array(["s2a-msi-l2a", "s2b-msi-l2a"])[RANDOM.integers(0, 2, COUNT)]
+INSTRUMENTS = np.array(["s2a-msi-l2a", "s2b-msi-l2a", "landsat8-oli-l1"])[RANDOM.integers(0, 3, COUNT)]
 COLUMNS = ChipColumns(
     uci=[
         f"{int((lon + 180) // 6) + 1:02d}UQD-r{row:05d}c00256s256g10000_20240601T103031_{name}_{TOKEN}"
@@ -73,8 +73,9 @@ def exact(question: VectorQuestion) -> dict[str, float]:
         keep = keep & (question.start.timestamp() <= EPOCH)
     if question.end:
         keep = keep & (question.end.timestamp() >= EPOCH)
-    if question.instrument:
-        keep = keep & (question.instrument == INSTRUMENTS)
+    if question.instruments:
+        of_family = ("s2-msi-l2a" in question.instruments) & (INSTRUMENTS != "landsat8-oli-l1")
+        keep = keep & (np.isin(INSTRUMENTS, list(question.instruments)) | of_family)
     if question.uci_begins:
         keep = keep & np.array([uci.startswith(question.uci_begins) for uci in COLUMNS.uci])
     scores = PROBE.scores(COLUMNS.vectors)
@@ -88,7 +89,8 @@ QUESTIONS = [
     VectorQuestion(box=Box(west=-20, south=-40, east=60, north=50)),
     VectorQuestion(box=Box(west=120, south=-79, east=-120, north=83)),
     VectorQuestion(start=datetime(2021, 1, 1, tzinfo=UTC), end=datetime(2022, 6, 1, tzinfo=UTC)),
-    VectorQuestion(instrument="s2b-msi-l2a", filters=Filters(valid_least=1)),
+    VectorQuestion(instruments=frozenset({"s2b-msi-l2a"}), filters=Filters(valid_least=1)),
+    VectorQuestion(instruments=frozenset({"s2-msi-l2a"}), filters=Filters(valid_least=1)),
     VectorQuestion(uci_begins="3"),
 ]
 

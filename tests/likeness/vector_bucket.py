@@ -11,6 +11,7 @@ from clayline.likeness.vector_records import Put, VectorRecord
 
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "$eq": lambda there, asked: there == asked,
+    "$in": lambda there, asked: there in asked,
     "$gte": lambda there, asked: there >= asked,
     "$lte": lambda there, asked: there <= asked,
     "$startsWith": lambda there, asked: there.startswith(asked),

@@ -135,6 +135,14 @@ def _sns(request: Request, _arn: str) -> tuple[Need, ...]:
     return (Need(action="sns:Publish", resource=fields["TopicArn"]),)
 
 
+def _s3vectors(request: Request, arn: str) -> tuple[Need, ...]:
+    name, body = request.target.removeprefix("/"), _json(request)
+    if request.method != "POST" or name not in {"PutVectors", "DeleteVectors", "CreateIndex"}:
+        raise UnknownCallError(f"S3 Vectors: {request.method} {request.target}")
+    index = f"bucket/{body['vectorBucketName']}/index/{body['indexName']}"
+    return (Need(action=f"s3vectors:{name}", resource=arn + index),)
+
+
 def _json(request: Request) -> Mapping[str, Any]:
     content: Mapping[str, Any] = json.loads(request.body)
     return content
@@ -147,4 +155,5 @@ _SERVICES: Final[Mapping[str, Callable[[Request, str], tuple[Need, ...]]]] = {
     "events": _events,
     "sagemaker": _sagemaker,
     "sns": _sns,
+    "s3vectors": _s3vectors,
 }

@@ -13,21 +13,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from tests.pipeline import scenes
 from tests.privilege.recorder import Recorder, Request
 from tests.server.model_folders import build_model_folder
 
 from clayline.aws.dataset_root import S3Root
+from clayline.dataset.codebook import LEAST_ROWS, Codebook
 from clayline.dataset.scene_file import SceneFile
 from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
 from clayline.likeness.watch import Watch, version_key
+from clayline.model.manifest import MANIFEST_FILE, digest_of
+from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, VectorStatistics
 from clayline.table.scene_chips import open_scene
 from clayline_local.async_endpoint import AsyncEndpoint
 from clayline_local.container import Container
@@ -44,6 +49,8 @@ RETURNING: Final = "cog/LC08_L1TP_001004_20200601_x.tif"
 ABORTED: Final = "cog/LC08_L1TP_001005_20200602_x.tif"
 COARSE: Final = "cog/LC08_L1TP_001003_20200518_x.tif"
 """Refused once it is claimed: the claim is given back."""
+VECTORS: Final = "clayline-vectors"
+"""The vector bucket."""
 ENDPOINT: Final = "Endpoint"
 """SageMaker, which acts with EndpointRole; its emulator's calls are those of its documentation."""
 PUBLISHED: Final = "published"
@@ -53,6 +60,7 @@ PARAMETERS: Final = {
     "AllowedBuckets": ARCHIVE,
     "MinValidFraction": "0.2",
     "CompactSchedule": "rate(1 minute)",
+    "VectorBucket": VECTORS,
     "StacTopicArn": f"arn:aws:sns:{REGION}:123456789012:clayline-archives-topic",
 }
 PLACE: Final = 260
@@ -60,6 +68,8 @@ PLACE: Final = 260
 first is below the threshold, the graph raises on the second, the third is embedded."""
 FAILING_PIXEL: Final = 6571
 """Red of the first pixel of the second chip in the second row there."""
+DRAWN: Final = np.random.default_rng(3).standard_normal((LEAST_ROWS, 8), dtype=np.float32)
+"""Vectors as long as the model's, by which they are centred."""
 _PATIENCE: Final = 180.0
 
 
@@ -200,8 +210,8 @@ class Chain:
 
 
 _BEHIND: Final = (
-    "ResultQueue", "SettledQueue", "IndexQueue", "WatchQueue", "SheetQueue",
-    "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq", "WatchDlq", "SheetDlq",
+    "ResultQueue", "SettledQueue", "IndexQueue", "VectorsQueue", "WatchQueue", "SheetQueue",
+    "SceneDlq", "TileDlq", "ResultDlq", "SettledDlq", "IndexDlq", "VectorsDlq", "WatchDlq", "SheetDlq",
 )  # fmt: skip
 
 
@@ -224,6 +234,7 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
         inputs=("pixels", "time", "latlon"),
         fail_when_first_pixel=FAILING_PIXEL,
     )
+    stated = _stated(model)
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
         def recorded_worker(
@@ -234,7 +245,7 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
                 Recorder(
                     cloud=cloud,
                     endpoint=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
-                    without_ledger=spec.name in {"IndexFunction", "WatchFunction", "SheetFunction"},
+                    without_ledger=spec.name in {"IndexFunction", "VectorsFunction", "WatchFunction", "SheetFunction"},
                 )
             )
             recorders[spec.name] = recorder
@@ -268,7 +279,21 @@ def running(folder: Path, sample: Path) -> Iterator[Chain]:
         patch.setattr("clayline_local.session.AsyncEndpoint", recorded_endpoint)
         session = stack.enter_context(Session(model=model, parameters=PARAMETERS, logs=folder / "logs"))
         session.s3.create_bucket(Bucket=ARCHIVE, CreateBucketConfiguration={"LocationConstraint": REGION})
+        session.client("s3vectors").create_vector_bucket(vectorBucketName=VECTORS)
+        models, key = session.stack.outputs["ModelBucket"], f"models/{session.manifest.folder}/{STATISTICS_FILE}"
+        session.s3.put_object(Bucket=models, Key=key, Body=stated)
         yield Chain(session=session, recorders=recorders, sample=sample)
+
+
+def _stated(model: Path) -> bytes:
+    """Have a model folder's manifest list what its vectors are like; gives ``statistics.json``."""
+    manifest = json.loads((model / MANIFEST_FILE).read_text())
+    [entry] = manifest["entries"]
+    measured = VectorStatistics.measure([DRAWN], digest=entry["digest"], scenes=["drawn"])
+    found = FolderStatistics(schema="clayline-statistics/1", entries={entry["token"]: measured})
+    body = found.model_dump_json(by_alias=True).encode()
+    (model / MANIFEST_FILE).write_text(json.dumps({**manifest, "statistics": digest_of(BytesIO(body))}))
+    return body
 
 
 def play(chain: Chain) -> dict[str, dict[str, Any]]:
@@ -293,6 +318,7 @@ def play(chain: Chain) -> dict[str, dict[str, Any]]:
     _by_order(chain)
     _left_standing(chain, receipts["unanswered"]["run"], receipts["withdrawn"]["run"])
     _in_the_dataset(chain, receipts[COG])
+    _sent(chain, receipts["archived"])
     _watched(chain, receipts[COG], receipts["archived"], receipts["ordinary"])
     return receipts
 
@@ -448,6 +474,52 @@ def _in_the_dataset(chain: Chain, receipt: Mapping[str, Any]) -> None:
     content["retired"] += [{"href": href, "since": "2020-01-01T00:00:00Z"} for href in over]
     s3.put_object(**where, Body=json.dumps(content).encode(), IfMatch=etag)
     _wait("what is over is deleted", lambda: not {each["href"] for each in manifest()[0]["retired"]} & set(over))
+
+
+def _sent(chain: Chain, receipt: Mapping[str, Any]) -> None:
+    """A scene that is sent anew, by another centre: the model folder states none any more, but the dataset does.
+
+    Of two codebooks that it names the first is of other weights. All other scenes were sent as they were announced: of
+    what returned, the revision between had chips that the newest has not.
+    """
+    s3, bucket = chain.session.s3, chain.session.embeddings_bucket
+    root = S3Root(s3, bucket=bucket)
+    file = SceneFile.of_receipt(receipt["outputs"]["receipt"])
+    assert file
+    tiers = {}
+    for name, digest in (("bits", f"sha256:{'0' * 64}"), ("int8", open_scene(root, file).digest)):
+        href = f"dataset/tiers/{file.token}/codebook_{name}.json"
+        root.put_new(href, Codebook.of(DRAWN, token=file.token, digest=digest).encode(stamp="a"))
+        stored = {"href": f"{href}.parquet", "size": 0, "sha256": "0" * 64, "rows": 0}
+        tiers[name] = {"file": stored, "codebook": href}
+    where = {"Bucket": bucket, "Key": "dataset/manifest.json"}
+
+    def is_named() -> bool:
+        found = s3.get_object(**where)
+        content = json.loads(found["Body"].read())
+        content["files"][0]["tiers"] = tiers  # the compactor makes none of so few chips
+        try:
+            s3.put_object(**where, Body=json.dumps(content).encode(), IfMatch=found["ETag"])
+        except ClientError as error:  # it may write the manifest just now
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            return False
+        return True
+
+    _wait("the dataset names codebooks", is_named)
+    model = {
+        "Bucket": chain.session.stack.outputs["ModelBucket"],
+        "Key": f"models/{chain.session.manifest.folder}/{MANIFEST_FILE}",
+    }
+    manifest = json.loads(s3.get_object(**model)["Body"].read())
+    s3.put_object(**model, Body=json.dumps({**manifest, "statistics": None}).encode())
+    chain.delete(bucket, f"vectors/{VECTORS}/{file.token}/model_")
+    chain.delete(bucket, f"vectors/{VECTORS}/{file.token}/{file.scene}_")
+    detail = {name: receipt[name] for name in ("run", "status", "scene")}
+    detail |= {"landed_uri": receipt["source_uri"], "repeated": True, "outputs": receipt["outputs"]}
+    _tell(chain, "VectorsQueue", "SceneEmbedded", detail)
+    indexes = chain.session.client("s3vectors").list_indexes(vectorBucketName=VECTORS)["indexes"]
+    assert len({each["indexName"] for each in indexes}) == 2, "one a centre"
 
 
 def _watched(

@@ -55,6 +55,14 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
     ("s3", "head_object", {"Bucket": "b", "Key": "k"}, [("s3:GetObject", "arn:aws:s3:::b/k")]),
     ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x", "IfNoneMatch": "*"},
      [("s3:PutObject", "arn:aws:s3:::b/k")]),
+    ("s3vectors", "put_vectors", {"vectorBucketName": "vvv", "indexName": "iii",
+                                  "vectors": [{"key": "k", "data": {"float32": [1.0]}}]},
+     [("s3vectors:PutVectors", ARN.format("s3vectors", "bucket/vvv/index/iii"))]),
+    ("s3vectors", "delete_vectors", {"vectorBucketName": "vvv", "indexName": "iii", "keys": ["k"]},
+     [("s3vectors:DeleteVectors", ARN.format("s3vectors", "bucket/vvv/index/iii"))]),
+    ("s3vectors", "create_index", {"vectorBucketName": "vvv", "indexName": "iii", "dataType": "float32", "dimension": 1,
+                                   "distanceMetric": "cosine"},
+     [("s3vectors:CreateIndex", ARN.format("s3vectors", "bucket/vvv/index/iii"))]),
     ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}},
      [("dynamodb:GetItem", ARN.format("dynamodb", "table/t"))]),
     ("dynamodb", "query", {"TableName": "t", "KeyConditionExpression": "pk = :a"},
@@ -129,6 +137,7 @@ def test_an_absent_object_needs_the_bucket_too(operation: str) -> None:
         ("events", "list_rules", {}),
         ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": b"x"}),
         ("ssm", "get_parameter", {"Name": "p"}),
+        ("s3vectors", "list_vectors", {"vectorBucketName": "vvv", "indexName": "iii"}),
     ],
 )
 def test_other_calls_are_an_error(service: str, operation: str, parameters: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from clayline_local.worker import USER_AGENT
 pytestmark = pytest.mark.pipeline
 FUNCTIONS = (
     "PlanFunction", "TileFunction", "SettleFunction", "CollectFunction", "IndexFunction", "CompactFunction",
-    "WatchFunction", "SheetFunction", "ReconcileFunction",
+    "VectorsFunction", "WatchFunction", "SheetFunction", "ReconcileFunction",
 )  # fmt: skip
 PRINCIPALS = (*FUNCTIONS, ENDPOINT)
 # Of a worker, which polls in the place of Lambda's event source mapping, and not of the mapping.
@@ -49,6 +49,7 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("SettleRole", "ReceiveResults", "sqs:GetQueueAttributes"): _MAPPING,
     ("CollectRole", "ReceiveSettledScenes", "sqs:GetQueueAttributes"): _MAPPING,
     ("IndexRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
+    ("VectorsRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("WatchRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("SheetRole", "ReceiveEvents", "sqs:GetQueueAttributes"): _MAPPING,
     ("EndpointRole", "WriteAnswers", "s3:AbortMultipartUpload"):
@@ -195,12 +196,7 @@ def test_gdal_was_recorded_and_reads_only(played: Played) -> None:
 
 
 def test_every_function_is_judged() -> None:
-    """One is by its own test, over moto in one process: it wants a vector bucket, and a model that states its centre.
-
-    tests/aws/test_vectors_function.py holds its calls against its role, in both directions.
-    """
-    functions = expand(TEMPLATE, {**LOCAL_PARAMETERS, **PARAMETERS, "VectorBucket": "my-vectors"}).functions()
-    assert set(functions) == {*FUNCTIONS, "VectorsFunction"}
+    assert set(expand(TEMPLATE, {**LOCAL_PARAMETERS, **PARAMETERS}).functions()) == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
@@ -293,6 +289,6 @@ def test_no_call_is_unknown(played: Played) -> None:
     for principal, requests in played.requests.items():
         for request in requests:
             met |= {(principal, need.action.partition(":")[0]) for need in needs(request)}
-    assert {service for _, service in met} == {"s3", "sqs", "dynamodb", "events", "sagemaker", "sns"}
+    assert {service for _, service in met} == {"s3", "sqs", "dynamodb", "events", "sagemaker", "sns", "s3vectors"}
     with pytest.raises(UnknownCallError):
         operation(Request(method="GET", target="/", headers={}, body=b"", status=200))

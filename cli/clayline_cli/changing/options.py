@@ -110,7 +110,9 @@ def add_change(parser: argparse.ArgumentParser) -> None:
         help=f"chips that are mostly outside of their scene look changed by it (default: {VALID_LEAST})",
     )
     group.add_argument(
-        "--across-instruments", action="store_true", help="compare chips of different instruments (default: never)"
+        "--across-instruments",
+        action="store_true",
+        help="compare chips of different families of instruments (default: never)",
     )
     group = parser.add_argument_group("what comes out")
     group.add_argument("--out", type=arguments.local_path, metavar="FILE", help="GeoParquet; nothing is overwritten")

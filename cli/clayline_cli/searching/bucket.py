@@ -9,6 +9,7 @@ from clayline.aws.vectors import S3Vectors, vectors_client
 from clayline.dataset.asking import Span, box_of
 from clayline.errors import counted, shown
 from clayline.likeness.examples import Given
+from clayline.likeness.instruments import Instruments
 from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_query import MOST_NEIGHBOURS, VectorAnswer, VectorQuestion, ask_vectors
 from clayline.steps.sending import vector_model
@@ -22,10 +23,9 @@ def ask_bucket(
 ) -> int:
     """Ask the vector bucket and tell its answer; gives the exit status. Raises ClaylineError."""
     bucket = str(options.s3_vectors)
-    positive, negative = dataset.examples(like, unlike, model=options.model, filters=filters)
-    kinds = {each.instrument for each in (*positive, *negative)}
-    if len(kinds | ({options.instrument} if options.instrument else set())) > 1 and not options.across_instruments:
-        raise CommandError(f"several instruments ({', '.join(sorted(kinds))}): allow it with --across-instruments.")
+    asked = Instruments(named=options.instrument, across=options.across_instruments)
+    positive, negative = dataset.examples(like, unlike, model=options.model, filters=filters, instruments=asked)
+    instruments = asked.taking_part(each.instrument for each in (*positive, *negative))
     token, digest = positive[0].token, positive[0].digest
     root = root_at(options.places[0], profile=options.profile, region=options.region)
     model = vector_model(root, bucket=bucket, token=token, digest=digest)
@@ -38,14 +38,14 @@ def ask_bucket(
     own = set() if options.with_examples else {each.name for each in (*positive, *negative)}
     if options.count + len(own) > MOST_NEIGHBOURS:
         raise CommandError(f"S3 Vectors gives {MOST_NEIGHBOURS} neighbours at most, the examples among them: ask less.")
-    question = _question(options, filters, None if options.across_instruments else next(iter(kinds)))
+    question = _question(options, filters, instruments)
     vectors = S3Vectors(vectors_client(profile=options.profile, region=options.region), bucket=bucket)
     answer = ask_vectors(vectors, model, probe, question, most=options.count + len(own))
     _tell(options, answer, own, centred_by=model.centred_by, token=model.token)
     return 0
 
 
-def _question(options: SearchOptions, filters: Filters, instrument: str | None) -> VectorQuestion:
+def _question(options: SearchOptions, filters: Filters, instruments: frozenset[str] | None) -> VectorQuestion:
     span, always = Span.of(options.time), Span()
     if span.others:
         raise CommandError("--s3-vectors takes one time: ask for each.")
@@ -54,7 +54,7 @@ def _question(options: SearchOptions, filters: Filters, instrument: str | None) 
         box=box_of(options.bbox),
         start=span.start if span.start != always.start else None,
         end=span.end if span.end != always.end else None,
-        instrument=options.instrument or instrument,
+        instruments=instruments,
     )
 
 

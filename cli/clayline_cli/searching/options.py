@@ -97,9 +97,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model", type=arguments.name, metavar="TOKEN", help="or TOKEN@DIGEST; models are never compared"
     )
     group.add_argument(
-        "--instrument", type=arguments.name, metavar="TOKEN", help="of this one (default: the examples')"
+        "--instrument",
+        type=arguments.name,
+        metavar="TOKEN",
+        help="of this one, or of all satellites of a family as s2-msi-l2a (default: the examples' families)",
     )
-    group.add_argument("--across-instruments", action="store_true", help="compare chips of several instruments")
+    group.add_argument(
+        "--across-instruments", action="store_true", help="compare chips of several families of instruments"
+    )
     group.add_argument(
         "--min-valid", type=arguments.fraction, default=VALID, metavar="0..1",
         help="at least so much of the chip is valid (default: 0.9: those that are mostly outside of their scene find"

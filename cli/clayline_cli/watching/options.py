@@ -81,7 +81,9 @@ def add_options(parser: Parser) -> None:
         help="tell the two apart by a linear separation (at least two of each) instead of by their means",
     )  # fmt: skip
     group.add_argument(
-        "--across-instruments", action="store_true", help="look at scenes of other instruments than the examples' too"
+        "--across-instruments",
+        action="store_true",
+        help="look at scenes of any instrument (default: every satellite of the examples' families)",
     )
     group = added.add_argument_group("when it calls")
     group.add_argument(

@@ -10,6 +10,7 @@ from clayline.likeness.matching import LeftOut
 from clayline.likeness.rehearsal import Rehearsal
 from clayline.likeness.taking_part import why_left_out
 from clayline.likeness.watch import Watch, version_key
+from clayline.scene.instrument_family import named_by
 
 _MOST_SCENES = 20
 
@@ -54,7 +55,7 @@ def tell_watch(watch: Watch, root: Root, *, as_json: bool, more: Mapping[str, An
     print(f"{watch.name} v{watch.version:03d}  {uri}")
     print(f"  looks for   {made} ({like}, {unlike}), centred by {watch.probe.centred_by}")
     print(f"  model       {watch.probe.token} {digest_shown(watch.probe.digest)}")
-    print(f"  instruments {', '.join(watch.instruments) if watch.instruments is not None else 'any'}")
+    print(f"  instruments {_instruments(watch)}")
     print(f"  calls at    {_threshold(watch)}")
     print(f"  where       {_where(watch)}; {_filters(watch)}", flush=True)
 
@@ -131,7 +132,22 @@ def few_scenes(found: Rehearsal) -> str | None:
 def _plain(watch: Watch) -> dict[str, Any]:
     found: dict[str, Any] = watch.model_dump(mode="json", exclude={"probe"})
     probe = watch.probe
-    return {**found, "token": probe.token, "digest": probe.digest, "centred_by": probe.centred_by}
+    families = None if watch.families is None else list(watch.families)
+    return {
+        **found,
+        "instrument_families": families,
+        "token": probe.token,
+        "digest": probe.digest,
+        "centred_by": probe.centred_by,
+    }
+
+
+def _instruments(watch: Watch) -> str:
+    """Name the families that are looked at, and the satellites of each that has several."""
+    if watch.families is None:
+        return "any"
+    satellites = {family: sorted(named_by([family]) - {family}) for family in watch.families}
+    return ", ".join(f"{family} ({', '.join(own)})" if own else family for family, own in satellites.items())
 
 
 def _threshold(watch: Watch) -> str:

@@ -17,6 +17,7 @@ from clayline.likeness.calibrating import Kind, quarter, quarters_of, reference_
 from clayline.likeness.centring import Centre
 from clayline.likeness.pairing import Ints, Limits, Observed
 from clayline.outputs.region import Region
+from clayline.scene.instrument_family import family_of, named_by
 from clayline.table.gathering import ChipsSaid, Gathered, Lost, Scratch, gather, open_each
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Terms:
     limits: Limits
     across_instruments: bool
 
-    def pair_of_instruments(self, first: str, second: str) -> str:
+    def pair_of_families(self, first: str, second: str) -> str:
         """Name them, whichever is the earlier."""
         return "+".join(sorted({first, second}))
 
@@ -52,8 +53,8 @@ class Compared:
     observed: Observed
     moments: Ints
     """[N] microseconds since 1970."""
-    instruments: list[str]
-    """[N] tokens."""
+    families: list[str]
+    """[N] of instruments."""
     regions: list[str]
     """[N] squares; empty where an identifier has none."""
 
@@ -62,12 +63,12 @@ def observe(gathered: Gathered, terms: Terms, date_of: Callable[[Ints], Ints]) -
     """Number what was read; ``date_of`` gives the date of each moment, -1 for none."""
     said = gathered.chips
     moments = said.moments
-    instruments = [(uci.split("_") + [""] * 3)[2] for uci in said.ucis]
-    names = {name: number for number, name in enumerate(sorted(set(instruments)))}
+    families = [family_of((uci.split("_") + [""] * 3)[2]) for uci in said.ucis]
+    names = {name: number for number, name in enumerate(sorted(set(families)))}
     valid, cloud = said.fractions("valid_fraction"), said.fractions("cloud_fraction")
     observed = Observed(
         cell=said.cell_numbers,
-        instrument=np.array([0 if terms.across_instruments else names[each] for each in instruments], np.int64),
+        instrument=np.array([0 if terms.across_instruments else names[each] for each in families], np.int64),
         date=date_of(moments),
         rank=said.ranks,
         valid=valid,
@@ -79,7 +80,7 @@ def observe(gathered: Gathered, terms: Terms, date_of: Callable[[Ints], Ints]) -
         said=said,
         observed=observed,
         moments=moments,
-        instruments=instruments,
+        families=families,
         regions=[square_of(uci) or "" for uci in said.ucis],
     )
 
@@ -89,7 +90,7 @@ def kinds(chips: Compared, earlier: Ints, later: Ints, terms: Terms, widen: Call
     of_season = seasons(chips.moments[earlier], chips.moments[later]).tolist()
     return [
         Kind(
-            terms.pair_of_instruments(chips.instruments[first], chips.instruments[second]),
+            terms.pair_of_families(chips.families[first], chips.families[second]),
             widen(chips.regions[first]),
             season,
         )
@@ -138,11 +139,11 @@ class Reader:
 
         Of more, windows evenly over the region are read. Raises TransientError, OSError.
         """
-        instruments = {name for kind in wanted for name in kind.instruments.split("+")}
+        families = {name for kind in wanted for name in kind.instruments.split("+")}
         quarters = set().union(*(quarters_of(kind.season) for kind in wanted))
         boxes = bounds_of(region)
         place = Region.of_boxes(boxes)
-        chosen = self._scenes(place, instruments, quarters)
+        chosen = self._scenes(place, named_by(families), quarters)
         opened = open_each(self._root, sources(self._index.manifest, chosen, place, Span()), geometry=False)
         if opened.rows > most:
             place = Region.of_boxes(_windows(boxes, most / opened.rows))
@@ -162,7 +163,7 @@ class Reader:
         found = kinds(chips, earlier, later, self._terms, lambda _: region)
         return Calibration(chips=chips, earlier=earlier, later=later, kinds=found)
 
-    def _scenes(self, place: Region, instruments: set[str], quarters: set[int]) -> Chosen:
+    def _scenes(self, place: Region, instruments: frozenset[str], quarters: set[int]) -> Chosen:
         model = f"{self.model.token}@{self.model.digest}"
         chosen = self._index.choose(place, Span(), model=model, every_revision=False)
         days = np.array([np.datetime64(row.start.replace(tzinfo=None), "us") for row in chosen.newest], "M8[us]")

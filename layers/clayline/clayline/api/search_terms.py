@@ -11,6 +11,7 @@ from clayline.dataset.asking import Span
 from clayline.dataset.figures import Figures
 from clayline.dataset.scene_row import SceneRow
 from clayline.likeness.examples import Given
+from clayline.likeness.instruments import Instruments
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters
 from clayline.outputs.region import Region
@@ -25,12 +26,17 @@ class Where:
     """Which chips take part, beside place and time."""
 
     instrument: str | None = None
-    """Token; None: those of the examples."""
+    """A satellite's (``s2a-msi-l2a``), or a family's (``s2-msi-l2a``); None: the examples' families."""
     across_instruments: bool = False
-    """Whether chips of several are compared."""
+    """Whether chips of several families are compared."""
     filters: Filters = field(default_factory=Filters)
     with_examples: bool = False
     """Whether the examples may be in the answer."""
+
+    @property
+    def instruments(self) -> Instruments:
+        """What is asked of instruments."""
+        return Instruments(named=self.instrument, across=self.across_instruments)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

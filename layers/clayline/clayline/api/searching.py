@@ -12,7 +12,6 @@ from clayline.api.explaining import MEANT, Explanation, Meant, explain, scenes_b
 from clayline.api.index import Index
 from clayline.api.planning import sources
 from clayline.api.search_terms import MOST, Asked4Likeness, Found
-from clayline.api.starter import starter_folder
 from clayline.api.two_stages import COLUMNS, ChipReader, WithBits, candidates_of, with_bits
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.codebook import Codebook
@@ -23,6 +22,7 @@ from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
 from clayline.likeness.signs import Signs
 from clayline.likeness.taking_part import why_left_out
+from clayline.model.starter import starter_folder
 from clayline.table.chips import ChipTable
 from clayline.table.ranking import BestRows, Judge, as_answered, no_rows, said_of
 from clayline.table.streaming import Source, result_schema
@@ -30,7 +30,7 @@ from clayline.table.streaming import Source, result_schema
 _PASSED_OVER: Final = {
     "place": "outside of the place (box, `--bbox`)",
     "time": "of another time (time, `--time`)",
-    "instrument": "of another instrument (across_instruments, `--across-instruments`)",
+    "instrument": "of another instrument (instrument, `--instrument`; across_instruments, `--across-instruments`)",
     MEANT: "that lie around it with none of their chips on it",
 }
 
@@ -65,7 +65,7 @@ class Search:
             filters=asked.where.filters,
             without=frozenset() if asked.where.with_examples else frozenset(each.name for each in (*like, *unlike)),
         )
-        instruments = self._instruments([*like, *unlike])
+        instruments = asked.where.instruments.taking_part(each.instrument for each in (*like, *unlike))
         chosen = _of_instruments(chosen, instruments, judge)
         every = sources(self._index.manifest, chosen, asked.region, asked.span)
         codebook = self._codebook(chosen, digest)
@@ -96,21 +96,10 @@ class Search:
 
     def _examples(self) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
         asked = self._asked
-        examples = Examples(root=self._root, index=self._index, filters=asked.where.filters, model=asked.model)
-        return examples.find(asked.like, asked.unlike)
-
-    def _instruments(self, examples: Sequence[Exemplar]) -> frozenset[str] | None:
-        """Give those whose chips take part; None: any. Raises DatasetError for several that nobody allowed."""
-        where = self._asked.where
-        wanted = {where.instrument} if where.instrument else {each.instrument for each in examples}
-        several = {each.instrument for each in examples} | wanted
-        if not where.across_instruments and len(several) > 1:
-            msg = (
-                f"examples and what is looked through are of several instruments ({', '.join(sorted(several))}), whose"
-                " chips are seldom alike. Ask of one, or allow it with across_instruments (`--across-instruments`)."
-            )
-            raise DatasetError(msg)
-        return None if where.across_instruments and not where.instrument else frozenset(wanted)
+        where = asked.where
+        return Examples(
+            root=self._root, index=self._index, filters=where.filters, model=asked.model, instruments=where.instruments
+        ).find(asked.like, asked.unlike)
 
     def _codebook(self, chosen: Chosen, digest: str) -> tuple[str, Codebook] | None:
         """Read that of the probe's model by which most of the chosen squares' files have bits, and where it lies."""

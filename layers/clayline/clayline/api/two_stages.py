@@ -113,5 +113,7 @@ def _rank(found: Iterator[Selected], schema: ChipSchema, judge: Judge, best: Bes
     groups = 0
     for selected in found:
         groups += 1
-        best.add(judge.take(shaped(selected, schema)))
+        table = shaped(selected, schema)
+        if lost := best.add(table, judge.judge(table)):
+            judge.left_out["not-finite"] += lost
     return groups

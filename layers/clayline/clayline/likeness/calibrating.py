@@ -29,7 +29,7 @@ class Kind(NamedTuple):
     """Pairs that are compared with each other; the model is one in any case."""
 
     instruments: str
-    """One, or two with + between, in the order of the alphabet."""
+    """A family of them, or two with + between, in the order of the alphabet."""
     region: str
     """The MGRS square of 100 km, e.g. ``32UQD``, or its zone, e.g. ``32U``."""
     season: int

@@ -61,10 +61,14 @@ class Centre:
         A vector that is the centre has no direction: it stays zeros, and its likeness to anything is 0. Raises
         DatasetError for vectors of another length.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self.dimensions:  # noqa: PLR2004 - rows and dimensions
-            msg = f"the centre has {self.dimensions} dimensions, these vectors have the shape {vectors.shape}"
-            raise DatasetError(msg)
+        self.check(vectors)
         away = vectors.astype(np.float32) - self.values
         lengths = np.sqrt(np.einsum("ij,ij->i", away, away, dtype=np.float64))
         away /= np.where(lengths > 0, lengths, 1)[:, None].astype(np.float32)
         return away
+
+    def check(self, vectors: NDArray[Any]) -> None:
+        """Raises DatasetError for what are no vectors [N, D] of this length."""
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimensions:  # noqa: PLR2004 - rows and dimensions
+            msg = f"the centre has {self.dimensions} dimensions, these vectors have the shape {vectors.shape}"
+            raise DatasetError(msg)

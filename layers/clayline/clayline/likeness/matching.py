@@ -74,6 +74,7 @@ class Tally:
         """Make ready what every part of the scene is held against."""
         place = self.watch.place
         self.probe = self.watch.ready()
+        self._is_looked_at = self.watch.takes(self.instrument)
         self._region = None if place is None else Region.of_boxes(flat_boxes(place))
 
     def add(self, chips: Chips, scores: NDArray[np.float32] | None = None) -> None:
@@ -83,7 +84,7 @@ class Tally:
         """
         count = len(chips.uci)
         self.chips += count
-        if self.watch.instruments is not None and self.instrument not in self.watch.instruments:
+        if not self._is_looked_at:
             self.left_out["instrument"] += count
             return
         there = np.ones(count, np.bool_)

@@ -80,7 +80,7 @@ class Observed:
     cell: Ints
     """[N], -1 for none."""
     instrument: Ints
-    """[N]; all alike where instruments are compared with each other."""
+    """[N] its family's number; all alike where instruments are compared with each other."""
     date: Ints
     """[N] which date it is of: dates are ascending in time."""
     rank: Ints

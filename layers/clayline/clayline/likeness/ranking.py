@@ -12,6 +12,9 @@ from clayline.likeness.probe import Probe
 ROUNDING: Final = 1e-5
 """By which a likeness in float32 may be off: whatever is that near to the last of the best is computed again."""
 
+_BLOCK: Final = 512
+"""Rows at a time: two megabytes of 1,024 numbers, which stay in a core's cache while they are read twice more."""
+
 
 def exact_scores(probe: Probe, vectors: NDArray[Any]) -> NDArray[np.float64]:
     """Give the likeness [N] in float64: the number that ranks, whatever came in one block with it."""
@@ -19,6 +22,37 @@ def exact_scores(probe: Probe, vectors: NDArray[Any]) -> NDArray[np.float64]:
     lengths = np.sqrt(np.einsum("ij,ij->i", away, away))
     along = np.einsum("ij,j->i", away, probe.direction.astype(np.float64))
     return np.asarray(along / np.where(lengths > 0, lengths, 1))
+
+
+def quick_scores(probe: Probe, vectors: NDArray[np.float32], taken: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Give the likeness [N] in float32, off by less than ROUNDING: one pass over the vectors [N, D].
+
+    -inf for rows that are not ``taken`` [N], NaN for vectors that are not finite. Raises DatasetError for vectors of
+    another length.
+    """
+    probe.centre.check(vectors)
+    found = np.full(len(vectors), -np.inf, np.float32)
+    away = np.empty((min(_BLOCK, len(vectors)), probe.centre.dimensions), np.float32)
+    for start in range(0, len(vectors), _BLOCK):
+        rows = start + np.flatnonzero(taken[start : start + _BLOCK])
+        if len(rows):
+            found[rows] = _measured(probe, vectors, rows, away[: len(rows)])
+    return found
+
+
+def _measured(
+    probe: Probe, vectors: NDArray[np.float32], rows: NDArray[np.intp], away: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    is_one = rows[-1] - rows[0] + 1 == len(rows)
+    block = vectors[rows[0] : rows[-1] + 1] if is_one else vectors[rows]
+    with np.errstate(invalid="ignore", over="ignore"):  # that is looked for below
+        np.subtract(block, probe.centre.values, out=away)
+        squares = np.einsum("ij,ij->i", away, away)
+        along = np.einsum("ij,j->i", away, probe.direction)  # no BLAS: its threads would spin
+    if not (known := np.isfinite(squares)).all():  # of finite numbers a square may be beyond float32
+        with np.errstate(invalid="ignore"):
+            along[~known], squares[~known] = exact_scores(probe, block[~known]), 1
+    return np.asarray(along / np.sqrt(np.where(squares > 0, squares, 1)))
 
 
 @dataclass(kw_only=True)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
-from clayline.likeness.ranking import ROUNDING, exact_scores
+from clayline.likeness.ranking import exact_scores
 from clayline.likeness.signs import WIDER, Signs
 
+_OFF: Final = np.float32(2e-6)
+"""By which a product of vectors of length 1 in float32 may be off: some thirty steps of it."""
 _BLOCK: Final = 8192
 """Rows at a time: a megabyte of bits of 1,024 dimensions."""
 _SAMPLE: Final = 16_384
@@ -28,37 +30,50 @@ class Held:
     centre: Centre
     inverse: NDArray[np.float32]
     """[N] one over the length of each vector less the centre; 0 for a vector that is the centre."""
+    slack: NDArray[np.float32]
+    """[N] by which a likeness in float32 may be off."""
+    lost: NDArray[np.intp]
+    """The rows whose vectors have no length in float32, as of NaN: they are like nothing, and never among the best."""
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], centre: Centre) -> Self:
         """Measure the lengths, a block at a time. Raises DatasetError for vectors of another length."""
-        inverse = np.empty(len(vectors), np.float32)
-        for start in range(0, len(vectors), _BLOCK):
-            away = vectors[start : start + _BLOCK] - centre.values
-            lengths = np.sqrt(np.einsum("ij,ij->i", away, away))
-            inverse[start : start + _BLOCK] = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        return cls(vectors=vectors, centre=centre, inverse=inverse)
+        centre.check(vectors)
+        lengths = np.empty(len(vectors), np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):  # such are lost
+            for start in range(0, len(vectors), _BLOCK):
+                away = vectors[start : start + _BLOCK] - centre.values
+                lengths[start : start + _BLOCK] = np.sqrt(np.einsum("ij,ij->i", away, away))
+        known = np.isfinite(lengths)
+        inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=known & (lengths > 0))
+        slack = _OFF * (1 + np.float32(np.linalg.norm(centre.values)) * inverse)
+        return cls(vectors=vectors, centre=centre, inverse=inverse, slack=slack, lost=np.flatnonzero(~known))
 
     def scores(self, probe: Probe) -> NDArray[np.float32]:
-        """Give the likeness [N] of all: one pass over the vectors."""
-        found: NDArray[np.float32] = self.vectors @ probe.direction
-        found -= np.float32(np.dot(self.centre.values.astype(np.float64), probe.direction))
+        """Give the likeness [N] of all, off by ``slack`` at most: one pass over the vectors. -inf for the lost."""
+        found = self._along(probe, self.vectors)
+        found[self.lost] = 0
         found *= self.inverse
+        found[self.lost] = -np.inf
         return found
 
     def best(self, probe: Probe, count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Give the numbers of the best rows, best first, and their likeness in float64; of equal ones the first."""
-        scores = self.scores(probe)
-        least = np.partition(scores, -count)[-count] if count < len(scores) else -np.inf
-        return self._ranked(probe, np.flatnonzero(scores >= least - ROUNDING), count)
+        return self._ranked(probe, _near(self.scores(probe), self.slack, count), count)
 
     def best_of(self, probe: Probe, rows: NDArray[np.intp], count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Give the best of some rows in the same way: the second of two stages."""
-        along = self.vectors[rows] @ probe.direction
-        along -= np.float32(np.dot(self.centre.values.astype(np.float64), probe.direction))
+        rows = rows[~np.isin(rows, self.lost)] if len(self.lost) else rows
+        along = self._along(probe, self.vectors[rows])
         along *= self.inverse[rows]
-        least = np.partition(along, -count)[-count] if count < len(along) else -np.inf
-        return self._ranked(probe, rows[along >= least - ROUNDING], count)
+        return self._ranked(probe, rows[_near(along, self.slack[rows], count)], count)
+
+    def _along(self, probe: Probe, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give how far vectors reach from the centre along the direction; the centre's part is one number."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            found: NDArray[np.float32] = vectors @ probe.direction
+        found -= np.float32(np.dot(self.centre.values.astype(np.float64), probe.direction))
+        return found
 
     def _ranked(self, probe: Probe, rows: NDArray[np.intp], count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         exact = exact_scores(probe, self.vectors[rows])
@@ -134,6 +149,15 @@ class HeldBits:
     def _bits(self, rows: NDArray[np.intp], width: int) -> NDArray[np.uint8]:
         words = np.ascontiguousarray(self.words[rows // _BLOCK, :, rows % _BLOCK])
         return words.view(np.uint8)[:, :width]
+
+
+def _near(scores: NDArray[np.float32], slack: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Give the rows that may be among the ``count`` best, of scores [N] that may be off by ``slack`` [N]."""
+    if count >= len(scores):
+        return np.flatnonzero(scores > -np.inf)
+    surely = scores - slack
+    least = np.partition(surely, -count)[-count]
+    return np.flatnonzero((scores + slack >= least) & (scores > -np.inf))
 
 
 def _lay(words: NDArray[np.uint64], part: NDArray[np.uint8], first: int) -> int:

@@ -29,9 +29,16 @@ class Signs:
 
     @classmethod
     def of(cls, probe: Probe, codebook: Codebook) -> Self:
-        """Raises DatasetError for a codebook of another model."""
+        """Raises DatasetError for a codebook of another model or length."""
         if (codebook.token, codebook.digest) != (probe.token, probe.digest):
             msg = f"the codebook is of {codebook.token}, {digest_shown(codebook.digest)}, not of {probe.token}"
+            raise DatasetError(msg)
+        if codebook.dimensions != len(probe.direction):
+            msg = (
+                f"the codebook of {codebook.token} has {codebook.dimensions} dimensions, the examples have"
+                f" {len(probe.direction)}: it is damaged. `exact=True` (`--exact`) searches without it; the dataset can"
+                " be made again: delete dataset/, then `clayline index` and `clayline compact`."
+            )
             raise DatasetError(msg)
         return cls(bits=np.packbits(probe.direction > 0), weights=probe.direction * codebook.spread)
 

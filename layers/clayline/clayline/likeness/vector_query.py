@@ -11,6 +11,7 @@ from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_index import VectorModel
+from clayline.scene.instrument_family import named_by
 
 MOST_NEIGHBOURS: Final = 100
 """Of a query, S3 Vectors' limit."""
@@ -26,7 +27,8 @@ class VectorQuestion:
     start: datetime | None = None
     end: datetime | None = None
     """Both included, aware."""
-    instrument: str | None = None
+    instruments: frozenset[str] | None = None
+    """Satellites' or families'; None: any."""
     uci_begins: str | None = None
     """Only in indexes of the mode ENHANCED."""
 
@@ -43,8 +45,8 @@ class VectorQuestion:
         for sign, moment in (("$gte", self.start), ("$lte", self.end)):
             if moment is not None:
                 parts.append({"epoch": {sign: moment.timestamp()}})
-        if self.instrument is not None:
-            parts.append({"instrument": {"$eq": self.instrument}})
+        if self.instruments is not None:
+            parts.append({"instrument": {"$in": sorted(named_by(self.instruments))}})
         if self.uci_begins is not None:
             parts.append({"uci": {"$startsWith": self.uci_begins}})
         if self.box is not None:

@@ -12,6 +12,7 @@ from clayline.dataset.scene_row import Box
 from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe, StoredProbe
 from clayline.likeness.taking_part import VALID_LEAST, Filters
+from clayline.scene.instrument_family import families_of, family_of
 
 WATCHES: Final = "watches/"
 """Prefix of all watches under a root."""
@@ -43,7 +44,7 @@ class Watch(BaseModel):
     box: tuple[float, float, float, float] | None = None
     """West, south, east, north, degrees: chips whose footprint meets it. None: everywhere."""
     instruments: tuple[str, ...] | None
-    """Whose scenes are looked at: those of the examples. None: all of the model's."""
+    """Those of the examples: scenes of their families are looked at (``takes``). None: all of the model's."""
     valid_least: Fraction = VALID_LEAST
     cloud_most: Fraction | None = None
     loss_most: float | None = None
@@ -69,6 +70,15 @@ class Watch(BaseModel):
     def place(self) -> Box | None:
         """Where chips have to be."""
         return box_of(self.box)
+
+    @property
+    def families(self) -> tuple[str, ...] | None:
+        """Whose scenes are looked at: every satellite of these. None: of any instrument."""
+        return None if self.instruments is None else families_of(self.instruments)
+
+    def takes(self, instrument: str) -> bool:
+        """Say whether scenes of an instrument are looked at."""
+        return self.families is None or family_of(instrument) in self.families
 
     def ready(self) -> Probe:
         """Give the probe to score with."""

@@ -248,7 +248,20 @@ class Product:
 
         An unknown platform gives the family, ``s2-msi-l2a``.
         """
-        return "-".join(part for part in (self.platform(platform).token, self.instrument, self.level) if part)
+        return self._token(self.platform(platform))
+
+    @property
+    def family(self) -> str:
+        """What instruments of all its platforms are together: the token of an unknown platform."""
+        return self._token(self.platforms[-1])
+
+    @property
+    def instrument_tokens(self) -> frozenset[str]:
+        """Every instrument that an identifier of this product may have."""
+        return frozenset(map(self._token, self.platforms))
+
+    def _token(self, platform: Platform) -> str:
+        return "-".join(part for part in (platform.token, self.instrument, self.level) if part)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe
-from clayline.likeness.ranking import ROUNDING, Best, exact_scores
+from clayline.likeness.ranking import ROUNDING, Best, exact_scores, quick_scores
 from clayline.likeness.taking_part import Filters, Traits
 from clayline.outputs.region import centres_of
 
@@ -83,21 +83,29 @@ class BestRows:
         self._best = Best(count=self.count)
         self._keys = np.empty(0, np.int64)
 
-    def add(self, table: pa.Table) -> None:
-        """Take rows that take part, all of one schema. Raises DatasetError for vectors of another length."""
-        if not len(table):
-            return
+    def add(self, table: pa.Table, taken: NDArray[np.bool_]) -> int:
+        """Take the rows [n] of a table, all of one schema, that take part; gives how many have no finite vector.
+
+        Those are not ranked. Raises DatasetError for vectors of another length.
+        """
+        if not taken.any():
+            return 0
         vectors = vectors_of(table)
-        near = np.flatnonzero(self.probe.scores(vectors) >= self._best.least - ROUNDING)
-        kept = table.take(near)
+        scores = quick_scores(self.probe, vectors, taken)
+        lost = np.isnan(scores)
+        scores[lost] = -np.inf
+        best = np.partition(scores, -self.count)[-self.count] if self.count < len(scores) else -np.inf
+        near = np.flatnonzero((scores >= max(self._best.least, float(best)) - 2 * ROUNDING) & (scores > -np.inf))
+        kept = table.drop_columns(["embeddings"]).take(near)
         keys = self._given + np.arange(len(near), dtype=np.int64)
         names: Any = kept.column("uci").to_pylist()
         self._best.add(exact_scores(self.probe, vectors[near]), names, keys)
         self._given += len(near)
-        self._tables.append(kept.drop_columns(["embeddings"]))
+        self._tables.append(kept)
         self._keys = np.concatenate([self._keys, keys])
         if len(self._keys) > 2 * self.count + _SLACK:
             self._thin()
+        return int(lost.sum())
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """Give the best, best first, with ``score``; ``schema`` is that of the rows, for where there are none."""
@@ -127,7 +135,8 @@ def vectors_of(table: pa.Table) -> NDArray[np.float32]:
     if not pa.types.is_fixed_size_list(kind):
         msg = f"its embeddings are {kind}, no lists of one length: `clayline verify` says more."
         raise DatasetError(msg)
-    column: Any = table.column("embeddings").combine_chunks()
+    chunks: Any = table.column("embeddings")
+    column = chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()  # which copies even one
     flat: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(-1, kind.list_size)
 
