@@ -118,7 +118,8 @@ class ChipsSaid:
 
     def by_scene(self, numbers: Mapping[tuple[str, int], int]) -> NDArray[np.int64]:
         """Give the number [N] of each chip's scene and revision."""
-        keys = zip(_texts(self.table, "scene"), self.table.column("revision").to_pylist(), strict=True)
+        revisions: list[Any] = self.table.column("revision").to_pylist()
+        keys = zip(_texts(self.table, "scene"), revisions, strict=True)
         return np.fromiter((numbers[key] for key in keys), np.int64, len(self.ucis))
 
     def fractions(self, name: str) -> NDArray[np.float32]:

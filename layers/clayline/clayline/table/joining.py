@@ -97,8 +97,9 @@ def _away(selected: Selected, places: NDArray[np.float64]) -> NDArray[np.float64
 
 def _lasting(table: pa.Table, lasting: Mapping[tuple[str, int], timedelta]) -> NDArray[np.int64]:
     scenes: list[Any] = table.column("scene").to_pylist()
-    keys = zip(scenes, table.column("revision").to_pylist(), strict=True)
-    return np.fromiter((lasting[key] // timedelta(microseconds=1) for key in keys), np.int64, len(scenes))
+    revisions: list[Any] = table.column("revision").to_pylist()
+    found = (lasting[key] // timedelta(microseconds=1) for key in zip(scenes, revisions, strict=True))
+    return np.fromiter(found, np.int64, len(scenes))
 
 
 def _microseconds(table: pa.Table) -> NDArray[np.int64]:
