@@ -10,7 +10,9 @@ from tests.api.alike import Alike
 from tests.dataset.scenes import MadeUp
 from tests.likeness.watches import keep, watch_of
 
+from clayline.api.dataset import Dataset
 from clayline.dataset.folder import FolderRoot
+from clayline.errors import DatasetError
 from clayline.likeness.rehearsal import Rehearsal, SceneScores
 from clayline.likeness.watchbook import find, read_newest
 from clayline_cli.kept.folder import Kept
@@ -91,6 +93,27 @@ def test_a_watch_of_one_satellite_tells_and_tries_the_family(
     assert main(["watch", "show", "twins", str(tmp_path)]) == 0
     family = "s2-msi-l2a (s2a-msi-l2a, s2b-msi-l2a, s2c-msi-l2a, s2d-msi-l2a)"
     assert f"  instruments {family}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--like", "--unlike"])
+def test_examples_of_two_instruments_are_no_probe_unless_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    world.scene(1, instrument="landsat8-oli-l1")
+    world.scene(2, instrument="s2a-msi-l2a")
+    one, other = (
+        next(name for name in world.chips if world.chips[name]["instrument"] == each)
+        for each in ("landsat8-oli-l1", "s2a-msi-l2a")
+    )
+    mixed = ["mixed", str(tmp_path), "--like", one, option, other]
+    assert main(["watch", "add", *mixed]) == 2
+    assert "several instruments (landsat-oli-l1, s2-msi-l2a)" in capsys.readouterr().err
+    assert find(world.root).watches == ()
+    with pytest.raises(DatasetError, match="several instruments"):  # in Python too
+        Dataset(world.root).examples([one], [other])
+    added = told(capsys, "add", *mixed, "--across-instruments")
+    assert (added["instruments"], added["instrument_families"]) == (None, None)
 
 
 def test_a_threshold_makes_the_next_version_of_the_same_probe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,18 @@
 """Watch: a scene's chips against the watches, whatever comes twice, late, damaged, or is killed in between."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.dataset.scenes import MadeUp
+from tests.dataset.world import LostAnswerError, Memory
 from tests.likeness.watches import NOW, keep, scores_of, watch_of
 
-from clayline.dataset.folder import FolderRoot
 from clayline.dataset.ports import Stored
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.matching import Chips
@@ -45,14 +46,14 @@ class Bus:
 
 @dataclass
 class Dying:
-    """A folder and a bus of which the operation number ``at`` is the last, done (``after``) or not."""
+    """A root and a bus of which the operation number ``at`` is the last, done (``after``) or not."""
 
-    root: FolderRoot
+    root: Memory
     bus: Bus
     at: int
     after: bool
     done: int = 0
-    uri: str = "folder"
+    uri: str = "memory"
 
     def _counted(self, operation: Any, *arguments: Any) -> Any:
         self.done += 1
@@ -66,6 +67,9 @@ class Dying:
     def put_new(self, key: str, body: Any) -> bool:
         return bool(self._counted(self.root.put_new, key, body))
 
+    def replace(self, key: str, body: bytes, *, etag: str | None) -> bool:
+        return bool(self._counted(partial(self.root.replace, etag=etag), key, body))
+
     def announce(self, detail_type: str, detail: Any) -> None:
         self._counted(self.bus.announce, detail_type, detail)
 
@@ -76,11 +80,17 @@ class Dying:
         return getattr(self.root, name)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> FolderRoot:
-    found = FolderRoot(tmp_path)
+@pytest.fixture(scope="module")
+def landed() -> Memory:
+    """Give what the scene left, once it was written."""
+    found = Memory()
     SCENE.land(found)
     return found
+
+
+@pytest.fixture
+def root(landed: Memory) -> Memory:
+    return Memory(objects=dict(landed.objects))
 
 
 @pytest.fixture
@@ -104,7 +114,7 @@ def event(scene: MadeUp = SCENE, **changed: Any) -> Announced:
     return found.model_copy(update=changed)
 
 
-def receipts(root: FolderRoot) -> list[str]:
+def receipts(root: Memory) -> list[str]:
     return [stored.key for stored in root.list("watched/")]
 
 
@@ -112,7 +122,7 @@ def stem(scene: MadeUp = SCENE, name: str = "pivots", version: int = 1) -> str:
     return f"watched/{name}/v{version:03d}/{scene.row.run}_v{scene.revision:03d}"
 
 
-def test_the_chips_over_the_threshold_are_told_as_numpy_finds_them(root: FolderRoot, bus: Bus) -> None:
+def test_the_chips_over_the_threshold_are_told_as_numpy_finds_them(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     found = watching(root, bus).answer(event())
     scores = scores_of(SCENE, EXAMPLE)
@@ -133,7 +143,7 @@ def test_the_chips_over_the_threshold_are_told_as_numpy_finds_them(root: FolderR
     assert WatchReceipt.parse(root.get(f"{stem()}.json", most=10**9)[0], uri="it") == receipt
 
 
-def test_a_scene_without_a_match_leaves_a_receipt_and_no_event(root: FolderRoot, bus: Bus) -> None:
+def test_a_scene_without_a_match_leaves_a_receipt_and_no_event(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE, threshold=1.0))
     [receipt] = watching(root, bus).answer(event()).receipts
     assert (receipt.matched, receipt.top, receipt.scored) == (0, (), 200)
@@ -141,7 +151,7 @@ def test_a_scene_without_a_match_leaves_a_receipt_and_no_event(root: FolderRoot,
     assert receipts(root) == [f"{stem()}.json"]
 
 
-def test_what_comes_twice_or_is_announced_again_is_scored_and_told_once(root: FolderRoot, bus: Bus) -> None:
+def test_what_comes_twice_or_is_announced_again_is_scored_and_told_once(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     step = watching(root, bus)
     step.answer(event())
@@ -151,14 +161,14 @@ def test_what_comes_twice_or_is_announced_again_is_scored_and_told_once(root: Fo
     assert len(bus.events) == 1
 
 
-def test_an_announcement_that_comes_before_the_one_that_it_repeats_is_as_good(root: FolderRoot, bus: Bus) -> None:
+def test_an_announcement_that_comes_before_the_one_that_it_repeats_is_as_good(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     assert len(watching(root, bus).answer(event(repeated=True)).receipts) == 1
     assert watching(root, bus).answer(event()).repeated
     assert len(bus.events) == 1
 
 
-def test_an_older_revision_that_comes_late_has_a_receipt_of_its_own(root: FolderRoot, bus: Bus) -> None:
+def test_an_older_revision_that_comes_late_has_a_receipt_of_its_own(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     newer = replace(SCENE, revision=2)
     newer.land(root)
@@ -169,25 +179,125 @@ def test_an_older_revision_that_comes_late_has_a_receipt_of_its_own(root: Folder
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_killed_around_any_write_the_next_try_ends_as_if_it_had_not_been(
-    root: FolderRoot, bus: Bus, at: int, *, after: bool
+    root: Memory, bus: Bus, at: int, *, after: bool
 ) -> None:
-    """Receipt, event, mark: the receipt is written once, the event at least once and always the same."""
+    """Due, receipt, event, told: the receipt is written once, the event at least once and always the same."""
     keep(root, watch_of(EXAMPLE))
     dying = Dying(root=root, bus=bus, at=at, after=after)
     with pytest.raises(Killed):
         watching(dying, dying).answer(event())
-    written = root.get(f"{stem()}.json", most=10**9)[0] if (at, after) > (1, False) else None
+    written = root.get(f"{stem()}.json", most=10**9)[0] if (at, after) > (2, False) else None
     watching(root, bus).answer(event())
     watching(root, bus).answer(event())
     assert receipts(root) == [mark_key(SCENE.row.run, 1), f"{stem()}.json"]
     assert written in {None, root.get(f"{stem()}.json", most=10**9)[0]}
-    assert len(bus.events) == (2 if (at, after) in {(2, True), (3, False)} else 1)
+    assert len(bus.events) == (2 if (at, after) in {(3, True), (4, False)} else 1)
     assert all(told == bus.events[0] for told in bus.events)
 
 
-def test_ten_watches_read_the_scene_once_and_share_one_mark(root: FolderRoot, bus: Bus) -> None:
+MEANWHILE: dict[str, Callable[[Memory], object]] = {
+    "a version that nothing matches": lambda root: keep(root, watch_of(EXAMPLE, version=2, threshold=1.0)),
+    "a version that matches": lambda root: keep(root, watch_of(EXAMPLE, version=2, threshold=0.5)),
+    "a draft": lambda root: keep(root, watch_of(EXAMPLE, version=2, threshold=None)),
+    "another model's": lambda root: keep(root, watch_of(EXAMPLE, version=2, token="starter-v9.9-rgb")),
+    "it was removed": lambda root: remove(root, "pivots", now=NOW),
+    "it is damaged": lambda root: root.put_new(version_key("pivots", 2), b"{"),
+    "another watch": lambda root: keep(root, watch_of(EXAMPLE, chip=3, name="later")),
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("at", range(1, 7))
+def test_killed_before_any_write_what_was_scored_is_told_whatever_becomes_of_its_watch(
+    root: Memory, bus: Bus, at: int, meanwhile: str
+) -> None:
+    """Two watches: due, two receipts, two events, told. No event without its receipt, no match without its event."""
+    keep(root, watch_of(EXAMPLE))
+    keep(root, watch_of(EXAMPLE, name="another"))
+    dying = Dying(root=root, bus=bus, at=at, after=False)
+    with pytest.raises(Killed):
+        watching(dying, dying).answer(event())
+    MEANWHILE[meanwhile](root)
+    for _ in range(2):
+        with suppress(DatasetError):  # of what is damaged
+            watching(root, bus).answer(event())
+    assert_all_is_told(root, bus)
+    before = len(bus.events)
+    with suppress(DatasetError):
+        watching(root, bus).answer(event(repeated=True))
+    assert len(bus.events) == before
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("at", range(1, 5))
+def test_a_write_that_nobody_is_told_of_and_a_kill_after_it_lose_no_event(
+    root: Memory, bus: Bus, at: int, meanwhile: str
+) -> None:
+    """S3 took it, its answer was lost, and asked again it refuses what is there."""
+    keep(root, watch_of(EXAMPLE))
+    keep(root, watch_of(EXAMPLE, name="another"))
+    writes: list[str] = []
+
+    def lost(_: str, key: str) -> None:
+        if key.startswith("watched/"):
+            writes.append(key)
+            if len(writes) == at:
+                raise LostAnswerError
+
+    def killed(_: str, key: str) -> None:
+        if len(writes) == at and key.startswith("watched/"):
+            raise Killed
+
+    root.after, root.before = lost, killed
+    with suppress(Killed):
+        watching(root, bus).answer(event())
+    root.after, root.before = lambda *_: None, lambda *_: None
+    assert len(writes) == at
+    MEANWHILE[meanwhile](root)
+    with suppress(DatasetError):
+        watching(root, bus).answer(event())
+    assert_all_is_told(root, bus)
+
+
+def assert_all_is_told(root: Memory, bus: Bus) -> None:
+    stood = [WatchReceipt.parse(root.get(key, most=10**9)[0], uri=key) for key in receipts(root) if "_told" not in key]
+    assert {json.dumps(told) for told in bus.events} == {json.dumps(each.event()) for each in stood if each.matched}
+
+
+def test_a_bus_that_takes_nothing_for_a_while_is_told_under_the_version_that_scored(root: Memory, bus: Bus) -> None:
+    class Throttled(Bus):
+        def announce(self, detail_type: str, detail: Any) -> None:
+            msg = f"{detail_type} of {detail['id']} was throttled"
+            raise TransientError(msg)
+
+    keep(root, watch_of(EXAMPLE))
+    with pytest.raises(TransientError, match="throttled"):
+        watching(root, Throttled()).answer(event())
+    keep(root, watch_of(EXAMPLE, version=2, threshold=0.5))
+    watching(root, bus).answer(event())
+    assert sorted(told["version"] for told in bus.events) == [1, 2]
+
+
+def test_two_tries_at_once_under_two_versions_leave_both_due_and_both_told(root: Memory, bus: Bus) -> None:
+    """The late one is killed before it tells, and its message is gone: the next announcement finds what is due."""
+    keep(root, watch_of(EXAMPLE))
+    dying = Dying(root=root, bus=bus, at=4, after=False)
+
+    def slowly(root_: Any, file: Any) -> SceneChips:
+        keep(root, watch_of(EXAMPLE, version=2, threshold=0.5))
+        watching(root, bus).answer(event())
+        return open_scene(root_, file)
+
+    with pytest.raises(Killed):
+        replace(watching(dying, dying), open_scene=slowly).answer(event())
+    assert [told["version"] for told in bus.events] == [2]
+    watching(root, bus).answer(event(repeated=True))
+    assert [told["version"] for told in bus.events] == [2, 1]
+
+
+def test_ten_watches_read_the_scene_once_and_share_one_mark(root: Memory, bus: Bus) -> None:
     for number in range(10):
         keep(root, watch_of(EXAMPLE, chip=number, name=f"w{number}"))
     dying = Dying(root=root, bus=bus, at=10**6, after=False)
@@ -201,11 +311,11 @@ def test_ten_watches_read_the_scene_once_and_share_one_mark(root: FolderRoot, bu
     matched = [receipt.id for receipt in found if receipt.matched]
     assert len(opened) == 1
     assert len(matched) == len(bus.events) > 5
-    assert dying.done == 10 + len(matched) + 1
+    assert dying.done == 1 + 10 + len(matched) + 1
     assert json.loads(root.get(mark_key(SCENE.row.run, 1), most=10**6)[0])["told"] == sorted(matched)
 
 
-def test_a_mark_takes_up_what_is_told_later_and_by_others_meanwhile(root: FolderRoot, bus: Bus) -> None:
+def test_a_mark_takes_up_what_is_told_later_and_by_others_meanwhile(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     watching(root, bus).answer(event())
     keep(root, watch_of(EXAMPLE, name="later"))
@@ -226,7 +336,7 @@ def test_a_mark_takes_up_what_is_told_later_and_by_others_meanwhile(root: Folder
     assert [each["watch"] for each in other.events] == ["later"]
 
 
-def test_a_damaged_mark_has_it_told_again_and_is_mended(root: FolderRoot, bus: Bus) -> None:
+def test_a_damaged_mark_has_it_told_again_and_is_mended(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     root.put_new(mark_key(SCENE.row.run, 1), b"{")
     for _ in range(2):
@@ -237,14 +347,15 @@ def test_a_damaged_mark_has_it_told_again_and_is_mended(root: FolderRoot, bus: B
     ]
 
 
-def test_three_writes_are_all_that_there_are(root: FolderRoot, bus: Bus) -> None:
-    keep(root, watch_of(EXAMPLE))
-    dying = Dying(root=root, bus=bus, at=4, after=False)
+@pytest.mark.parametrize(("threshold", "writes"), [(0.4, 4), (1.0, 1)])
+def test_no_writes_are_there_but_these(root: Memory, bus: Bus, threshold: float, writes: int) -> None:
+    keep(root, watch_of(EXAMPLE, threshold=threshold))
+    dying = Dying(root=root, bus=bus, at=10**6, after=False)
     watching(dying, dying).answer(event())
-    assert dying.done == 3
+    assert dying.done == writes
 
 
-def test_two_deliveries_at_once_tell_what_one_of_them_wrote(root: FolderRoot, bus: Bus) -> None:
+def test_two_deliveries_at_once_tell_what_one_of_them_wrote(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     there = root
 
@@ -258,7 +369,7 @@ def test_two_deliveries_at_once_tell_what_one_of_them_wrote(root: FolderRoot, bu
     assert bus.events[0]["at"].startswith("2026")
 
 
-def test_each_reason_is_counted_and_they_add_up(root: FolderRoot, bus: Bus) -> None:
+def test_each_reason_is_counted_and_they_add_up(root: Memory, bus: Bus) -> None:
     west, north = SCENE.row.box.west, SCENE.row.box.north
     keep(root, watch_of(EXAMPLE, box=(west, north - 0.06, west + 0.06, north), threshold=-1.0))
     keep(root, watch_of(EXAMPLE, name="clear", cloud_most=0.1))
@@ -276,7 +387,7 @@ def test_each_reason_is_counted_and_they_add_up(root: FolderRoot, bus: Bus) -> N
     [("s2a-msi-l2a", True), ("s2b-msi-l2a", True), ("s2-msi-l2a", True), ("s2a-msi-hls", False), ("own-msi", False)],
 )
 def test_a_watch_looks_at_every_satellite_of_its_examples_family(
-    root: FolderRoot,
+    root: Memory,
     bus: Bus,
     instrument: str,
     is_looked_at: bool,  # noqa: FBT001
@@ -288,7 +399,7 @@ def test_a_watch_looks_at_every_satellite_of_its_examples_family(
     assert (receipt.matched > 0, len(bus.events)) == (is_looked_at, int(is_looked_at))
 
 
-def test_watches_that_do_not_look_at_it_leave_nothing(root: FolderRoot, bus: Bus) -> None:
+def test_watches_that_do_not_look_at_it_leave_nothing(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE, name="draft", threshold=None))
     keep(root, watch_of(EXAMPLE, name="other-digest", digest="sha256:" + "9" * 64))
     keep(root, watch_of(EXAMPLE, name="other-token", token="starter-v9.9-rgb"))
@@ -300,11 +411,11 @@ def test_watches_that_do_not_look_at_it_leave_nothing(root: FolderRoot, bus: Bus
     assert bus.events == []
 
 
-def test_without_watches_a_scene_costs_a_listing(root: FolderRoot, bus: Bus) -> None:
+def test_without_watches_a_scene_costs_a_listing(root: Memory, bus: Bus) -> None:
     assert replace(watching(_OnlyLists(root), bus), open_scene=_never).answer(event()) == Watched()
 
 
-def test_a_watch_that_is_newer_scores_what_is_announced_once_more(root: FolderRoot, bus: Bus) -> None:
+def test_a_watch_that_is_newer_scores_what_is_announced_once_more(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     watching(root, bus).answer(event())
     keep(root, watch_of(EXAMPLE, version=2, threshold=0.5))
@@ -312,7 +423,7 @@ def test_a_watch_that_is_newer_scores_what_is_announced_once_more(root: FolderRo
     assert (receipt.version, receipt.threshold) == (2, 0.5)
 
 
-def test_a_damaged_watch_fails_and_the_others_are_told(root: FolderRoot, bus: Bus) -> None:
+def test_a_damaged_watch_fails_and_the_others_are_told(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     root.put_new(version_key("dams", 1), b'{"format": "clayline-watch/1"}')
     for _ in range(2):
@@ -328,17 +439,17 @@ def test_a_damaged_watch_fails_and_the_others_are_told(root: FolderRoot, bus: Bu
     "changed",
     [{"outputs": {"receipt": ROOT.replace("embeddings", "others") + SCENE.file.receipt}}, {"outputs": {}}],
 )
-def test_an_event_of_another_stack_is_dropped(root: FolderRoot, bus: Bus, changed: dict[str, Any]) -> None:
+def test_an_event_of_another_stack_is_dropped(root: Memory, bus: Bus, changed: dict[str, Any]) -> None:
     keep(root, watch_of(EXAMPLE))
     assert watching(root, bus).answer(event(**changed)) == Watched(elsewhere=True)
 
 
-def test_a_scene_that_failed_has_nothing_to_look_at(root: FolderRoot, bus: Bus) -> None:
+def test_a_scene_that_failed_has_nothing_to_look_at(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     assert watching(root, bus).answer(event(status="SceneFailed")) == Watched()
 
 
-def test_a_file_that_is_not_there_is_looked_for_again(root: FolderRoot, bus: Bus) -> None:
+def test_a_file_that_is_not_there_is_looked_for_again(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     root.discard([SCENE.file.parquet])
     with pytest.raises(TransientError, match="was announced, but"):
@@ -346,13 +457,13 @@ def test_a_file_that_is_not_there_is_looked_for_again(root: FolderRoot, bus: Bus
     assert watching(root, bus).answer(event(repeated=True)) == Watched(gone=True)
 
 
-def test_a_file_of_another_run_is_refused(root: FolderRoot, bus: Bus) -> None:
+def test_a_file_of_another_run_is_refused(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE))
     with pytest.raises(DatasetError, match="was announced"):
         watching(root, bus).answer(event(run="f" * 32))
 
 
-def test_a_vector_that_is_not_finite_is_no_score(root: FolderRoot, bus: Bus) -> None:
+def test_a_vector_that_is_not_finite_is_no_score(root: Memory, bus: Bus) -> None:
     """No writer of ours lets one through; somebody else's file must not become NaN in a receipt."""
     keep(root, watch_of(EXAMPLE))
 
@@ -378,7 +489,7 @@ def test_a_vector_that_is_not_finite_is_no_score(root: FolderRoot, bus: Bus) -> 
     assert receipts(root) == []
 
 
-def test_an_event_fits_the_bus_and_the_receipt_has_the_rest(root: FolderRoot, bus: Bus) -> None:
+def test_an_event_fits_the_bus_and_the_receipt_has_the_rest(root: Memory, bus: Bus) -> None:
     keep(root, watch_of(EXAMPLE, threshold=-1.0))
     [receipt] = watching(root, bus).answer(event()).receipts
     assert (receipt.matched, len(receipt.top), len(receipt.rest.uci)) == (200, 100, 100)
@@ -403,7 +514,7 @@ class _OnlyLists:
 
     uri = "folder"
 
-    def __init__(self, root: FolderRoot) -> None:
+    def __init__(self, root: Memory) -> None:
         self._left = [root.list]
 
     def list(self, prefix: str) -> Iterator[Stored]:

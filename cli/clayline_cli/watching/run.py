@@ -13,6 +13,7 @@ from clayline.api.rehearsing import rehearse
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError, shown
 from clayline.likeness.examples import Computed, Facts
+from clayline.likeness.instruments import Instruments
 from clayline.likeness.matching import examples_left_out
 from clayline.likeness.taking_part import VALID_LEAST, Filters
 from clayline.likeness.watch import Watch, check_threshold, version_key
@@ -84,7 +85,8 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
     is_told = all(isinstance(each, Computed) for each in (*given_like, *given_unlike))
     dataset = Dataset(root) if is_told else dataset_at(root)
     like, unlike = (_each_once(part) for part in dataset.examples(
-        given_like, given_unlike, model=options.model, filters=filters
+        given_like, given_unlike, model=options.model, filters=filters,
+        instruments=Instruments(across=options.across_instruments),
     ))  # fmt: skip
     if both := {each.name for each in like} & {each.name for each in unlike}:
         msg = f"{min(both)} is given as like it and as not: it can be one."

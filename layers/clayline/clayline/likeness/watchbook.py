@@ -26,6 +26,8 @@ _TRIES: Final = 5
 class Found:
     """The newest versions."""
 
+    names: int
+    """How many names there are, of those that were removed too: none, if nothing was ever watched for."""
     watches: tuple[Watch, ...]
     """By name; those that were removed are not among them."""
     damaged: Mapping[str, DatasetError]
@@ -59,7 +61,8 @@ def find(root: Root) -> Found:
     """
     watches: list[Watch] = []
     damaged: dict[str, DatasetError] = {}
-    for name, version in sorted(newest_versions(root).items()):
+    newest = newest_versions(root)
+    for name, version in sorted(newest.items()):
         try:
             found = read_version(root, name, version)
         except DatasetError as error:
@@ -67,7 +70,7 @@ def find(root: Root) -> Found:
             continue
         if isinstance(found, Watch):
             watches.append(found)
-    return Found(watches=tuple(watches), damaged=damaged)
+    return Found(names=len(newest), watches=tuple(watches), damaged=damaged)
 
 
 def read_newest(root: Root, name: str) -> Watch:

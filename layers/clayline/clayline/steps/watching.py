@@ -14,9 +14,11 @@ from clayline.likeness.watch import Watch
 from clayline.likeness.watch_receipt import (
     MOST_RECEIPT_BYTES,
     MOST_SHOWN,
+    WATCHED,
     Match,
     Rest,
     WatchReceipt,
+    is_receipt,
     receipt_stem,
 )
 from clayline.likeness.watchbook import find
@@ -95,9 +97,9 @@ class Watching:
     def answer(self, event: Announced) -> Watched:
         """Score a scene's chips by every watch of its model that has no receipt of it.
 
-        All receipts, then the events, then the mark that they were told; a kill between gives the same events again,
-        by the same identities. Raises DatasetError for watches that are damaged, after all others were seen to, and for
-        a file that is; TransientError.
+        What is due, then all receipts, then the events, then that they were told; a kill between gives the same events
+        again, by the same identities, whatever became of their watches meanwhile. Raises DatasetError for watches that
+        are damaged, after all others were seen to, and for a file that is; TransientError.
         """
         file = SceneFile.of_receipt(event.receipt)
         if event.status not in _ENDED:
@@ -105,11 +107,16 @@ class Watching:
         if file is None or event.receipt != f"{self.root_name}{file.receipt}":
             return Watched(elsewhere=True)
         found = find(self.root)
+        if not found.names:
+            return Watched()
+        telling = Telling.of(
+            self.root, announcer=self.announcer, clock=self.clock, run=event.run, generation=file.revision
+        )
         of_model = [watch for watch in found.watches if watch.probe.token == file.token]
         ready = [watch for watch in of_model if watch.threshold is not None]
-        repeated, open_watches = self._standing(ready, event.run, file)
+        repeated, open_watches = self._standing(ready, event.run, file, telling)
         try:
-            written, others = self._score(open_watches, event, file) if open_watches else ([], [])
+            written, others = self._score(open_watches, event, file, telling) if open_watches else ([], [])
         except ObjectMissingError as error:
             if event.repeated:
                 return Watched(gone=True, repeated=tuple(repeated))
@@ -124,11 +131,9 @@ class Watching:
             drafts=tuple(watch.name for watch in of_model if watch.threshold is None),
         )
 
-    @property
-    def _telling(self) -> Telling:
-        return Telling(root=self.root, announcer=self.announcer, clock=self.clock)
-
-    def _standing(self, watches: Sequence[Watch], run: str, file: SceneFile) -> tuple[list[str], list[Watch]]:
+    def _standing(
+        self, watches: Sequence[Watch], run: str, file: SceneFile, telling: Telling
+    ) -> tuple[list[str], list[Watch]]:
         """Tell of receipts that stand what was not told, and give the watches that have none."""
         standing, without = [], []
         for watch in watches:
@@ -137,11 +142,14 @@ class Watching:
                 standing.append(receipt)
             else:
                 without.append(watch)
-        self._telling.tell(standing, run=run, generation=file.revision)
-        return [receipt.id for receipt in standing], without
+        newest = {receipt.id for receipt in standing}
+        stems = [f"{WATCHED}{identity}" for identity in sorted(telling.due - newest)]
+        earlier = [self._read(stem) for stem in stems if is_receipt(f"{stem}.json")]
+        telling.tell([*standing, *filter(None, earlier)])
+        return sorted(newest), without
 
     def _score(
-        self, watches: Sequence[Watch], event: Announced, file: SceneFile
+        self, watches: Sequence[Watch], event: Announced, file: SceneFile, telling: Telling
     ) -> tuple[list[WatchReceipt], list[str]]:
         scene = self.open_scene(self.root, file)
         if scene.run != event.run:
@@ -157,17 +165,18 @@ class Watching:
             for chips in scene.chips():
                 for tally, scores in zip(tallies, together.scores(chips.vectors), strict=True):
                     tally.add(chips, scores)
+        receipts = [self._receipt(tally, scene, event, file) for tally in tallies]
+        telling.promise(receipts)
         written, made_now = [], []
-        for tally in tallies:
-            made = self._receipt(tally, scene, event, file)
+        for made in receipts:
             stem = receipt_stem(made.watch, made.version, made.run, made.generation)
             body = made.model_dump_json(indent=1).encode()
             if self.root.put_new(f"{stem}.json", body):
                 written.append(made)
             else:
-                made = self._read(stem) or made  # another delivery was first: its receipt is what is told
+                made = self._read(stem) or made  # noqa: PLW2901 - another delivery was first: that is what is told
             made_now.append(made)
-        self._telling.tell(made_now, run=event.run, generation=file.revision)
+        telling.tell(made_now)
         return written, [watch.name for watch in watches if watch.probe.digest != scene.digest]
 
     def _receipt(self, tally: Tally, scene: OpenScene, event: Announced, file: SceneFile) -> WatchReceipt:
