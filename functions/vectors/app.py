@@ -1,7 +1,7 @@
 """vectors: the chips of an announced scene go into a vector bucket of the user's."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ def sending() -> Sending:
         read_chips=read_chips,
         read_ucis=read_ucis,
         centre=Centres(root=root, statistics=partial(stated_in, S3Root(s3, bucket=bucket, prefix=prefix))).of,
+        clock=lambda: datetime.now(UTC),
         least=_LEAST,
     )
 
@@ -57,7 +58,7 @@ def answer(event: Announced, *, left: Callable[[], timedelta]) -> None:
         announcements.drop(sent.value, scene=event.scene, receipt=event.receipt)
         return
     logger.info(sent.value, extra={"scene": event.scene, "receipt": event.receipt})
-    metrics.add_metric(name="SceneSent", unit=MetricUnit.Count, value=int(sent is Sent.SENT))
+    metrics.add_metric(name="SceneSent", unit=MetricUnit.Count, value=int(sent in {Sent.SENT, Sent.BESIDE}))
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -95,6 +95,9 @@ def _needs(service: str, operation: str, parameters: dict[str, Any]) -> set[Need
     where = f"arn:aws:s3:::{parameters['Bucket']}"
     if operation == "ListObjectsV2":
         return {Need(action="s3:ListBucket", resource=where)}
+    if operation == "DeleteObjects":
+        keys = [each["Key"] for each in parameters["Delete"]["Objects"]]
+        return {Need(action="s3:DeleteObject", resource=f"{where}/{key}") for key in keys}
     action = {"HeadObject": "s3:GetObject"}.get(operation, f"s3:{operation}")
     found = {Need(action=action, resource=f"{where}/{parameters['Key']}")}
     if action == "s3:GetObject" and parameters["Bucket"] == BUCKET:  # what is not there is answered 404 only with this

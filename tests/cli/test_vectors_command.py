@@ -1,6 +1,7 @@
 """``clayline vectors``: what a vector bucket lacks is found and sent, on moto."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,27 @@ def test_what_is_missing_is_looked_at_then_sent(
     np.testing.assert_allclose([found[uci] for uci in SCENES[2].ucis], expected, atol=1e-6)
     assert main(call(root)) == 0
     assert capsys.readouterr().out == "0 scenes sent, 0 failed\n"
+
+
+def test_what_another_sender_began_is_sent_and_told_until_that_one_is_over(
+    s3vectors: Any, root: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(call(root, "--model-folder", model_folder)) == 0
+    begun = f"vectors/my-vectors/{TOKEN}/{SCENES[1].row.scene}_begun_aa.json"
+    FolderRoot(root).put_new(begun, b"{}")
+    assert main(call(root, "--look")) == 0
+    capsys.readouterr()
+    assert main(call(root, "--json")) == 1
+    told = capsys.readouterr()
+    [line] = [json.loads(line) for line in told.out.splitlines()]
+    assert (line["scene"], line["state"]) == (SCENES[1].file.parquet, "sent beside another")
+    assert "another sender has begun with it and not ended" in told.err
+    hours_ago = (root / begun).stat().st_mtime - 7_200
+    os.utime(root / begun, (hours_ago, hours_ago))
+    assert main(call(root)) == 0
+    assert main(call(root, "--look")) == 0
+    assert capsys.readouterr().out == "1 scenes sent, 0 failed\n0 scenes missing\n"
+    assert s3vectors.list_indexes(vectorBucketName="my-vectors")["indexes"]
 
 
 def test_scenes_of_a_model_that_nobody_centres_are_told(

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.api.alike import Alike
-from tests.dataset.scenes import MadeUp
+from tests.dataset.scenes import MadeUp, rewritten
 from tests.likeness.watches import keep, watch_of
 
+from clayline.api.dataset import Dataset
 from clayline.dataset.folder import FolderRoot
+from clayline.errors import DatasetError
 from clayline.likeness.rehearsal import Rehearsal, SceneScores
 from clayline.likeness.watchbook import find, read_newest
 from clayline_cli.kept.folder import Kept
@@ -75,6 +77,22 @@ def test_a_watch_is_tried_over_what_is_there_as_numpy_does(folder: Path, capsys:
     assert best[3] < half <= best[2]
 
 
+def test_a_chip_whose_vector_is_not_finite_is_left_out_of_a_trial_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = FolderRoot(tmp_path)
+    for scene in SCENES[:2]:
+        scene.land(root)
+    path, vectors = tmp_path / SCENES[0].file.parquet, SCENES[0].vectors()
+    vectors[5, 1] = np.nan
+    path.write_bytes(rewritten(path.read_bytes(), embeddings=vectors))
+    assert main(["index", str(tmp_path), "--quiet"]) == 0
+    keep(root, watch_of(SCENES[1]))
+    found = told(capsys, "test", "pivots", str(tmp_path), "--threshold", "-0.99")
+    assert (found["scored"], found["left_out"]) == (126, {"example": 1, "not-finite": 1})
+    assert found["calls"] == {SCENES[0].row.item_id: 63, SCENES[1].row.item_id: 63}
+
+
 def test_a_watch_of_one_satellite_tells_and_tries_the_family(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +109,27 @@ def test_a_watch_of_one_satellite_tells_and_tries_the_family(
     assert main(["watch", "show", "twins", str(tmp_path)]) == 0
     family = "s2-msi-l2a (s2a-msi-l2a, s2b-msi-l2a, s2c-msi-l2a, s2d-msi-l2a)"
     assert f"  instruments {family}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--like", "--unlike"])
+def test_examples_of_two_instruments_are_no_probe_unless_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    world = Alike(root=FolderRoot(tmp_path))
+    world.scene(1, instrument="landsat8-oli-l1")
+    world.scene(2, instrument="s2a-msi-l2a")
+    one, other = (
+        next(name for name in world.chips if world.chips[name]["instrument"] == each)
+        for each in ("landsat8-oli-l1", "s2a-msi-l2a")
+    )
+    mixed = ["mixed", str(tmp_path), "--like", one, option, other]
+    assert main(["watch", "add", *mixed]) == 2
+    assert "several instruments (landsat-oli-l1, s2-msi-l2a)" in capsys.readouterr().err
+    assert find(world.root).watches == ()
+    with pytest.raises(DatasetError, match="several instruments"):  # in Python too
+        Dataset(world.root).examples([one], [other])
+    added = told(capsys, "add", *mixed, "--across-instruments")
+    assert (added["instruments"], added["instrument_families"]) == (None, None)
 
 
 def test_a_threshold_makes_the_next_version_of_the_same_probe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,7 @@ class World:
             read_chips=read_chips,
             read_ucis=read_ucis,
             centre=self.centre,
+            clock=lambda: self.root.now,
             least=timedelta(seconds=60),
         )
 
@@ -136,15 +137,20 @@ def operations(world: World, scene: MadeUp) -> int:
     return count
 
 
-STEPS = operations(landed(SCENE, NEWER), NEWER)
+def overtaken() -> World:
+    """Give a world in which a scene was sent, and has a newer revision since."""
+    world = landed(SCENE)
+    world.send(SCENE)
+    NEWER.land(world.root)
+    return world
+
+
+STEPS = operations(overtaken(), NEWER)
 
 
 @pytest.mark.parametrize("at", range(STEPS))
 def test_killed_before_any_operation_the_next_delivery_ends_it(at: int) -> None:
-    world = landed(SCENE)
-    world.send(SCENE)
-    NEWER.land(world.root)
-    left = at
+    world, left = overtaken(), at
 
     def kill(*_: str) -> None:
         nonlocal left
@@ -153,14 +159,15 @@ def test_killed_before_any_operation_the_next_delivery_ends_it(at: int) -> None:
             raise Killed
 
     world.root.before = world.vectors.before = kill
-    try:
+    with pytest.raises(Killed):
         world.send(NEWER)
-    except Killed:
-        assert world.mark(NEWER) is None
     world.root.before = world.vectors.before = lambda *_: None
-    world.send(NEWER)
+    assert list(world.sending.missing()) == [NEWER.file]
+    world.root.now += timedelta(minutes=90)  # the queue's visibility
+    assert world.send(NEWER) is Sent.SENT
     assert world.holds(NEWER)
     assert world.mark(NEWER)
+    assert list(world.sending.missing()) == []
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -173,7 +180,7 @@ def test_an_older_delivery_that_puts_after_the_newer_one_is_put_right(*, killed:
         """Between the older one's look and its put, the newer one comes and goes."""
         world.vectors.before = lambda *_: None
         NEWER.land(world.root)
-        assert world.send(NEWER) is Sent.SENT
+        assert world.send(NEWER) is Sent.BESIDE
         if killed:
             world.root.before = stop
 
@@ -186,8 +193,15 @@ def test_an_older_delivery_that_puts_after_the_newer_one_is_put_right(*, killed:
             world.send(SCENE)
         assert not world.holds(NEWER)  # the older one's vectors lie over the newer one's
         world.root.before = lambda *_: None
+        assert list(world.sending.missing()) == [NEWER.file]
+        assert world.send(NEWER) is Sent.BESIDE  # nobody knows that the other one is dead
+        assert world.holds(NEWER)
+        assert list(world.sending.missing()) == [NEWER.file]
+        world.root.now += timedelta(minutes=61)
+        assert world.send(NEWER) is Sent.SENT
     world.send(SCENE)
     assert world.holds(NEWER)
+    assert list(world.sending.missing()) == []
 
 
 def test_what_has_no_mark_is_found_and_sent() -> None:
@@ -201,6 +215,48 @@ def test_what_has_no_mark_is_found_and_sent() -> None:
         world.sending.send(file, left=lambda: AMPLE)
     assert list(world.sending.missing()) == []
     assert len(world.vectors.records) == 16 + 16 + 12
+
+
+def test_who_fails_leaves_word_and_the_next_one_need_not_wait() -> None:
+    world = landed(SCENE, NEWER)
+
+    def throttled(*_: str) -> None:
+        msg = "throttled"
+        raise TransientError(msg)
+
+    world.vectors.before = throttled
+    with pytest.raises(TransientError, match="throttled"):
+        world.send(SCENE)
+    world.vectors.before = lambda *_: None
+    assert list(world.sending.missing()) == [NEWER.file]
+    assert world.send(SCENE) is Sent.SENT
+    assert list(world.sending.missing()) == []
+
+
+def test_who_fails_before_anything_was_put_leaves_nothing() -> None:
+    world = landed(SCENE)
+    body, moment = world.root.objects[SCENE.file.parquet]
+    world.root.objects[SCENE.file.parquet] = body[:4] + bytes(1_000) + body[1_004:], moment
+    with pytest.raises(DatasetError, match=SCENE.file.parquet):
+        world.send(SCENE)
+    assert [key for key in world.root.objects if key.startswith("vectors/")] == [
+        f"vectors/my-vectors/{TOKEN}/model_{'0' * 12}.json"
+    ]
+
+
+def test_who_takes_longer_than_a_beginning_covers_begins_again() -> None:
+    world = overtaken()
+    begun: list[int] = []
+
+    def slow(*_: str) -> None:
+        begun.append(len([key for key in world.root.objects if "_begun_" in key]))
+        world.root.now += timedelta(minutes=31)
+
+    world.vectors.before = slow
+    assert world.send(NEWER) is Sent.SENT
+    assert [name for name, *_ in world.vectors.requests[-2:]] == ["put", "delete"]
+    assert begun == [1, 2]
+    assert not [key for key in world.root.objects if "_begun_" in key]
 
 
 def test_another_vector_bucket_has_marks_of_its_own() -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final
 import boto3
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from tests.pipeline import scenes
 from tests.privilege.recorder import Recorder, Request
 from tests.server.model_folders import build_model_folder
@@ -492,10 +493,20 @@ def _sent(chain: Chain, receipt: Mapping[str, Any]) -> None:
         stored = {"href": f"{href}.parquet", "size": 0, "sha256": "0" * 64, "rows": 0}
         tiers[name] = {"file": stored, "codebook": href}
     where = {"Bucket": bucket, "Key": "dataset/manifest.json"}
-    found = s3.get_object(**where)
-    content = json.loads(found["Body"].read())
-    content["files"][0]["tiers"] = tiers  # the compactor makes none of so few chips
-    s3.put_object(**where, Body=json.dumps(content).encode(), IfMatch=found["ETag"])
+
+    def is_named() -> bool:
+        found = s3.get_object(**where)
+        content = json.loads(found["Body"].read())
+        content["files"][0]["tiers"] = tiers  # the compactor makes none of so few chips
+        try:
+            s3.put_object(**where, Body=json.dumps(content).encode(), IfMatch=found["ETag"])
+        except ClientError as error:  # it may write the manifest just now
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            return False
+        return True
+
+    _wait("the dataset names codebooks", is_named)
     model = {
         "Bucket": chain.session.stack.outputs["ModelBucket"],
         "Key": f"models/{chain.session.manifest.folder}/{MANIFEST_FILE}",

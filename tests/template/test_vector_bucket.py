@@ -68,6 +68,7 @@ def test_it_may_write_its_vector_bucket_and_its_marks_alone(on: Stack) -> None:
     index = "s3vectors:eu-central-1:123456789012:bucket/my-vectors/index/*"
     assert writes == {
         ("s3:PutObject", "s3:::clayline-embeddingsbucket/vectors/my-vectors/*"),
+        ("s3:DeleteObject", "s3:::clayline-embeddingsbucket/vectors/my-vectors/*_begun_*"),
         ("s3vectors:PutVectors", index),
         ("s3vectors:DeleteVectors", index),
         ("s3vectors:CreateIndex", index),

@@ -26,7 +26,7 @@ examples:
 
 exit status:
   0    the vector bucket holds every scene; with --look, it was looked
-  1    some scenes could not be sent: a line each says why
+  1    some scenes could not be sent, or another sender was at them and did not end: a line each says why
   2    it could not run: the command line is wrong, or ROOT may not be read or written. A sentence says why
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
 """

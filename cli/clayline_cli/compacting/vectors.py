@@ -1,7 +1,7 @@
 """``clayline vectors``: what a vector bucket lacks is sent to it."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from clayline.errors import DatasetError, TransientError, shown
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
 from clayline.ports import ObjectMissingError
 from clayline.steps.centres import Centres
-from clayline.steps.sending import Sending
+from clayline.steps.sending import Sending, Sent
 from clayline.table.scene_header import read_scene_header
 from clayline.table.vector_columns import read_chips, read_ucis
 from clayline_cli.console import Console
@@ -20,6 +20,10 @@ _AMPLE: Final = timedelta(days=1)
 """Nobody stops the command but the user."""
 _IN_A_ROW: Final = 5
 """Scenes that could not be sent one after the other, after which the others are not tried."""
+_BESIDE: Final = (
+    "another sender has begun with it and not ended. If that one still works, it ends what it began; if it was killed,"
+    " run this again an hour after it began: until then the scene counts as missing"
+)
 
 
 def send(
@@ -36,15 +40,20 @@ def send(
         read_chips=read_chips,
         read_ucis=read_ucis,
         centre=Centres(root=root, statistics=lambda: _statistics(model_folder)).of,
+        clock=lambda: datetime.now(UTC),
     )
-    done, wrong, in_a_row, missing = 0, 0, 0, list(sending.missing())
+    done, wrong, beside, in_a_row, missing = 0, 0, 0, 0, list(sending.missing())
     console.notice(f"{root.uri}: {len(missing)} scenes are not in the vector bucket {vectors.bucket}")
     for number, file in enumerate(missing, start=1):
         state, message = "missing", ""
         if not look:
             try:
-                state = sending.send(file, left=lambda: _AMPLE).value
-                done, in_a_row = done + 1, 0
+                sent = sending.send(file, left=lambda: _AMPLE)
+                state, done, in_a_row = sent.value, done + 1, 0
+                if sent is Sent.BESIDE:
+                    message = f"{file.parquet} was sent, but {_BESIDE}"
+                    beside += 1
+                    console.warn(shown(message))
             except (DatasetError, ObjectMissingError, TransientError) as error:
                 state, message = "failed", str(error)
                 wrong, in_a_row = wrong + 1, in_a_row + 1
@@ -57,7 +66,7 @@ def send(
             break
     if not as_json:
         print(f"{len(missing)} scenes missing" if look else f"{done} scenes sent, {wrong} failed", flush=True)
-    return 1 if wrong else 0
+    return 1 if wrong or beside else 0
 
 
 def _statistics(folder: Path) -> FolderStatistics | None:

@@ -23,8 +23,8 @@ def ask_bucket(
 ) -> int:
     """Ask the vector bucket and tell its answer; gives the exit status. Raises ClaylineError."""
     bucket = str(options.s3_vectors)
-    positive, negative = dataset.examples(like, unlike, model=options.model, filters=filters)
     asked = Instruments(named=options.instrument, across=options.across_instruments)
+    positive, negative = dataset.examples(like, unlike, model=options.model, filters=filters, instruments=asked)
     instruments = asked.taking_part(each.instrument for each in (*positive, *negative))
     token, digest = positive[0].token, positive[0].digest
     root = root_at(options.places[0], profile=options.profile, region=options.region)

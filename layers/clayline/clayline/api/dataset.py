@@ -22,6 +22,7 @@ from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
+from clayline.likeness.instruments import OF_EXAMPLES, Instruments
 from clayline.likeness.pairing import Limits
 from clayline.likeness.taking_part import USUAL, Filters
 from clayline.model.starter import starter_folder
@@ -167,7 +168,8 @@ class Dataset:
         before = self._root.asked
         found = stream(self._root, plan.pieces, each_shape=True)
         if wanted.nearest:
-            found = nearest_rows(found, on_globe, targets(on_globe, wanted.to))
+            lasting = {(row.scene, row.revision): row.end - row.start for row in plan.chosen.newest}
+            found = nearest_rows(found, on_globe, targets(on_globe, wanted.to), lasting)
         table, numbers = at_points(found, plan.schema, on_globe)
         self._figures = plan.measured(self._root.asked - before)
         there = {id(on_globe[number]) for number in numbers}
@@ -260,12 +262,13 @@ class Dataset:
         *,
         model: str | None = None,
         filters: Filters = USUAL,
+        instruments: Instruments = OF_EXAMPLES,
     ) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
         """Find examples as ``search`` does, and give them with their vectors.
 
-        ``filters`` say which chip may stand for a cell or a place.
+        ``filters`` say which chip may stand for a cell or a place. Raises DatasetError as ``search`` does.
         """
-        found = Examples(root=self._root, index=self._index, filters=filters, model=model)
+        found = Examples(root=self._root, index=self._index, filters=filters, model=model, instruments=instruments)
         return found.find(tuple(map(given_of, like)), tuple(map(given_of, unlike)))
 
     def centre(

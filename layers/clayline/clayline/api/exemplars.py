@@ -1,8 +1,8 @@
 """Examples of a search: each is found in the dataset, and gives its vector."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given, OfImagery, example_of
+from clayline.likeness.instruments import Instruments
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
@@ -25,6 +26,8 @@ from clayline.table.streaming import look, open_files, pieces, result_schema, sh
 
 type GivenExample = str | Sequence[float] | Given
 """What ``search`` takes: a text, longitude and latitude, or what ``clayline.likeness.examples`` has."""
+_ROUNDING: Final = 1e-3
+"""Of a vector's length: so far apart are two of one chip, computed twice, at most."""
 _COLUMNS = (*LOOKED_AT, "scene", "revision")
 
 
@@ -60,14 +63,19 @@ class Examples:
     """Which chips may stand for a cell or a point."""
     model: str | None
     """Token, perhaps with a digest."""
+    instruments: Instruments
+    """Whose they may be."""
 
     def find(self, like: Sequence[Given], unlike: Sequence[Given]) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
-        """Give them. Raises DatasetError for one that is not there, and for those of several models."""
+        """Give them, each chip once. Raises DatasetError for one that is not there, for those of several models or
+        instruments, and for a chip that is given as both.
+        """
         if not like:
             msg = "nothing says what to look for: give at least one example that is like it (like, `--like`)."
             raise DatasetError(msg)
         model = self._model([*like, *unlike])
-        found = [self._one(each, model) for each in (*like, *unlike)]
+        standing = self.instruments.standing(_told([*like, *unlike]))
+        found = [self._one(each, model, standing) for each in (*like, *unlike)]
         models = sorted({(each.token, each.digest) for each in found})
         if len(models) > 1:
             listed = ", ".join(f"{token}@{digest_shown(digest)}" for token, digest in models)
@@ -76,7 +84,18 @@ class Examples:
                 " or name the model that is meant (model, `--model`)."
             )
             raise DatasetError(msg)
-        return tuple(found[: len(like)]), tuple(found[len(like) :])
+        self.instruments.taking_part(each.instrument for each in found)
+        once = _by_name(found)
+        positive, negative = (
+            dict.fromkeys(each.name for each in part) for part in (found[: len(like)], found[len(like) :])
+        )
+        if both := positive.keys() & negative.keys():
+            msg = (
+                f"example {min(both)} is given as like it and as not (like, unlike; `--like`, `--unlike`): it can be"
+                " one. Leave it out of one of the two."
+            )
+            raise DatasetError(msg)
+        return tuple(once[name] for name in positive), tuple(once[name] for name in negative)
 
     def _model(self, given: Iterable[Given]) -> str | None:
         """Give the model that is meant, as far as it is said. Raises DatasetError for several."""
@@ -90,7 +109,7 @@ class Examples:
             raise DatasetError(msg)
         return self.model or max(said, key=len, default=None)
 
-    def _one(self, given: Given, model: str | None) -> Exemplar:
+    def _one(self, given: Given, model: str | None, standing: frozenset[str] | None) -> Exemplar:
         if isinstance(given, Computed):
             vector = np.asarray(given.vector, dtype=np.float32)
             self._finite(given.text, vector)
@@ -103,17 +122,37 @@ class Examples:
             span = Span(start=given.days[0], end=given.days[1])
         region = _region(given.around)
         chosen = self.index.choose(region, span, model=model, every_revision=False)
-        table, left_out = self._rows(given, chosen, region, span)
-        if not len(table) and isinstance(given, ByIdentifier):  # its chip may lie elsewhere than it says
-            everywhere = self.index.choose(None, span, model=model, every_revision=False)
-            table, left_out = self._rows(given, everywhere, None, span)
-            chosen = everywhere if len(table) else chosen
+        if isinstance(given, ByIdentifier):
+            table, left_out = self._rows(given, chosen, region, span)
+            if not len(table):  # its chip may lie elsewhere than it says
+                everywhere = self.index.choose(None, span, model=model, every_revision=False)
+                table, left_out = self._rows(given, everywhere, None, span)
+                chosen = everywhere if len(table) else chosen
+        else:
+            table, left_out = self._rows_standing(given, chosen, region, standing)
         if not len(table):
             raise DatasetError(self._why(given, chosen, left_out))
         row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)
         key = (row["scene"], row["revision"])
         [scene] = [each for each in chosen.newest if (each.scene, each.revision) == key]
         return self._exemplar(given.text, row, scene)
+
+    def _rows_standing(
+        self, given: ByCell | ByPlace, chosen: Chosen, region: Region | None, standing: frozenset[str] | None
+    ) -> tuple[ChipTable, Mapping[str, int]]:
+        """Give the rows of the instruments that may stand for a piece of ground, and how many others are left out."""
+        if standing is None:
+            return self._rows(given, chosen, region, Span())
+        may, others = (
+            replace(chosen, newest=tuple(row for row in chosen.newest if (row.instrument in standing) == is_one))
+            for is_one in (True, False)
+        )
+        table, left_out = self._rows(given, may, region, Span())
+        if len(table) or not others.newest:
+            return table, left_out
+        of_others, filtered = self._rows(given, others, region, Span())
+        count = len(of_others) + sum(filtered.values())
+        return table, {**left_out, "instrument": count} if count else left_out
 
     def _rows(
         self, given: Given, chosen: Chosen, region: Region | None, span: Span
@@ -171,6 +210,30 @@ class Examples:
         if not np.isfinite(vector).all():
             msg = f"example {said}: its vector is not finite. Take another; `clayline verify` names all such chips."
             raise DatasetError(msg)
+
+
+def _told(given: Iterable[Given]) -> list[str]:
+    """Give the instruments of those that say theirs: a cell or a place is of any."""
+    return [
+        each.instrument if isinstance(each, Computed) else each.parts.instrument
+        for each in given
+        if isinstance(each, Computed | ByIdentifier)
+    ]
+
+
+def _by_name(found: Iterable[Exemplar]) -> dict[str, Exemplar]:
+    """Give each chip once, be it named as itself and as its place. Raises DatasetError for a name of two vectors."""
+    once: dict[str, Exemplar] = {}
+    for each in found:
+        first = once.setdefault(each.name, each)
+        if first.scene is None and each.scene is None and _differ(first.vector, each.vector):
+            msg = f"two examples are called {each.name} and have different vectors. Give each a text of its own."
+            raise DatasetError(msg)
+    return once
+
+
+def _differ(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    return one.shape != other.shape or bool(np.linalg.norm(one - other) > _ROUNDING * np.linalg.norm(one))
 
 
 def _region(around: tuple[float, float, float, float] | None) -> Region | None:

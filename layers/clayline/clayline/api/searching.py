@@ -30,7 +30,7 @@ from clayline.table.streaming import Source, result_schema
 _PASSED_OVER: Final = {
     "place": "outside of the place (box, `--bbox`)",
     "time": "of another time (time, `--time`)",
-    "instrument": "of another instrument (across_instruments, `--across-instruments`)",
+    "instrument": "of another instrument (instrument, `--instrument`; across_instruments, `--across-instruments`)",
     MEANT: "that lie around it with none of their chips on it",
 }
 
@@ -96,8 +96,10 @@ class Search:
 
     def _examples(self) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
         asked = self._asked
-        examples = Examples(root=self._root, index=self._index, filters=asked.where.filters, model=asked.model)
-        return examples.find(asked.like, asked.unlike)
+        where = asked.where
+        return Examples(
+            root=self._root, index=self._index, filters=where.filters, model=asked.model, instruments=where.instruments
+        ).find(asked.like, asked.unlike)
 
     def _codebook(self, chosen: Chosen, digest: str) -> tuple[str, Codebook] | None:
         """Read that of the probe's model by which most of the chosen squares' files have bits, and where it lies."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from clayline.errors import DatasetError
 from clayline.scene.instrument_family import families_of, named_by
@@ -25,9 +26,21 @@ class Instruments:
         if not self.across and len(families) > 1:
             msg = (
                 f"examples and what is looked through are of several instruments ({', '.join(families)}), whose"
-                " chips are seldom alike. Ask of one, or allow it with across_instruments (`--across-instruments`)."
+                " chips are seldom alike. Take those of one, or allow it with across_instruments"
+                " (`--across-instruments`)."
             )
             raise DatasetError(msg)
         if self.named:
             return named_by([self.named])
         return None if self.across else named_by(families)
+
+    def standing(self, examples: Iterable[str]) -> frozenset[str] | None:
+        """Give those whose chips may stand for a cell or a place, by the instruments of the examples that say theirs;
+        None: any. Raises DatasetError as ``taking_part``.
+        """
+        told = tuple(examples)
+        return self.taking_part(told) if told or self.named else None
+
+
+OF_EXAMPLES: Final = Instruments()
+"""Those of the examples' family, which is one."""

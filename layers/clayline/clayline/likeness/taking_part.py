@@ -16,7 +16,7 @@ _REMEDIES: Final = {
     "cloud-unknown": "of unknown cloud (ask without cloud_most, `--max-cloud`)",
     "loss": "of a greater loss (loss_most, `--max-loss`)",
     "loss-unknown": "of unknown loss (ask without loss_most, `--max-loss`)",
-    "instrument": "of other instruments (across_instruments, `--across-instruments`)",
+    "instrument": "of other instruments (instrument, `--instrument`; across_instruments, `--across-instruments`)",
     "example": "given as examples (with_examples, `--with-examples`)",
     "not-finite": "without a finite vector (`clayline verify` names them)",
 }

@@ -123,10 +123,10 @@ def watch_calls(*, watches: int, matched: int, reads: int = WATCH_READS_A_FILE) 
     """
     told = int(matched > 0)
     return _behind_a_queue(
-        # The listing; a receipt each, and the one mark.
-        s3_writes=1 + watches + told,
-        # Each watch, and whether its receipt is there; the scene's file once; the mark.
-        s3_reads=2 * watches + (reads if watches else 0) + told,
+        # The listing; a receipt each; of matches the one mark twice: that they are due, and that they were told.
+        s3_writes=1 + watches + 2 * told,
+        # Each watch, and whether its receipt is there; the scene's file once; the mark, and once more before it tells.
+        s3_reads=2 * watches + (1 + reads if watches else 0) + told,
         events=matched,
     )
 

@@ -1,9 +1,12 @@
 """Sending: the chips of a scene's newest revision go into a vector bucket, once or again (docs/vectors.md)."""
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import batched, groupby
 from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -13,10 +16,11 @@ from clayline.dataset.scene_file import SceneFile, SceneHeader
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.centring import Centre
 from clayline.likeness.vector_index import VectorModel
-from clayline.likeness.vector_records import ChipColumns, Put, puts
+from clayline.likeness.vector_records import MOST_A_PUT, ChipColumns, Put, puts
 from clayline.ports import ObjectMissingError
 from clayline.run.announced import Announced
 from clayline.steps.indexing import INDEXED, ReadHeader
+from clayline.steps.turns import Turn, begun_scene
 
 PLACE: Final = "vectors/"
 """Folder of a root that says what vector buckets hold."""
@@ -54,7 +58,7 @@ class KeepVectors(Protocol):
         ...
 
     def delete(self, index: str, keys: Sequence[str]) -> None:
-        """Delete vectors, those that are there. Raises TransientError."""
+        """Delete at most 500 vectors, those that are there. Raises TransientError."""
         ...
 
 
@@ -80,6 +84,8 @@ class Sent(StrEnum):
     """What became of a scene."""
 
     SENT = "sent"
+    BESIDE = "sent beside another"
+    """Another sender began with the scene and did not end: it counts as missing until that one ends, or is over."""
     ALREADY = "already sent"
     NO_FILE = "no file"
     """The scene failed."""
@@ -108,30 +114,35 @@ class Sending:
     read_ucis: ReadUcis
     centre: Callable[[str, str], Centre | None]
     """Gives a model's centre by token and digest; None where nobody states one."""
+    clock: Callable[[], datetime]
+    """Goes on while the machine sleeps."""
     least: timedelta = timedelta()
     """Of a call's time that a request may take, with all its tries."""
+    name: Callable[[], str] = lambda: secrets.token_hex(8)
+    """Gives another name for each sender, of 0-9 and a-z."""
 
     def send(self, file: SceneFile, *, left: Callable[[], timedelta]) -> Sent:
         """Put the vectors of the scene's newest revision, whichever one is named; ``left`` gives what time is left.
 
-        Named is the newest, and it is marked: nothing is done. Named is an older one: the newest is put all the same,
-        for who was told of the older one may have put some of its vectors before being killed. A revision that comes
-        while another is put is put after it, so the last who puts, puts the newest.
+        Where that one is marked, and nobody has begun who has not ended, nothing is done. A revision that comes while
+        another is put is put after it, so the last who puts, puts the newest.
 
         Raises ObjectMissingError for a scene whose files are not there, DatasetError, TransientError, also where time
         is up: the message comes again, and puts the same.
         """
         newest = self._newest(file)
-        if newest == file and self._is_marked(file):
+        turn = Turn.look(self.root, self._stem(file), clock=self.clock, name=self.name)
+        if turn.is_settled(self.key(newest)):
             return Sent.ALREADY
-        for _ in range(_TRIES):
-            mark = self._put(newest, left)
-            before, newest = newest, self._newest(file)
-            if newest == before:
-                self.root.put_new(self.key(newest), mark.model_dump_json(indent=1).encode())
-                return Sent.SENT
-        msg = f"{file.token}/{file.scene} got {_TRIES} revisions while its vectors were put"
-        raise TransientError(msg)
+        with _given_up_unless_ended(turn):
+            for _ in range(_TRIES):
+                mark = self._put(newest, turn, left)
+                before, newest = newest, self._newest(file)
+                if newest == before:
+                    self.root.put_new(self.key(newest), mark.model_dump_json(indent=1).encode())
+                    return Sent.SENT if turn.end() else Sent.BESIDE
+            msg = f"{file.token}/{file.scene} got {_TRIES} revisions while its vectors were put"
+            raise TransientError(msg)
 
     def answer(self, event: Announced, *, root_name: str, left: Callable[[], timedelta]) -> Sent:
         """Send the scene that an event is about; ``root_name`` is what names of this root's objects begin with.
@@ -153,14 +164,14 @@ class Sending:
 
     def key(self, file: SceneFile) -> str:
         """Give the key of the mark of a scene's file in this vector bucket."""
-        return f"{self._place(file.token)}{file.scene}_v{file.revision:03d}.json"
+        return f"{self._stem(file)}_v{file.revision:03d}.json"
 
     def model(self, token: str, digest: str) -> VectorModel:
         """Give how a model's vectors are centred in this vector bucket; the first who asks settles it.
 
         Raises DatasetError, TransientError, also where nobody states a centre.
         """
-        key = f"{self._place(token)}model_{digest.removeprefix('sha256:')[:12]}.json"
+        key = _model_key(self.vectors.bucket, token, digest)
         if (there := self._model_there(key)) is not None:
             return there
         centre = self.centre(token, digest)
@@ -179,32 +190,32 @@ class Sending:
         return settled
 
     def missing(self) -> Iterator[SceneFile]:
-        """Give the newest revision of each scene under the root that has no mark, in order.
+        """Give the newest revision of each scene under the root that has no mark or an unended beginning, in order.
 
         Raises what ``root`` raises.
         """
-        marked = {stored.key for stored in self.root.list(f"{PLACE}{self.vectors.bucket}/")}
-        waiting: SceneFile | None = None
-        for file in _whole(self.root.list("")):
-            if waiting and (file.token, file.scene) != (waiting.token, waiting.scene):
-                if self.key(waiting) not in marked:
-                    yield waiting
-                waiting = None
-            if waiting is None or file.revision > waiting.revision:
-                waiting = file
-        if waiting and self.key(waiting) not in marked:
-            yield waiting
+        marked, begun = set[str](), set[tuple[str, str]]()
+        for stored in self.root.list(f"{PLACE}{self.vectors.bucket}/"):
+            marked.add(stored.key)
+            *_, token, name = stored.key.split("/")
+            if (scene := begun_scene(name)) is not None:
+                begun.add((token, scene))
+        for file in _newest_of_each(_whole(self.root.list(""))):
+            if self.key(file) not in marked or (file.token, file.scene) in begun:
+                yield file
 
-    def _put(self, file: SceneFile, left: Callable[[], timedelta]) -> Mark:
+    def _put(self, file: SceneFile, turn: Turn, left: Callable[[], timedelta]) -> Mark:
         stored = self.root.head(file.parquet)
         header = self.read_header(self.root, stored)
         model = self.model(file.token, _said(file, header, "model", "digest"))
         scene, instrument = file.scene, _said(file, header, "instrument")
         tally = _Tally()
+        self._may_write(turn, file, left)
         for columns in self.read_chips(self.root, stored, header):
             tally.chips += len(columns.uci)
             for put in puts(columns, model, scene=scene, instrument=instrument):
-                self._in_time(left, file)
+                self._may_write(turn, file, left)
+                turn.wrote = True
                 self.vectors.put(put)
                 tally.indexes.add(put.index)
                 tally.keys.update((put.index, record.key) for record in put.records)
@@ -215,10 +226,12 @@ class Sending:
             indexes=tuple(sorted(tally.indexes)),
             vectors=len(tally.keys),
             without_direction=tally.chips - len(tally.keys),
-            deleted=self._delete_before(file, tally.keys, left),
+            deleted=self._delete_before(file, tally.keys, turn, left),
         )
 
-    def _delete_before(self, file: SceneFile, kept: set[tuple[str, str]], left: Callable[[], timedelta]) -> int:
+    def _delete_before(
+        self, file: SceneFile, kept: set[tuple[str, str]], turn: Turn, left: Callable[[], timedelta]
+    ) -> int:
         """Delete what revisions before may have put and this one did not; gives how many."""
         gone: set[tuple[str, str]] = set()
         for older in self._revisions(file):
@@ -227,15 +240,17 @@ class Sending:
             stored = self.root.head(older.parquet)
             header = self.read_header(self.root, stored)
             digest = _said(older, header, "model", "digest")
-            model = self._model_there(f"{self._place(older.token)}model_{digest.removeprefix('sha256:')[:12]}.json")
+            model = self._model_there(_model_key(self.vectors.bucket, older.token, digest))
             if model is not None:  # else nothing of this model was ever put
                 gone.update((model.index(uci), uci) for uci in self.read_ucis(self.root, stored, header))
         of_index: dict[str, list[str]] = {}
         for index, uci in sorted(gone - kept):
             of_index.setdefault(index, []).append(uci)
         for index, keys in of_index.items():
-            self._in_time(left, file)
-            self.vectors.delete(index, keys)
+            for part in batched(keys, MOST_A_PUT, strict=False):
+                self._may_write(turn, file, left)
+                turn.wrote = True
+                self.vectors.delete(index, part)
         return sum(map(len, of_index.values()))
 
     def _newest(self, file: SceneFile) -> SceneFile:
@@ -248,13 +263,6 @@ class Sending:
     def _revisions(self, file: SceneFile) -> list[SceneFile]:
         return list(_whole(self.root.list(f"{file.token}/{file.scene}/")))
 
-    def _is_marked(self, file: SceneFile) -> bool:
-        try:
-            self.root.head(self.key(file))
-        except ObjectMissingError:
-            return False
-        return True
-
     def _model_there(self, key: str) -> VectorModel | None:
         try:
             content, _ = self.root.get(key, most=_MOST_OBJECT)
@@ -265,10 +273,26 @@ class Sending:
     def _place(self, token: str) -> str:
         return f"{PLACE}{self.vectors.bucket}/{token}/"
 
-    def _in_time(self, left: Callable[[], timedelta], file: SceneFile) -> None:
+    def _stem(self, file: SceneFile) -> str:
+        return f"{self._place(file.token)}{file.scene}"
+
+    def _may_write(self, turn: Turn, file: SceneFile, left: Callable[[], timedelta]) -> None:
+        """See that a request is in time and covered, right before it."""
         if left() < self.least:
             msg = f"the time is up while the vectors of {file.parquet} are put: they are put again"
             raise TransientError(msg)
+        turn.cover()
+
+
+@contextmanager
+def _given_up_unless_ended(turn: Turn) -> Iterator[None]:
+    """Where something is raised, leave word that nothing more comes of this sender; without, it is over in an hour."""
+    try:
+        yield
+    finally:
+        if not turn.ended:
+            with suppress(TransientError):
+                turn.give_up()
 
 
 def vector_model(root: Root, *, bucket: str, token: str, digest: str) -> VectorModel | None:
@@ -304,6 +328,12 @@ def _whole(listed: Iterable[Stored]) -> Iterator[SceneFile]:
         file = SceneFile.of_receipt(stored.key)
         if file and stored.key == file.receipt and file.parquet in embeddings:
             yield file
+
+
+def _newest_of_each(files: Iterable[SceneFile]) -> Iterator[SceneFile]:
+    """Give the newest revision of each scene, of files in the order of keys."""
+    for _, revisions in groupby(files, key=lambda file: (file.token, file.scene)):
+        yield max(revisions, key=lambda file: file.revision)
 
 
 def _said(file: SceneFile, header: SceneHeader, *path: str) -> str:
