@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.cog import CogSource
+from clayline.chips.limits import reaches
 from clayline.errors import ClaylineError
 from clayline.likeness.examples import Computed, Given, OfImagery, example_of
 from clayline.likeness.imagery import SceneImagery
@@ -76,7 +77,7 @@ def given(text: str, options: SceneOptions, console: Console, *, valid_least: fl
             notice=console.notice,
         )
         looks = _looks(chip, scene, example.target) if look else None  # while the scene's files are here
-    if chip.facts.valid < valid_least:
+    if not reaches(chip.facts.valid, valid_least):
         console.warn(f"only {chip.facts.valid:.2f} of that chip is valid: it looks like others' padding as well")
     computed = Computed(
         text=chip.uci,
