@@ -20,8 +20,8 @@ _A_RECORD: Final = 2_048
 """Bytes of the rest of a vector, at most."""
 _DIGITS: Final = 9
 """Behind the point, of components of vectors of length 1: below what float32 tells apart of a usual one."""
-_FRACTION_DIGITS: Final = 6
-"""Of fractions and losses, which come as float32: 0.9 is 0.9 again."""
+FRACTION_DIGITS: Final = 6
+"""Of fractions and losses, which come as float32: 0.9 is 0.9 again. So are limits that are asked of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,4 +103,4 @@ def _metadata(columns: ChipColumns, row: int, *, scene: str, instrument: str) ->
 
 
 def _known(value: np.floating[Any]) -> float | None:
-    return round(float(value), _FRACTION_DIGITS) if np.isfinite(value) else None
+    return round(float(value), FRACTION_DIGITS) if np.isfinite(value) else None
