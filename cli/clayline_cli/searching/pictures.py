@@ -101,8 +101,8 @@ class Sheet:
 
     dataset: Dataset
     places: Places
-    own: Sequence[Looks | None] = ()
-    """Of each example, like before unlike, how it looks where it is imagery of the user's own."""
+    own: Mapping[str, Looks]
+    """How examples of the user's own imagery look, by identifier."""
     _imagery: dict[tuple[str, int], SceneImagery | str] = field(default_factory=dict)
 
     def make(self, found: Found) -> tuple[bytes, list[Shown]]:
@@ -112,8 +112,7 @@ class Sheet:
             msg = f"a sheet has at most {MOST:,} chips, with the examples: ask for fewer (--count)."
             raise CommandError(msg)
         examples = [*((each, "like") for each in found.like), *((each, "unlike") for each in found.unlike)]
-        looks = [*self.own, *[None] * (len(examples) - len(self.own))]
-        wanted = [self._of_example(*each, own) for each, own in zip(examples, looks, strict=True)]
+        wanted = [self._of_example(*each) for each in examples]
         for rank, row in enumerate(found.table.drop_columns(["geometry", "bbox"]).to_pylist(), start=1):
             # Cloud has a line of its own, the last: beside a rank of two digits it is wider than a chip.
             cloud = () if row["cloud_fraction"] is None else (f"cloud {row['cloud_fraction']:.0%}",)
@@ -132,9 +131,9 @@ class Sheet:
             chips = list(threads.map(self._shown, wanted))
         return png(sheet(chips, title=_title(found))), chips
 
-    def _of_example(self, example: Exemplar, kind: str, own: Looks | None) -> "_Wanted":
+    def _of_example(self, example: Exemplar, kind: str) -> "_Wanted":
         place = example.name.split("_")[0]
-        if own is not None:
+        if own := self.own.get(example.name):
             return _Wanted(own=own, said={"lines": (kind, own.date, place, own.file), "kind": kind})
         date = f"{example.scene.start:%Y-%m-%d}" if example.scene else ""
         return _Wanted(scene=example.scene, index=example.index, said={"lines": (kind, date, place), "kind": kind})

@@ -1,7 +1,7 @@
 """``clayline search``: examples, then the chips that are most like them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,12 +11,13 @@ from clayline.api.search_terms import Found, How, Where
 from clayline.aws.reading import reading_client
 from clayline.dataset.figures import told
 from clayline.errors import counted, shown
+from clayline.likeness.examples import Computed
 from clayline.likeness.taking_part import Filters
 from clayline.run.prices import built_in
 from clayline.table.exports import export, whole_file
 from clayline_cli.asking.explained import explained
-from clayline_cli.asking.imagery import Looks, given
-from clayline_cli.asking.opening import new_file
+from clayline_cli.asking.imagery import Asked, Looks, given
+from clayline_cli.asking.opening import new_file, tell_unindexed
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.bucket import ask_bucket
@@ -36,6 +37,7 @@ def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    missing = tell_unindexed(dataset, console)
     filters = Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
     looked_at = [
         given(each, options.imagery, console, valid_least=options.min_valid, look=options.form == "sheet")
@@ -63,9 +65,9 @@ def search(options: SearchOptions, console: Console) -> int:
     if len(options.places) > 1:
         _tell_others(found, dataset, console)
     if out is not None:
-        _write(found, options, dataset, out, console, own=[each.looks for each in looked_at])
+        _write(found, options, dataset, out, console, own=_looks(looked_at))
     if options.json:
-        said: dict[str, Any] = {} if out is None else {"out": str(out)}
+        said: dict[str, Any] = {"unindexed": missing} if out is None else {"unindexed": missing, "out": str(out)}
         if found.explanation:
             said["explain"] = {**found.explanation.values(), **found.figures.values(built_in())}
         print(json.dumps({**summary(found), **said, "chips": rows_of(found)}), flush=True)
@@ -77,6 +79,13 @@ def search(options: SearchOptions, console: Console) -> int:
             print(shown(explained(found.explanation)), flush=True)
             print(told(found.figures, built_in()), flush=True)
     return 0
+
+
+def _looks(examples: Sequence[Asked]) -> dict[str, Looks]:
+    """Give how examples of imagery look, by identifier: a chip that is given twice is one example."""
+    return {
+        each.given.text: each.looks for each in examples if isinstance(each.given, Computed) and each.looks is not None
+    }
 
 
 def _open(options: SearchOptions) -> Dataset:
@@ -109,7 +118,7 @@ def _write(
     out: Path,
     console: Console,
     *,
-    own: Sequence[Looks | None],
+    own: Mapping[str, Looks],
 ) -> None:
     if options.form == "geoparquet":
         said = {"root": dataset.uri, **summary(found)}
