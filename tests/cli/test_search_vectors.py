@@ -31,8 +31,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, MemoryV
     model = VectorModel.by(CENTRE, token=TOKEN, digest=DIGEST)
     root.put_new(f"vectors/my-vectors/{TOKEN}/model_{'0' * 12}.json", model.model_dump_json().encode())
     bucket = MemoryVectors()
-    for put in (each for part in parts for each in puts(part, model, scene=row.scene, instrument=row.instrument)):
-        bucket.put(put)
+    for part in parts:
+        for put in puts(part, model, scene=row.scene, instrument=row.instrument).requests:
+            bucket.put(put)
 
     def asked(_: Any, *, bucket: str) -> MemoryVectors:
         assert bucket == "my-vectors"

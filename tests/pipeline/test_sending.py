@@ -1,6 +1,6 @@
 """Sending vectors: what a vector bucket holds in the end, whatever comes twice, late, in between or is killed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -10,8 +10,11 @@ from tests.dataset.scenes import DIMENSIONS, MadeUp
 from tests.dataset.world import TOKEN, Memory
 from tests.likeness.vector_bucket import MemoryVectors
 
+from clayline.dataset.ports import Root, Stored
+from clayline.dataset.scene_file import SceneHeader
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.centring import Centre
+from clayline.likeness.vector_records import ChipColumns
 from clayline.ports import ObjectMissingError
 from clayline.steps.sending import Mark, Sending, Sent
 from clayline.table.scene_header import read_scene_header
@@ -113,6 +116,23 @@ def test_a_message_about_an_older_revision_puts_the_newest() -> None:
     assert world.holds(NEWER)
     assert world.mark(NEWER)
     assert world.mark(SCENE) is None
+
+
+def test_a_chip_whose_vector_is_not_finite_keeps_no_other_one_away() -> None:
+    world = landed(SCENE)
+
+    def spoilt(root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
+        for columns in read_chips(root, stored, header):
+            vectors = columns.vectors.copy()
+            vectors[3, 0], vectors[5] = np.inf, np.nan
+            yield replace(columns, vectors=vectors)
+
+    assert replace(world.sending, read_chips=spoilt).send(SCENE.file, left=lambda: AMPLE) is Sent.SENT
+    assert set(world.vectors.records) == set(SCENE.ucis) - {SCENE.ucis[3], SCENE.ucis[5]}
+    assert all(np.isfinite(record.data).all() for record in world.vectors.records.values())
+    mark = world.mark(SCENE)
+    assert mark
+    assert (mark.vectors, mark.not_finite, mark.without_direction) == (14, 2, 0)
 
 
 def test_another_digest_of_the_token_leaves_nothing_in_the_old_index() -> None:

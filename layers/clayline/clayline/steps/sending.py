@@ -76,6 +76,8 @@ class Mark(BaseModel):
     vectors: int
     without_direction: int
     """Chips whose vector is the centre itself: a cosine index takes no zero."""
+    not_finite: int = 0
+    """Chips whose vector is no finite one: S3 Vectors would refuse it, and the others of its request."""
     deleted: int
     """Vectors of revisions before, whose chips this one has no more."""
 
@@ -100,7 +102,8 @@ class _Tally:
     indexes: set[str] = field(default_factory=set)
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(index, key)."""
-    chips: int = 0
+    without_direction: int = 0
+    not_finite: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +174,7 @@ class Sending:
 
         Raises DatasetError, TransientError, also where nobody states a centre.
         """
-        key = _model_key(self.vectors.bucket, token, digest)
-        if (there := self._model_there(key)) is not None:
+        if (there := self._model_there(token, digest)) is not None:
             return there
         centre = self.centre(token, digest)
         if centre is None:
@@ -182,8 +184,9 @@ class Sending:
                 " compacted; then send what is missing with `clayline vectors`"
             )
             raise TransientError(msg)
+        key = _model_key(self.vectors.bucket, token, digest)
         self.root.put_new(key, VectorModel.by(centre, token=token, digest=digest).model_dump_json(indent=1).encode())
-        settled = self._model_there(key)
+        settled = self._model_there(token, digest)
         if settled is None:
             msg = f"{self.root.uri}/{key} was written and is not there"
             raise TransientError(msg)
@@ -212,8 +215,10 @@ class Sending:
         tally = _Tally()
         self._may_write(turn, file, left)
         for columns in self.read_chips(self.root, stored, header):
-            tally.chips += len(columns.uci)
-            for put in puts(columns, model, scene=scene, instrument=instrument):
+            found = puts(columns, model, scene=scene, instrument=instrument)
+            tally.without_direction += found.without_direction
+            tally.not_finite += found.not_finite
+            for put in found.requests:
                 self._may_write(turn, file, left)
                 turn.wrote = True
                 self.vectors.put(put)
@@ -225,7 +230,8 @@ class Sending:
             run=_said(file, header, "run"),
             indexes=tuple(sorted(tally.indexes)),
             vectors=len(tally.keys),
-            without_direction=tally.chips - len(tally.keys),
+            without_direction=tally.without_direction,
+            not_finite=tally.not_finite,
             deleted=self._delete_before(file, tally.keys, turn, left),
         )
 
@@ -240,7 +246,7 @@ class Sending:
             stored = self.root.head(older.parquet)
             header = self.read_header(self.root, stored)
             digest = _said(older, header, "model", "digest")
-            model = self._model_there(_model_key(self.vectors.bucket, older.token, digest))
+            model = self._model_there(older.token, digest)
             if model is not None:  # else nothing of this model was ever put
                 gone.update((model.index(uci), uci) for uci in self.read_ucis(self.root, stored, header))
         of_index: dict[str, list[str]] = {}
@@ -263,12 +269,8 @@ class Sending:
     def _revisions(self, file: SceneFile) -> list[SceneFile]:
         return list(_whole(self.root.list(f"{file.token}/{file.scene}/")))
 
-    def _model_there(self, key: str) -> VectorModel | None:
-        try:
-            content, _ = self.root.get(key, most=_MOST_OBJECT)
-        except ObjectMissingError:
-            return None
-        return VectorModel.parse(content, where=f"{self.root.uri}/{key}")
+    def _model_there(self, token: str, digest: str) -> VectorModel | None:
+        return vector_model(self.root, bucket=self.vectors.bucket, token=token, digest=digest)
 
     def _place(self, token: str) -> str:
         return f"{PLACE}{self.vectors.bucket}/{token}/"
