@@ -270,6 +270,38 @@ def test_a_cell_and_a_point_stand_for_a_chip_of_the_instruments_that_take_part(
             stands(instrument="naip-rgbn")
 
 
+def test_a_chip_counts_once_in_whatever_way_it_is_named_and_is_like_or_unlike(world: Alike) -> None:
+    one, other, not_it = some(world, 650), some(world, 700), some(world, 90)
+    place = (world.chips[one]["lon"], world.chips[one]["lat"])
+    cell = world.chips[one]["cell"]
+    expected = dataset(world).search([one, other], [not_it], count=20)
+    assert [each.name for each in expected.like] == [one, other]
+    found = dataset(world).search([one, cell, place, other, one], [not_it, not_it], count=20)
+    assert [each.name for each in (*found.like, *found.unlike)] == [one, other, not_it]
+    assert found.left_out == expected.left_out
+    assert found.table.equals(expected.table)
+    for unlike in (one, cell, place):
+        for ask in (dataset(world).search, dataset(world).examples):
+            with pytest.raises(DatasetError, match=rf"example {one} is given as like it and as not .*Leave it out"):
+                ask([other, one], [unlike])
+
+
+def test_a_vector_of_ones_own_counts_once_and_two_of_one_name_are_refused(world: Alike) -> None:
+    name, instrument = some(world, 650), "landsat8-oli-c2l1"
+
+    def own(text: str, vector: Any) -> Computed:
+        return Computed(text=text, token=TOKEN, digest=DIGEST, instrument=instrument, vector=vector)
+
+    vector = world.vectors[name]
+    again = vector * np.float32(1 + 1e-6)
+    like, _ = dataset(world).examples([own("mine", vector), own("mine", again), name, own(name, again)])
+    assert [each.name for each in like] == ["mine", name]
+    other = own("mine", world.vectors[some(world, 700)])
+    for given in (([own("mine", vector), other], []), ([own("mine", vector)], [other])):
+        with pytest.raises(DatasetError, match="two examples are called mine and have different vectors"):
+            dataset(world).search(*given)
+
+
 def test_models_are_never_compared(tmp_path: Path) -> None:
     world = Alike(root=FolderRoot(tmp_path))
     world.scene(1)

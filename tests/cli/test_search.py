@@ -101,6 +101,17 @@ def test_that_nothing_is_there_is_an_answer_with_its_reason(
     assert why in found["nothing"]
 
 
+def test_an_example_that_is_given_as_both_is_refused(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
+    example = like(world)
+    cell = world.chips[example]["cell"]
+    asked = ["search", world.root.uri, "--like", example, "--unlike"]
+    with pytest.raises(SystemExit, match="2"):  # told by the words alone, before anything is embedded
+        main([*asked, example])
+    assert f"{example} is given as like it and as not" in capsys.readouterr().err
+    assert main([*asked, cell]) == 2
+    assert f"{example} is given as like it and as not" in capsys.readouterr().err
+
+
 def test_an_answer_explains_itself_when_it_is_asked(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["search", world.root.uri, "--like", like(world), "--explain"]
     assert main(asked) == 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.api.alike import Alike
-from tests.dataset.scenes import MadeUp
+from tests.dataset.scenes import MadeUp, rewritten
 from tests.likeness.watches import keep, watch_of
 
 from clayline.api.dataset import Dataset
@@ -75,6 +75,22 @@ def test_a_watch_is_tried_over_what_is_there_as_numpy_does(folder: Path, capsys:
     }
     half = told(capsys, "test", "pivots", str(folder), "--at-most", "0.6")["proposed"]
     assert best[3] < half <= best[2]
+
+
+def test_a_chip_whose_vector_is_not_finite_is_left_out_of_a_trial_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = FolderRoot(tmp_path)
+    for scene in SCENES[:2]:
+        scene.land(root)
+    path, vectors = tmp_path / SCENES[0].file.parquet, SCENES[0].vectors()
+    vectors[5, 1] = np.nan
+    path.write_bytes(rewritten(path.read_bytes(), embeddings=vectors))
+    assert main(["index", str(tmp_path), "--quiet"]) == 0
+    keep(root, watch_of(SCENES[1]))
+    found = told(capsys, "test", "pivots", str(tmp_path), "--threshold", "-0.99")
+    assert (found["scored"], found["left_out"]) == (126, {"example": 1, "not-finite": 1})
+    assert found["calls"] == {SCENES[0].row.item_id: 63, SCENES[1].row.item_id: 63}
 
 
 def test_a_watch_of_one_satellite_tells_and_tries_the_family(

@@ -1,5 +1,6 @@
 """Made-up scenes as collect leaves them: four files, written by the writer itself."""
 
+import io
 import json
 import tempfile
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import shapely
 from tests.dataset.world import NOON, TOKEN, scene_row
 
@@ -142,6 +145,17 @@ class MadeUp:
             outputs={},
             chips=tuple(lines),
         )
+
+
+def rewritten(content: bytes, **columns: Any) -> bytes:
+    """Give a scene's file with other values in some columns, as somebody else's writer might leave it."""
+    table = pq.read_table(io.BytesIO(content))
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(name), pa.array(list(values), table.schema.field(name).type))
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
 
 
 def _ring(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Sequence[tuple[Any, Any]]:

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from tests.dataset.scenes import MadeUp
+from tests.dataset.world import Memory
 from tests.likeness.watches import NOW, keep, watch_of
 
 from clayline.dataset.folder import FolderRoot
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.watch import Removed, Watch, key_of_version, version_key
 from clayline.likeness.watchbook import find, newest_versions, put_next, read_newest, remove
+from clayline.ports import ObjectForbiddenError, ObjectMissingError
 
 SCENE = MadeUp(number=1)
 
@@ -88,6 +90,37 @@ def test_a_damaged_watch_is_named_and_keeps_no_other_from_being_read(root: Folde
     assert not find(root).damaged
 
 
+@pytest.mark.parametrize("gone", [False, True], ids=["forbidden", "gone"])
+def test_a_watch_that_may_not_be_read_is_named_and_can_be_removed(gone: bool) -> None:  # noqa: FBT001
+    root = Memory()
+
+    def before(operation: str, key: str) -> None:
+        if (operation, key) == ("get", version_key("dams", 1)):
+            raise (ObjectMissingError if gone else ObjectForbiddenError)(key)
+
+    keep(root, watch_of(SCENE))
+    keep(root, watch_of(SCENE, name="dams"))
+    root.before = before
+    found = find(root)
+    assert [watch.name for watch in found.watches] == ["pivots"]
+    assert list(found.damaged) == ["dams"]
+    assert remove(root, "dams", now=NOW).version == 2
+
+
+def test_a_place_that_throttles_is_no_damage() -> None:
+    root = Memory()
+
+    def before(operation: str, key: str) -> None:
+        if operation == "get":
+            raise TransientError(key)
+
+    keep(root, watch_of(SCENE))
+    root.before = before
+    for asked in (lambda: find(root), lambda: remove(root, "pivots", now=NOW)):
+        with pytest.raises(TransientError):
+            asked()
+
+
 def test_two_writers_make_two_versions(root: FolderRoot) -> None:
     def make(version: int) -> Watch:
         if version == 1:
@@ -110,12 +143,34 @@ def test_who_is_always_second_is_told(root: FolderRoot) -> None:
 @pytest.mark.parametrize(
     "key",
     ["watches/Dams/v001.json", "watches/dams/v01.json", "watches/dams/v0001.json", "watches/dams/x/v001.json",
-     "watched/dams/v001.json", "watches/-dams/v001.json", "watches/dams/v001.json.bak"],
+     "watches/dams/v1000000.json", "watches/dams/v99999999.json", "watched/dams/v001.json",
+     "watches/-dams/v001.json", "watches/dams/v001.json.bak"],
 )  # fmt: skip
 def test_what_is_no_version_is_passed_over(root: FolderRoot, key: str) -> None:
     root.put_new(key, b"{}")
     assert key_of_version(key) is None
     assert newest_versions(root) == {}
+
+
+def test_a_number_that_no_version_may_have_hides_none(root: FolderRoot) -> None:
+    keep(root, watch_of(SCENE))
+    root.put_new("watches/pivots/v1000000.json", b"junk")
+    assert [watch.version for watch in find(root).watches] == [1]
+    assert put_next(root, "pivots", lambda version: watch_of(SCENE, version=version)).version == 2
+    assert remove(root, "pivots", now=NOW).version == 3
+
+
+@pytest.mark.parametrize("body", [b"junk", watch_of(SCENE, version=999_999).model_dump_json().encode()])
+def test_of_the_last_version_that_there_may_be_it_is_said_what_to_do(root: FolderRoot, body: bytes) -> None:
+    keep(root, watch_of(SCENE))
+    key = version_key("pivots", 999_999)
+    root.put_new(key, body)
+    with pytest.raises(DatasetError, match=f"has version 999,999, .*Delete .*/{key}"):
+        remove(root, "pivots", now=NOW)
+    with pytest.raises(DatasetError, match=f"has version 999,999, .*Delete .*/{key}"):
+        put_next(root, "pivots", lambda version: watch_of(SCENE, version=version))
+    root.discard([key])
+    assert remove(root, "pivots", now=NOW).version == 2
 
 
 def test_a_tombstone_says_when(root: FolderRoot) -> None:

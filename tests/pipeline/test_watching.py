@@ -1,5 +1,6 @@
 """Watch: a scene's chips against the watches, whatever comes twice, late, damaged, or is killed in between."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -8,18 +9,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from tests.dataset.scenes import MadeUp
+from tests.dataset.scenes import MadeUp, rewritten
 from tests.dataset.world import LostAnswerError, Memory
 from tests.likeness.watches import NOW, keep, scores_of, watch_of
 
 from clayline.dataset.ports import Stored
 from clayline.errors import DatasetError, TransientError
-from clayline.likeness.matching import Chips
-from clayline.likeness.taking_part import Traits
+from clayline.likeness.probe import floats_text
 from clayline.likeness.watch import version_key
 from clayline.likeness.watch_receipt import MOST_EVENT_BYTES, Match, Rest, WatchReceipt
 from clayline.likeness.watchbook import remove
+from clayline.ports import ObjectForbiddenError
 from clayline.run.announced import Announced
 from clayline.steps.telling import mark_key
 from clayline.steps.watching import Watched, Watching
@@ -283,12 +285,12 @@ def test_a_bus_that_takes_nothing_for_a_while_is_told_under_the_version_that_sco
 def test_two_tries_at_once_under_two_versions_leave_both_due_and_both_told(root: Memory, bus: Bus) -> None:
     """The late one is killed before it tells, and its message is gone: the next announcement finds what is due."""
     keep(root, watch_of(EXAMPLE))
-    dying = Dying(root=root, bus=bus, at=4, after=False)
+    dying, there = Dying(root=root, bus=bus, at=4, after=False), root
 
-    def slowly(root_: Any, file: Any) -> SceneChips:
-        keep(root, watch_of(EXAMPLE, version=2, threshold=0.5))
-        watching(root, bus).answer(event())
-        return open_scene(root_, file)
+    def slowly(root: Any, file: Any) -> SceneChips:
+        keep(there, watch_of(EXAMPLE, version=2, threshold=0.5))
+        watching(there, bus).answer(event())
+        return open_scene(root, file)
 
     with pytest.raises(Killed):
         replace(watching(dying, dying), open_scene=slowly).answer(event())
@@ -463,30 +465,173 @@ def test_a_file_of_another_run_is_refused(root: Memory, bus: Bus) -> None:
         watching(root, bus).answer(event(run="f" * 32))
 
 
-def test_a_vector_that_is_not_finite_is_no_score(root: Memory, bus: Bus) -> None:
-    """No writer of ours lets one through; somebody else's file must not become NaN in a receipt."""
+def rewrite(root: Memory, **columns: Any) -> None:
+    """Leave the scene's file as somebody else's writer might."""
+    body, moment = root.objects[SCENE.file.parquet]
+    root.objects[SCENE.file.parquet] = rewritten(body, **columns), moment
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_chip_whose_vector_is_not_finite_is_left_out_and_counted(root: Memory, bus: Bus, wrong: float) -> None:
+    """No writer of ours lets one through; somebody else's file must not become NaN in a receipt, nor stop the rest."""
+    keep(root, watch_of(EXAMPLE))
+    keep(root, watch_of(EXAMPLE, name="elsewhere", instruments=("own-msi",)))
+    [_, before] = watching(Memory(objects=dict(root.objects)), Bus()).answer(event()).receipts
+    best = SCENE.ucis.index(before.top[0].uci)
+    vectors = SCENE.vectors()
+    vectors[best, 3] = wrong
+    rewrite(root, embeddings=vectors)
+    [elsewhere, receipt] = watching(root, bus).answer(event()).receipts
+    assert (receipt.chips, receipt.scored, receipt.left_out) == (200, 199, {"not-finite": 1})
+    assert receipt.top == before.top[1:]
+    assert receipt.scores["most"] == before.top[1].score
+    assert elsewhere.left_out == {"instrument": 200}
+    assert len(bus.events) == 1
+
+
+def stored(**changed: Any) -> bytes:
+    """Give a watch ``bad`` whose probe is another, as nobody's command writes it."""
+    written = json.loads(watch_of(EXAMPLE, name="bad").model_dump_json())
+    return json.dumps({**written, "probe": {**written["probe"], **changed}}).encode()
+
+
+def forbid(root: Memory, key: str) -> None:
+    def before(_: str, asked: str) -> None:
+        if asked == key:
+            msg = f"{asked} may not be read: its key in KMS is somebody else's"
+            raise ObjectForbiddenError(msg)
+
+    keep(root, watch_of(EXAMPLE, name="bad"))
+    root.objects.setdefault(key, (b"{", NOW))
+    root.before = before
+
+
+def vanish(root: Memory) -> None:
+    def before(_: str, asked: str) -> None:
+        if asked == version_key("bad", 1):
+            root.objects.pop(asked, None)
+
+    keep(root, watch_of(EXAMPLE, name="bad"))
+    root.before = before
+
+
+def spoil_receipt(root: Memory) -> None:
+    keep(root, watch_of(EXAMPLE, name="bad"))
+    root.put_new(f"{stem(name='bad')}.json", b"{")
+
+
+def text(*values: float) -> str:
+    return floats_text(np.array(values, np.float32))
+
+
+BAD = version_key("bad", 1)
+ONE_BAD: dict[str, tuple[Callable[[Memory], object], str]] = {
+    "a probe of another length": (
+        lambda root: root.put_new(BAD, stored(centre=text(0, 0, 0, 0), direction=text(1, 0, 0, 0))),
+        "bad v001 is damaged, or the scene's file is: the watch's probe has 4 dimensions, the scene's vectors have 8",
+    ),
+    "a direction of another length": (
+        lambda root: root.put_new(BAD, stored(direction=text(*[1e38] * 8))),
+        r"watches/bad/v001.json is damaged: .*its direction is of length 2.8.*e\+38, and not of length 1",
+    ),
+    "a direction that is none": (
+        lambda root: root.put_new(BAD, stored(direction=text(*[0] * 8))),
+        r"watches/bad/v001.json is damaged: .*its direction is of length 0",
+    ),
+    "a watch that may not be read": (lambda root: forbid(root, BAD), "watches/bad/v001.json may not be read"),
+    "a watch that goes while it is read": (vanish, "there is no object watches/bad/v001.json"),
+    "a receipt that is none": (spoil_receipt, "watched/bad/v001/.*is no receipt of a watch"),
+    "a receipt that may not be read": (
+        lambda root: forbid(root, f"{stem(name='bad')}.json"),
+        "watched/bad/v001/.* may not be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ONE_BAD)
+def test_one_bad_object_keeps_no_watch_from_being_answered_and_is_named(root: Memory, bus: Bus, what: str) -> None:
+    """Watches before and after it in every order: all are scored and told, then the message fails."""
+    spoil, said = ONE_BAD[what]
+    keep(root, watch_of(EXAMPLE, name="a"))
+    keep(root, watch_of(EXAMPLE, name="pivots"))
+    spoil(root)
+    with pytest.raises(DatasetError, match=said):
+        watching(root, bus).answer(event())
+    assert [told["watch"] for told in bus.events] == ["a", "pivots"]
+    assert f"{stem()}.json" in receipts(root)
+    assert f"{stem(name='a')}.json" in receipts(root)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"id": "pivots/v001/elsewhere"}, {"run": "f" * 32}, {"watch": "other"}, {"version": 9}]
+)
+def test_a_receipt_that_says_that_it_is_another_is_believed_by_nobody(
+    root: Memory, bus: Bus, changed: dict[str, Any]
+) -> None:
+    keep(root, watch_of(EXAMPLE))
+    keep(root, watch_of(EXAMPLE, name="z"))
+    [receipt, _] = watching(Memory(objects=dict(root.objects)), Bus()).answer(event()).receipts
+    root.put_new(f"{stem()}.json", receipt.model_copy(update=changed).model_dump_json().encode())
+    with pytest.raises(DatasetError, match=r"watched/pivots/v001/.* says that it is .*Move it to where it belongs"):
+        watching(root, bus).answer(event(repeated=True))
+    assert [told["watch"] for told in bus.events] == ["z"]
+
+
+def test_a_receipt_that_is_due_and_cannot_be_read_keeps_no_other_from_being_told(root: Memory, bus: Bus) -> None:
+    keep(root, watch_of(EXAMPLE))
+    dying = Dying(root=root, bus=bus, at=3, after=False)
+    with pytest.raises(Killed):
+        watching(dying, dying).answer(event())
+    keep(root, watch_of(EXAMPLE, version=2))
+    root.objects[f"{stem()}.json"] = b"{", NOW
+    with pytest.raises(DatasetError, match=r"watched/pivots/v001/.*is no receipt of a watch"):
+        watching(root, bus).answer(event())
+    assert [told["version"] for told in bus.events] == [2]
+
+
+def test_a_receipt_of_another_delivery_that_is_damaged_is_named_after_the_others_were_told(
+    root: Memory, bus: Bus
+) -> None:
+    for name in ("bad", "pivots"):
+        keep(root, watch_of(EXAMPLE, name=name))
+
+    def slowly(root: Any, file: Any) -> SceneChips:
+        root.put_new(f"{stem(name='bad')}.json", b"{")
+        return open_scene(root, file)
+
+    with pytest.raises(DatasetError, match=r"watched/bad/v001/.*is no receipt of a watch"):
+        replace(watching(root, bus), open_scene=slowly).answer(event())
+    assert [told["watch"] for told in bus.events] == ["pivots"]
+
+
+def test_a_footprint_that_is_none_stops_the_watches_alone_that_look_at_it(root: Memory, bus: Bus) -> None:
+    west, north = SCENE.row.box.west, SCENE.row.box.north
+    keep(root, watch_of(EXAMPLE, name="boxed", box=(west, north - 0.06, west + 0.06, north)))
+    keep(root, watch_of(EXAMPLE, name="everywhere", threshold=-0.999))
+    keep(root, watch_of(EXAMPLE, name="other-chips", chip=3, threshold=0.9999))
+    footprints = pq.read_table(io.BytesIO(root.objects[SCENE.file.parquet][0])).column("geometry").to_pylist()
+    best = int(np.argmax(scores_of(SCENE, EXAMPLE)))
+    footprints[best] = b"nothing"
+    rewrite(root, geometry=footprints)
+    with pytest.raises(DatasetError, match=r"footprint of the scene is damaged.*the footprint of .* is damaged"):
+        watching(root, bus).answer(event())
+    assert receipts(root) == [f"{stem(name='other-chips')}.json"]
+
+
+@pytest.mark.parametrize("prefix", ["watches/", "watched/"])
+def test_what_holds_for_all_objects_is_tried_again(root: Memory, bus: Bus, prefix: str) -> None:
     keep(root, watch_of(EXAMPLE))
 
-    class Odd:
-        run, digest, instrument = SCENE.row.run, SCENE.row.digest, SCENE.row.instrument
-        acquired = SCENE.row.start
+    def throttled(operation: str, key: str) -> None:
+        if operation == "get" and key.startswith(prefix):
+            msg = f"GET {key}: SlowDown"
+            raise TransientError(msg)
 
-        def chips(self) -> Iterator[Chips]:
-            vectors = SCENE.vectors()[:2].copy()
-            vectors[1, 3] = np.nan
-            unknown = np.full(2, np.nan, np.float32)
-            yield Chips(
-                uci=SCENE.ucis[:2],
-                cell=[None, None],
-                index=np.arange(2),
-                vectors=vectors,
-                traits=Traits(valid=np.ones(2, np.float32), cloud=unknown, loss=unknown),
-                footprints=[b"", b""],
-            )
-
-    with pytest.raises(DatasetError, match="not finite"):
-        replace(watching(root, bus), open_scene=lambda root, file: Odd()).answer(event())  # noqa: ARG005 - the port's
-    assert receipts(root) == []
+    root.before = throttled
+    with pytest.raises(TransientError, match="SlowDown"):
+        watching(root, bus).answer(event())
+    root.before = lambda *_: None
+    assert len(watching(root, bus).answer(event()).receipts) == 1
 
 
 def test_an_event_fits_the_bus_and_the_receipt_has_the_rest(root: Memory, bus: Bus) -> None:

@@ -1,6 +1,7 @@
 """Options of examples, which search and watches have alike. Importing this loads nothing heavy."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Final
 
 from clayline.errors import DatasetError
@@ -35,7 +36,7 @@ def add_imagery(parser: argparse.ArgumentParser) -> None:
         said.add_argument(name, action="store_true", help="as of `clayline embed`")
 
 
-def check_example(text: str) -> None:
+def _check(text: str) -> None:
     """Refuse what is no example. Raises ArgumentTypeError."""
     from clayline.likeness.examples import example_of  # noqa: PLC0415 - loads numpy, which --help need not
 
@@ -43,6 +44,14 @@ def check_example(text: str) -> None:
         example_of(text)
     except DatasetError as error:
         arguments.refuse(str(error))
+
+
+def check_examples(like: Sequence[str], unlike: Sequence[str]) -> None:
+    """Refuse what is no example, and what is given as both, before imagery is embedded. Raises ArgumentTypeError."""
+    for text in (*like, *unlike):
+        _check(text)
+    if both := set(like) & set(unlike):
+        arguments.refuse(f"{min(both)} is given as like it and as not: it can be one")
 
 
 def imagery_of(found: argparse.Namespace) -> SceneOptions:

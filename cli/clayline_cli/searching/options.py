@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from clayline_cli import arguments
 from clayline_cli.asking.examples import FORMS as EXAMPLES
-from clayline_cli.asking.examples import add_examples, add_imagery, check_example, imagery_of
+from clayline_cli.asking.examples import add_examples, add_imagery, check_examples, imagery_of
 from clayline_cli.asking.options import NEGATIVE, box, time
 from clayline_cli.choosing.options import SceneOptions
 
@@ -63,8 +63,7 @@ class SearchOptions:
                 arguments.refuse(f"--out {found.out} ends in none of {', '.join(FORMS)}: say --as")
         if form is not None:
             arguments.check_ending("--out", found.out, form)
-        for text in (*found.like, *found.unlike):
-            check_example(text)
+        check_examples(found.like, found.unlike)
         names = (
             "places", "profile", "region", "like", "unlike", "count", "bbox", "time", "model", "model_folder",
             "instrument", "across_instruments", "min_valid", "max_cloud", "max_loss", "with_examples", "exact", "out",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from clayline_cli import arguments
-from clayline_cli.asking.examples import FORMS, add_examples, add_imagery, check_example, imagery_of
+from clayline_cli.asking.examples import FORMS, add_examples, add_imagery, check_examples, imagery_of
 from clayline_cli.asking.options import NEGATIVE, add_model, box, time
 from clayline_cli.call import Commands, Parser
 from clayline_cli.choosing.options import SceneOptions
@@ -122,11 +122,8 @@ def refuse_what_does_not_fit(found: argparse.Namespace) -> None:
     if found.doing != "add":
         return
     found.like, found.unlike = tuple(found.like), tuple(found.unlike)
-    for text in (*found.like, *found.unlike):
-        check_example(text)
+    check_examples(found.like, found.unlike)
     if found.like:
-        if both := set(found.like) & set(found.unlike):
-            arguments.refuse(f"{min(both)} is given as like it and as not: it can be one")
         return
     if found.unlike or found.linear or found.model or found.model_folder != STARTER or found.across_instruments:
         arguments.refuse(f"--like is missing: a new probe needs at least one example. Give {FORMS}")

@@ -1,13 +1,13 @@
 """``clayline watch``: what each of its words does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 from clayline.api.centres import statistics_of
 from clayline.api.dataset import Dataset
-from clayline.api.exemplars import Exemplar, probe_of
+from clayline.api.exemplars import probe_of
 from clayline.api.opening import dataset_at
 from clayline.api.rehearsing import rehearse
 from clayline.dataset.ports import WritableRoot
@@ -21,7 +21,6 @@ from clayline.likeness.watchbook import find, put_next, read_newest, remove
 from clayline_cli.asking.imagery import given
 from clayline_cli.asking.opening import root_at
 from clayline_cli.console import Console
-from clayline_cli.errors import CommandError
 from clayline_cli.kept.folder import unused
 from clayline_cli.watching.options import TestOptions, WatchOptions
 from clayline_cli.watching.telling import (
@@ -84,13 +83,13 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
     # A watch may be there before the first scene: then all that is known of the model is the folder's.
     is_told = all(isinstance(each, Computed) for each in (*given_like, *given_unlike))
     dataset = Dataset(root) if is_told else dataset_at(root)
-    like, unlike = (_each_once(part) for part in dataset.examples(
-        given_like, given_unlike, model=options.model, filters=filters,
+    like, unlike = dataset.examples(
+        given_like,
+        given_unlike,
+        model=options.model,
+        filters=filters,
         instruments=Instruments(across=options.across_instruments),
-    ))  # fmt: skip
-    if both := {each.name for each in like} & {each.name for each in unlike}:
-        msg = f"{min(both)} is given as like it and as not: it can be one."
-        raise CommandError(msg)
+    )
     token, digest = like[0].token, like[0].digest
     statistics = statistics_of(options.model_folder)
     centre = dataset.centre(token, digest, statistics=statistics, filters=filters)
@@ -116,11 +115,6 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
         )
 
     return make, {each.name: each.facts for each in like if each.facts}
-
-
-def _each_once(examples: Sequence[Exemplar]) -> list[Exemplar]:
-    """Leave out what is named twice, be it as a chip and as its place."""
-    return list({each.name: each for each in examples}.values())
 
 
 def _taken_over(root: WritableRoot, options: WatchOptions, console: Console) -> _Made:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from clayline.table.streaming import look, open_files, pieces, result_schema, sh
 
 type GivenExample = str | Sequence[float] | Given
 """What ``search`` takes: a text, longitude and latitude, or what ``clayline.likeness.examples`` has."""
+_ROUNDING: Final = 1e-3
+"""Of a vector's length: so far apart are two of one chip, computed twice, at most."""
 _COLUMNS = (*LOOKED_AT, "scene", "revision")
 
 
@@ -65,7 +67,9 @@ class Examples:
     """Whose they may be."""
 
     def find(self, like: Sequence[Given], unlike: Sequence[Given]) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
-        """Give them. Raises DatasetError for one that is not there, and for those of several models or instruments."""
+        """Give them, each chip once. Raises DatasetError for one that is not there, for those of several models or
+        instruments, and for a chip that is given as both.
+        """
         if not like:
             msg = "nothing says what to look for: give at least one example that is like it (like, `--like`)."
             raise DatasetError(msg)
@@ -81,7 +85,17 @@ class Examples:
             )
             raise DatasetError(msg)
         self.instruments.taking_part(each.instrument for each in found)
-        return tuple(found[: len(like)]), tuple(found[len(like) :])
+        once = _by_name(found)
+        positive, negative = (
+            dict.fromkeys(each.name for each in part) for part in (found[: len(like)], found[len(like) :])
+        )
+        if both := positive.keys() & negative.keys():
+            msg = (
+                f"example {min(both)} is given as like it and as not (like, unlike; `--like`, `--unlike`): it can be"
+                " one. Leave it out of one of the two."
+            )
+            raise DatasetError(msg)
+        return tuple(once[name] for name in positive), tuple(once[name] for name in negative)
 
     def _model(self, given: Iterable[Given]) -> str | None:
         """Give the model that is meant, as far as it is said. Raises DatasetError for several."""
@@ -205,6 +219,21 @@ def _told(given: Iterable[Given]) -> list[str]:
         for each in given
         if isinstance(each, Computed | ByIdentifier)
     ]
+
+
+def _by_name(found: Iterable[Exemplar]) -> dict[str, Exemplar]:
+    """Give each chip once, be it named as itself and as its place. Raises DatasetError for a name of two vectors."""
+    once: dict[str, Exemplar] = {}
+    for each in found:
+        first = once.setdefault(each.name, each)
+        if first.scene is None and each.scene is None and _differ(first.vector, each.vector):
+            msg = f"two examples are called {each.name} and have different vectors. Give each a text of its own."
+            raise DatasetError(msg)
+    return once
+
+
+def _differ(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    return one.shape != other.shape or bool(np.linalg.norm(one - other) > _ROUNDING * np.linalg.norm(one))
 
 
 def _region(around: tuple[float, float, float, float] | None) -> Region | None:

@@ -1,7 +1,7 @@
 """A scene's chips against a watch: which take part, how they score, which match (docs/watches.md)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clayline.dataset.scene_row import flat_boxes
 from clayline.errors import DatasetError
 from clayline.likeness.examples import Facts
+from clayline.likeness.probe import Together
 from clayline.likeness.taking_part import Traits
 from clayline.likeness.watch import Watch, quantiles
 from clayline.outputs.outline import geojson_of
@@ -50,11 +51,15 @@ class Matched:
 
     @property
     def geometry(self) -> dict[str, Any]:
-        """Its footprint as GeoJSON has it."""
-        return geojson_of(self.footprint, decimals=DECIMALS)
+        """Its footprint as GeoJSON has it. Raises DatasetError for one that is none."""
+        try:
+            return geojson_of(self.footprint, decimals=DECIMALS)
+        except ValueError as error:
+            msg = f"the footprint of {self.uci} is damaged: {error}. `clayline verify` says more."
+            raise DatasetError(msg) from error
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Tally:
     """One watch, and what it found of a scene so far."""
 
@@ -80,7 +85,8 @@ class Tally:
     def add(self, chips: Chips, scores: NDArray[np.float32] | None = None) -> None:
         """Score a part of the scene, or take the ``scores`` [n] that its chips have by the probe.
 
-        Raises DatasetError for vectors that are none of the watch's model.
+        A chip whose vector is not finite has no likeness: it is left out. Raises DatasetError for vectors that are none
+        of the watch's model, and for a footprint that is none.
         """
         count = len(chips.uci)
         self.chips += count
@@ -90,19 +96,20 @@ class Tally:
         there = np.ones(count, np.bool_)
         if self._region is not None:
             there = np.zeros(count, np.bool_)
-            there[np.unique(self._region.meeting(chips.footprints)[0])] = True
+            there[_meeting(self._region, chips.footprints)] = True
             self.left_out["box"] += int((~there).sum())
         kept = np.flatnonzero(there)
         traits = Traits(valid=chips.traits.valid[kept], cloud=chips.traits.cloud[kept], loss=chips.traits.loss[kept])
         taken, reasons = self.watch.filters.judge(traits)
         self.left_out.update(reasons)
         kept = kept[taken]
+        with np.errstate(invalid="ignore", over="ignore"):  # of a vector that is not finite the score is not either
+            scores = self.probe.scores(chips.vectors[kept]) if scores is None else scores[kept]
+        finite = np.isfinite(scores)
+        if not finite.all():
+            self.left_out["not-finite"] += int((~finite).sum())
+            kept, scores = kept[finite], scores[finite]
         self.scored += len(kept)
-        scores = self.probe.scores(chips.vectors[kept]) if scores is None else scores[kept]
-        if not np.isfinite(scores).all():
-            wrong = chips.uci[int(kept[int(np.argmin(np.isfinite(scores)))])]
-            msg = f"{wrong} has a vector that is not finite, so its likeness is no number. `clayline verify` says more."
-            raise DatasetError(msg)
         self._scores.append(scores)
         if len(scores) and (self.best is None or float(scores.max()) > self.best[0]):
             self.best = (float(scores.max()), chips.uci[int(kept[int(scores.argmax())])])
@@ -139,6 +146,56 @@ class Tally:
     def reasons(self) -> dict[str, int]:
         """Why chips were left out."""
         return {name: count for name, count in sorted(self.left_out.items()) if count}
+
+
+def tallied(
+    watches: Sequence[Watch], instrument: str, parts: Iterable[Chips]
+) -> tuple[list[Tally], list[DatasetError]]:
+    """Hold a scene's chips against watches of its model; gives what each found, and what is wrong with the others.
+
+    A watch that is damaged keeps no other from being answered. Raises what ``parts`` raises.
+    """
+    tallies = [Tally(watch=watch, instrument=instrument) for watch in watches]
+    damaged: list[DatasetError] = []
+    together: Together | None = None
+    for chips in parts:
+        if together is None:
+            fitting = [tally for tally in tallies if tally.probe.centre.dimensions == chips.vectors.shape[1]]
+            damaged += [_other_length(tally, chips) for tally in tallies if tally not in fitting]
+            tallies = fitting
+        if not tallies:
+            break
+        together = together or Together([tally.probe for tally in tallies])
+        kept = []
+        for tally, scores in zip(tallies, together.scores(chips.vectors), strict=True):
+            try:
+                tally.add(chips, scores)
+            except DatasetError as error:
+                damaged.append(error)
+            else:
+                kept.append(tally)
+        if len(kept) < len(tallies):
+            tallies, together = kept, Together([tally.probe for tally in kept])
+    return tallies, damaged
+
+
+def _meeting(region: Region, footprints: Sequence[bytes]) -> NDArray[np.intp]:
+    """Give the numbers of the footprints that meet a region."""
+    try:
+        return np.unique(region.meeting(footprints)[0])
+    except ValueError as error:
+        msg = f"a footprint of the scene is damaged: {error}. `clayline verify` says more."
+        raise DatasetError(msg) from error
+
+
+def _other_length(tally: Tally, chips: Chips) -> DatasetError:
+    watch = tally.watch
+    return DatasetError(
+        f"the watch {watch.name} v{watch.version:03d} is damaged, or the scene's file is: the watch's probe has"
+        f" {tally.probe.centre.dimensions} dimensions, the scene's vectors have {chips.vectors.shape[1]}, and both say"
+        f" that they are of {watch.probe.token}. Make the watch's next version (`clayline watch add`), or see what"
+        " `clayline verify` says of the scene."
+    )
 
 
 def examples_left_out(watch: Watch, examples: Mapping[str, Facts]) -> LeftOut:

@@ -17,6 +17,8 @@ from clayline.model.manifest import Digest, Token
 
 _LEAST_LENGTH: Final = 1e-6
 """Of a direction before it is brought to length 1: what is shorter is rounding."""
+_LENGTH_OFF: Final = 1e-3
+"""By which a stored direction's length may be off 1: float32 rounds it by less."""
 _MOST_TEXT: Final = 65_536 * 4 * 4 // 3 + 4
 Floats = Annotated[str, Field(min_length=4, max_length=_MOST_TEXT)]
 """Little-endian float32 in base64."""
@@ -98,10 +100,14 @@ class Probe:
 
     @classmethod
     def of(cls, stored: StoredProbe) -> Self:
-        """Take it from JSON. Raises DatasetError for numbers that are none."""
+        """Take it from JSON. Raises DatasetError for numbers that are none, and a direction that is not of length 1."""
         centre, direction = floats_of(stored.centre), floats_of(stored.direction)
         if centre.shape != direction.shape or not (np.isfinite(centre).all() and np.isfinite(direction).all()):
             msg = f"a probe of {stored.token} is damaged: its centre and direction are no finite numbers of one length"
+            raise DatasetError(msg)
+        length = float(np.linalg.norm(direction.astype(np.float64)))
+        if abs(length - 1) > _LENGTH_OFF:
+            msg = f"a probe of {stored.token} is damaged: its direction is of length {length:g}, and not of length 1"
             raise DatasetError(msg)
         return cls(
             token=stored.token,
@@ -128,10 +134,14 @@ class Together:
         ]
 
     def scores(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
-        """Give the likeness [P, N], by each probe, of [N, D] vectors as the model gave them. Raises DatasetError."""
+        """Give the likeness [P, N], by each probe, of [N, D] vectors as the model gave them.
+
+        It is NaN of a vector that is not finite. Raises DatasetError for vectors of another length.
+        """
         found = np.empty((self._count, len(vectors)), np.float32)
-        for numbers, centre, directions in self._groups:
-            found[numbers] = directions @ centre.unit(vectors).T
+        with np.errstate(invalid="ignore", over="ignore"):  # of a vector that is not finite the score is not either
+            for numbers, centre, directions in self._groups:
+                found[numbers] = directions @ centre.unit(vectors).T
         return found
 
 

@@ -17,10 +17,12 @@ from clayline.scene.instrument_family import families_of, family_of
 WATCHES: Final = "watches/"
 """Prefix of all watches under a root."""
 MOST_WATCH_BYTES: Final = 2 * 1024 * 1024
-_KEY: Final = re.compile(r"watches/(?P<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/v(?P<version>[0-9]{3,})\.json")
+_KEY: Final = re.compile(r"watches/(?P<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/v(?P<version>[0-9]{3,6})\.json")
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\z")]
-Version = Annotated[int, Field(ge=1, le=999_999)]
+MOST_VERSIONS: Final = 999_999
+"""Of one name. A key of a higher number is no version."""
+Version = Annotated[int, Field(ge=1, le=MOST_VERSIONS)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 

@@ -24,6 +24,9 @@ _KEY: Final = re.compile(
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+_REMEDY: Final = "Delete it: the scene is scored again when its message, or its announcement, comes again."
+
+
 class Match(BaseModel):
     """A chip that matched."""
 
@@ -89,7 +92,7 @@ class WatchReceipt(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            msg = f"{uri} is no receipt of a watch that this version reads: {error.errors()[0]['msg']}"
+            msg = f"{uri} is no receipt of a watch that this version reads: {error.errors()[0]['msg']}. {_REMEDY}"
             raise DatasetError(msg) from error
 
     @property

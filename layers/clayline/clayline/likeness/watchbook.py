@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from clayline.dataset.ports import Root, WritableRoot
-from clayline.errors import DatasetError, TransientError
+from clayline.errors import ClaylineError, DatasetError, TransientError
 from clayline.likeness.watch import (
+    MOST_VERSIONS,
     MOST_WATCH_BYTES,
     WATCHES,
     Removed,
@@ -17,8 +18,12 @@ from clayline.likeness.watch import (
     parse,
     version_key,
 )
-from clayline.ports import ObjectTooLargeError
+from clayline.ports import ObjectForbiddenError, ObjectMissingError, ObjectTooLargeError
 
+OF_ONE_OBJECT: Final = (DatasetError, ObjectForbiddenError, ObjectMissingError, ObjectTooLargeError)
+"""What one object's content, its encryption or its disappearing may raise. Whatever else a place raises holds for all
+its objects, and may pass.
+"""
 _TRIES: Final = 5
 
 
@@ -30,8 +35,8 @@ class Found:
     """How many names there are, of those that were removed too: none, if nothing was ever watched for."""
     watches: tuple[Watch, ...]
     """By name; those that were removed are not among them."""
-    damaged: Mapping[str, DatasetError]
-    """By name: newest versions that cannot be used."""
+    damaged: Mapping[str, ClaylineError]
+    """By name: newest versions that cannot be used, or may not be read."""
 
 
 def newest_versions(root: Root) -> dict[str, int]:
@@ -55,17 +60,17 @@ def read_version(root: Root, name: str, version: int) -> Watch | Removed:
 
 
 def find(root: Root) -> Found:
-    """Read the newest version of every watch; a damaged one keeps no other from being read.
+    """Read the newest version of every watch; one that is damaged, or may not be read, keeps no other from it.
 
-    Raises what ``root`` raises.
+    Raises what else ``root`` raises: TransientError.
     """
     watches: list[Watch] = []
-    damaged: dict[str, DatasetError] = {}
+    damaged: dict[str, ClaylineError] = {}
     newest = newest_versions(root)
     for name, version in sorted(newest.items()):
         try:
             found = read_version(root, name, version)
-        except DatasetError as error:
+        except OF_ONE_OBJECT as error:
             damaged[name] = error
             continue
         if isinstance(found, Watch):
@@ -87,10 +92,10 @@ def read_newest(root: Root, name: str) -> Watch:
 def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Removed]) -> Watch | Removed:
     """Write the next version, which ``make`` gives of its number; again under a higher one if somebody was first.
 
-    Raises DatasetError, also for a threshold that tells nothing apart, TransientError.
+    Raises DatasetError, also for a threshold that tells nothing apart, and where there can be no next; TransientError.
     """
     for _ in range(_TRIES):
-        version = newest_versions(root).get(name, 0) + 1
+        version = _next(root, name, newest_versions(root).get(name, 0))
         made = make(version)
         if isinstance(made, Watch):
             check_threshold(made.threshold)
@@ -101,20 +106,34 @@ def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Remove
 
 
 def remove(root: WritableRoot, name: str, *, now: datetime) -> Removed:
-    """Write the tombstone of a watch. Raises DatasetError where there is none, or it was removed; TransientError."""
+    """Write the tombstone of a watch.
+
+    Raises DatasetError where there is none, it was removed, or there can be no next version; TransientError.
+    """
     version = newest_versions(root).get(name)
     if version is None or _is_removed(root, name, version):
         msg = f"{root.uri} has no watch {name} that could be removed. `clayline watch list {root.uri}` shows all."
         raise DatasetError(msg)
-    made = Removed(name=name, version=version + 1, created=now)
+    made = Removed(name=name, version=_next(root, name, version), created=now)
     if not root.put_new(version_key(name, made.version), made.model_dump_json(indent=1).encode()):
         msg = f"the watch {name} got a new version meanwhile. Look at it, and remove it again."
         raise TransientError(msg)
     return made
 
 
+def _next(root: Root, name: str, version: int) -> int:
+    if version >= MOST_VERSIONS:
+        msg = (
+            f"the watch {name} has version {version:,}, the most that there may be, so none can follow it, no tombstone"
+            f" either. Delete {root.uri}/{version_key(name, version)}: then the version before it counts. Or take"
+            " another name."
+        )
+        raise DatasetError(msg)
+    return version + 1
+
+
 def _is_removed(root: Root, name: str, version: int) -> bool:
     try:
         return isinstance(read_version(root, name, version), Removed)
-    except DatasetError:  # what is damaged may go
+    except OF_ONE_OBJECT:  # what is damaged, or of a key that nobody has, may go
         return False

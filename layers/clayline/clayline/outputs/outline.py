@@ -47,7 +47,12 @@ def geometry_wkb(geometry: Mapping[str, Any]) -> bytes:
 
 
 def geojson_of(wkb: bytes, *, decimals: int) -> dict[str, Any]:
-    """Give a well-known binary as GeoJSON has it, its degrees rounded."""
-    rounded = shapely.transform(shapely.from_wkb(wkb), lambda lonlat: np.round(lonlat, decimals))
+    """Give a well-known binary as GeoJSON has it, its degrees rounded. Raises ValueError for what is none."""
+    try:
+        geometry = shapely.from_wkb(wkb)
+    except (shapely.errors.GEOSException, TypeError) as error:
+        msg = f"no well-known binary: {error}"
+        raise ValueError(msg) from error
+    rounded = shapely.transform(geometry, lambda lonlat: np.round(lonlat, decimals))
     found: dict[str, Any] = json.loads(shapely.to_geojson(rounded))
     return found

@@ -7,9 +7,8 @@ from typing import Protocol
 
 from clayline.dataset.ports import Root, WritableRoot
 from clayline.dataset.scene_file import SceneFile
-from clayline.errors import DatasetError, TransientError
-from clayline.likeness.matching import Chips, Tally
-from clayline.likeness.probe import Together
+from clayline.errors import ClaylineError, DatasetError, TransientError
+from clayline.likeness.matching import Chips, Tally, tallied
 from clayline.likeness.watch import Watch
 from clayline.likeness.watch_receipt import (
     MOST_RECEIPT_BYTES,
@@ -21,7 +20,7 @@ from clayline.likeness.watch_receipt import (
     is_receipt,
     receipt_stem,
 )
-from clayline.likeness.watchbook import find
+from clayline.likeness.watchbook import OF_ONE_OBJECT, find
 from clayline.ports import Announcer, Clock, ObjectMissingError
 from clayline.run.announced import Announced
 from clayline.steps.telling import Telling
@@ -98,8 +97,8 @@ class Watching:
         """Score a scene's chips by every watch of its model that has no receipt of it.
 
         What is due, then all receipts, then the events, then that they were told; a kill between gives the same events
-        again, by the same identities, whatever became of their watches meanwhile. Raises DatasetError for watches that
-        are damaged, after all others were seen to, and for a file that is; TransientError.
+        again, by the same identities, whatever became of their watches meanwhile. Raises DatasetError for watches and
+        receipts that are damaged, after all others were seen to, and for a file that is; TransientError.
         """
         file = SceneFile.of_receipt(event.receipt)
         if event.status not in _ENDED:
@@ -114,16 +113,17 @@ class Watching:
         )
         of_model = [watch for watch in found.watches if watch.probe.token == file.token]
         ready = [watch for watch in of_model if watch.threshold is not None]
-        repeated, open_watches = self._standing(ready, event.run, file, telling)
+        damaged = list(found.damaged.values())
+        repeated, open_watches = self._standing(ready, event.run, file, telling, damaged)
         try:
-            written, others = self._score(open_watches, event, file, telling) if open_watches else ([], [])
+            written, others = self._score(open_watches, event, file, telling, damaged) if open_watches else ([], [])
         except ObjectMissingError as error:
             if event.repeated:
                 return Watched(gone=True, repeated=tuple(repeated))
             msg = f"scene {event.scene} was announced, but {error}. It is looked for again."
             raise TransientError(msg) from error
-        if found.damaged:
-            raise DatasetError(" ".join(str(error) for _, error in sorted(found.damaged.items())))
+        if damaged:
+            raise DatasetError(" ".join(sorted(map(str, damaged))))
         return Watched(
             receipts=tuple(written),
             repeated=tuple(repeated),
@@ -132,24 +132,36 @@ class Watching:
         )
 
     def _standing(
-        self, watches: Sequence[Watch], run: str, file: SceneFile, telling: Telling
+        self, watches: Sequence[Watch], run: str, file: SceneFile, telling: Telling, damaged: list[ClaylineError]
     ) -> tuple[list[str], list[Watch]]:
         """Tell of receipts that stand what was not told, and give the watches that have none."""
+        stems = [receipt_stem(watch.name, watch.version, run, file.revision) for watch in watches]
         standing, without = [], []
-        for watch in watches:
-            stem = receipt_stem(watch.name, watch.version, run, file.revision)
-            if receipt := self._read(stem):
-                standing.append(receipt)
-            else:
-                without.append(watch)
-        newest = {receipt.id for receipt in standing}
-        stems = [f"{WATCHED}{identity}" for identity in sorted(telling.due - newest)]
-        earlier = [self._read(stem) for stem in stems if is_receipt(f"{stem}.json")]
-        telling.tell([*standing, *filter(None, earlier)])
-        return sorted(newest), without
+        for watch, stem in zip(watches, stems, strict=True):
+            try:
+                if receipt := self._read(stem):
+                    standing.append(receipt)
+                else:
+                    without.append(watch)
+            except OF_ONE_OBJECT as error:
+                damaged.append(error)
+        repeated = [receipt.id for receipt in standing]
+        for stem in sorted({f"{WATCHED}{identity}" for identity in telling.due} - set(stems)):
+            try:
+                if is_receipt(f"{stem}.json") and (receipt := self._read(stem)):
+                    standing.append(receipt)
+            except OF_ONE_OBJECT as error:
+                damaged.append(error)
+        telling.tell(standing)
+        return repeated, without
 
     def _score(
-        self, watches: Sequence[Watch], event: Announced, file: SceneFile, telling: Telling
+        self,
+        watches: Sequence[Watch],
+        event: Announced,
+        file: SceneFile,
+        telling: Telling,
+        damaged: list[ClaylineError],
     ) -> tuple[list[WatchReceipt], list[str]]:
         scene = self.open_scene(self.root, file)
         if scene.run != event.run:
@@ -159,24 +171,27 @@ class Watching:
             )
             raise DatasetError(msg)
         mine = [watch for watch in watches if watch.probe.digest == scene.digest]
-        tallies = [Tally(watch=watch, instrument=scene.instrument) for watch in mine]
-        if tallies:
-            together = Together([tally.probe for tally in tallies])
-            for chips in scene.chips():
-                for tally, scores in zip(tallies, together.scores(chips.vectors), strict=True):
-                    tally.add(chips, scores)
-        receipts = [self._receipt(tally, scene, event, file) for tally in tallies]
+        tallies, wrong = tallied(mine, scene.instrument, scene.chips()) if mine else ([], [])
+        damaged += wrong
+        receipts = []
+        for tally in tallies:
+            try:
+                receipts.append(self._receipt(tally, scene, event, file))
+            except DatasetError as error:
+                damaged.append(error)
         telling.promise(receipts)
-        written, made_now = [], []
+        written, standing = [], []
         for made in receipts:
             stem = receipt_stem(made.watch, made.version, made.run, made.generation)
-            body = made.model_dump_json(indent=1).encode()
-            if self.root.put_new(f"{stem}.json", body):
+            if self.root.put_new(f"{stem}.json", made.model_dump_json(indent=1).encode()):
                 written.append(made)
-            else:
-                made = self._read(stem) or made  # noqa: PLW2901 - another delivery was first: that is what is told
-            made_now.append(made)
-        telling.tell(made_now)
+                standing.append(made)
+                continue
+            try:
+                standing.append(self._read(stem) or made)  # another delivery was first: its receipt is what is told
+            except OF_ONE_OBJECT as error:
+                damaged.append(error)
+        telling.tell(standing)
         return written, [watch.name for watch in watches if watch.probe.digest != scene.digest]
 
     def _receipt(self, tally: Tally, scene: OpenScene, event: Announced, file: SceneFile) -> WatchReceipt:
@@ -221,4 +236,8 @@ class Watching:
             content, _ = self.root.get(key, most=MOST_RECEIPT_BYTES)
         except ObjectMissingError:
             return None
-        return WatchReceipt.parse(content, uri=f"{self.root.uri}/{key}")
+        found = WatchReceipt.parse(content, uri=f"{self.root.uri}/{key}")
+        if (found.key, f"{WATCHED}{found.id}") != (key, stem):
+            msg = f"{self.root.uri}/{key} says that it is {found.id}, of {found.key}. Move it to where it belongs."
+            raise DatasetError(msg)
+        return found
