@@ -96,7 +96,7 @@ faults-real: setup ## the local cloud, its processes killed and started again fo
 
 # Every number of docs/benchmarks.md but the GPU's. Each program runs whatever the one before missed; on stderr which
 # one, and at the end those that failed.
-bench: setup setup-model setup-search setup-stacchip ## ratios against the alternative in the same run; an hour, idle
+bench: setup setup-model setup-search setup-stacchip ## ratios against the alternative in the same run; an hour or more
 	@failed=; run() { echo "benchmarks/$$*" >&2; $(BIN)/python benchmarks/"$$@" || failed="$$failed $$1"; }; \
 	run tile.py; \
 	run cut.py; \
@@ -107,6 +107,8 @@ bench: setup setup-model setup-search setup-stacchip ## ratios against the alter
 	run verify.py; \
 	run tiers.py; \
 	run search.py; \
+	run recall.py; \
+	run watch.py; \
 	run loss.py; \
 	run usefulness.py; \
 	run report.py; \

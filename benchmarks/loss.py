@@ -2,9 +2,10 @@
 
     python benchmarks/loss.py [ROOT ...] [--no-clay]
 
-Each ROOT is a folder of embeddings; without any, the bundled scene and those of `../shared/data` are embedded first.
-The loss, and the fractions that are valid and cloudy, are the files' own columns; texture and evenness are measured on
-the pixels of the finest band's file (`source_url`), which a chip's `index` finds:
+Each ROOT is a folder of embeddings; without any, the bundled scene and those of `../shared/data` are embedded first,
+row 077 of Itaipu from its three files stacked. The loss, and the fractions that are valid and cloudy, are the files'
+own columns; texture and evenness are measured on the pixels of the finest band's file (`source_url`), which a chip's
+`index` finds:
 
 * `texture`: mean absolute difference of neighbouring valid pixels;
 * `uneven`: mean absolute difference of the 8 x 8 block means from their mean, over whole blocks;
@@ -37,7 +38,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
-from benchmarks.tiers import _embed
+from benchmarks.tiers import SHARED, _embed, stacked
 
 from clay.accuracy import Runner
 from clay.chips import Chips
@@ -241,7 +242,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for measured in files(options.roots or [_embed(place / "out")]):
+        roots = options.roots or [_embed(place / "out", *([stacked(place)] if SHARED.is_dir() else []))]
+        for measured in files(roots):
             print(json.dumps(against(measured)), flush=True)
         if not options.no_clay:
             for name in ("aquileia", "sahara", "ireland"):

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import rasterio
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -156,9 +157,25 @@ def _synthetic() -> list[NDArray[np.float32]]:
     return [vectors(start, 1000) for start in range(0, ROWS, 1000)]
 
 
-def _embed(out: Path) -> Path:
-    """Embed what is at hand."""
-    scenes = [str(SAMPLE), *(str(SHARED / name) for name in SCENES if (SHARED / name).is_dir())]
+def stacked(folder: Path) -> Path:
+    """Write row 077 of Itaipu, three files under one bare name each, as one file that says its bands; give its path."""
+    name = "LC08_L1TP_224077_20200518_20200518_01_RT"
+    target = folder / f"{name}.tif"
+    bands = ("B4", "B3", "B2")
+    pixels = []
+    for band in bands:
+        with rasterio.open(SHARED / "landsat8_itaipu_2020" / f"{name}_{band}.TIF", driver="GTiff") as source:
+            profile = source.profile
+            pixels.append(source.read(1))
+    with rasterio.open(target, "w", **{**profile, "count": len(bands)}) as made:
+        made.write(np.stack(pixels))
+        made.descriptions = bands
+    return target
+
+
+def _embed(out: Path, *more: Path) -> Path:
+    """Embed what is at hand, and ``more``."""
+    scenes = [str(SAMPLE), *(str(SHARED / name) for name in SCENES if (SHARED / name).is_dir()), *map(str, more)]
     options = ["--any-gsd", "--any-pixel-shape", "--no-picture", "--quiet", "--out", str(out)]
     print("embedding", len(scenes), "folders", file=sys.stderr)
     with redirect_stdout(sys.stderr):

@@ -86,9 +86,13 @@ class Ground(World):
         token: str = TOKEN,
         digest: str = ROW.digest,
         square: str = "21JYM",
+        until: datetime | None = None,
     ) -> SceneRow:
-        """Put a scene's file, and its fragment."""
-        rows = chips.rows(square, f"{when:%Y%m%dT%H%M%S}", instrument, token)
+        """Put a scene's file, and its fragment; ``until`` is the last day of one that says days alone."""
+        said = f"{when:%Y%m%d}-{until:%Y%m%d}" if until else f"{when:%Y%m%dT%H%M%S}"
+        end = until.replace(hour=23, minute=59, second=59) if until else when + timedelta(seconds=1)
+        when = when.replace(hour=0, minute=0, second=0) if until else when
+        rows = chips.rows(square, said, instrument, token)
         vectors = np.asarray(rows.embeddings)
         columns = replace(
             scene_columns(loss_metric=None), datetime=when, source_model=token, dimensions=vectors.shape[1]
@@ -113,7 +117,7 @@ class Ground(World):
             instrument=instrument,
             square=square,
             start=when,
-            end=when + timedelta(seconds=1),
+            end=end,
             box=Box(west=west, south=north - chips.high * SIDE, east=west + chips.wide * SIDE, north=north),
             geometry=b"\x01\x01\x00\x00\x00" + bytes(16),
             rows=len(rows.uci),

@@ -23,6 +23,15 @@ def test_it_is_off_by_less_than_is_allowed_for(rows: int, share: float) -> None:
     assert (found[~taken] == -np.inf).all()
 
 
+def test_no_likeness_is_beyond_one() -> None:
+    """Of a direction in float32 nor of rounding: who takes its arc cosine finds one."""
+    for row in range(200):
+        probe = Probe.of_examples(VECTORS[row : row + 1], token=PROBE.token, digest=PROBE.digest, centre=CENTRE)
+        [itself, opposite] = exact_scores(probe, np.stack([VECTORS[row], 2 * CENTRE.values - VECTORS[row]]))
+        assert 1 - 1e-12 < itself <= 1
+        assert -1 <= opposite < -1 + 1e-6
+
+
 def test_what_is_not_finite_is_told_from_what_float32_cannot_square() -> None:
     vectors = VECTORS[:300].copy()
     vectors[[0, 1]] = np.array([np.nan, -np.inf], np.float32)[:, None]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from tests.likeness.vector_bucket import MemoryVectors
+from tests.likeness.vector_bucket import MemoryVectors, meets
 
 from clayline.dataset.scene_row import Box
 from clayline.errors import DatasetError
@@ -103,6 +103,14 @@ def test_it_finds_what_a_look_through_the_files_finds(question: VectorQuestion) 
     first = sorted(expected.items(), key=lambda pair: -pair[1])[:15]
     assert [each.uci for each in answer.neighbours] == [uci for uci, _ in first]
     assert [each.score for each in answer.neighbours] == pytest.approx([score for _, score in first], abs=1e-5)
+
+
+def test_a_day_is_found_by_a_moment_of_it_though_its_first_moment_alone_stands_in_the_index() -> None:
+    question = VectorQuestion(start=datetime(2020, 5, 18, 12, tzinfo=UTC), end=datetime(2020, 5, 18, 13, tzinfo=UTC))
+    day, noon = (int(datetime(2020, 5, 18, hour, tzinfo=UTC).timestamp()) for hour in (0, 12))
+    begun = {day: True, day - 86_400: False, day + 1: False, noon - 1: False, noon: True, noon + 3_601: False}
+    for epoch, is_met in begun.items():
+        assert meets({"epoch": epoch, "valid": 1.0}, question.document()) is is_met
 
 
 def test_raw_vectors_would_have_ranked_otherwise() -> None:

@@ -51,7 +51,7 @@ def check_examples(like: Sequence[str], unlike: Sequence[str]) -> None:
     for text in (*like, *unlike):
         _check(text)
     if both := set(like) & set(unlike):
-        arguments.refuse(f"{min(both)} is given as like it and as not: it can be one")
+        arguments.refuse(f"{min(both)} is given as like it and as not: it can be one. Leave it out of one of the two")
 
 
 def imagery_of(found: argparse.Namespace) -> SceneOptions:

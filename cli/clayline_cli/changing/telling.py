@@ -16,6 +16,7 @@ _WHY: Final = {
     "mostly-outside": "too little of the chip is valid",
     "cloud": "too cloudy",
     "cloud-unknown": "nobody says how cloudy",
+    "several-dates": "their scene's time (a day, or days) meets several of the dates: ask by whole days",
     "other-instrument": "the other date has them by another instrument",
     "one-date": "no other date has them",
     "other-model": "the other date has them by another model",

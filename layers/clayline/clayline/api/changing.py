@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
@@ -24,7 +23,7 @@ from clayline.api.comparing import (
 )
 from clayline.api.explaining import Explanation
 from clayline.api.index import Index
-from clayline.api.why_absent import Elsewhere, why_absent
+from clayline.api.why_absent import Elsewhere, date_number, why_absent
 from clayline.dataset.asking import AskedTime, Span
 from clayline.dataset.counted import Asked
 from clayline.dataset.ports import Root
@@ -42,7 +41,6 @@ from clayline.table.chips import ChipTable
 from clayline.table.gathering import Lost, Scratch
 
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
-_EPOCH: Final = np.datetime64("1970-01-01", "us")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +83,7 @@ def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
     for before, after in pairwise(found):
         if before.end >= after.start:
             msg = (
-                f"the date {_day(before)} does not end before {_day(after)} begins. Give dates in their order, without"
+                f"the date {before.said} does not end before {after.said} begins. Give dates in their order, without"
                 " a moment in common."
             )
             raise DatasetError(msg)
@@ -120,7 +118,9 @@ class Change:
         scene = chosen.newest[0]
         with Scratch() as scratch:
             reader = Reader(self._root, self._index, scene, scratch, self._terms)
-            chips = reader.chosen(chosen, region, span, lambda moments: _dates(moments, dates))
+            numbers = {(row.scene, row.revision): date_number(row, dates) for row in chosen.newest}
+            date_of = (lambda said: said.by_scene(numbers)) if dates else day_of
+            chips = reader.chosen(chosen, region, span, date_of)
             pairs = of_dates(chips.observed, len(dates)) if dates else in_turn(chips.observed)
             boxes = boxes_of_lost(reader.lost, self._index, chosen.newest)
             everywhere = self._index.choose(region, Span(), model=None, every_revision=False, mixed=True).newest
@@ -215,20 +215,6 @@ def _look_around(columns: Columns, at: Ints, chips: Compared, pairs: Pairs) -> N
     columns.neighbours_percentile[at] = medians(around, columns.percentile[at])
 
 
-def _dates(moments: Ints, dates: tuple[Span, ...]) -> Ints:
-    """Number the dates of moments: those that were asked for, else days."""
-    if not dates:
-        return day_of(moments)
-    found = np.full(len(moments), -1, np.int64)
-    for number, each in enumerate(dates):
-        found[(moments >= _microseconds(each.start)) & (moments <= _microseconds(each.end))] = number
-    return found
-
-
-def _microseconds(moment: datetime) -> int:
-    return int((np.datetime64(moment.replace(tzinfo=None), "us") - _EPOCH).astype(np.int64))
-
-
 def _told(
     table: ChipTable, scene: SceneRow, centre: Centre | None, dates: tuple[Span, ...], lost: tuple[Lost, ...]
 ) -> Changed:
@@ -263,9 +249,4 @@ def _nothing(dates: tuple[Span, ...]) -> Changed:
 
 
 def _named(dates: tuple[Span, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((_day(before), _day(after)) for before, after in pairwise(dates))
-
-
-def _day(span: Span) -> str:
-    first, last = span.start.date(), span.end.date()
-    return first.isoformat() if first == last else f"{first}/{last}"
+    return tuple((before.said, after.said) for before, after in pairwise(dates))

@@ -59,8 +59,8 @@ class Compared:
     """[N] squares; empty where an identifier has none."""
 
 
-def observe(gathered: Gathered, terms: Terms, date_of: Callable[[Ints], Ints]) -> Compared:
-    """Number what was read; ``date_of`` gives the date of each moment, -1 for none."""
+def observe(gathered: Gathered, terms: Terms, date_of: Callable[[ChipsSaid], Ints]) -> Compared:
+    """Number what was read; ``date_of`` gives the date of each chip."""
     said = gathered.chips
     moments = said.moments
     families = [family_of((uci.split("_") + [""] * 3)[2]) for uci in said.ucis]
@@ -69,7 +69,7 @@ def observe(gathered: Gathered, terms: Terms, date_of: Callable[[Ints], Ints]) -
     observed = Observed(
         cell=said.cell_numbers,
         instrument=np.array([0 if terms.across_instruments else names[each] for each in families], np.int64),
-        date=date_of(moments),
+        date=date_of(said),
         rank=said.ranks,
         valid=valid,
         cloud=cloud,
@@ -98,9 +98,9 @@ def kinds(chips: Compared, earlier: Ints, later: Ints, terms: Terms, widen: Call
     ]
 
 
-def day_of(moments: Ints) -> Ints:
-    """Number days, UTC."""
-    return moments // 86_400_000_000
+def day_of(said: ChipsSaid) -> Ints:
+    """Number the days on which chips' scenes began, UTC."""
+    return said.moments // 86_400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,9 @@ class Reader:
         self._terms = terms
         self.lost: list[Lost] = []
 
-    def chosen(self, chosen: Chosen, region: Region | None, span: Span, date_of: Callable[[Ints], Ints]) -> Compared:
+    def chosen(
+        self, chosen: Chosen, region: Region | None, span: Span, date_of: Callable[[ChipsSaid], Ints]
+    ) -> Compared:
         """Read the chips of scenes that were asked for, with their footprints. Raises TransientError, OSError."""
         wanted = sources(self._index.manifest, chosen, region, span)
         gathered = self._scratch.gathered(self.model.dimensions)

@@ -168,7 +168,8 @@ class Dataset:
         before = self._root.asked
         found = stream(self._root, plan.pieces, each_shape=True)
         if wanted.nearest:
-            found = nearest_rows(found, on_globe, targets(on_globe, wanted.to))
+            lasting = {(row.scene, row.revision): row.end - row.start for row in plan.chosen.newest}
+            found = nearest_rows(found, on_globe, targets(on_globe, wanted.to), lasting)
         table, numbers = at_points(found, plan.schema, on_globe)
         self._figures = plan.measured(self._root.asked - before)
         there = {id(on_globe[number]) for number in numbers}

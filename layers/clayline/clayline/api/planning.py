@@ -1,7 +1,9 @@
 """Which files, row groups and bytes answer what is asked of a dataset."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from clayline.dataset.choosing import Chosen
 from clayline.dataset.counted import Asked
 from clayline.dataset.figures import Figures
 from clayline.dataset.manifest import Manifest
-from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
+from clayline.dataset.scene_row import Box, Partition, SceneRow, flat_boxes
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipSchema, ChipTable
 from clayline.table.ranged import FileAt
@@ -91,13 +93,23 @@ def meets(region: Region | None, box: Box) -> bool:
 
 
 def sources(manifest: Manifest, chosen: Chosen, region: Region | None, span: Span) -> list[Source]:
-    """Give the files that may hold what is asked for: those of the squares, then scenes that are in none yet."""
-    squares = {row.partition for row in chosen.newest if row.compacted}
-    in_squares = Wanted(region=region, span=span, allowed=chosen.allowed)
+    """Give the files that may hold what is asked for: those of the squares, then scenes that are in none yet.
+
+    Rows say when their scene began, and are wanted where the scene is. So a span is as much longer at its beginning as
+    the scenes of a file last; which of a square's scenes count stands in ``allowed``.
+    """
+    lasting: defaultdict[Partition, timedelta] = defaultdict(timedelta)
+    for row in chosen.newest:
+        if row.compacted:
+            lasting[row.partition] = max(lasting[row.partition], row.end - row.start)
+    allowed = chosen.allowed
     found = [
-        Source(at=FileAt(key=file.file.href, size=file.file.size, rows=file.file.rows), wanted=in_squares)
+        Source(
+            at=FileAt(key=file.file.href, size=file.file.size, rows=file.file.rows),
+            wanted=Wanted(region=region, span=span.beginnings(lasting[file.partition]), allowed=allowed),
+        )
         for file in manifest.files
-        if file.partition in squares
+        if file.partition in lasting
         and meets(region, file.extent.box)
         and span.meets(file.extent.start, file.extent.end)
     ]
@@ -108,4 +120,5 @@ def sources(manifest: Manifest, chosen: Chosen, region: Region | None, span: Spa
 def _of_scene(row: SceneRow, region: Region | None, span: Span) -> Source:
     """Take a scene's own file. Its ETag is another one where the dataset was copied, so size and rows tell it."""
     at = FileAt(key=row.href, size=row.size, rows=row.rows, group_rows=_SCENE_GROUP_ROWS)
-    return Source(at=at, wanted=Wanted(region=region, span=span, allowed=None, scene=row.scene, revision=row.revision))
+    begun = span.beginnings(row.end - row.start)
+    return Source(at=at, wanted=Wanted(region=region, span=begun, allowed=None, scene=row.scene, revision=row.revision))

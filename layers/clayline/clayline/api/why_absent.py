@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clayline.api.comparing import Compared
 from clayline.dataset.asking import Span
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
-from clayline.likeness.pairing import ABSENT, Pairs, Reason
+from clayline.likeness.pairing import ABSENT, SEVERAL, Pairs, Reason
 from clayline.outputs.region import centres_of
 
 
@@ -33,6 +33,12 @@ class Elsewhere:
         return cls(own=tuple(own), others=tuple(others), unread=tuple(unread.values()))
 
 
+def date_number(row: SceneRow, dates: tuple[Span, ...]) -> int:
+    """Say which of some dates a scene is of, that meets one at least: ``SEVERAL`` for more than one; 0 of none."""
+    met = [number for number, date in enumerate(dates) if date.meets(row.start, row.end)]
+    return SEVERAL if len(met) > 1 else next(iter(met), 0)
+
+
 def why_absent(pairs: Pairs, chips: Compared, dates: tuple[Span, ...], elsewhere: Elsewhere) -> Pairs:
     """Give the pairs with the reason of each that lacks a date. Without ``dates`` that stays ``one-date``, but where a
     file could not be read.
@@ -44,22 +50,24 @@ def why_absent(pairs: Pairs, chips: Compared, dates: tuple[Span, ...], elsewhere
         for step in np.unique(pairs.step[alone]).tolist():
             rows = np.flatnonzero(alone & (pairs.step == step))
             places = centres_of(chips.said.footprints(there[rows]))
-            span = None if step < 0 else dates[step + (0 if is_later else 1)]
-            reason[rows] = _reasons(places, span, elsewhere)
+            date = None if step < 0 else step + (0 if is_later else 1)
+            reason[rows] = _reasons(places, date, dates, elsewhere)
     return replace(pairs, reason=reason)
 
 
-def _reasons(places: NDArray[np.float64], span: Span | None, elsewhere: Elsewhere) -> NDArray[np.str_]:
+def _reasons(
+    places: NDArray[np.float64], date: int | None, dates: tuple[Span, ...], elsewhere: Elsewhere
+) -> NDArray[np.str_]:
     unread = _in_boxes(places, elsewhere.unread)
-    if span is None:
+    if date is None:
         return np.where(unread, Reason.UNREADABLE.value, Reason.ONE_DATE.value)
-    own, others = (
-        _in_boxes(places, [row.box for row in rows if span.meets(row.start, row.end)])
-        for rows in (elsewhere.own, elsewhere.others)
-    )
+    then = [row for row in elsewhere.own if dates[date].meets(row.start, row.end)]
+    own = _in_boxes(places, [row.box for row in then if date_number(row, dates) != SEVERAL])
+    several = _in_boxes(places, [row.box for row in then if date_number(row, dates) == SEVERAL])
+    others = _in_boxes(places, [row.box for row in elsewhere.others if dates[date].meets(row.start, row.end)])
     return np.select(
-        [unread, own, others],
-        [Reason.UNREADABLE.value, Reason.NO_CHIP.value, Reason.OTHER_MODEL.value],
+        [unread, own, several, others],
+        [Reason.UNREADABLE.value, Reason.NO_CHIP.value, Reason.SEVERAL_DATES.value, Reason.OTHER_MODEL.value],
         default=Reason.NO_SCENE.value,
     )
 

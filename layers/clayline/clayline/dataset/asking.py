@@ -1,7 +1,7 @@
 """What is asked of a dataset: where and when. Loads nothing heavy."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
 from typing import Final, Literal, Self, cast
@@ -30,6 +30,8 @@ class Span:
     start: datetime = _FIRST
     end: datetime = _LAST
     others: "tuple[Span, ...]" = ()
+    said: str = field(default="", compare=False)
+    """As it was asked for, without the others."""
 
     @classmethod
     def of(cls, asked: AskedTime) -> Self:
@@ -66,7 +68,13 @@ class Span:
                 f"time {asked}: it ends before it begins. Give the earlier moment first, such as 2024-05-01/2024-06-30."
             )
             raise DatasetError(msg)
-        return cls(start=start, end=end)
+        said = [_said(each) for each in ((first,) if first is last else (first, last))]
+        return cls(start=start, end=end, said="/".join(said))
+
+    def beginnings(self, lasting: timedelta) -> Self:
+        """Give between which moments a thing begins that lasts so long and has a moment in common with this."""
+        start = self.start - lasting if self.start - _FIRST > lasting else _FIRST
+        return replace(self, start=start, others=tuple(each.beginnings(lasting) for each in self.others))
 
     def meets(self, start: datetime, end: datetime) -> bool:
         """Say whether the two have a moment in common."""
@@ -96,6 +104,11 @@ def moment(asked: Moment, *, last: bool = False) -> datetime:
     except (ValueError, TypeError, OverflowError) as error:
         msg = f"time {asked!r}: {error}. Give a day such as 2024-06-01, or a moment such as 2024-06-01T10:30:00Z."
         raise DatasetError(msg) from error
+
+
+def _said(asked: Moment) -> str:
+    """Give a moment as it was asked for."""
+    return (asked or "..") if isinstance(asked, str) else asked.isoformat()
 
 
 def _is_day(text: str) -> bool:

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     """More of it is cloudy than was asked for."""
     CLOUD_UNKNOWN = "cloud-unknown"
     """Nobody says how cloudy it is, and that was asked for."""
+    SEVERAL_DATES = "several-dates"
+    """Its scene's time, a day or more, meets several of the dates: nobody knows which of them it shows."""
     OTHER_INSTRUMENT = "other-instrument"
     """The other date has the cell by another instrument alone."""
     ONE_DATE = "one-date"
@@ -50,6 +52,8 @@ class Reason(StrEnum):
 
 ABSENT: Final = "absent"
 """Until it is known why the other date has no chip."""
+SEVERAL: Final = int(np.iinfo(np.int64).min)
+"""Instead of the number of a date: it is of more than one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +86,7 @@ class Observed:
     instrument: Ints
     """[N] its family's number; all alike where instruments are compared with each other."""
     date: Ints
-    """[N] which date it is of: dates are ascending in time."""
+    """[N] which date it is of: dates are ascending in time; ``SEVERAL`` for more than one."""
     rank: Ints
     """[N] place of its identifier among all, ascending."""
     valid: NDArray[Any]
@@ -102,7 +106,7 @@ class Pairs:
     reason: Texts
     """Empty where the two are compared."""
     step: Ints
-    """[M] which two dates: dates ``step`` and the next; -1 where each cell has its own."""
+    """[M] which two dates: dates ``step`` and the next; -1 where each cell has its own, and for ``several-dates``."""
 
     @property
     def compared(self) -> Ints:
@@ -116,7 +120,7 @@ def best(chips: Observed) -> Ints:
     Where scenes of one date overlap, a cell has several chips. That is taken which can be compared; of several the one
     with the most valid, then the least cloud (unknown last), then the first identifier.
     """
-    has_cell = np.flatnonzero(chips.cell >= 0)
+    has_cell = np.flatnonzero((chips.cell >= 0) & (chips.date != SEVERAL))
     cloud = np.where(np.isnan(chips.cloud), _UNKNOWN_CLOUD, chips.cloud)
     keys = (chips.rank, cloud, -chips.valid, chips.wrong != "", chips.date, chips.instrument, chips.cell)
     order = has_cell[np.lexsort([key[has_cell] for key in keys])]
@@ -133,7 +137,8 @@ def of_dates(chips: Observed, dates: int) -> Pairs:
     or one an instrument that has it at both.
     """
     chosen = best(chips)
-    parts = [_own_grid(chips, np.minimum(chips.date, dates - 2), chips.date == dates - 1)]
+    steps = np.where(chips.date == SEVERAL, -1, np.minimum(chips.date, dates - 2))
+    parts = [_by_itself(chips, steps, chips.date == dates - 1)]
     for step in range(dates - 1):
         here, there = (chosen[chips.date[chosen] == date] for date in (step, step + 1))
         units_here, units_there = _units(chips, here), _units(chips, there)
@@ -174,7 +179,7 @@ def in_turn(chips: Observed) -> Pairs:
     reasons = np.where(several, Reason.OTHER_INSTRUMENT.value, Reason.ONE_DATE.value)
     return _joined(
         [
-            _own_grid(chips, np.full(len(chips.date), -1), np.zeros(len(chips.date), np.bool_)),
+            _by_itself(chips, np.full(len(chips.date), -1), np.zeros(len(chips.date), np.bool_)),
             pairs,
             _pairs(bad, np.full(len(bad), -1), chips.wrong[bad], -1),
             _pairs(single, np.full(len(single), -1), reasons, -1),
@@ -195,13 +200,14 @@ def _one_a_cell(chips: Observed, found: Ints, done: Ints) -> Ints:
     return left[first]
 
 
-def _own_grid(chips: Observed, steps: Ints, is_later: NDArray[np.bool_]) -> Pairs:
-    found = np.flatnonzero(chips.cell < 0)
+def _by_itself(chips: Observed, steps: Ints, is_later: NDArray[np.bool_]) -> Pairs:
+    """Give the chips that nothing can be joined to."""
+    found = np.flatnonzero((chips.cell < 0) | (chips.date == SEVERAL))
     later = is_later[found]
     return Pairs(
         earlier=np.where(later, -1, found),
         later=np.where(later, found, -1),
-        reason=np.full(len(found), Reason.OWN_GRID.value),
+        reason=np.where(chips.cell[found] < 0, Reason.OWN_GRID.value, Reason.SEVERAL_DATES.value),
         step=steps[found],
     )
 

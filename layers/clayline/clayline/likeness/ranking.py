@@ -17,11 +17,15 @@ _BLOCK: Final = 512
 
 
 def exact_scores(probe: Probe, vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """Give the likeness [N] in float64: the number that ranks, whatever came in one block with it."""
+    """Give the likeness [N], -1 to 1, in float64: the number that ranks, whatever came in one block with it.
+
+    The direction is kept in float32, so its length is 1 but for rounding.
+    """
     away = vectors.astype(np.float64) - probe.centre.values.astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", away, away))
-    along = np.einsum("ij,j->i", away, probe.direction.astype(np.float64))
-    return np.asarray(along / np.where(lengths > 0, lengths, 1))
+    direction = probe.direction.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", away, away)) * np.linalg.norm(direction)
+    along = np.einsum("ij,j->i", away, direction)
+    return np.asarray(np.clip(along / np.where(lengths > 0, lengths, 1), -1, 1))
 
 
 def quick_scores(probe: Probe, vectors: NDArray[np.float32], taken: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from clayline.dataset.asking import box_of
@@ -42,9 +42,10 @@ class VectorQuestion:
         for name, most in (("cloud", self.filters.cloud_most), ("loss", self.filters.loss_most)):
             if most is not None:
                 parts.append({name: {"$lte": most}})
-        for sign, moment in (("$gte", self.start), ("$lte", self.end)):
-            if moment is not None:
-                parts.append({"epoch": {sign: moment.timestamp()}})
+        if self.start is not None:
+            parts.append(_begun(self.start))
+        if self.end is not None:
+            parts.append({"epoch": {"$lte": self.end.timestamp()}})
         if self.instruments is not None:
             parts.append({"instrument": {"$in": sorted(named_by(self.instruments))}})
         if self.uci_begins is not None:
@@ -119,6 +120,13 @@ def ask_vectors(
 
 def _first(found: Iterable[Neighbour], most: int) -> list[Neighbour]:
     return sorted(found, key=lambda each: (-each.score, each.uci))[:most]
+
+
+def _begun(start: datetime) -> dict[str, Any]:
+    """Ask for what began since then, and for what says its day alone, whose first moment stands in the index."""
+    since: dict[str, Any] = {"epoch": {"$gte": start.timestamp()}}
+    day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return since if day == start else {"$or": [since, {"epoch": {"$eq": day.timestamp()}}]}
 
 
 def _inside(west: float, south: float, east: float, north: float) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 A file that cannot be read is told of, and the others are read all the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from tempfile import TemporaryFile
@@ -115,6 +115,12 @@ class ChipsSaid:
         order: Any = pc.sort_indices(self.table, sort_keys=[("uci", "ascending"), ("revision", "ascending")])
         found[order.to_numpy()] = np.arange(len(self.ucis))
         return found
+
+    def by_scene(self, numbers: Mapping[tuple[str, int], int]) -> NDArray[np.int64]:
+        """Give the number [N] of each chip's scene and revision."""
+        revisions: list[Any] = self.table.column("revision").to_pylist()
+        keys = zip(_texts(self.table, "scene"), revisions, strict=True)
+        return np.fromiter((numbers[key] for key in keys), np.int64, len(self.ucis))
 
     def fractions(self, name: str) -> NDArray[np.float32]:
         """Give ``valid_fraction`` or ``cloud_fraction`` [N], NaN where it is unknown."""

@@ -1,7 +1,7 @@
 """Chips of many row groups as one table: of a place, or at points."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -53,9 +53,15 @@ def at_points(found: Iterable[Selected], schema: pa.Schema, points: Sequence[Poi
     return pa.table([*of_point, *rows.columns], schema=whole), set(number.tolist())
 
 
-def nearest_rows(found: Iterable[Selected], points: Sequence[Point], targets: Sequence[datetime]) -> Iterator[Selected]:
+def nearest_rows(
+    found: Iterable[Selected],
+    points: Sequence[Point],
+    targets: Sequence[datetime],
+    lasting: Mapping[tuple[str, int], timedelta],
+) -> Iterator[Selected]:
     """Give of each point one chip: of the date nearest to its target, and of several then that whose centre is nearest.
 
+    ``lasting`` says of scene and revision how long that is: a target within a scene's day is at no distance from it.
     Memory holds one row a point and one row group.
     """
     wanted = np.array([np.datetime64(each.replace(tzinfo=None), "us") for each in targets]).astype(np.int64)
@@ -68,7 +74,8 @@ def nearest_rows(found: Iterable[Selected], points: Sequence[Point], targets: Se
                 table=pa.concat_tables([best.table, selected.table.cast(best.table.schema)]),
                 shapes=np.concatenate([best.shapes, selected.shapes]),
             )
-        gaps = np.abs(_microseconds(both.table) - wanted[both.shapes])
+        since = wanted[both.shapes] - _microseconds(both.table)
+        gaps = np.maximum(np.maximum(-since, since - _lasting(both.table, lasting)), 0)
         away = _away(both, places)
         names = np.array(both.table.column("uci").to_pylist(), dtype=np.str_)
         order = np.lexsort([names, away, gaps, both.shapes])
@@ -86,6 +93,13 @@ def _away(selected: Selected, places: NDArray[np.float64]) -> NDArray[np.float64
     apart[:, 0] = (apart[:, 0] + 180) % 360 - 180
     apart[:, 0] *= np.cos(np.radians(places[selected.shapes, 1]))
     return np.asarray(np.hypot(apart[:, 0], apart[:, 1]))
+
+
+def _lasting(table: pa.Table, lasting: Mapping[tuple[str, int], timedelta]) -> NDArray[np.int64]:
+    scenes: list[Any] = table.column("scene").to_pylist()
+    revisions: list[Any] = table.column("revision").to_pylist()
+    found = (lasting[key] // timedelta(microseconds=1) for key in zip(scenes, revisions, strict=True))
+    return np.fromiter(found, np.int64, len(scenes))
 
 
 def _microseconds(table: pa.Table) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ class Wanted:
     region: Region | None
     """None: everywhere."""
     span: Span
+    """In which a row's scene began."""
     allowed: Mapping[str, int] | None
     """The revision of each scene that counts, in a square's file; None in a scene's own file."""
     scene: str = ""
