@@ -24,6 +24,7 @@ import pytest
 import rasterio
 import shapely
 from moto import mock_aws
+from moto.server import ThreadedMotoServer
 from rasterio import warp
 from tests.conftest import ROOT, SAMPLE
 
@@ -133,9 +134,39 @@ def test_a_chip_of_imagery_gets_the_vector_that_the_pipeline_gave_it(home: Path)
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 1000, "no chip was read back"
 
 
-def test_the_notebook_runs_and_prints_what_it_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def prefix(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same dataset under a bucket's prefix, in an S3 that other processes reach."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    for path in sorted((home / "embeddings").rglob("*")):
+        key = path.relative_to(home / "embeddings").as_posix()
+        if path.is_file() and not key.startswith((".", "dataset/")):
+            client.upload_file(str(path), BUCKET, f"every/{key}")
+    for command in ("index", "compact"):
+        assert main([command, f"s3://{BUCKET}/every"]) == 0
+    yield f"s3://{BUCKET}/every"
+    server.stop()
+
+
+@pytest.mark.parametrize("where", ["folder", "prefix"])
+def test_the_notebook_runs_and_prints_what_it_says(
+    home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, where: str
+) -> None:
     monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
     monkeypatch.delenv("CLAYLINE_ROOT", raising=False)
+    if where == "prefix":
+        monkeypatch.setenv("CLAYLINE_ROOT", request.getfixturevalue("prefix"))
     read: Any = nbformat.read
     book = read(NOTEBOOK, as_version=4)
     there = copy.deepcopy(book.cells)

@@ -20,8 +20,8 @@ _A_RECORD: Final = 2_048
 """Bytes of the rest of a vector, at most."""
 _DIGITS: Final = 9
 """Behind the point, of components of vectors of length 1: below what float32 tells apart of a usual one."""
-_FRACTION_DIGITS: Final = 6
-"""Of fractions and losses, which come as float32: 0.9 is 0.9 again."""
+FRACTION_DIGITS: Final = 6
+"""Of fractions and losses, which come as float32: 0.9 is 0.9 again. So are limits that are asked of them."""
 _DEGREE_DIGITS: Final = 7
 
 
@@ -133,5 +133,5 @@ def _metadata(columns: ChipColumns, row: int, *, scene: str, instrument: str) ->
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _known(value: np.floating[Any], *, digits: int = _FRACTION_DIGITS) -> float | None:
+def _known(value: np.floating[Any], *, digits: int = FRACTION_DIGITS) -> float | None:
     return round(float(value), digits) if np.isfinite(value) else None
