@@ -177,6 +177,7 @@ def test_a_bucket_gives_the_answer_that_the_folder_gives(
         client.delete_object(Bucket="embeddings", Key=june)
         assert main(["change", "s3://embeddings/a/b", *ASKED]) == 1
     assert [each.pop("root") for each in told] == [str(root), "s3://embeddings/a/b"]
+    assert [each.pop("unindexed") for each in told] == [0, None], "nobody lists a bucket at every question"
     assert told[0] == told[1]
     assert tables[0].equals(tables[1])
     said = capsys.readouterr()
@@ -193,7 +194,7 @@ def test_where_nothing_is_compared_the_status_is_1(
     assert "says nothing of whether anything changed" in said.err
     picture = tmp_path / "none.png"
     assert main(["change", str(root), *ASKED, "--bbox", "-10,10,-9,11", "--picture", str(picture)]) == 1
-    assert "no scene meets the place and the dates" in capsys.readouterr().out
+    assert "no scene that was looked through meets the place and the dates" in capsys.readouterr().out
     assert not picture.exists()
 
 

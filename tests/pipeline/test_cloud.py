@@ -220,3 +220,25 @@ def test_colombias_quality_band(make_pipeline: Callable[..., Pipeline], shared_d
     valid = np.logical_and.reduce([plane != 0 for plane in planes])
     cloudy = (quality_band & 0b11100) > 0
     check(pipeline, cloudy, quality_band & 1 == 0, valid)
+
+
+def test_at_the_limit_a_chip_is_not_above_it(make_pipeline: Callable[..., Pipeline]) -> None:
+    """819 of 4,095 pixels are a fifth; as float32 that is a little more, and no reason to leave the chip out."""
+    numbers = np.full((HEIGHT, WIDTH), 21824, np.uint16)
+    pipeline = run(make_pipeline, _clouded(numbers))
+    window = windows_of(pipeline)
+    index = next(index for index in rows_of(pipeline) if window(np.ones_like(numbers), index).all())
+    inside = window(np.arange(numbers.size).reshape(numbers.shape), index).ravel()
+    assert len(inside) == 4_096
+    for cloudy, taken in ((819, True), (820, False)):
+        numbers.ravel()[inside] = 21824
+        numbers.ravel()[inside[0]] = 1  # of no known class
+        numbers.ravel()[inside[1 : cloudy + 1]] = 22280
+        found = run(make_pipeline, _clouded(numbers), thresholds=Thresholds(max_cloud_fraction=0.2))
+        assert (index in rows_of(found)) is taken
+    assert found.receipt()["counts"]["skipped"] == {"cloud-above-threshold": 1}
+
+
+def _clouded(numbers: NDArray[np.uint16]) -> dict[str, bytes]:
+    files = landsat({"qa_pixel": {"href": "QA.tif", "type": TIFF, "roles": ["cloud"]}})
+    return {"scene/QA.tif": scenes.geotiff(numbers[None], **{**GRID, "nodata": 1}), **files}

@@ -99,7 +99,9 @@ def test_what_was_lost_is_found_by_looking_through_the_root() -> None:
     indexing(root).index(scenes[1].file)
     assert survey(root, read_snapshot(root), []).without_row == (scenes[0].file, scenes[2].file)
     taken_in = replace(scenes[0].row, compacted=True)
-    assert survey(root, read_snapshot(root), [taken_in]) == Survey(without_row=(scenes[2].file,), lost=())
+    assert survey(root, read_snapshot(root), [taken_in]) == Survey(
+        without_row=(scenes[2].file,), embedded=(scenes[2].file,), lost=()
+    )
 
 
 def test_a_row_whose_file_is_gone_or_another_one_is_found_by_looking_through_the_root() -> None:

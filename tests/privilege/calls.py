@@ -32,6 +32,9 @@ _FURTHER: Final = (
 )
 
 
+_OF_AN_EVENT: Final = {"events:source": "Source", "events:detail-type": "DetailType"}
+
+
 class UnknownCallError(ValueError):
     """A request of which it is not known here what it needs."""
 
@@ -42,6 +45,8 @@ class Need:
 
     action: str
     resource: str
+    context: tuple[tuple[str, str], ...] = ()
+    """What conditions may ask of the request: keys and their values."""
 
 
 def needs(request: Request) -> tuple[Need, ...]:
@@ -112,8 +117,16 @@ def _sqs(request: Request, arn: str) -> tuple[Need, ...]:
 def _events(request: Request, arn: str) -> tuple[Need, ...]:
     if operation(request) != "PutEvents":
         raise UnknownCallError(f"EventBridge: {operation(request)}")
-    buses = {entry.get("EventBusName", "default") for entry in _json(request)["Entries"]}
-    return tuple(Need(action="events:PutEvents", resource=f"{arn}event-bus/{bus}") for bus in sorted(buses))
+    entries = {
+        (
+            entry.get("EventBusName", "default"),
+            tuple((key, entry[name]) for key, name in _OF_AN_EVENT.items() if name in entry),
+        )
+        for entry in _json(request)["Entries"]
+    }
+    return tuple(
+        Need(action="events:PutEvents", resource=f"{arn}event-bus/{bus}", context=said) for bus, said in sorted(entries)
+    )
 
 
 def _sagemaker(request: Request, arn: str) -> tuple[Need, ...]:

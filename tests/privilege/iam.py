@@ -18,6 +18,9 @@ _OPTIONAL: Final = {"Condition"}
 _ARN_PARTS: Final = 6
 _VARIABLE: Final = "${"
 _EVERYBODY: Final = "*"
+_NULL: Final = "Null"
+_OF_ALL: Final = "ForAllValues:"
+"""Before an operator: each of the request's values has to match. Requests here have one of a key, or none."""
 
 
 class PolicyError(ValueError):
@@ -35,11 +38,15 @@ class Condition:
     """Any of which will do."""
 
     def holds(self, context: Mapping[str, str]) -> bool:
-        """Compare with the request's context; a key that the request does not have is no match."""
+        """Compare with the request's context; a key that the request does not have is no match, but where all values
+        have to match: of none, all do.
+        """
         given = {name.lower(): value for name, value in context.items()}.get(self.key)
+        if self.operator == _NULL:
+            return any(_bool(value, str(given is None)) for value in self.values)
         if given is None:
-            return False
-        return any(_OPERATORS[self.operator](value, given) for value in self.values)
+            return self.operator.startswith(_OF_ALL)
+        return any(_OPERATORS[self.operator.removeprefix(_OF_ALL)](value, given) for value in self.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +129,7 @@ def _principals(statement: Mapping[str, Any]) -> list[str]:
 def _conditions(condition: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
     found = []
     for operator, keys in condition.items():
-        if operator not in _OPERATORS:
+        if operator.removeprefix(_OF_ALL) not in _OPERATORS and operator != _NULL:
             raise PolicyError(f"condition operator {operator}; understood are {', '.join(sorted(_OPERATORS))}")
         for key, values in keys.items():
             found.append(Condition(operator=operator, key=key.lower(), values=tuple(map(_plain, _listed(values)))))

@@ -45,7 +45,10 @@ class Verdict:
 
 def judge(grants: Sequence[Grant], needed: Iterable[Need]) -> Verdict:
     """Hold needs against grants."""
-    by = {need: allowing(grants, action=need.action, resource=need.resource) for need in needed}
+    by = {
+        need: allowing(grants, action=need.action, resource=need.resource, context=dict(need.context))
+        for need in needed
+    }
     only = {next(iter(allowed)) for allowed in by.values() if len(allowed) == 1}
     return Verdict(
         refused=frozenset(need for need, allowed in by.items() if not allowed), idle=frozenset(grants) - only

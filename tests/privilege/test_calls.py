@@ -49,7 +49,7 @@ def asked(service: str, operation: str, *, status: int = 200, **parameters: Any)
     return Request(method=made[0].method, target=target, headers=headers, body=content, status=status)
 
 
-CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
+CASES: list[tuple[str, str, dict[str, Any], list[Any]]] = [
     ("s3", "get_object", {"Bucket": "b", "Key": "Größe/a+b c%2F☃"},
      [("s3:GetObject", "arn:aws:s3:::b/Größe/a+b c%2F☃")]),
     ("s3", "head_object", {"Bucket": "b", "Key": "k"}, [("s3:GetObject", "arn:aws:s3:::b/k")]),
@@ -85,8 +85,12 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
         "put_events",
         {"Entries": [{"Source": "s", "DetailType": "d", "Detail": "{}", "EventBusName": "bus"}, {"Source": "s"}]},
         [
-            ("events:PutEvents", ARN.format("events", "event-bus/bus")),
-            ("events:PutEvents", ARN.format("events", "event-bus/default")),
+            (
+                "events:PutEvents",
+                ARN.format("events", "event-bus/bus"),
+                (("events:source", "s"), ("events:detail-type", "d")),
+            ),
+            ("events:PutEvents", ARN.format("events", "event-bus/default"), (("events:source", "s"),)),
         ],
     ),
     ("sns", "publish", {"TopicArn": ARN.format("sns", "t"), "Message": "m"}, [("sns:Publish", ARN.format("sns", "t"))]),
@@ -102,9 +106,9 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
 @pytest.mark.parametrize(
     ("service", "operation", "parameters", "expected"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES]
 )
-def test_needs(service: str, operation: str, parameters: Mapping[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_needs(service: str, operation: str, parameters: Mapping[str, Any], expected: list[Any]) -> None:
     assert needs(asked(service, operation, **parameters)) == tuple(
-        Need(action=action, resource=arn) for action, arn in expected
+        Need(action=action, resource=arn, context=context[0] if context else ()) for action, arn, *context in expected
     )
 
 

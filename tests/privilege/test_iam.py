@@ -118,6 +118,16 @@ def test_all_keys_of_a_condition_must_hold() -> None:
     assert not is_allowed(both, aws__b="22")
 
 
+def test_a_condition_on_all_values_holds_of_none_unless_there_have_to_be_some() -> None:
+    of_all = {"ForAllValues:StringEquals": {"events:source": ["a", "b"]}}
+    for condition, of_none in (({**of_all}, True), ({**of_all, "Null": {"events:source": "false"}}, False)):
+        found = statement(Condition=condition)
+        assert is_allowed(found, events__source="a")
+        assert not is_allowed(found, events__source="c")
+        assert is_allowed(found) is of_none
+    assert is_allowed(statement(Condition={"Null": {"events:source": "true"}}))
+
+
 def test_a_resources_policy_admits_its_principal_alone() -> None:
     queue = "arn:aws:sqs:r:1:q"
     admits = statement(Principal={"Service": ["sns.amazonaws.com"]}, Action="sqs:SendMessage", Resource=queue)
@@ -143,7 +153,8 @@ def test_a_resources_policy_admits_its_principal_alone() -> None:
         {"Resource": "arn:aws:s3:::bucket/${aws:username}/*"},
         {"Condition": {"StringEqualsIfExists": {"aws:SourceArn": "a"}}},
         {"Condition": {"StringLike": {"aws:SourceArn": "${aws:PrincipalArn}"}}},
-        {"Condition": {"Null": {"aws:SecureTransport": "true"}}},
+        {"Condition": {"ForAnyValue:StringEquals": {"aws:SourceArn": "a"}}},
+        {"Condition": {"ForAllValues:Null": {"aws:SecureTransport": "true"}}},
     ],
 )
 def test_what_is_not_understood_is_an_error(changes: dict[str, Any]) -> None:

@@ -227,7 +227,11 @@ def test_a_wildcard_stands_for_more_than_one_thing(played: Played) -> None:
         assert used
         for resource in {grant.resource for grant in used}:
             alike = [grant for grant in used if grant.resource == resource]
-            met = {need.resource for need in needed if allowing(alike, action=need.action, resource=need.resource)}
+            met = {
+                need.resource
+                for need in needed
+                if allowing(alike, action=need.action, resource=need.resource, context=dict(need.context))
+            }
             assert len(met) > 1, f"{principal}: {resource} was used for {met} alone"
 
 

@@ -175,6 +175,34 @@ def test_only_sagemaker_publishes_by_its_role(stack: Stack) -> None:
     }
 
 
+def test_each_publisher_puts_its_own_events_alone(stack: Stack) -> None:
+    """Watch cannot announce a scene, nor a scene's functions a match, and nobody anything of another source or type."""
+    kinds = ("SceneEmbedded", "ScenePartial", "SceneFailed", "WatchMatched", "ObjectCreated", None)
+    bus = f"arn:aws:events:eu-central-1:123456789012:event-bus/{LOCAL_PARAMETERS.get('EventBus', 'default')}"
+    said = {
+        (source, kind): {
+            name: value
+            for name, value in (("events:source", source), ("events:detail-type", kind))
+            if value is not None
+        }
+        for source, kind in itertools.product(("clayline", "aws.s3", "another", None), kinds)
+    }
+    admitted = {
+        function: {
+            each
+            for each, context in said.items()
+            if allowing(grants_of(role_of(stack, function)), action="events:PutEvents", resource=bus, context=context)
+        }
+        for function in stack.functions()
+    }
+    scene = {("clayline", kind) for kind in kinds[:3]}
+    assert {function: events for function, events in admitted.items() if events} == {
+        "PlanFunction": scene,
+        "CollectFunction": scene,
+        "WatchFunction": {("clayline", "WatchMatched")},
+    }
+
+
 def test_there_are_no_further_policies(stack: Stack) -> None:
     """One that is not evaluated here could widen or narrow everything."""
     kinds = {

@@ -1,5 +1,6 @@
 """Examples as a dataset can be asked about them: imagery of the user's own is embedded first."""
 
+from clayline.chips.limits import reaches
 from clayline.likeness.examples import Computed, Given, OfImagery, example_of
 from clayline.outputs.provenance import untrained_note
 from clayline_cli.choosing.options import SceneOptions
@@ -33,7 +34,7 @@ def given(text: str, options: SceneOptions, console: Console, *, valid_least: fl
             scratch=scratch,
             notice=console.notice,
         )
-    if chip.facts.valid < valid_least:
+    if not reaches(chip.facts.valid, valid_least):
         console.warn(f"only {chip.facts.valid:.2f} of that chip is valid: it looks like others' padding as well")
     return Computed(
         text=chip.uci,

@@ -13,7 +13,7 @@ from clayline.run.prices import built_in
 from clayline.table.changes import FORMAT
 from clayline.table.exports import export
 from clayline_cli.asking.explained import explained
-from clayline_cli.asking.opening import new_file, opened_place
+from clayline_cli.asking.opening import new_file, opened_place, tell_unindexed
 from clayline_cli.changing.options import ChangeOptions
 from clayline_cli.changing.picture import draw
 from clayline_cli.changing.telling import paragraph, values
@@ -30,6 +30,7 @@ def change(options: ChangeOptions, console: Console) -> int:
         if path is not None:
             new_file(path, option=name)
     dataset = opened_place(options.root, profile=options.profile, region=options.region)
+    missing = tell_unindexed(dataset, console)
     limits = Limits(
         valid_least=options.valid_least, cloud_most=options.cloud_most, cloud_known=options.cloud_known
     )  # fmt: skip
@@ -50,6 +51,7 @@ def change(options: ChangeOptions, console: Console) -> int:
         "cloud_known": options.cloud_known,
         "valid_least": options.valid_least,
         **values(found),
+        "unindexed": missing,
     }
     if options.out is not None:
         export([found.table], found.table.schema, options.out, form="geoparquet", scenes=(), said=said)

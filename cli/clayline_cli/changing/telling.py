@@ -20,7 +20,7 @@ _WHY: Final = {
     "other-instrument": "the other date has them by another instrument",
     "one-date": "no other date has them",
     "other-model": "the other date has them by another model",
-    "no-scene": "no scene of the other date lies there",
+    "no-scene": "of the scenes of the index, or files without one, none is of the other date there",
     "no-chip": "a scene of the other date lies there, and has no such chip",
     "unreadable": "a file could not be read",
 }
@@ -57,7 +57,7 @@ def most_changed(found: Changed, top: int) -> list[dict[str, Any]]:
 def paragraph(found: Changed, *, top: int) -> str:
     """Say it for people."""
     if found.token is None:
-        return "no scene meets the place and the dates: ask wider; --explain says why of each"
+        return "no scene that was looked through meets the place and the dates: ask wider; --explain says why of each"
     dates = ", ".join(f"{first} to {second}" for first, second in found.dates) or "each cell's own dates"
     lines = [
         f"{found.token}, centred by {found.centred_by or 'nothing'}: {dates}",

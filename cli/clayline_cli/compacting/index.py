@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from clayline.errors import DatasetError, shown
+from clayline.errors import DatasetError, counted, shown
 from clayline.ports import ObjectMissingError
 from clayline.steps.compacting import Compacting
 from clayline.steps.indexing import Indexing, Survey, survey
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
 
 _EVERY: Final = 1_000
 _COPIED: Final = "its file is gone, and its chips are in dataset/files/ alone: restore it, those are copies"
+
+
+def look(root: "WritableRoot", *, as_json: bool) -> int:
+    """Tell what ``index`` would do, and write nothing; gives the exit status. Raises ClaylineError, Stopped."""
+    with stoppable():
+        found = _surveyed(root)
+    keys = {"without-row": [file.parquet for file in found.embedded], "lost": [row.href for row in found.lost]}
+    for state, scenes in keys.items():
+        for key in scenes:
+            print(json.dumps({"scene": key, "state": state}) if as_json else f"{state}: {shown(key)}", flush=True)
+    if not as_json:
+        without, lost = (counted(len(scenes), "scene") for scenes in keys.values())
+        print(f"{without} without a row of the index, {lost} of the index without their file", flush=True)
+    return 1 if any(keys.values()) else 0
 
 
 def index(root: "WritableRoot", console: Console, *, as_json: bool, forget_lost: bool = False) -> int:

@@ -11,7 +11,7 @@ from clayline.errors import DatasetError, shown
 from clayline.run.prices import built_in
 from clayline.table.exports import export
 from clayline.table.geo_points import read_points
-from clayline_cli.asking.opening import new_file, opened
+from clayline_cli.asking.opening import new_file, opened, tell_unindexed
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.reading.options import PlaceOptions, ReadOptions, SampleOptions
@@ -20,6 +20,7 @@ from clayline_cli.reading.options import PlaceOptions, ReadOptions, SampleOption
 def read(options: ReadOptions, console: Console) -> int:
     """Read a place, or tell what that takes; gives the exit status. Raises ClaylineError."""
     dataset = _open(options)
+    missing = tell_unindexed(dataset, console)
     asked: dict[str, Any] = {
         "box": options.box,
         "time": options.time,
@@ -28,14 +29,14 @@ def read(options: ReadOptions, console: Console) -> int:
         "revisions": options.revisions,
     }
     if options.explain:
-        _tell(dataset.explain(**asked), options)
+        _tell(dataset.explain(**asked), options, unindexed=missing)
         return 0
     out = _out(options)
     chips = dataset.batches(**asked)
     said = {"root": dataset.uri, "scenes": len(chips.scenes), **{name: value for name, value in asked.items() if value}}
     rows = export(chips, chips.schema, out, form=options.form, scenes=chips.scenes, said=said)
     figures = dataset.figures
-    _tell(figures or chips.foretold, options, rows=rows, out=str(out))
+    _tell(figures or chips.foretold, options, rows=rows, out=str(out), unindexed=missing)
     if not rows:
         console.notice("no chip meets what was asked: the file has no rows")
     return 0
@@ -48,9 +49,10 @@ def sample(options: SampleOptions, console: Console) -> int:
     """
     points = _points(options.points)
     dataset = _open(options)
+    unindexed = tell_unindexed(dataset, console)
     asked: dict[str, Any] = {"time": options.time, "model": options.model, "columns": options.columns}
     if options.explain:
-        _tell(dataset.explain_sample(points, **asked), options)
+        _tell(dataset.explain_sample(points, **asked), options, unindexed=unindexed)
         return 0
     out = _out(options)
     found = dataset.sample(points, **asked)
@@ -61,7 +63,7 @@ def sample(options: SampleOptions, console: Console) -> int:
          "message": each.message}
         for each in found.missing
     ]  # fmt: skip
-    _tell(found.figures, options, rows=rows, out=str(out), points=len(points), missing=missing)
+    _tell(found.figures, options, rows=rows, out=str(out), points=len(points), missing=missing, unindexed=unindexed)
     if not options.json:
         for each in found.missing:
             console.warn(shown(f"point {each.point.name}: {each.code}: {each.message}"))

@@ -15,7 +15,7 @@ from clayline.run.prices import built_in
 from clayline.table.exports import export, whole_file
 from clayline_cli.asking.explained import explained
 from clayline_cli.asking.imagery import given
-from clayline_cli.asking.opening import new_file
+from clayline_cli.asking.opening import new_file, tell_unindexed
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.bucket import ask_bucket
@@ -35,6 +35,7 @@ def search(options: SearchOptions, console: Console) -> int:
     """Find what is asked for and tell or write it; gives the exit status. Raises ClaylineError."""
     out = new_file(options.out) if options.out else None
     dataset = _open(options)
+    missing = tell_unindexed(dataset, console)
     filters = Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
     like, unlike = (
         [given(each, options.imagery, console, valid_least=options.min_valid) for each in texts]
@@ -67,7 +68,7 @@ def search(options: SearchOptions, console: Console) -> int:
     if out is not None:
         _write(found, options, dataset, out, console)
     if options.json:
-        said: dict[str, Any] = {} if out is None else {"out": str(out)}
+        said: dict[str, Any] = {"unindexed": missing} if out is None else {"unindexed": missing, "out": str(out)}
         if found.explanation:
             said["explain"] = {**found.explanation.values(), **found.figures.values(built_in())}
         print(json.dumps({**summary(found), **said, "chips": rows_of(found)}), flush=True)

@@ -19,7 +19,7 @@ from clayline.likeness.taking_part import VALID_LEAST, Filters
 from clayline.likeness.watch import Watch, check_threshold, version_key
 from clayline.likeness.watchbook import find, put_next, read_newest, remove
 from clayline_cli.asking.imagery import given
-from clayline_cli.asking.opening import root_at
+from clayline_cli.asking.opening import root_at, tell_unindexed
 from clayline_cli.console import Console
 from clayline_cli.kept.folder import unused
 from clayline_cli.watching.options import TestOptions, WatchOptions
@@ -83,6 +83,8 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
     # A watch may be there before the first scene: then all that is known of the model is the folder's.
     is_told = all(isinstance(each, Computed) for each in (*given_like, *given_unlike))
     dataset = Dataset(root) if is_told else dataset_at(root)
+    if not is_told:
+        tell_unindexed(dataset, console)
     like, unlike = dataset.examples(
         given_like,
         given_unlike,
@@ -168,8 +170,10 @@ def _remove(root: WritableRoot, options: WatchOptions, console: Console) -> int:
 
 def _test(root: WritableRoot, options: TestOptions, console: Console) -> int:
     kept = read_newest(root, options.name)
-    found = rehearse(dataset_at(root), kept, time=options.time, at_most=options.at_most)
-    tell_test(kept, found, root, threshold=options.threshold, as_json=options.json)
+    dataset = dataset_at(root)
+    missing = tell_unindexed(dataset, console)
+    found = rehearse(dataset, kept, time=options.time, at_most=options.at_most)
+    tell_test(kept, found, root, threshold=options.threshold, as_json=options.json, unindexed=missing)
     if why := few_scenes(found):
         console.warn(why)
     return 0

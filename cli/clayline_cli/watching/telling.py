@@ -71,8 +71,13 @@ def tell_list(watches: Sequence[Watch], *, as_json: bool) -> None:
         print("no watches")
 
 
-def tell_test(watch: Watch, found: Rehearsal, root: Root, *, threshold: float | None, as_json: bool) -> None:
-    """Tell how often a watch would have called: by ``threshold``, else by its own, else by the proposed one."""
+def tell_test(
+    watch: Watch, found: Rehearsal, root: Root, *, threshold: float | None, as_json: bool, unindexed: int | None
+) -> None:
+    """Tell how often a watch would have called: by ``threshold``, else by its own, else by the proposed one.
+
+    ``unindexed`` are scenes that the index lacks, as far as that is known.
+    """
     proposed = found.proposed()
     used = next((each for each in (threshold, watch.threshold, proposed) if each is not None), None)
     calls = {} if used is None else found.calls(used)
@@ -93,6 +98,7 @@ def tell_test(watch: Watch, found: Rehearsal, root: Root, *, threshold: float | 
             "at_most": found.at_most,
             "few_scenes": found.few_scenes,
             "scenes_needed": found.scenes_needed,
+            "unindexed": unindexed,
         }
         print(json.dumps(told), flush=True)
         return

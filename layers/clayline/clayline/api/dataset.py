@@ -14,6 +14,7 @@ from clayline.api.planning import Chips, Plan, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
 from clayline.api.search_terms import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Where
 from clayline.api.searching import Search
+from clayline.api.unindexed import unindexed
 from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
@@ -67,6 +68,10 @@ class Dataset:
     def refresh(self) -> None:
         """Forget what was read of the index: the next call sees the dataset as it is then."""
         self._index = Index(self._root, rows=self._rows)
+
+    def unindexed(self) -> tuple[str, ...]:
+        """Give the keys of scenes' files that the index does not have yet: no question sees them. Lists the root."""
+        return () if self._rows is not None else unindexed(self._root)
 
     def scenes(
         self,

@@ -81,7 +81,7 @@ def why_missing(point: Point, scenes: Sequence[SceneRow], span: Span) -> Missing
     over = [row for row in scenes if row.box.meets(here)]
     then = [row for row in over if span.meets(row.start, row.end)]
     if not over:
-        return Missing(point=point, code="no-scene", message="no scene of the model lies there")
+        return Missing(point=point, code="no-scene", message="the index has no scene of the model there")
     if not then:
         dates = ", ".join(sorted({row.start.date().isoformat() for row in over})[:3])
         message = f"of the scenes that lie there ({dates}) none is of that time"

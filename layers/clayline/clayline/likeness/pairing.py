@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.chips.limits import exceeds, reaches
 from clayline.likeness.taking_part import VALID_LEAST
 
 type Ints = NDArray[np.int64]
@@ -69,9 +70,9 @@ class Limits:
     def judge(self, valid: NDArray[Any], cloud: NDArray[Any], broken: NDArray[np.bool_]) -> Texts:
         """Give why each of N chips cannot be compared, the first that holds; empty where it can."""
         unknown = np.isnan(cloud)
-        over = np.zeros(len(cloud), np.bool_) if self.cloud_most is None else ~unknown & (cloud > self.cloud_most)
+        over = np.zeros(len(cloud), np.bool_) if self.cloud_most is None else exceeds(cloud, self.cloud_most)
         return np.select(
-            [broken, ~(valid >= self.valid_least), over, unknown & self.cloud_known],
+            [broken, ~reaches(valid, self.valid_least), over, unknown & self.cloud_known],
             [Reason.BROKEN.value, Reason.OUTSIDE.value, Reason.CLOUD.value, Reason.CLOUD_UNKNOWN.value],
             default="",
         )

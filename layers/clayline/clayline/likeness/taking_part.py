@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.chips.limits import exceeds, reaches
+
 VALID_LEAST: Final = 0.9
 """Chips of which less is valid find each other by their padding: 96 to 99 % of their neighbours, measured."""
 _REMEDIES: Final = {
@@ -55,7 +57,7 @@ class Filters:
         taken = np.ones(len(traits.valid), np.bool_)
         left_out: dict[str, int] = {}
         reasons = [
-            ("valid", ~(traits.valid >= self.valid_least)),
+            ("valid", ~reaches(traits.valid, self.valid_least)),
             *_over("cloud", traits.cloud, self.cloud_most),
             *_over("loss", traits.loss, self.loss_most),
         ]
@@ -74,4 +76,4 @@ def _over(name: str, values: NDArray[np.floating], most: float | None) -> list[t
     if most is None:
         return []
     unknown = np.isnan(values)
-    return [(f"{name}-unknown", unknown), (name, ~unknown & (values > most))]
+    return [(f"{name}-unknown", unknown), (name, exceeds(values, most))]

@@ -11,6 +11,7 @@ from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_index import VectorModel
+from clayline.likeness.vector_records import FRACTION_DIGITS
 from clayline.scene.instrument_family import named_by
 
 MOST_NEIGHBOURS: Final = 100
@@ -38,10 +39,10 @@ class VectorQuestion:
 
     def document(self) -> dict[str, Any]:
         """Give the filter in S3 Vectors' words. What is unknown of a chip meets no condition about it."""
-        parts: list[dict[str, Any]] = [{"valid": {"$gte": self.filters.valid_least}}]
+        parts: list[dict[str, Any]] = [{"valid": {"$gte": round(self.filters.valid_least, FRACTION_DIGITS)}}]
         for name, most in (("cloud", self.filters.cloud_most), ("loss", self.filters.loss_most)):
             if most is not None:
-                parts.append({name: {"$lte": most}})
+                parts.append({name: {"$lte": round(most, FRACTION_DIGITS)}})
         if self.start is not None:
             parts.append(_begun(self.start))
         if self.end is not None:

@@ -10,6 +10,7 @@ from clayline.chips.batch import Batch, Job
 from clayline.chips.chip import count_in, cut, fractions, prepare, take_impossible, touched, valid_mask
 from clayline.chips.cloud import SCL, find_cloud
 from clayline.chips.grid import ChipWindow
+from clayline.chips.limits import exceeds, reaches
 from clayline.model.wire import BatchHeader, Request
 from clayline.ports import JobPixels
 from clayline.run.plan import Plan, Thresholds
@@ -148,7 +149,7 @@ def _skipped(valid: float, cloud: float, thresholds: Thresholds) -> tuple[State 
 def _skip_reason(valid: float, cloud: float, thresholds: Thresholds) -> str | None:
     if valid == 0:
         return NODATA
-    if valid < thresholds.min_valid_fraction:
+    if not reaches(valid, thresholds.min_valid_fraction):
         return "valid-below-threshold"
     # NaN, an unknown cloud fraction, is above nothing.
-    return "cloud-above-threshold" if cloud > thresholds.max_cloud_fraction else None
+    return "cloud-above-threshold" if exceeds(cloud, thresholds.max_cloud_fraction) else None

@@ -113,7 +113,9 @@ class Survey:
     """A root, compared with its index."""
 
     without_row: tuple[SceneFile, ...]
-    """Scenes' files whose receipt has neither fragment nor row."""
+    """Scenes' files whose receipt has neither fragment nor row; and be it that the scene failed, and has none."""
+    embedded: tuple[SceneFile, ...]
+    """Those of them whose embeddings are there."""
     lost: tuple[SceneRow, ...]
     """Rows whose file is gone; or is another one, unless its chips are in their square's files."""
 
@@ -127,11 +129,15 @@ def survey(root: Root, snapshot: Snapshot, taken_in: Iterable[SceneRow]) -> Surv
     rows = {(row.key, row.revision): row for row in (*snapshot.loose, *taken_in)}
     of_files = {row.href: row for row in rows.values()}
     found = []
+    embeddings: set[str] = set()
     for stored in root.list(""):
+        if stored.key.endswith(".parquet"):
+            embeddings.add(stored.key)
         row = of_files.get(stored.key)
         if row and (row.compacted or (row.size, row.etag) == (stored.size, stored.etag)):
             del of_files[stored.key]
         file = SceneFile.of_receipt(stored.key)
         if file and stored.key == file.receipt and (SceneKey(file.token, file.scene), file.revision) not in rows:
             found.append(file)
-    return Survey(without_row=tuple(found), lost=tuple(of_files.values()))
+    embedded = tuple(file for file in found if file.parquet in embeddings)
+    return Survey(without_row=tuple(found), embedded=embedded, lost=tuple(of_files.values()))
