@@ -109,6 +109,17 @@ def test_that_nothing_is_there_is_an_answer_with_its_reason(
     assert why in found["nothing"]
 
 
+def test_an_example_that_is_mostly_outside_of_its_scene_is_told(
+    world: Alike, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = next(name for name in sorted(world.chips) if world.chips[name]["valid"] == 0.5)
+    for name, warned in ((half, f"WARNING: example {half} is 50% valid"), (like(world), "")):
+        assert main(["search", world.root.uri, "--like", name]) == 0
+        err = capsys.readouterr().err
+        assert warned in err
+        assert ("padding" in err) == bool(warned)
+
+
 def test_an_example_that_is_given_as_both_is_refused(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
     example = like(world)
     cell = world.chips[example]["cell"]

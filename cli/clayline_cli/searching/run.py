@@ -64,6 +64,11 @@ def search(options: SearchOptions, console: Console) -> int:
     )
     if len(options.places) > 1:
         _tell_others(found, dataset, console)
+    for each in (*found.like, *found.unlike):
+        if each.facts and each.facts.valid < options.min_valid:
+            console.warn(
+                f"example {each.name} is {each.facts.valid:.0%} valid: what is like it is so by its padding too"
+            )
     if out is not None:
         _write(found, options, dataset, out, console, own=_looks(looked_at))
     if options.json:
