@@ -178,6 +178,23 @@ def test_an_example_may_be_a_place_or_a_cell_and_does_not_take_the_root_for_anot
     assert [each.name for each in find(world.root).watches] == ["by-cell", "by-place", "named"]
 
 
+def test_a_trial_says_what_it_looked_at_and_what_calls_at_the_proposed_threshold(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(capsys, "add", "said", str(folder), "--like", LIKE)
+    assert main(["watch", "test", "said", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(": 5 of 5 scenes looked at")
+    assert ", at which 1 of 5 scenes would have called" in lines[-1]
+    assert main(["watch", "test", "said", str(folder), "--time", "1999-01-01/1999-12-31"]) == 0
+    [said] = capsys.readouterr().out.splitlines()
+    token = SCENES[0].row.token
+    assert f": no scene of {token} meets the time 1999-01-01/1999-12-31, so nothing can be said of" in said
+    told(capsys, "add", "said", str(folder), "--in", "10,50,11,51")
+    assert main(["watch", "test", "said", str(folder), "--time", "1999-01-01/1999-12-31"]) == 0
+    assert "meets its box 10,50,11,51 and the time 1999-01-01/1999-12-31, so" in capsys.readouterr().out
+
+
 def test_a_threshold_of_few_scenes_is_told_with_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "add", "few", str(folder), "--like", LIKE)
     capsys.readouterr()
@@ -258,7 +275,8 @@ def test_a_damaged_watch_does_not_hide_the_others(tmp_path: Path, capsys: pytest
 def test_a_box_that_no_scene_meets_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "add", "away", str(folder), "--like", LIKE, "--in", "-170,-60,-169,-59")
     assert main(["watch", "test", "away", str(folder)]) == 0
-    assert "no chip meets its box -170,-60,-169,-59, so nothing can be said" in capsys.readouterr().out
+    met = "meets its box -170,-60,-169,-59, so nothing can be said"
+    assert f"no scene of starter-v1.0-s2-rgb {met}" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,9 @@ from moto.server import ThreadedMotoServer
 from rasterio import warp
 from tests.conftest import ROOT, SAMPLE
 
+from clayline import open_dataset
+from clayline.dataset.folder import FolderRoot
+from clayline.table.lone_files import rows_of_files
 from clayline_cli.program import main
 
 PAGE = ROOT / "docs" / "how-to" / "keep-a-dataset.md"
@@ -90,6 +93,15 @@ def test_the_page_leaves_what_it_says(home: Path) -> None:
     assert sorted(map(str, nearest["point"].to_pylist())) == ["forest", "lake"]
     assert {(home / name).is_file() for name in ("window.npy", "window.json")} == {True}
     assert (home / "embeddings" / "dataset" / "manifest.json").is_file()
+
+
+def test_a_scene_has_one_name_whether_there_is_an_index_or_not(home: Path) -> None:
+    """The Item's that was written beside it."""
+    root = FolderRoot(home / "embeddings")
+    indexed = {row.href: row.item_id for row in open_dataset(str(home / "embeddings")).scenes()}
+    alone = {row.href: row.item_id for row in rows_of_files(root, sorted(indexed))}
+    assert alone == indexed
+    assert len(set(indexed.values())) == len(indexed) > 1
 
 
 def painted(home: Path) -> shapely.Polygon:

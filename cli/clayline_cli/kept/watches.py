@@ -186,4 +186,4 @@ def line_of(event: Mapping[str, Any]) -> str:
     """Say what a watch found in a scene, by the event that a receipt makes."""
     best = "".join(f", the best {each['score']:.3f}" for each in event["matches"][:1])
     name = f"{event['watch']} v{event['version']:03d}"
-    return f"{name}: {event['matched']:,} of {event['scored']:,} chips match at {event['threshold']:g}{best}"
+    return f"{name}: {event['matched']:,} of {event['scored']:,} chips match at {event['threshold']:.9g}{best}"

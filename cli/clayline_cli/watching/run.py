@@ -173,7 +173,7 @@ def _test(root: WritableRoot, options: TestOptions, console: Console) -> int:
     dataset = dataset_at(root)
     missing = tell_unindexed(dataset, console)
     found = rehearse(dataset, kept, time=options.time, at_most=options.at_most)
-    tell_test(kept, found, root, threshold=options.threshold, as_json=options.json, unindexed=missing)
+    tell_test(kept, found, root, options, unindexed=missing)
     if why := few_scenes(found):
         console.warn(why)
     return 0

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clayline.dataset.ports import Root
-from clayline.errors import digest_shown
+from clayline.errors import counted, digest_shown
 from clayline.likeness.matching import LeftOut
-from clayline.likeness.rehearsal import Rehearsal
+from clayline.likeness.rehearsal import Rehearsal, threshold_text
 from clayline.likeness.taking_part import why_left_out
 from clayline.likeness.watch import Watch, version_key
 from clayline.scene.instrument_family import named_by
+from clayline_cli.watching.options import TestOptions
 
 _MOST_SCENES = 20
 
@@ -71,18 +72,16 @@ def tell_list(watches: Sequence[Watch], *, as_json: bool) -> None:
         print("no watches")
 
 
-def tell_test(
-    watch: Watch, found: Rehearsal, root: Root, *, threshold: float | None, as_json: bool, unindexed: int | None
-) -> None:
-    """Tell how often a watch would have called: by ``threshold``, else by its own, else by the proposed one.
+def tell_test(watch: Watch, found: Rehearsal, root: Root, options: TestOptions, *, unindexed: int | None) -> None:
+    """Tell how often a watch would have called: by the options' threshold, else its own, else the proposed one.
 
     ``unindexed`` are scenes that the index lacks, as far as that is known.
     """
     proposed = found.proposed()
-    used = next((each for each in (threshold, watch.threshold, proposed) if each is not None), None)
+    used = next((each for each in (options.threshold, watch.threshold, proposed) if each is not None), None)
     calls = {} if used is None else found.calls(used)
     months = {} if used is None else found.months(used)
-    if as_json:
+    if options.json:
         told = {
             "watch": watch.name,
             "version": watch.version,
@@ -93,7 +92,7 @@ def tell_test(
             "scores": found.quantiles,
             "threshold": used,
             "calls": calls,
-            "months": {month: list(counted) for month, counted in months.items()},
+            "months": {month: list(both) for month, both in months.items()},
             "proposed": proposed,
             "at_most": found.at_most,
             "few_scenes": found.few_scenes,
@@ -103,23 +102,36 @@ def tell_test(
         print(json.dumps(told), flush=True)
         return
     left_out = ", ".join(f"{name} {count:,}" for name, count in found.left_out.items()) or "none"
-    print(f"{watch.name} v{watch.version:03d} over {root.uri}: {len(found.looked_at)} of {len(found.scenes)} scenes,")
-    print(f"  {found.scored:,} chips scored; left out: {left_out}")
+    over = f"{watch.name} v{watch.version:03d} over {root.uri}"
+    if not found.scenes:
+        print(f"{over}: {_no_scene(watch, options.time)}, so nothing can be said of a threshold", flush=True)
+        return
+    when = f" of {options.time}" if options.time else ""
+    print(f"{over}: {len(found.looked_at)} of {counted(len(found.scenes), 'scene')}{when} looked at")
+    print(f"  {counted(found.scored, 'chip')} scored; left out: {left_out}")
     if used is None or proposed is None:
-        outside = watch.box is not None and not found.scenes
-        why = f"meets its box {','.join(f'{each:g}' for each in watch.box or ())}" if outside else "took part"
-        print(f"  no chip {why}, so nothing can be said of a threshold", flush=True)
+        print("  no chip took part, so nothing can be said of a threshold", flush=True)
         return
     print("  scores      " + ", ".join(f"{name} {value:.3f}" for name, value in found.quantiles.items()))
-    print(f"  at {used:.4f} it would have called for {len(calls)} of {len(found.looked_at)} scenes:")
+    scenes = counted(len(found.looked_at), "scene")
+    print(f"  at {threshold_text(used)} it would have called for {len(calls)} of {scenes}:")
     for month, (called, looked_at) in months.items():
         print(f"    {month}  {called} of {looked_at}")
     best = {each.scene: each.best for each in found.scenes}
     for scene, count in sorted(calls.items(), key=lambda each: -each[1])[:_MOST_SCENES]:
-        print(f"    {scene}: {count:,} chips, the best {best[scene]}")
+        print(f"    {scene}: {counted(count, 'chip')}, the best {best[scene]}")
     print(
-        f"  proposed: --threshold {proposed:.4f} (at most {found.at_most:.0%} of the scenes call, or one)", flush=True
+        f"  proposed: --threshold {threshold_text(proposed)}, at which {len(found.calls(proposed))} of {scenes} would"
+        f" have called (asked for: at most {found.at_most:.4g} of them, or one)",
+        flush=True,
     )
+
+
+def _no_scene(watch: Watch, time: str | None) -> str:
+    """Say that there was no scene to look at, and what was asked of it: the model, the box, the time."""
+    met = [f"its box {_where(watch)}"] if watch.box is not None else []
+    met += [f"the time {time}"] if time else []
+    return f"no scene of {watch.probe.token} meets {' and '.join(met)}" if met else f"no scene of {watch.probe.token}"
 
 
 def few_scenes(found: Rehearsal) -> str | None:
@@ -157,7 +169,7 @@ def _instruments(watch: Watch) -> str:
 
 
 def _threshold(watch: Watch) -> str:
-    return "draft" if watch.threshold is None else f"{watch.threshold:.4f}"
+    return "draft" if watch.threshold is None else threshold_text(watch.threshold)
 
 
 def _where(watch: Watch) -> str:

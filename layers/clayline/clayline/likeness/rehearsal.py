@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil
+from math import ceil, floor
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,11 @@ AT_MOST: Final = 0.05
 """Share of scenes that a proposed threshold lets call."""
 LEAST_SCENES: Final = 20
 """Under which a threshold is no more than a first guess: of fewer a twentieth is not one scene."""
+
+_DECIMALS: Final = 4
+"""Of a threshold that is proposed, if they are enough."""
+_MOST_DECIMALS: Final = 9
+"""Enough to tell two float32 from each other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,20 +85,39 @@ class Rehearsal:
         return {month: (called[month], of_month[month]) for month in sorted(of_month)}
 
     def proposed(self) -> float | None:
-        """Propose a threshold: the least, to four decimals, at which no more than the share ``at_most`` of the scenes
-        call, though one may. None where no chip took part.
+        """Propose a threshold: the least at which no more than the share ``at_most`` of the scenes call, though one
+        may. None where no chip took part.
 
-        Between the best score of the last scene that calls and of the first that does not it lies in the middle.
+        It lies between the best score of the last scene that calls and of the first that does not: in the middle,
+        rounded up to four decimals, or to as many as it takes to stay above the latter. Scenes of one best score call
+        together, or not at all: where that is the greatest of all, more than the share call.
         """
-        best = sorted((float(each.scores.max()) for each in self.looked_at), reverse=True)
+        best = sorted((each.scores.max() for each in self.looked_at), reverse=True)
         if not best:
             return None
-        allowed = max(1, int(self.at_most * len(best)))
-        if allowed >= len(best):
-            return _down(best[-1])
-        return _down((best[allowed - 1] + best[allowed]) / 2)
+        calling = max(1, int(self.at_most * len(best)))
+        while 0 < calling < len(best) and best[calling - 1] == best[calling]:
+            calling -= 1
+        calling = calling or best.count(best[0])
+        if calling >= len(best):
+            return max(-1.0, floor(best[-1] * 10**_DECIMALS) / 10**_DECIMALS)
+        return _between(best[calling], best[calling - 1])
 
 
-def _down(value: float) -> float:
-    """Round so that what has this value still calls, and stay in -1 to 1."""
-    return max(-1.0, min(1.0, float(np.floor(value * 10_000) / 10_000)))
+def _between(low: np.float32, high: np.float32) -> float:
+    """Give the middle, rounded up to as few decimals as keep it between the two, four or more.
+
+    Scores are float32, and so is what they are compared to; of neighbours it is the higher one.
+    """
+    middle = (float(low) + float(high)) / 2
+    for decimals in range(_DECIMALS, _MOST_DECIMALS + 1):
+        found = ceil(middle * 10**decimals) / 10**decimals
+        if low < np.float32(found) and found < high:
+            return found
+    return float(str(high))  # the shortest text that is this score
+
+
+def threshold_text(threshold: float) -> str:
+    """Give a threshold as it can be typed in again: four decimals, or all that it has."""
+    short = f"{threshold:.{_DECIMALS}f}"
+    return short if float(short) == threshold else repr(threshold)

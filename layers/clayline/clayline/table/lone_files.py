@@ -50,15 +50,16 @@ def _row(root: Root, key: str) -> SceneRow:
         west, south, east, north = geo["columns"][geo["primary_column"]]["bbox"]
         source = provenance["source"]
         vectors: Any = footer.schema.to_arrow_schema().field("embeddings").type
-        hashed = scene_hash(collection=source["collection"], item=source["id"], uri=source["uri"])
+        own = scene_hash(collection=source["collection"], item=source["id"], uri=source["uri"])
+        scene = path["scene"] if path else own
         return SceneRow(
             token=provenance["model"]["token"],
             digest=provenance["model"]["digest"],
-            scene=path["scene"] if path else hashed,
+            scene=scene,
             revision=provenance["revision"],
             run=provenance["run"],
             status="SceneEmbedded",
-            item_id=source["id"] or source["uri"],
+            item_id=f"{provenance['model']['token']}_{scene}_{key.rpartition('/')[2].removesuffix('.parquet')}",
             instrument=provenance["instrument"],
             start=_moment(provenance["acquired"]["start"]),
             end=_moment(provenance["acquired"]["end"]),
