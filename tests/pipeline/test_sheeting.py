@@ -21,7 +21,7 @@ from clayline.dataset.scene_file import SceneFile
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
-from clayline.likeness.sheet import SIDE
+from clayline.likeness.sheet import SIDE, sheet
 from clayline.likeness.watch import Watch, version_key
 from clayline.likeness.watch_receipt import WatchReceipt, sheet_key
 from clayline.likeness.watch_told import Told
@@ -29,6 +29,7 @@ from clayline.ports import ObjectForbiddenError
 from clayline.raster.chip_pictures import png, read_chips
 from clayline.raster.cog import ReadSettings
 from clayline.run.announced import Announced, UnknownEventError
+from clayline.steps import sheeting
 from clayline.steps.sheeting import Drawn, Sheeting
 from clayline.steps.telling import mark_key
 from clayline.steps.watching import Watching
@@ -178,6 +179,26 @@ def test_the_event_says_where_the_sheet_will_lie_and_it_shows_the_chips_own_pixe
             bright = tile[..., 0].reshape(side, SIDE // side, side, SIDE // side)[:, 0, :, 0].astype(float)
             there = pixels > 0
             assert np.corrcoef(pixels[there], bright[there])[0, 1] > 0.9, match.uci
+
+
+@pytest.mark.parametrize(
+    ("acquired", "told"),
+    [("2020-05-18T00:00:00Z", "scene, 2020-05-18, landsat8"), ("2020-05-18T13:34:02Z", "scene, 2020-05-18 13:34 UTC,")],
+)
+def test_the_title_knows_no_hour_that_the_scene_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch, acquired: str, told: str
+) -> None:
+    titles: list[str] = []
+
+    def keep(chips: Any, *, title: Sequence[str]) -> Any:
+        titles.extend(title)
+        return sheet(chips, title=title)
+
+    monkeypatch.setattr(sheeting, "sheet", keep)
+    assert world.receipt.acquired.isoformat() == "2020-05-18T00:00:00+00:00", "the sample's Item has its day alone"
+    world.rewrite(acquired=acquired)
+    world.sheeting.draw(world.told)
+    assert titles[1].startswith(told)
 
 
 def test_what_comes_twice_is_drawn_once(world: World) -> None:

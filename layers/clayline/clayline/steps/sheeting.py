@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, time
 from typing import Final, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from clayline.chips.cog import CogSource
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import ClaylineError, DatasetError
 from clayline.likeness.imagery import SceneImagery
+from clayline.likeness.rehearsal import threshold_text
 from clayline.likeness.sheet import Shown, sheet
 from clayline.likeness.watch_receipt import MOST_RECEIPT_BYTES, WatchReceipt, is_receipt, sheet_key
 from clayline.likeness.watch_told import Told
@@ -170,13 +172,18 @@ def lacking_of(shown: Sequence[Shown]) -> dict[str, int]:
     return {each: why.count(each) for each in dict.fromkeys(why)}
 
 
+def _when(acquired: datetime) -> str:
+    """Say when a scene was acquired: one that tells its day alone, or its days, begins at midnight."""
+    return f"{acquired:%Y-%m-%d}" if acquired.time() == time() else f"{acquired:%Y-%m-%d %H:%M} UTC"
+
+
 def _title(receipt: WatchReceipt, lacking: Mapping[str, int]) -> list[str]:
     """Say what was watched for, in which scene, and what is not shown."""
     best = f", the best {len(receipt.top)} are shown" if len(receipt.top) < receipt.matched else ""
-    reached = f"{receipt.matched:,} of {receipt.scored:,} chips reach {receipt.threshold:.3f}"
+    reached = f"{receipt.matched:,} of {receipt.scored:,} chips reach {threshold_text(receipt.threshold)}"
     said = [
         f"{receipt.watch} v{receipt.version:03d}: {reached}{best}",
-        f"{receipt.scene}, {receipt.acquired:%Y-%m-%d %H:%M} UTC, {receipt.instrument}, {receipt.token}",
+        f"{receipt.scene}, {_when(receipt.acquired)}, {receipt.instrument}, {receipt.token}",
     ]
     reasons = list(lacking.items())
     said += [f"{count} not shown: {why}" for why, count in reasons[:_REASONS_TOLD]]
