@@ -16,9 +16,9 @@ from clayline.aws.settings import VectorsSettings, load
 from clayline.aws.vectors import MOST_SECONDS, S3Vectors, vectors_client
 from clayline.run.announced import Announced
 from clayline.steps.centres import Centres, stated_in
-from clayline.steps.sending import Sending, Sent
+from clayline.steps.sending import LEFT_BEHIND, Sending, Sent
 from clayline.table.scene_header import read_scene_header
-from clayline.table.vector_columns import read_chips, read_ucis
+from clayline.table.vector_columns import read_chips
 
 _LEAST: Final = timedelta(seconds=MOST_SECONDS + 10)
 """Of the call's time: a request with all its tries, and the answer to the queue."""
@@ -44,7 +44,6 @@ def sending() -> Sending:
         vectors=S3Vectors(vectors_client(), bucket=settings().vector_bucket),
         read_header=read_scene_header,
         read_chips=read_chips,
-        read_ucis=read_ucis,
         centre=Centres(root=root, statistics=partial(stated_in, S3Root(s3, bucket=bucket, prefix=prefix))).of,
         clock=lambda: datetime.now(UTC),
         least=_LEAST,
@@ -53,11 +52,15 @@ def sending() -> Sending:
 
 def answer(event: Announced, *, left: Callable[[], timedelta]) -> None:
     """Send the chips of the scene that one event is about, in the time that is left of the call."""
-    sent = sending().answer(event, root_name=settings().root_name, left=left)
+    outcome = sending().answer(event, root_name=settings().root_name, left=left)
+    sent, mark = outcome.sent, outcome.mark
     if sent in {Sent.ELSEWHERE, Sent.GONE}:
         announcements.drop(sent.value, scene=event.scene, receipt=event.receipt)
         return
-    logger.info(sent.value, extra={"scene": event.scene, "receipt": event.receipt})
+    left_out = {"without_direction": mark.without_direction, "not_finite": mark.not_finite} if mark else {}
+    logger.info(sent.value, extra={"scene": event.scene, "receipt": event.receipt, **left_out})
+    if mark and mark.unread:
+        logger.warning(LEFT_BEHIND, extra={"scene": event.scene, "receipt": event.receipt, "unread": mark.unread})
     metrics.add_metric(name="SceneSent", unit=MetricUnit.Count, value=int(sent in {Sent.SENT, Sent.BESIDE}))
 
 

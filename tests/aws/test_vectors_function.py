@@ -131,6 +131,20 @@ def test_scenes_are_sent_as_they_are_announced_and_the_role_allows_just_that(wor
     assert not judge(grants, world.needs).refused
 
 
+def test_a_damaged_older_receipt_is_told_in_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = MadeUp(number=1), MadeUp(number=1, revision=2, rows=9)
+    world.codebook(first)
+    first.land(world.root)
+    assert world.announced(event(first, before=NAME)) == []
+    world.s3.put_object(Bucket=BUCKET, Key=first.file.receipt, Body=b"{")
+    second.land(world.root)
+    assert world.announced(event(second, before=NAME)) == []
+    [told] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert vars(told)["unread"] == (first.file.receipt,)
+    assert "older revisions" in told.message
+    assert world.keys() == set(first.ucis)
+
+
 def test_a_model_folder_states_its_entries_centres(world: World) -> None:
     folder = S3Root(world.s3, bucket=MODELS, prefix="models/starter-v1.0")
     stated = stated_in(folder)

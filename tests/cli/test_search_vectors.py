@@ -31,8 +31,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, MemoryV
     model = VectorModel.by(CENTRE, token=TOKEN, digest=DIGEST)
     root.put_new(f"vectors/my-vectors/{TOKEN}/model_{'0' * 12}.json", model.model_dump_json().encode())
     bucket = MemoryVectors()
-    for put in (each for part in parts for each in puts(part, model, scene=row.scene, instrument=row.instrument)):
-        bucket.put(put)
+    for part in parts:
+        for put in puts(part, model, scene=row.scene, instrument=row.instrument).requests:
+            bucket.put(put)
 
     def asked(_: Any, *, bucket: str) -> MemoryVectors:
         assert bucket == "my-vectors"
@@ -73,8 +74,29 @@ def test_people_get_a_table(world: tuple[str, MemoryVectors], capsys: pytest.Cap
     place, _ = world
     assert main(["search", place, "--like", _example(place), "--count", "2", "--s3-vectors", "my-vectors"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert lines[-1] == f"1 index asked, approximate; {TOKEN}, centred by card"
+    assert len(lines) == 4
+    assert lines[-2] == f"1 index asked, approximate; {TOKEN}, centred by card"
+    assert "does not say what they left out" in lines[-1]
+    assert '{"valid": {"$gte": 0.9}}' in lines[-1]
+
+
+def test_what_the_filters_left_out_is_said_to_be_unknown(
+    world: tuple[str, MemoryVectors], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, _ = world
+    call = ["search", place, "--like", _example(place), "--s3-vectors", "my-vectors"]
+    assert main([*call, "--max-cloud", "0.5", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["chips"]
+    assert (told["left_out"], told["looked_through"], told["nothing"]) == (None, None, None)
+    assert {"cloud": {"$lte": 0.5}} in told["filters"]["$and"]
+    nowhere = ["--time", "1999-01-01/1999-02-01"]
+    assert main([*call, *nowhere]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "no chip came back"
+    assert main([*call, *nowhere, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["chips"], told["left_out"]) == ([], None)
+    assert "does not say what they left out" in told["nothing"]
 
 
 def test_a_cell_and_a_place_are_examples_too(

@@ -57,7 +57,7 @@ def bucket() -> MemoryVectors:
                 for each in ("epoch", "centres", "valid", "cloud", "loss", "vectors")
             },
         )
-        for put in puts(part, MODEL, scene="0" * 12, instrument=name):
+        for put in puts(part, MODEL, scene="0" * 12, instrument=name).requests:
             found.put(put)
     return found
 

@@ -35,7 +35,7 @@ def chips(count: int, dimensions: int, *, zones: int = 1) -> ChipColumns:
 
 
 def sent(columns: ChipColumns, dimensions: int) -> list[Put]:
-    return list(puts(columns, model(dimensions), scene="0" * 12, instrument="s2a-msi-l2a"))
+    return list(puts(columns, model(dimensions), scene="0" * 12, instrument="s2a-msi-l2a").requests)
 
 
 def test_a_vector_is_centred_and_of_length_one() -> None:
@@ -74,6 +74,31 @@ def test_a_vector_without_a_direction_is_left_out() -> None:
     columns = chips(3, 8)
     columns.vectors[1] = 0.5
     assert [record.key for put in sent(columns, 8) for record in put.records] == [columns.uci[0], columns.uci[2]]
+    found = puts(columns, model(8), scene="0" * 12, instrument="i")
+    assert (found.without_direction, found.not_finite) == (1, 0)
+
+
+def test_a_vector_that_is_not_finite_is_left_out_and_the_others_are_put() -> None:
+    columns = chips(9, 8)
+    wrong: list[float] = [np.nan, np.inf, -np.inf]
+    for row, number in enumerate(wrong):
+        columns.vectors[row, 3] = number
+    columns.vectors[3] = np.nan
+    columns.vectors[4] = 0.5
+    columns.vectors[5] = np.finfo(np.float32).max
+    found = puts(columns, model(8), scene="0" * 12, instrument="i")
+    records = [record for put in found.requests for record in put.records]
+    assert [record.key for record in records] == columns.uci[6:]
+    assert np.isfinite([record.data for record in records]).all()
+    assert found.not_finite + found.without_direction == 6
+    assert found.not_finite >= 4
+
+
+def test_metadata_has_finite_numbers_alone() -> None:
+    """S3 Vectors' numbers are JSON's: a footprint of a foreign file that is none would have its request refused."""
+    [put] = sent(replace(chips(1, 8), centres=np.array([[np.nan, 48.5]]), loss=np.full(1, np.inf, np.float32)), 8)
+    assert put.records[0].metadata.keys().isdisjoint({"lon", "loss"})
+    assert put.records[0].metadata["lat"] == 48.5
 
 
 @pytest.mark.parametrize(("dimensions", "most"), [(8, 500), (1_024, 500), (4_096, 500)])

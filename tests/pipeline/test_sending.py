@@ -1,6 +1,6 @@
 """Sending vectors: what a vector bucket holds in the end, whatever comes twice, late, in between or is killed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -10,12 +10,15 @@ from tests.dataset.scenes import DIMENSIONS, MadeUp
 from tests.dataset.world import TOKEN, Memory
 from tests.likeness.vector_bucket import MemoryVectors
 
+from clayline.dataset.ports import Root, Stored
+from clayline.dataset.scene_file import SceneHeader
 from clayline.errors import DatasetError, TransientError
 from clayline.likeness.centring import Centre
+from clayline.likeness.vector_records import ChipColumns
 from clayline.ports import ObjectMissingError
 from clayline.steps.sending import Mark, Sending, Sent
 from clayline.table.scene_header import read_scene_header
-from clayline.table.vector_columns import read_chips, read_ucis
+from clayline.table.vector_columns import read_chips
 
 SCENE = MadeUp(number=7, rows=16)
 NEWER = replace(SCENE, revision=2, rows=12)
@@ -41,14 +44,13 @@ class World:
             vectors=self.vectors,
             read_header=read_scene_header,
             read_chips=read_chips,
-            read_ucis=read_ucis,
             centre=self.centre,
             clock=lambda: self.root.now,
             least=timedelta(seconds=60),
         )
 
     def send(self, scene: MadeUp) -> Sent:
-        return self.sending.send(scene.file, left=lambda: AMPLE)
+        return self.sending.send(scene.file, left=lambda: AMPLE).sent
 
     def holds(self, scene: MadeUp) -> bool:
         """Say whether the bucket holds a revision's vectors, and no other one's."""
@@ -115,6 +117,23 @@ def test_a_message_about_an_older_revision_puts_the_newest() -> None:
     assert world.mark(SCENE) is None
 
 
+def test_a_chip_whose_vector_is_not_finite_keeps_no_other_one_away() -> None:
+    world = landed(SCENE)
+
+    def spoilt(root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
+        for columns in read_chips(root, stored, header):
+            vectors = columns.vectors.copy()
+            vectors[3, 0], vectors[5] = np.inf, np.nan
+            yield replace(columns, vectors=vectors)
+
+    assert replace(world.sending, read_chips=spoilt).send(SCENE.file, left=lambda: AMPLE).sent is Sent.SENT
+    assert set(world.vectors.records) == set(SCENE.ucis) - {SCENE.ucis[3], SCENE.ucis[5]}
+    assert all(np.isfinite(record.data).all() for record in world.vectors.records.values())
+    mark = world.mark(SCENE)
+    assert mark
+    assert (mark.vectors, mark.not_finite, mark.without_direction) == (14, 2, 0)
+
+
 def test_another_digest_of_the_token_leaves_nothing_in_the_old_index() -> None:
     world = landed(SCENE)
     world.send(SCENE)
@@ -123,6 +142,59 @@ def test_another_digest_of_the_token_leaves_nothing_in_the_old_index() -> None:
     world.send(other)
     assert world.holds(other)
     assert sorted(len(records) for records in world.vectors.there.values()) == [0, 12]
+
+
+def overtaken() -> World:
+    """Give a world in which a scene was sent, and has a newer revision since."""
+    world = landed(SCENE)
+    world.send(SCENE)
+    NEWER.land(world.root)
+    return world
+
+
+def spoil(world: World, key: str) -> None:
+    body, moment = world.root.objects[key]
+    world.root.objects[key] = body[:-100], moment
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_damaged_older_file_keeps_the_newest_from_nothing(*, taken: bool) -> None:
+    world = overtaken()
+    if taken:
+        world.root.discard([SCENE.file.parquet])
+    else:
+        spoil(world, SCENE.file.parquet)
+    assert world.send(NEWER) is Sent.SENT
+    assert world.holds(NEWER)
+    mark = world.mark(NEWER)
+    assert mark
+    assert (mark.deleted, mark.unread) == (4, ())
+
+
+def test_a_damaged_older_receipt_is_told_and_the_newest_is_put_all_the_same() -> None:
+    world = overtaken()
+    spoil(world, SCENE.file.receipt)
+    outcome = world.sending.send(NEWER.file, left=lambda: AMPLE)
+    assert outcome.mark == world.mark(NEWER)
+    assert outcome.mark
+    assert (outcome.mark.vectors, outcome.mark.deleted, outcome.mark.unread) == (12, 0, (SCENE.file.receipt,))
+    assert set(world.vectors.records) == set(SCENE.ucis)
+    assert list(world.sending.missing()) == []
+    SCENE.land(restored := Memory())
+    world.root.objects[SCENE.file.receipt] = restored.objects[SCENE.file.receipt]
+    world.root.discard([world.sending.key(NEWER.file)])
+    assert world.send(NEWER) is Sent.SENT  # as docs/vectors.md has it, once the receipt was restored
+    assert world.holds(NEWER)
+
+
+def test_a_damaged_word_on_another_digest_is_told() -> None:
+    world = overtaken()
+    other = f"vectors/my-vectors/{TOKEN}/model_{'1' * 12}.json"
+    world.root.put_new(other, b"{")
+    outcome = world.sending.send(NEWER.file, left=lambda: AMPLE)
+    assert outcome.mark
+    assert (outcome.mark.deleted, outcome.mark.unread) == (4, (other,))
+    assert world.holds(NEWER)
 
 
 def operations(world: World, scene: MadeUp) -> int:
@@ -135,14 +207,6 @@ def operations(world: World, scene: MadeUp) -> int:
     world.root.before = world.vectors.before = counted
     world.send(scene)
     return count
-
-
-def overtaken() -> World:
-    """Give a world in which a scene was sent, and has a newer revision since."""
-    world = landed(SCENE)
-    world.send(SCENE)
-    NEWER.land(world.root)
-    return world
 
 
 STEPS = operations(overtaken(), NEWER)

@@ -20,14 +20,13 @@ from clayline.errors import TransientError
 from clayline.likeness.centring import Centre
 from clayline.likeness.vector_index import VectorModel
 from clayline.likeness.vector_records import ChipColumns, Put
-from clayline.ports import ObjectMissingError
+from clayline.run.receipt import ChipOutcome, Counts, Receipt, State
 from clayline.steps import turns
 from clayline.steps.sending import Sending, Sent
 from clayline.steps.turns import Turn
 
 TOKEN, DIGEST, SCENE = "starter-v1.0-rgb", f"sha256:{'0' * 64}", "0" * 11 + "7"
 MODEL = VectorModel.by(Centre(values=np.zeros(2, np.float32), by="card"), token=TOKEN, digest=DIGEST)
-MODEL_BODY = MODEL.model_dump_json().encode()
 MODEL_KEY = f"vectors/v/{TOKEN}/model_{'0' * 12}.json"
 CHIPS = {1: ("32UQD-a", "33UQD-b"), 2: ("32UQD-a", "33UQD-c")}
 """By revision: one that both have, one that the newer has no more, in another index, and one that is new."""
@@ -36,6 +35,24 @@ FILES = {
     for revision in CHIPS
     if (found := SceneFile.of_receipt(f"{TOKEN}/{SCENE}/32UQD_20240601_20240601_v{revision:03d}_receipt.json"))
 }
+CONTENTS = {MODEL_KEY: MODEL.model_dump_json().encode()} | {
+    FILES[revision].receipt: Receipt(
+        run="r",
+        status="SceneEmbedded",
+        reason=None,
+        message=None,
+        scene="s",
+        source_uri="u",
+        source_model=TOKEN,
+        counts=Counts(planned=2, written=2, skipped={}, failed={}),
+        outputs={},
+        chips=tuple(ChipOutcome(uci=uci, index=at, state=State.WRITTEN) for at, uci in enumerate(ucis)),
+    )
+    .model_dump_json()
+    .encode()
+    for revision, ucis in CHIPS.items()
+}
+"""What never changes."""
 THROTTLED = "throttled"
 PASSES = timedelta(minutes=61)
 
@@ -120,9 +137,7 @@ class Ports:
 
     def get(self, key: str, *, most: int) -> tuple[bytes, str]:
         assert most
-        if key != MODEL_KEY:
-            raise ObjectMissingError(key)
-        return MODEL_BODY, "e"
+        return CONTENTS[key], "e"
 
     def put_new(self, key: str, body: object) -> bool:
         assert body
@@ -149,12 +164,6 @@ def read_header(root: Root, stored: Stored) -> SceneHeader:
     return SceneHeader(provenance=said, rows=2, dimensions=2)
 
 
-def read_ucis(root: Root, stored: Stored, header: SceneHeader) -> list[str]:
-    assert root
-    assert header
-    return list(CHIPS[revision_of(stored)])
-
-
 def read_chips(root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
     assert root
     revision, count = revision_of(stored), header.rows
@@ -178,7 +187,6 @@ def sending(ports: Any, name: str) -> Sending:
         vectors=ports,
         read_header=read_header,
         read_chips=read_chips,
-        read_ucis=read_ucis,
         centre=lambda *_: None,
         clock=ports.clock,
         name=lambda: f"{name}{next(names)}",
@@ -204,7 +212,7 @@ class Sender:
         """Give it after its next request, which is made in ``cloud``."""
         ports = Ports(cloud=cloud, answers=list(self.answers), more=1, fails=fails)
         try:
-            sent = sending(ports, self.name).send(FILES[self.revision], left=lambda: timedelta(hours=1))
+            sent = sending(ports, self.name).send(FILES[self.revision], left=lambda: timedelta(hours=1)).sent
         except Paused:
             return replace(self, answers=tuple(ports.answers))
         except TransientError:

@@ -13,7 +13,7 @@ from clayline.errors import DatasetError
 from clayline.outputs.embedding import EmbeddingRows, SceneColumns
 from clayline.run.encoding import VectorEncoding
 from clayline.table.geoparquet import write_geoparquet
-from clayline.table.vector_columns import read_chips, read_ucis
+from clayline.table.vector_columns import read_chips
 
 REST = "_20240601T103031_s2a-msi-l2a_clay-v1.5-cls"
 WEST = [8.0, 179.95, -179.99, 10.0]
@@ -109,9 +109,6 @@ def test_a_file_of_several_row_groups_comes_group_by_group(tmp_path: Path) -> No
     assert [uci for part in parts for uci in part.uci] == rows.uci
     assert [cell for part in parts for cell in part.cell] == rows.cell
     np.testing.assert_array_equal(np.concatenate([part.vectors for part in parts]), vectors)
-    root.moved.clear()
-    assert read_ucis(root, stored, header) == rows.uci
-    assert root.moved["get"] < stored.size
 
 
 def test_a_file_that_was_replaced_since_is_refused(root: Memory) -> None:

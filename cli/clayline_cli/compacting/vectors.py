@@ -11,9 +11,9 @@ from clayline.errors import DatasetError, TransientError, shown
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
 from clayline.ports import ObjectMissingError
 from clayline.steps.centres import Centres
-from clayline.steps.sending import Sending, Sent
+from clayline.steps.sending import LEFT_BEHIND, Sending, Sent
 from clayline.table.scene_header import read_scene_header
-from clayline.table.vector_columns import read_chips, read_ucis
+from clayline.table.vector_columns import read_chips
 from clayline_cli.console import Console
 
 _AMPLE: Final = timedelta(days=1)
@@ -38,7 +38,6 @@ def send(
         vectors=vectors,
         read_header=read_scene_header,
         read_chips=read_chips,
-        read_ucis=read_ucis,
         centre=Centres(root=root, statistics=lambda: _statistics(model_folder)).of,
         clock=lambda: datetime.now(UTC),
     )
@@ -48,9 +47,11 @@ def send(
         state, message = "missing", ""
         if not look:
             try:
-                sent = sending.send(file, left=lambda: _AMPLE)
-                state, done, in_a_row = sent.value, done + 1, 0
-                if sent is Sent.BESIDE:
+                outcome = sending.send(file, left=lambda: _AMPLE)
+                state, done, in_a_row = outcome.sent.value, done + 1, 0
+                if outcome.mark and outcome.mark.unread:
+                    console.warn(shown(f"{file.parquet}: {LEFT_BEHIND}: {', '.join(outcome.mark.unread)}"))
+                if outcome.sent is Sent.BESIDE:
                     message = f"{file.parquet} was sent, but {_BESIDE}"
                     beside += 1
                     console.warn(shown(message))

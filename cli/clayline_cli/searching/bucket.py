@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import probe_of
@@ -11,11 +12,14 @@ from clayline.errors import counted, shown
 from clayline.likeness.examples import Given
 from clayline.likeness.instruments import Instruments
 from clayline.likeness.taking_part import Filters
+from clayline.likeness.vector_index import VectorModel
 from clayline.likeness.vector_query import MOST_NEIGHBOURS, VectorAnswer, VectorQuestion, ask_vectors
 from clayline.steps.sending import vector_model
 from clayline_cli.asking.opening import root_at
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.options import SearchOptions
+
+_UNKNOWN: Final = "the filters worked in S3 Vectors, which does not say what they left out"
 
 
 def ask_bucket(
@@ -41,7 +45,7 @@ def ask_bucket(
     question = _question(options, filters, instruments)
     vectors = S3Vectors(vectors_client(profile=options.profile, region=options.region), bucket=bucket)
     answer = ask_vectors(vectors, model, probe, question, most=options.count + len(own))
-    _tell(options, answer, own, centred_by=model.centred_by, token=model.token)
+    _tell(options, answer, own, question, model)
     return 0
 
 
@@ -58,19 +62,31 @@ def _question(options: SearchOptions, filters: Filters, instruments: frozenset[s
     )
 
 
-def _tell(options: SearchOptions, answer: VectorAnswer, own: set[str], *, centred_by: str, token: str) -> None:
+def _tell(
+    options: SearchOptions, answer: VectorAnswer, own: set[str], question: VectorQuestion, model: VectorModel
+) -> None:
+    """S3 Vectors filters by itself and counts nothing, so what filters left out is said to be unknown."""
     found = [each for each in answer.neighbours if each.uci not in own][: options.count]
     if options.json:
         chips = [
             {"rank": rank, **each.metadata, "uci": each.uci, "score": each.score}
             for rank, each in enumerate(found, start=1)
         ]
-        said = {"model": token, "centred_by": centred_by, "asked": list(answer.asked), "approximate": True}
+        said = {
+            "model": model.token,
+            "centred_by": model.centred_by,
+            "asked": list(answer.asked),
+            "approximate": True,
+            "filters": question.document(),
+            "looked_through": None,
+            "left_out": None,
+            "nothing": None if chips else f"nothing came back: {_UNKNOWN}",
+        }
         print(json.dumps({**said, "chips": chips}), flush=True)
         return
     lines = [f"{rank:>4} {each.score:>6.3f}  {each.uci}" for rank, each in enumerate(found, start=1)]
-    lines = lines or ["no chip takes part"]
-    lines.append(
-        f"{counted(len(answer.asked), 'index', 'indexes')} asked, approximate; {token}, centred by {centred_by}"
-    )
+    lines = lines or ["no chip came back"]
+    indexes = counted(len(answer.asked), "index", "indexes")
+    lines.append(f"{indexes} asked, approximate; {model.token}, centred by {model.centred_by}")
+    lines.append(f"{_UNKNOWN} ({json.dumps(question.document())})")
     print(shown("\n".join(lines)), flush=True)

@@ -22,6 +22,7 @@ _DIGITS: Final = 9
 """Behind the point, of components of vectors of length 1: below what float32 tells apart of a usual one."""
 FRACTION_DIGITS: Final = 6
 """Of fractions and losses, which come as float32: 0.9 is 0.9 again. So are limits that are asked of them."""
+_DEGREE_DIGITS: Final = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +65,45 @@ class Put:
     records: Sequence[VectorRecord]
 
 
-def puts(columns: ChipColumns, model: VectorModel, *, scene: str, instrument: str) -> Iterator[Put]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Puts:
+    """What chips take: requests, and how many chips have no part in them."""
+
+    requests: Sequence[Put]
+    without_direction: int
+    """Whose vector is the centre: cosine indexes take none that is zero."""
+    not_finite: int
+    """Whose vector has a component that is no number, or none that float32 holds: one would have its request refused,
+    with up to 499 others."""
+
+
+def puts(columns: ChipColumns, model: VectorModel, *, scene: str, instrument: str) -> Puts:
     """Give the requests that N chips take, each of one index and within the limits.
 
-    A vector that is the centre has no direction, and cosine indexes take none that is zero: it is left out. Raises
-    DatasetError for vectors of another length than the centre's, and for identifiers that are none.
+    Raises DatasetError for vectors of another length than the centre's, and for identifiers that are none.
     """
-    unit = model.centred().unit(columns.vectors)
+    with np.errstate(invalid="ignore", over="ignore"):
+        unit = model.centred().unit(columns.vectors)
+    finite = np.isfinite(unit).all(axis=1) & np.isfinite(columns.vectors).all(axis=1)
+    taken = finite & unit.any(axis=1)
+    return Puts(
+        requests=tuple(_requests(columns, model, unit, np.flatnonzero(taken), scene=scene, instrument=instrument)),
+        without_direction=int((finite & ~taken).sum()),
+        not_finite=int((~finite).sum()),
+    )
+
+
+def _requests(
+    columns: ChipColumns,
+    model: VectorModel,
+    unit: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    *,
+    scene: str,
+    instrument: str,
+) -> Iterator[Put]:
     of_index: dict[str, list[VectorRecord]] = {}
-    for row in np.flatnonzero(unit.any(axis=1)).tolist():
+    for row in rows.tolist():
         record = VectorRecord(
             key=columns.uci[row],
             data=np.round(unit[row].astype(np.float64), _DIGITS).tolist(),
@@ -86,15 +117,15 @@ def puts(columns: ChipColumns, model: VectorModel, *, scene: str, instrument: st
 
 
 def _metadata(columns: ChipColumns, row: int, *, scene: str, instrument: str) -> dict[str, str | float]:
-    lon, lat = columns.centres[row].tolist()
+    lon, lat = columns.centres[row]
     found: dict[str, Any] = {
         "uci": columns.uci[row],
         "cell": columns.cell[row],
         "scene": scene,
         "instrument": instrument,
         "epoch": int(columns.epoch[row]),
-        "lon": round(lon, 7),
-        "lat": round(lat, 7),
+        "lon": _known(lon, digits=_DEGREE_DIGITS),
+        "lat": _known(lat, digits=_DEGREE_DIGITS),
         "valid": _known(columns.valid[row]),
         "cloud": _known(columns.cloud[row]),
         "loss": _known(columns.loss[row]),
@@ -102,5 +133,5 @@ def _metadata(columns: ChipColumns, row: int, *, scene: str, instrument: str) ->
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _known(value: np.floating[Any]) -> float | None:
-    return round(float(value), FRACTION_DIGITS) if np.isfinite(value) else None
+def _known(value: np.floating[Any], *, digits: int = FRACTION_DIGITS) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None

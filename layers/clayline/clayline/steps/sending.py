@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import batched, groupby
+from operator import itemgetter
 from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -20,10 +21,12 @@ from clayline.likeness.vector_records import MOST_A_PUT, ChipColumns, Put, puts
 from clayline.ports import ObjectMissingError
 from clayline.run.announced import Announced
 from clayline.steps.indexing import INDEXED, ReadHeader
+from clayline.steps.leftovers import leftovers
 from clayline.steps.turns import Turn, begun_scene
 
 PLACE: Final = "vectors/"
 """Folder of a root that says what vector buckets hold."""
+LEFT_BEHIND: Final = "what says which vectors older revisions put is damaged: those that only it names are left"
 _MOST_OBJECT: Final = 16 * 1024 * 1024
 _TRIES: Final = 4
 """Of a scene that gets another revision while it is sent."""
@@ -33,14 +36,6 @@ class ReadChips(Protocol):
     """The reader of chips: ``clayline.table.vector_columns.read_chips``."""
 
     def __call__(self, root: Root, stored: Stored, header: SceneHeader) -> Iterator[ChipColumns]:
-        """Raises DatasetError, and what ``root`` raises."""
-        ...
-
-
-class ReadUcis(Protocol):
-    """The reader of identifiers: ``clayline.table.vector_columns.read_ucis``."""
-
-    def __call__(self, root: Root, stored: Stored, header: SceneHeader) -> list[str]:
         """Raises DatasetError, and what ``root`` raises."""
         ...
 
@@ -76,12 +71,16 @@ class Mark(BaseModel):
     vectors: int
     without_direction: int
     """Chips whose vector is the centre itself: a cosine index takes no zero."""
+    not_finite: int = 0
+    """Chips whose vector is no finite one: S3 Vectors would refuse it, and the others of its request."""
     deleted: int
-    """Vectors of revisions before, whose chips this one has no more."""
+    """Vectors of revisions before, whose chips this one has no more; those among them that were never put as well."""
+    unread: tuple[str, ...] = ()
+    """Objects that would say more of revisions before and are damaged: vectors that only they name are still there."""
 
 
 class Sent(StrEnum):
-    """What became of a scene."""
+    """What became of a scene, in a word."""
 
     SENT = "sent"
     BESIDE = "sent beside another"
@@ -95,12 +94,22 @@ class Sent(StrEnum):
     """Announced once more, and its files were taken away since."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a scene."""
+
+    sent: Sent
+    mark: Mark | None = None
+    """Of what was put; None where nothing was."""
+
+
 @dataclass(kw_only=True)
 class _Tally:
     indexes: set[str] = field(default_factory=set)
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(index, key)."""
-    chips: int = 0
+    without_direction: int = 0
+    not_finite: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +120,6 @@ class Sending:
     vectors: KeepVectors
     read_header: ReadHeader
     read_chips: ReadChips
-    read_ucis: ReadUcis
     centre: Callable[[str, str], Centre | None]
     """Gives a model's centre by token and digest; None where nobody states one."""
     clock: Callable[[], datetime]
@@ -121,7 +129,7 @@ class Sending:
     name: Callable[[], str] = lambda: secrets.token_hex(8)
     """Gives another name for each sender, of 0-9 and a-z."""
 
-    def send(self, file: SceneFile, *, left: Callable[[], timedelta]) -> Sent:
+    def send(self, file: SceneFile, *, left: Callable[[], timedelta]) -> Outcome:
         """Put the vectors of the scene's newest revision, whichever one is named; ``left`` gives what time is left.
 
         Where that one is marked, and nobody has begun who has not ended, nothing is done. A revision that comes while
@@ -130,35 +138,35 @@ class Sending:
         Raises ObjectMissingError for a scene whose files are not there, DatasetError, TransientError, also where time
         is up: the message comes again, and puts the same.
         """
-        newest = self._newest(file)
+        newest, before = self._newest(file)
         turn = Turn.look(self.root, self._stem(file), clock=self.clock, name=self.name)
         if turn.is_settled(self.key(newest)):
-            return Sent.ALREADY
+            return Outcome(sent=Sent.ALREADY)
         with _given_up_unless_ended(turn):
             for _ in range(_TRIES):
-                mark = self._put(newest, turn, left)
-                before, newest = newest, self._newest(file)
-                if newest == before:
+                mark, put = self._put(newest, before, turn, left), newest
+                newest, before = self._newest(file)
+                if newest == put:
                     self.root.put_new(self.key(newest), mark.model_dump_json(indent=1).encode())
-                    return Sent.SENT if turn.end() else Sent.BESIDE
+                    return Outcome(sent=Sent.SENT if turn.end() else Sent.BESIDE, mark=mark)
             msg = f"{file.token}/{file.scene} got {_TRIES} revisions while its vectors were put"
             raise TransientError(msg)
 
-    def answer(self, event: Announced, *, root_name: str, left: Callable[[], timedelta]) -> Sent:
+    def answer(self, event: Announced, *, root_name: str, left: Callable[[], timedelta]) -> Outcome:
         """Send the scene that an event is about; ``root_name`` is what names of this root's objects begin with.
 
         Raises TransientError, DatasetError.
         """
         file = SceneFile.of_receipt(event.receipt)
         if file is None or event.receipt != root_name + file.receipt:
-            return Sent.NO_FILE if event.status not in INDEXED else Sent.ELSEWHERE
+            return Outcome(sent=Sent.NO_FILE if event.status not in INDEXED else Sent.ELSEWHERE)
         if event.status not in INDEXED:
-            return Sent.NO_FILE
+            return Outcome(sent=Sent.NO_FILE)
         try:
             return self.send(file, left=left)
         except ObjectMissingError as error:
             if event.repeated:
-                return Sent.GONE
+                return Outcome(sent=Sent.GONE)
             msg = f"{event.scene} was announced, and a file of it is not there: {error}"
             raise TransientError(msg) from error
 
@@ -171,8 +179,7 @@ class Sending:
 
         Raises DatasetError, TransientError, also where nobody states a centre.
         """
-        key = _model_key(self.vectors.bucket, token, digest)
-        if (there := self._model_there(key)) is not None:
+        if (there := self._model_there(token, digest)) is not None:
             return there
         centre = self.centre(token, digest)
         if centre is None:
@@ -182,8 +189,9 @@ class Sending:
                 " compacted; then send what is missing with `clayline vectors`"
             )
             raise TransientError(msg)
+        key = _model_key(self.vectors.bucket, token, digest)
         self.root.put_new(key, VectorModel.by(centre, token=token, digest=digest).model_dump_json(indent=1).encode())
-        settled = self._model_there(key)
+        settled = self._model_there(token, digest)
         if settled is None:
             msg = f"{self.root.uri}/{key} was written and is not there"
             raise TransientError(msg)
@@ -204,7 +212,7 @@ class Sending:
             if self.key(file) not in marked or (file.token, file.scene) in begun:
                 yield file
 
-    def _put(self, file: SceneFile, turn: Turn, left: Callable[[], timedelta]) -> Mark:
+    def _put(self, file: SceneFile, before: Sequence[SceneFile], turn: Turn, left: Callable[[], timedelta]) -> Mark:
         stored = self.root.head(file.parquet)
         header = self.read_header(self.root, stored)
         model = self.model(file.token, _said(file, header, "model", "digest"))
@@ -212,63 +220,47 @@ class Sending:
         tally = _Tally()
         self._may_write(turn, file, left)
         for columns in self.read_chips(self.root, stored, header):
-            tally.chips += len(columns.uci)
-            for put in puts(columns, model, scene=scene, instrument=instrument):
+            found = puts(columns, model, scene=scene, instrument=instrument)
+            tally.without_direction += found.without_direction
+            tally.not_finite += found.not_finite
+            for put in found.requests:
                 self._may_write(turn, file, left)
                 turn.wrote = True
                 self.vectors.put(put)
                 tally.indexes.add(put.index)
                 tally.keys.update((put.index, record.key) for record in put.records)
+        older = leftovers(self.root, before, models=_model_keys(self.vectors.bucket, file.token))
+        gone = sorted(older.keys - tally.keys)
+        for index, pairs in groupby(gone, key=itemgetter(0)):
+            for part in batched((uci for _, uci in pairs), MOST_A_PUT, strict=False):
+                self._may_write(turn, file, left)
+                turn.wrote = True
+                self.vectors.delete(index, part)
         return Mark(
             bucket=self.vectors.bucket,
             receipt=file.receipt,
             run=_said(file, header, "run"),
             indexes=tuple(sorted(tally.indexes)),
             vectors=len(tally.keys),
-            without_direction=tally.chips - len(tally.keys),
-            deleted=self._delete_before(file, tally.keys, turn, left),
+            without_direction=tally.without_direction,
+            not_finite=tally.not_finite,
+            deleted=len(gone),
+            unread=older.unread,
         )
 
-    def _delete_before(
-        self, file: SceneFile, kept: set[tuple[str, str]], turn: Turn, left: Callable[[], timedelta]
-    ) -> int:
-        """Delete what revisions before may have put and this one did not; gives how many."""
-        gone: set[tuple[str, str]] = set()
-        for older in self._revisions(file):
-            if older.revision >= file.revision:
-                continue
-            stored = self.root.head(older.parquet)
-            header = self.read_header(self.root, stored)
-            digest = _said(older, header, "model", "digest")
-            model = self._model_there(_model_key(self.vectors.bucket, older.token, digest))
-            if model is not None:  # else nothing of this model was ever put
-                gone.update((model.index(uci), uci) for uci in self.read_ucis(self.root, stored, header))
-        of_index: dict[str, list[str]] = {}
-        for index, uci in sorted(gone - kept):
-            of_index.setdefault(index, []).append(uci)
-        for index, keys in of_index.items():
-            for part in batched(keys, MOST_A_PUT, strict=False):
-                self._may_write(turn, file, left)
-                turn.wrote = True
-                self.vectors.delete(index, part)
-        return sum(map(len, of_index.values()))
-
-    def _newest(self, file: SceneFile) -> SceneFile:
-        there = self._revisions(file)
+    def _newest(self, file: SceneFile) -> tuple[SceneFile, list[SceneFile]]:
+        """Give a scene's newest revision, and those before that have a receipt, without embeddings by now as well."""
+        listed = list(self.root.list(f"{file.token}/{file.scene}/"))
+        there = list(_whole(listed))
         if file not in there:
             msg = f"{self.root.uri} has no receipt {file.receipt} with embeddings beside it"
             raise ObjectMissingError(msg)
-        return max(there, key=lambda each: each.revision)
+        newest = max(there, key=lambda each: each.revision)
+        receipts = (SceneFile.of_receipt(stored.key) for stored in listed)
+        return newest, [older for older in receipts if older is not None and older.revision < newest.revision]
 
-    def _revisions(self, file: SceneFile) -> list[SceneFile]:
-        return list(_whole(self.root.list(f"{file.token}/{file.scene}/")))
-
-    def _model_there(self, key: str) -> VectorModel | None:
-        try:
-            content, _ = self.root.get(key, most=_MOST_OBJECT)
-        except ObjectMissingError:
-            return None
-        return VectorModel.parse(content, where=f"{self.root.uri}/{key}")
+    def _model_there(self, token: str, digest: str) -> VectorModel | None:
+        return vector_model(self.root, bucket=self.vectors.bucket, token=token, digest=digest)
 
     def _place(self, token: str) -> str:
         return f"{PLACE}{self.vectors.bucket}/{token}/"
@@ -309,7 +301,11 @@ def vector_model(root: Root, *, bucket: str, token: str, digest: str) -> VectorM
 
 
 def _model_key(bucket: str, token: str, digest: str) -> str:
-    return f"{PLACE}{bucket}/{token}/model_{digest.removeprefix('sha256:')[:12]}.json"
+    return f"{_model_keys(bucket, token)}{digest.removeprefix('sha256:')[:12]}.json"
+
+
+def _model_keys(bucket: str, token: str) -> str:
+    return f"{PLACE}{bucket}/{token}/model_"
 
 
 def _whole(listed: Iterable[Stored]) -> Iterator[SceneFile]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from clayline.dataset.extents import cover
 from clayline.dataset.ports import Root
+from clayline.dataset.scene_file import kind_of, lacking
 from clayline.dataset.scene_row import Box, SceneRow
 from clayline.errors import DatasetError, InvalidIdentifierError
 from clayline.identity.regions import bounds_of
@@ -157,7 +158,7 @@ def _row(root: Root, key: str) -> SceneRow:
             href=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        why = kind_of(found) or lacking(error)
         msg = (
             f"{root.uri}/{key} is no scene file as Clayline writes them ({why}). Give one of those that"
             " `clayline embed` names, or a dataset's root."

@@ -35,18 +35,6 @@ def read_chips(root: Root, stored: Stored, header: SceneHeader) -> Iterator[Chip
             raise damaged(root, file.at, f"row group {group} is not as docs/schema.md has it: {error}") from error
 
 
-def read_ucis(root: Root, stored: Stored, header: SceneHeader) -> list[str]:
-    """Give the identifiers alone. Raises what ``read_chips`` raises."""
-    file = _open(root, stored, header)
-    found: list[str] = []
-    for group in range(file.groups):
-        table = file.read(group, ("uci",))
-        if "uci" not in table.column_names:
-            raise damaged(root, file.at, "it has no column uci")
-        found += cast("list[str]", table.column("uci").to_pylist())
-    return found
-
-
 def _open(root: Root, stored: Stored, header: SceneHeader) -> RangedFile:
     at = FileAt(key=stored.key, size=stored.size, rows=header.rows, etag=stored.etag, group_rows=_GROUP_ROWS)
     return RangedFile.open(root, at)
