@@ -1,7 +1,7 @@
 """What changed: the same cells at two dates, calibrated by the dataset's own pairs (docs/change.md)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -71,12 +71,19 @@ class Changed:
 
 
 def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
-    """Take two dates or more: each a day, a moment, or A/B. Raises DatasetError unless each begins after the end of the
-    one before.
+    """Take two dates or more: each a day, a moment, or A/B; in a text they have commas between. Raises DatasetError
+    unless each begins after the end of the one before.
     """
     if dates is None:
         return ()
-    found = tuple(each for asked in dates for each in Span.of(asked).each)
+    if not isinstance(dates, Iterable) or isinstance(dates, bytes | Mapping):
+        msg = f"dates {dates!r} are none: give a list of two or more, or nothing (None) for each cell's own."
+        raise DatasetError(msg)
+    listed = [dates] if isinstance(dates, str) else list(dates)
+    if None in listed:
+        msg = "a date is None: give a day, a moment, or from/until."
+        raise DatasetError(msg)
+    found = tuple(each for asked in listed for each in Span.of(asked).each)
     if len(found) < 2:  # noqa: PLR2004 - a change has two
         msg = "one date says of no change: give two or more, such as 2020-05-18 and 2020-06-03 (`--from`, `--to`)."
         raise DatasetError(msg)

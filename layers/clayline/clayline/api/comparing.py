@@ -12,6 +12,7 @@ from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.terms import check_flag, check_kind
 from clayline.identity.regions import bounds_of, square_of
 from clayline.likeness.calibrating import Kind, quarter, quarters_of, reference_pairs, seasons
 from clayline.likeness.centring import Centre
@@ -38,6 +39,11 @@ class Terms:
 
     limits: Limits
     across_instruments: bool
+
+    def __post_init__(self) -> None:
+        """Refuse other kinds of things. Raises DatasetError."""
+        check_kind(self.limits, Limits, name="limits")
+        check_flag(self.across_instruments, name="across_instruments")
 
     def pair_of_families(self, first: str, second: str) -> str:
         """Name them, whichever is the earlier."""

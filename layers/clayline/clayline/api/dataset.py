@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from clayline.api.centres import centre_of, codebook_of, statistics_of
+from clayline.api.centres import centre_of, codebook_of, known_statistics
 from clayline.api.changing import Change, Changed, span_over, spans_of
 from clayline.api.comparing import Terms
-from clayline.api.exemplars import Examples, Exemplar, GivenExample, given_of
+from clayline.api.exemplars import Examples, Exemplar, GivenExamples, all_given
 from clayline.api.explaining import Meant, explain_change
 from clayline.api.index import Index
 from clayline.api.planning import Chips, Plan, region_of, sources
@@ -21,12 +21,12 @@ from clayline.dataset.figures import Figures
 from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.terms import check_flag
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
 from clayline.likeness.instruments import OF_EXAMPLES, Instruments
 from clayline.likeness.pairing import Limits
 from clayline.likeness.taking_part import USUAL, Filters
-from clayline.model.starter import starter_folder
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
@@ -206,12 +206,13 @@ class Dataset:
         cannot be read is in ``lost``, and its chips are never told as unchanged.
         """
         before = self._root.asked
-        terms = Terms(limits=limits or Limits(), across_instruments=across_instruments)
-        change = Change(self._root, self._index, terms=terms, statistics=statistics or statistics_of(starter_folder()))
+        check_flag(explain, name="explain")
+        terms = Terms(limits=Limits() if limits is None else limits, across_instruments=across_instruments)
+        change = Change(self._root, self._index, terms=terms, statistics=known_statistics(statistics))
         region, spans = region_of(box), spans_of(dates)
         if explain:
             self._root.follow()
-        found = replace(change.answer(region, spans, model), asked=self._root.asked - before)
+        found = replace(change.answer(region, spans, model_of(model)), asked=self._root.asked - before)
         if not explain:
             return found
         meant = Meant(
@@ -234,8 +235,8 @@ class Dataset:
 
     def search(
         self,
-        like: Sequence[GivenExample],
-        unlike: Sequence[GivenExample] = (),
+        like: GivenExamples,
+        unlike: GivenExamples = (),
         *,
         count: int = 10,
         box: Asked4 | Box | None = None,
@@ -251,8 +252,8 @@ class Dataset:
         Examples themselves are not in the answer, unless it is asked for.
         """
         asked = Asked4Likeness(
-            like=tuple(map(given_of, like)),
-            unlike=tuple(map(given_of, unlike)),
+            like=all_given(like, name="like"),
+            unlike=all_given(unlike, name="unlike"),
             count=count,
             region=region_of(box),
             span=Span.of(time),
@@ -266,8 +267,8 @@ class Dataset:
 
     def examples(
         self,
-        like: Sequence[GivenExample],
-        unlike: Sequence[GivenExample] = (),
+        like: GivenExamples,
+        unlike: GivenExamples = (),
         *,
         model: str | None = None,
         filters: Filters = USUAL,
@@ -278,7 +279,7 @@ class Dataset:
         ``filters`` say which chip may stand for a cell or a place. Raises DatasetError as ``search`` does.
         """
         found = Examples(root=self._root, index=self._index, filters=filters, model=model, instruments=instruments)
-        return found.find(tuple(map(given_of, like)), tuple(map(given_of, unlike)))
+        return found.find(all_given(like, name="like"), all_given(unlike, name="unlike"))
 
     def centre(
         self, token: str, digest: str, *, statistics: FolderStatistics | None = None, filters: Filters = USUAL
@@ -296,7 +297,7 @@ class Dataset:
         return centre_of(
             token,
             digest,
-            statistics=statistics or statistics_of(starter_folder()),
+            statistics=known_statistics(statistics),
             codebook=lambda: codebook_of(self._root, self._index.manifest, token=token, digest=digest),
             rows=of_rows,
         )

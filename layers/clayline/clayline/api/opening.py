@@ -1,7 +1,7 @@
 """Where a dataset lies, by the name that a user gives it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,20 @@ def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Datas
 
 
 def open_scene_files(
-    places: Sequence[str | Path], *, client: "S3Client | None" = None, root: WritableRoot | None = None
+    places: str | Path | Iterable[str | Path], *, client: "S3Client | None" = None, root: WritableRoot | None = None
 ) -> Dataset:
-    """Open scene files that no index has as one dataset: files, all on this machine or all in one bucket.
+    """Open scene files that no index has as one dataset: one or more, all on this machine or all in one bucket.
 
     The end of each is read. Raises DatasetError, TransientError.
     """
-    uris = {str(place) for place in places}
+    listed = [places] if isinstance(places, str | Path) else list(places) if isinstance(places, Iterable) else []
+    if wrong := [each for each in listed if not isinstance(each, str | Path) or not str(each).strip()]:
+        msg = f"{wrong[0]!r} is no scene file: give paths of this machine, or s3://BUCKET/KEY."
+        raise DatasetError(msg)
+    if not listed:
+        msg = f"no scene file was named ({places!r}): give one at least, a path of this machine or s3://BUCKET/KEY."
+        raise DatasetError(msg)
+    uris = {str(place) for place in listed}
     buckets = {uri.removeprefix(_S3).partition("/")[0] if uri.startswith(_S3) else None for uri in uris}
     if len(buckets) != 1:
         msg = "these files lie in several places: name files of this machine, or of one bucket."
