@@ -41,6 +41,9 @@ class OneChip:
     uci: str
     """That the chip would have."""
     facts: Facts
+    plan: Plan
+    """Of the scene, whose grid has the chip as ``index``."""
+    index: int
 
 
 def embed_one(
@@ -106,6 +109,8 @@ def embed_one(
             loss=None if answer.loss is None else float(answer.loss[0]),
             footprint=footprints(draft.chips.corners[[index]], [draft.chips.uci[index]]).wkb[0],
         ),
+        plan=plan,
+        index=index,
     )
 
 

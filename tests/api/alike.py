@@ -52,12 +52,13 @@ class Alike:
         instrument: str = "landsat8-oli-c2l1",
         indexed: bool = True,
         place: int | None = None,
+        day: int | None = None,
         change: Any = None,
     ) -> SceneRow:
         """Put a scene's file, and its fragment; ``change`` makes other vectors of [rows, D], and
-        ``place`` has it lie where the scene of that number does.
+        ``place`` has it lie where the scene of that number does, ``day`` be acquired when that was.
         """
-        start = FIRST + timedelta(days=number)
+        start = FIRST + timedelta(days=number if day is None else day)
         chips = embedding_rows(rows, west=WEST + (number if place is None else place), north=NORTH, seed=number)
         random = np.random.default_rng(1000 + number)
         middle = chips.corners.mean(axis=1)

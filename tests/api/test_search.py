@@ -118,6 +118,22 @@ def test_a_cell_and_a_point_stand_for_their_newest_chip_that_takes_part(world: A
     assert names(point) == names(dataset(world).search([newest]))
 
 
+def test_an_identifier_of_two_scenes_is_one_example_only_if_their_chips_are_the_same(tmp_path: Path) -> None:
+    """As of two rows of one pass whose Items say only the day: one of them has the chip at its edge."""
+    world = Alike(root=FolderRoot(tmp_path))
+    world.scene(1)
+    first = dict(world.vectors)
+    name = some(world, 0)
+    world.scene(2, place=1, day=1, change=lambda _: np.stack([first[each] for each in sorted(first)]))
+    assert [each.name for each in dataset(world).search([name]).like] == [name]
+    world.scene(3, place=1, day=1)
+    message = r"chips of 3 scenes have this identifier and different vectors: 000000000001 \(100% valid\), 000000000002"
+    with pytest.raises(DatasetError, match=message):
+        dataset(world).search([name])
+    chip = world.chips[name]
+    assert dataset(world).search([(chip["lon"], chip["lat"])]).like[0].name == name
+
+
 def test_filters_leave_out_and_say_how_many(world: Alike) -> None:
     like = some(world, 0)
     chips = [chip for name, chip in world.chips.items() if name != like]

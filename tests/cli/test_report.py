@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,30 @@ def _empty(scene: ReportScene) -> None:
     pq.write_table(pq.read_table(scene.path).slice(0, 0), scene.path)
 
 
+def _header_broken(scene: ReportScene) -> None:
+    """A page's header is none: Thrift tells that over several lines."""
+    body = bytearray(scene.path.read_bytes())
+    end = len(body) - 8 - int.from_bytes(body[-8:-4], "little")
+    for at in range(4, end, 64):
+        body[at : at + 20] = b"\x0f" * 20
+    scene.path.write_bytes(body)
+
+
+def _of_another_format(form: str) -> Callable[[ReportScene], None]:
+    def spoil(scene: ReportScene) -> None:
+        said = {"clayline": json.dumps({"format": form, "rows": 9})}
+        pq.write_table(pq.read_table(scene.path).replace_schema_metadata(said), scene.path)
+
+    return spoil
+
+
+def _without_grid(scene: ReportScene) -> None:
+    table = pq.read_table(scene.path)
+    said = json.loads(table.schema.metadata[b"clayline"])
+    del said["grid"]
+    pq.write_table(table.replace_schema_metadata({"clayline": json.dumps(said)}), scene.path)
+
+
 def _gone(scene: ReportScene) -> None:
     scene.path.unlink()
 
@@ -222,6 +246,13 @@ def _gone(scene: ReportScene) -> None:
         (_beyond_the_grid, "none of the grid's"),
         (_torn, "cannot be read as a scene's file"),
         (_flipped, "cannot be read as a scene's file"),
+        (_header_broken, "deserialize thrift"),
+        (_without_grid, "it lacks `grid`"),
+        (_of_another_format("clayline-read/1"), "it was read out of a dataset (`clayline read`, `sample` or `search`)"),
+        (_of_another_format("clayline-change/1"), "it is a table of changes"),
+        (_of_another_format("clayline-dataset-file/1"), "it is a dataset's own file, of many scenes"),
+        (_of_another_format("clayline-tier/1"), "it is a dataset's own file"),
+        (_of_another_format("clayline-index/1"), "it is a dataset's own file"),
         (_empty, "has no chips"),
         (_gone, "there is no"),
     ],
@@ -232,8 +263,33 @@ def test_what_is_no_scenes_file_is_refused(
     scene = write_scene(tmp_path, windows=9)
     spoil(scene)
     assert main(["report", str(scene.path)]) == 2
-    assert told in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert told in said
+    assert len(said.splitlines()) == 1
     assert not scene.path.with_suffix(".html").exists()
+
+
+def test_a_page_in_a_folder_that_is_not_there_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = write_scene(tmp_path, windows=9)
+    _torn(scene)  # which would be told first
+    assert main(["report", str(scene.path), "--out", str(tmp_path / "none" / "page.html")]) == 2
+    assert f"there is no folder {tmp_path / 'none'}. Make it first." in capsys.readouterr().err
+
+
+def test_a_number_that_is_not_finite_is_not_known(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path, windows=9)
+    table = pq.read_table(scene.path)
+    for name in ("loss", "valid_fraction", "cloud_fraction"):
+        values = [float("inf"), float("-inf"), float("nan"), *table[name].to_pylist()[3:]]
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, pa.array(values, pa.float32()))
+    pq.write_table(table, scene.path)
+    found = content_of(page_of(scene))["chips"]
+    for name in ("loss", "valid", "cloud"):
+        assert found[name][:3] == [None] * 3
+        assert all(value is not None for value in found[name][3:])
 
 
 def test_a_folder_is_no_scenes_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

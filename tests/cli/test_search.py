@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,24 @@ import boto3
 import geopandas
 import matplotlib.pyplot as plt
 import moto
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from tests.api.alike import Alike
+import rasterio
+from rasterio.warp import transform
+from tests.api.alike import DIGEST, TOKEN, Alike
 
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
 from clayline.likeness.imagery import SceneImagery
-from clayline.likeness.sheet import Shown, sheet
+from clayline.likeness.letters import letter_size
+from clayline.likeness.sheet import SIDE, Shown, sheet
+from clayline_cli.asking import imagery
 from clayline_cli.errors import CommandError
 from clayline_cli.program import main
 from clayline_cli.searching import pictures
 from clayline_cli.searching.pictures import Places
+from clayline_local.one_chip import OneChip, embed_one
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +107,17 @@ def test_that_nothing_is_there_is_an_answer_with_its_reason(
     found = json.loads(capsys.readouterr().out)
     assert (found["chips"], found["model"]) == ([], "starter-v1.0-rgb")
     assert why in found["nothing"]
+
+
+def test_an_example_that_is_mostly_outside_of_its_scene_is_told(
+    world: Alike, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = next(name for name in sorted(world.chips) if world.chips[name]["valid"] == 0.5)
+    for name, warned in ((half, f"WARNING: example {half} is 50% valid"), (like(world), "")):
+        assert main(["search", world.root.uri, "--like", name]) == 0
+        err = capsys.readouterr().err
+        assert warned in err
+        assert ("padding" in err) == bool(warned)
 
 
 def test_an_example_that_is_given_as_both_is_refused(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,6 +207,9 @@ def test_a_mistake_is_told_at_once(
         (["{}", "{}"], ["--like", "10,50"], "not all are scene files"),
         (["{}/none.parquet"], ["--like", "10,50"], "there is no such file"),
         (["{}/no.parquet"], ["--like", "10,50"], "clayline: {}/no.parquet is no whole Parquet file. Embed"),
+        (["{}/broken.parquet"], ["--like", "-53.5,-25.15"], "deserialize thrift"),
+        (["{}/was-read.parquet"], ["--like", "10,50"], "(it was read out of a dataset (`clayline read`, `sample`"),
+        (["{}/other.parquet"], ["--like", "10,50"], "(its header lacks `clayline`)"),
         (["{}/empty"], ["--like", "10,50"], "no embeddings"),
         (["gs://bucket"], ["--like", "10,50"], "no place of a dataset"),
         (["{}"], ["--like", "-53.5,-25.15", "--out", "{}/none/a.geojson"], "there is no folder"),
@@ -200,6 +222,16 @@ def test_what_cannot_be_answered_is_told_in_a_line(
     root = Path(world.root.uri)
     (root / "empty").mkdir(exist_ok=True)
     (root / "no.parquet").write_bytes(b"PAR1 nothing")
+    own = next(root.glob("starter*/*/*.parquet"))
+    body = bytearray(own.read_bytes())
+    end = len(body) - 8 - int.from_bytes(body[-8:-4], "little")
+    for at in range(4, end, 64):
+        body[at : at + 20] = b"\x0f" * 20  # headers of pages that are none: Thrift tells that over several lines
+    (root / "broken.parquet").write_bytes(body)
+    table = pq.read_table(own)
+    said = {"clayline": json.dumps({"format": "clayline-read/1"})}
+    pq.write_table(table.replace_schema_metadata(said), root / "was-read.parquet")
+    pq.write_table(table.replace_schema_metadata({}), root / "other.parquet")
     assert main(["search", "--quiet", *(each.format(root) for each in (*places, *arguments))]) == 2
     told = capsys.readouterr().err.strip()
     assert message.format(root) in told
@@ -231,7 +263,7 @@ def test_named_files_of_another_model_are_told(
     own = next(path for path in sorted(Path(world.root.uri).glob("*/*/*.parquet")) if "dataset" not in path.parts)
     assert main(["search", str(own), str(other), "--like", like(world), "--count", "2"]) == 0
     told = capsys.readouterr().err
-    assert f"1 file of another model, not looked through: {str(other).removeprefix('/')}" in told
+    assert f"1 file of another model, not looked through: {other}" in told
     assert own.name not in told
 
 
@@ -246,6 +278,65 @@ def test_a_sheet_shows_every_chip_or_says_why_not(
     assert "its provenance does not say where its imagery lies" in told.err
     picture = plt.imread(out)
     assert picture.shape[2] == 3
+
+
+def test_a_sheet_shows_an_example_of_ones_own_imagery_as_its_file_has_it(
+    world: Alike, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is embedded is the bundled scene, by the bundled model; the world's vectors are made up, so the chip gets
+    one of those.
+    """
+    chip = like(world)
+
+    def embedded(*given: Any, **said: Any) -> OneChip:
+        real = embed_one(*given, **said)
+        entry = real.entry.model_copy(update={"token": TOKEN, "digest": DIGEST})
+        return replace(real, vector=world.vectors[chip], entry=entry, instrument="landsat8-oli-c2l1")
+
+    monkeypatch.setattr(imagery, "embed_one", embedded)
+    drawn: list[Shown] = []
+
+    def keep(chips: Sequence[Shown], *, title: Sequence[str]) -> Any:
+        drawn.extend(chips)
+        return sheet(chips, title=title)
+
+    monkeypatch.setattr(pictures, "sheet", keep)
+    other = next(name for name in sorted(world.chips) if name > chip)
+    [item] = sample.glob("*.json")
+    asked = ["search", world.root.uri, "--like", f"{item}@-54.5383,-25.2987", "--unlike", other, "--count", "2"]
+    assert main([*asked, "--out", str(tmp_path / "own.png")]) == 0
+    own = drawn[0]
+    place = own.lines[2]
+    assert own.lines == ("like", "2020-05-18", place, item.name)
+    assert own.pixels is not None, own.why
+    with rasterio.open(sample / "B4.tif") as red:
+        xs, ys = transform("EPSG:4326", red.crs, [-54.5383], [-25.2987])
+        row, _ = red.index(xs[0], ys[0])
+        shown = own.pixels[0, ::2, ::2]  # a chip of 64 pixels at 128
+        every = np.lib.stride_tricks.sliding_window_view(red.read(1)[row - 64 : row + 64], (64, 64))
+        assert (every == shown).all(axis=(2, 3)).any(), "no chip of the file around that place"
+    assert "3 of 4 chips not shown" in capsys.readouterr().err, "the others' imagery is made up"
+
+
+def test_a_caption_is_a_line_for_each_thing_that_it_says(
+    world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank, score and cloud together were wider than a chip from the tenth on."""
+    drawn: list[Shown] = []
+
+    def keep(chips: Sequence[Shown], *, title: Sequence[str]) -> Any:
+        drawn.extend(chips)
+        return sheet(chips, title=title)
+
+    monkeypatch.setattr(pictures, "sheet", keep)
+    out = tmp_path / "alike.png"
+    assert main(["search", world.root.uri, "--like", like(world), "--count", "12", "--out", str(out)]) == 0
+    letters = (SIDE + 6) // letter_size()[1]
+    found = [each for each in drawn if each.kind == "found"]
+    assert any(line.startswith("cloud ") for each in found for line in each.lines)
+    for rank, each in enumerate(found, start=1):
+        assert each.lines[0].split()[0] == str(rank)
+        assert all(len(line) <= letters for line in (*each.lines[:2], *each.lines[3:])), each.lines
 
 
 def test_a_sheet_counts_in_words_as_people_do(world: Alike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,25 +1,67 @@
 """Examples as a dataset can be asked about them: imagery of the user's own is embedded first."""
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clayline.chips.cog import CogSource
 from clayline.chips.limits import reaches
+from clayline.errors import ClaylineError
 from clayline.likeness.examples import Computed, Given, OfImagery, example_of
+from clayline.likeness.imagery import SceneImagery
 from clayline.outputs.provenance import untrained_note
+from clayline.raster.chip_pictures import read_chip
+from clayline.raster.cog import ReadSettings
 from clayline_cli.choosing.options import SceneOptions
 from clayline_cli.choosing.planning import plan_options
 from clayline_cli.choosing.scenes import stage_scene
 from clayline_cli.console import Console
 from clayline_local.model_folder import ModelFolder
-from clayline_local.one_chip import embed_one
+from clayline_local.one_chip import OneChip, embed_one
+from clayline_local.staged_objects import StagedObjects
+from clayline_local.staged_scene import StagedScene
 from clayline_local.stopping import temporary_folder
 
 
-def given(text: str, options: SceneOptions, console: Console, *, valid_least: float) -> Given:
-    """Read an example, and embed it with the options' model if it is imagery. Raises ClaylineError.
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """How a chip of the user's own imagery looks."""
 
-    A chip of which less than ``valid_least`` is valid is taken, with a warning.
+    target: str
+    """Its imagery, as it was given."""
+    date: str
+    """The day on which it was acquired, or the first of several."""
+    scene: str
+    """scene12, as a dataset would have it."""
+    pixels: NDArray[np.float32] | None
+    """[C, SIDE, SIDE], as ``clayline.raster.chip_pictures.read_chip`` gives them; None: they could not be read."""
+    why: str
+    """Why not."""
+
+    @property
+    def file(self) -> str:
+        """Name the imagery without its folders."""
+        return self.target.rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """An example, and how it looks where it is imagery of the user's own."""
+
+    given: Given
+    looks: Looks | None = None
+
+
+def given(text: str, options: SceneOptions, console: Console, *, valid_least: float, look: bool = False) -> Asked:
+    """Read an example, and embed it with the options' model if it is imagery, which is read to ``look`` at as well.
+
+    A chip of which less than ``valid_least`` is valid is taken, with a warning. Raises ClaylineError.
     """
     example = example_of(text)
     if not isinstance(example, OfImagery):
-        return example
+        return Asked(given=example)
     model = ModelFolder.read(options.model)
     if note := untrained_note(model.manifest.checkpoint):
         console.warn(note)
@@ -34,9 +76,10 @@ def given(text: str, options: SceneOptions, console: Console, *, valid_least: fl
             scratch=scratch,
             notice=console.notice,
         )
+        looks = _looks(chip, scene, example.target) if look else None  # while the scene's files are here
     if not reaches(chip.facts.valid, valid_least):
         console.warn(f"only {chip.facts.valid:.2f} of that chip is valid: it looks like others' padding as well")
-    return Computed(
+    computed = Computed(
         text=chip.uci,
         token=chip.entry.token,
         digest=chip.entry.digest,
@@ -44,3 +87,22 @@ def given(text: str, options: SceneOptions, console: Console, *, valid_least: fl
         vector=chip.vector,
         facts=chip.facts,
     )
+    return Asked(given=computed, looks=looks)
+
+
+def _looks(chip: OneChip, scene: StagedScene, target: str) -> Looks:
+    files = StagedObjects(scene=scene).files
+
+    def locate(uri: str) -> CogSource:
+        return CogSource(path=str(files[uri].absolute()), uri=chip.plan.names.of(uri), size=files[uri].stat().st_size)
+
+    said: dict[str, Any] = {
+        "target": target,
+        "scene": chip.plan.scene.hash,
+        "date": f"{chip.plan.scene.acquired.start:%Y-%m-%d}",
+    }
+    try:
+        pixels = read_chip(SceneImagery.planned(chip.plan), chip.index, locate=locate, settings=ReadSettings(threads=1))
+    except ClaylineError as error:
+        return Looks(pixels=None, why=str(error), **said)
+    return Looks(pixels=pixels, why="", **said)

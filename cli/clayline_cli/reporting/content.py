@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,10 @@ def _common(texts: Sequence[str]) -> str:
 
 
 def _short(values: NDArray[np.float64], decimals: int) -> list[float | None]:
-    return [round(value, decimals) if value == value else None for value in values.tolist()]  # noqa: PLR0124 - NaN
+    """Give so many decimals of each; None for what is no finite number, which JSON has no word for."""
+    return [round(value, decimals) if isfinite(value) else None for value in values.tolist()]
 
 
 def _digits(values: NDArray[np.floating]) -> list[float | None]:
-    """Give four digits of each; None for NaN."""
-    return [float(f"{value:.4g}") if value == value else None for value in values.tolist()]  # noqa: PLR0124 - NaN
+    """Give four digits of each; None for what is no finite number."""
+    return [float(f"{value:.4g}") if isfinite(value) else None for value in values.tolist()]

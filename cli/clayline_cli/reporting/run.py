@@ -20,6 +20,9 @@ def report(options: ReportOptions, console: Console) -> int:
     """Make the page and tell where it is. Raises ClaylineError, OSError."""
     if options.page.exists():
         raise CommandError(f"{options.page} is there already, and nothing is overwritten. Name another with --out")
+    if options.page.parent != options.file.parent and not options.page.absolute().parent.is_dir():
+        msg = f"--out {options.page}: there is no folder {options.page.absolute().parent}. Make it first."
+        raise CommandError(msg)
     chips = SceneChips.read(options.file)
     files = files_here(chips.provenance, options.assets)
     changed = changed_since(chips.provenance, files)

@@ -1,6 +1,7 @@
 """The chips of a scene's file, as the report takes them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clayline.chips.grid import ChipGrid
-from clayline.errors import shown
+from clayline.dataset.scene_file import kind_of, lacking
 from clayline.likeness.taking_part import Traits
 from clayline_cli.errors import CommandError
 from clayline_cli.picture.from_provenance import grid_of, ground_of
@@ -23,6 +24,8 @@ MOST_CHIPS: Final = 40_000
 _COLUMNS: Final = (
     "uci", "index", "embeddings", "loss", "loss_metric", "source_model", "datetime", "valid_fraction", "cloud_fraction",
 )  # fmt: skip
+_MOST_WHY: Final = 300
+"""Letters of a reason."""
 _BAD: Final = (pa.ArrowException, KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
 """What a file that is no scene's raises, wherever in it that is found."""
 
@@ -58,16 +61,16 @@ class SceneChips:
         try:
             with pq.ParquetFile(path) as file:
                 rows = file.metadata.num_rows
-                header = (file.metadata.metadata or {}).get(b"clayline")
-                _check(path, rows, header)
-                return cls._of(path.name, file.read(columns=list(_COLUMNS)), json.loads(header or b""))
+                found: dict[bytes, bytes] = file.metadata.metadata or {}
+                _check(path, rows, found)
+                return cls._of(path.name, file.read(columns=list(_COLUMNS)), json.loads(found[b"clayline"]))
         except FileNotFoundError as error:
             raise CommandError(f"there is no {path}. Give a scene's Parquet file") from error
         except (*_BAD, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the machine's; a damaged page is an OSError of Arrow's without a number
             msg = (
-                f"{path} cannot be read as a scene's file ({type(error).__name__}: {shown(str(error))[:300]})."
+                f"{path} cannot be read as a scene's file ({lacking(error)[:_MOST_WHY]})."
                 " `clayline verify` says more of it"
             )
             raise CommandError(msg) from error
@@ -112,13 +115,11 @@ class SceneChips:
         return len(self.uci)
 
 
-def _check(path: Path, rows: int, header: bytes | None) -> None:
-    if header is None:
-        msg = (
-            f"{path} is no scene's file: its header says nothing of the scene. Give a file that `clayline embed` or a"
-            " stack wrote, not one that was read out of a dataset"
-        )
-        raise CommandError(msg)
+def _check(path: Path, rows: int, found: Mapping[bytes, bytes]) -> None:
+    kind = kind_of(found)
+    if kind or b"clayline" not in found:
+        why = kind or "its header says nothing of the scene"
+        raise CommandError(f"{path} is no scene's file: {why}. Give a file that `clayline embed` or a stack wrote")
     if not rows:
         raise CommandError(f"{path} has no chips: there is nothing to show")
     if rows > MOST_CHIPS:
@@ -126,5 +127,6 @@ def _check(path: Path, rows: int, header: bytes | None) -> None:
 
 
 def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Give a column, NaN where it is null."""
-    return np.array([float("nan") if value is None else value for value in table[name].to_pylist()], np.float64)
+    """Give a column, NaN where it is null or infinite: neither says anything that could be shown."""
+    found = np.array([float("nan") if value is None else value for value in table[name].to_pylist()], np.float64)
+    return np.where(np.isfinite(found), found, np.nan)

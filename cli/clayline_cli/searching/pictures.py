@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
+from numpy.typing import NDArray
 
 from clayline.api.dataset import Dataset
 from clayline.api.exemplars import Exemplar
@@ -22,6 +24,7 @@ from clayline.raster.cog import ReadSettings
 from clayline.raster.headers import s3_source
 from clayline.run.access import Access
 from clayline.run.keys import parse_s3_uri
+from clayline_cli.asking.imagery import Looks
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.telling import centred
 from clayline_local.etags import is_changed
@@ -98,6 +101,8 @@ class Sheet:
 
     dataset: Dataset
     places: Places
+    own: Mapping[str, Looks]
+    """How examples of the user's own imagery look, by identifier."""
     _imagery: dict[tuple[str, int], SceneImagery | str] = field(default_factory=dict)
 
     def make(self, found: Found) -> tuple[bytes, list[Shown]]:
@@ -106,30 +111,35 @@ class Sheet:
         if count > MOST:
             msg = f"a sheet has at most {MOST:,} chips, with the examples: ask for fewer (--count)."
             raise CommandError(msg)
-        wanted: list[tuple[SceneRow | None, int | None, dict[str, Any]]] = [
-            *(self._of_example(each, "like") for each in found.like),
-            *(self._of_example(each, "unlike") for each in found.unlike),
-        ]
+        examples = [*((each, "like") for each in found.like), *((each, "unlike") for each in found.unlike)]
+        wanted = [self._of_example(*each) for each in examples]
         for rank, row in enumerate(found.table.drop_columns(["geometry", "bbox"]).to_pylist(), start=1):
-            cloud = "" if row["cloud_fraction"] is None else f"  cloud {row['cloud_fraction']:.0%}"
-            lines = (f"{rank}  {row['score']:.3f}{cloud}", f"{row['datetime']:%Y-%m-%d}", row["uci"].split("_")[0])
+            # Cloud has a line of its own, the last: beside a rank of two digits it is wider than a chip.
+            cloud = () if row["cloud_fraction"] is None else (f"cloud {row['cloud_fraction']:.0%}",)
+            said = (f"{rank}  {row['score']:.3f}", f"{row['datetime']:%Y-%m-%d}", row["uci"].split("_")[0], *cloud)
             wanted.append(
-                (found.scenes[row["scene"], row["revision"]], row["index"], {"lines": lines, "kind": "found"})
+                _Wanted(
+                    scene=found.scenes[row["scene"], row["revision"]],
+                    index=row["index"],
+                    said={"lines": said, "kind": "found"},
+                )
             )
-        for each, _, _ in wanted:  # once, before threads ask
-            self._scene(each)
+        for each in wanted:  # once, before threads ask
+            if each.scene is not None:
+                self._scene(each.scene)
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            chips = list(threads.map(lambda each: self._shown(*each), wanted))
+            chips = list(threads.map(self._shown, wanted))
         return png(sheet(chips, title=_title(found))), chips
 
-    def _of_example(self, example: Exemplar, kind: str) -> tuple[SceneRow | None, int | None, dict[str, Any]]:
+    def _of_example(self, example: Exemplar, kind: str) -> "_Wanted":
+        place = example.name.split("_")[0]
+        if own := self.own.get(example.name):
+            return _Wanted(own=own, said={"lines": (kind, own.date, place, own.file), "kind": kind})
         date = f"{example.scene.start:%Y-%m-%d}" if example.scene else ""
-        return example.scene, example.index, {"lines": (kind, date, example.name.split("_")[0]), "kind": kind}
+        return _Wanted(scene=example.scene, index=example.index, said={"lines": (kind, date, place), "kind": kind})
 
-    def _scene(self, scene: SceneRow | None) -> SceneImagery | str:
+    def _scene(self, scene: SceneRow) -> SceneImagery | str:
         """Read where a scene's imagery is, once; a text says why that is not known."""
-        if scene is None:
-            return "an example of no dataset"
         key = (scene.scene, scene.revision)
         if key not in self._imagery:
             try:
@@ -141,16 +151,35 @@ class Sheet:
                 self._imagery[key] = str(error)
         return self._imagery[key]
 
-    def _shown(self, scene: SceneRow | None, index: int | None, said: dict[str, Any]) -> Shown:
+    def _shown(self, wanted: "_Wanted") -> Shown:
+        said, scene = wanted.said, wanted.scene
+        if own := wanted.own:
+            return Shown(pixels=own.pixels, why=own.why, scene=_alike(own.scene, own.pixels), **said)
+        if scene is None or wanted.index is None:
+            return Shown(pixels=None, why="an example of no dataset, whose imagery nobody gave", scene="", **said)
         imagery = self._scene(scene)
-        name = f"{scene.scene}/{scene.revision}" if scene else ""
-        if isinstance(imagery, str) or index is None:
-            return Shown(pixels=None, why=str(imagery), scene=name, **said)
+        if isinstance(imagery, str):
+            return Shown(pixels=None, why=imagery, scene=scene.scene, **said)
         try:
-            pixels = read_chip(imagery, index, locate=self.places.locate, settings=self.places.settings)
+            pixels = read_chip(imagery, wanted.index, locate=self.places.locate, settings=self.places.settings)
         except ClaylineError as error:
-            return Shown(pixels=None, why=str(error), scene=name, **said)
-        return Shown(pixels=pixels, why="", scene=name, **said)
+            return Shown(pixels=None, why=str(error), scene=scene.scene, **said)
+        return Shown(pixels=pixels, why="", scene=_alike(scene.scene, pixels), **said)
+
+
+def _alike(scene: str, pixels: NDArray[np.float32] | None) -> str:
+    """Name what is stretched alike: a scene, be it the dataset's or the user's own, as often as its bands are alike."""
+    return f"{scene}, {0 if pixels is None else len(pixels)} bands"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """A chip that the sheet is to show: one of a scene of the dataset, or the user's own, which was read before."""
+
+    said: dict[str, Any]
+    scene: SceneRow | None = None
+    index: int | None = None
+    own: Looks | None = None
 
 
 def lacking(chips: Sequence[Shown]) -> list[str]:

@@ -1,6 +1,7 @@
 """``clayline search``: examples, then the chips that are most like them."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,11 +11,12 @@ from clayline.api.search_terms import Found, How, Where
 from clayline.aws.reading import reading_client
 from clayline.dataset.figures import told
 from clayline.errors import counted, shown
+from clayline.likeness.examples import Computed
 from clayline.likeness.taking_part import Filters
 from clayline.run.prices import built_in
 from clayline.table.exports import export, whole_file
 from clayline_cli.asking.explained import explained
-from clayline_cli.asking.imagery import given
+from clayline_cli.asking.imagery import Asked, Looks, given
 from clayline_cli.asking.opening import new_file, tell_unindexed
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
@@ -37,10 +39,12 @@ def search(options: SearchOptions, console: Console) -> int:
     dataset = _open(options)
     missing = tell_unindexed(dataset, console)
     filters = Filters(valid_least=options.min_valid, cloud_most=options.max_cloud, loss_most=options.max_loss)
-    like, unlike = (
-        [given(each, options.imagery, console, valid_least=options.min_valid) for each in texts]
-        for texts in (options.like, options.unlike)
-    )
+    looked_at = [
+        given(each, options.imagery, console, valid_least=options.min_valid, look=options.form == "sheet")
+        for each in (*options.like, *options.unlike)
+    ]
+    every = [each.given for each in looked_at]
+    like, unlike = every[: len(options.like)], every[len(options.like) :]
     if options.s3_vectors:
         return ask_bucket(options, dataset, like, unlike, filters)
     found = dataset.search(
@@ -60,8 +64,13 @@ def search(options: SearchOptions, console: Console) -> int:
     )
     if len(options.places) > 1:
         _tell_others(found, dataset, console)
+    for each in (*found.like, *found.unlike):
+        if each.facts and each.facts.valid < options.min_valid:
+            console.warn(
+                f"example {each.name} is {each.facts.valid:.0%} valid: what is like it is so by its padding too"
+            )
     if out is not None:
-        _write(found, options, dataset, out, console)
+        _write(found, options, dataset, out, console, own=_looks(looked_at))
     if options.json:
         said: dict[str, Any] = {"unindexed": missing} if out is None else {"unindexed": missing, "out": str(out)}
         if found.explanation:
@@ -75,6 +84,13 @@ def search(options: SearchOptions, console: Console) -> int:
             print(shown(explained(found.explanation)), flush=True)
             print(told(found.figures, built_in()), flush=True)
     return 0
+
+
+def _looks(examples: Sequence[Asked]) -> dict[str, Looks]:
+    """Give how examples of imagery look, by identifier: a chip that is given twice is one example."""
+    return {
+        each.given.text: each.looks for each in examples if isinstance(each.given, Computed) and each.looks is not None
+    }
 
 
 def _open(options: SearchOptions) -> Dataset:
@@ -91,13 +107,24 @@ def _open(options: SearchOptions) -> Dataset:
 
 def _tell_others(found: Found, dataset: Dataset, console: Console) -> None:
     """Whoever names files means all of them; of a dataset it goes without saying that it has several models."""
-    others = sorted(row.href for row in dataset.scenes() if (row.token, row.digest) != (found.token, found.digest))
+    root = dataset.uri.rstrip("/")
+    others = sorted(
+        f"{root}/{row.href}" for row in dataset.scenes() if (row.token, row.digest) != (found.token, found.digest)
+    )
     if others:
         named = ", ".join(others[:_MOST_NAMED]) + (" ..." if len(others) > _MOST_NAMED else "")
         console.warn(f"{counted(len(others), 'file')} of another model, not looked through: {shown(named)}")
 
 
-def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, console: Console) -> None:
+def _write(
+    found: Found,
+    options: SearchOptions,
+    dataset: Dataset,
+    out: Path,
+    console: Console,
+    *,
+    own: Mapping[str, Looks],
+) -> None:
     if options.form == "geoparquet":
         said = {"root": dataset.uri, **summary(found)}
         export([found.table], found.table.schema, out, form="geoparquet", scenes=(), said=said)
@@ -115,7 +142,7 @@ def _write(found: Found, options: SearchOptions, dataset: Dataset, out: Path, co
             request_payer=options.imagery.request_payer,
             client=reading_client(profile=options.profile, region=options.region) if buckets else None,
         )
-        picture, chips = Sheet(dataset=dataset, places=places).make(found)
+        picture, chips = Sheet(dataset=dataset, places=places, own=own).make(found)
         partial.write_bytes(picture)
     for why in lacking(chips):
         console.warn(shown(why))

@@ -77,7 +77,7 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
     imagery = options.imagery
     assert imagery is not None  # noqa: S101 - `add` has it
     given_like, given_unlike = (
-        [given(text, imagery, console, valid_least=filters.valid_least) for text in texts]
+        [given(text, imagery, console, valid_least=filters.valid_least).given for text in texts]
         for texts in (options.like, options.unlike)
     )
     # A watch may be there before the first scene: then all that is known of the model is the folder's.

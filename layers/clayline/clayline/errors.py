@@ -27,6 +27,11 @@ def shown(text: str) -> str:
     return text.encode(errors="replace").decode().translate(_SHOWN)
 
 
+def in_a_line(error: object) -> str:
+    """Give what a library says of an error as a line that can stand in a sentence: some end in a period or a break."""
+    return " ".join(shown(str(error)).split()).rstrip(".")
+
+
 def bounded(message: str) -> str:
     """Give a message that can be sent and shown, its middle cut out if it is too long."""
     text = shown(message)

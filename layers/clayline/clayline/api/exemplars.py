@@ -21,7 +21,7 @@ from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
 from clayline.outputs.region import Region
 from clayline.table.chips import ChipTable
-from clayline.table.ranking import LOOKED_AT, newest, rows_meant
+from clayline.table.ranking import LOOKED_AT, newest, rows_meant, vectors_of
 from clayline.table.streaming import look, open_files, pieces, result_schema, shaped, stream
 
 type GivenExample = str | Sequence[float] | Given
@@ -132,6 +132,8 @@ class Examples:
             table, left_out = self._rows_standing(given, chosen, region, standing)
         if not len(table):
             raise DatasetError(self._why(given, chosen, left_out))
+        if isinstance(given, ByIdentifier):
+            _check_one(given.text, table)
         row = newest(table, (given.lon, given.lat) if isinstance(given, ByPlace) else None)
         key = (row["scene"], row["revision"])
         [scene] = [each for each in chosen.newest if (each.scene, each.revision) == key]
@@ -210,6 +212,21 @@ class Examples:
         if not np.isfinite(vector).all():
             msg = f"example {said}: its vector is not finite. Take another; `clayline verify` names all such chips."
             raise DatasetError(msg)
+
+
+def _check_one(name: str, table: ChipTable) -> None:
+    """Raises DatasetError for an identifier of chips of several scenes that are not the same vector."""
+    vectors = vectors_of(table)
+    if not any(_differ(vectors[0], each) for each in vectors[1:]):
+        return
+    scenes: Any = table.select(["scene", "valid_fraction"]).to_pylist()
+    listed = ", ".join(f"{each['scene']} ({each['valid_fraction']:.0%} valid)" for each in scenes)
+    msg = (
+        f"example {name}: chips of {len(scenes)} scenes have this identifier and different vectors: {listed}. Name its"
+        " place (longitude and latitude), which stands for one that takes part, or cut the chip of the imagery that is"
+        " meant (FILE@LON,LAT)."
+    )
+    raise DatasetError(msg)
 
 
 def _told(given: Iterable[Given]) -> list[str]:

@@ -1,5 +1,6 @@
 """A scene's file as the index sees it, and the row that follows from it, its Item and its receipt."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, Final, Self
 
 from clayline.dataset.ports import Stored
 from clayline.dataset.scene_row import Box, SceneRow
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, in_a_line
 from clayline.run.receipt import Receipt
 
 RECEIPT: Final = "_receipt.json"
@@ -18,6 +19,14 @@ _KEY: Final = re.compile(
 )
 _OURS: Final = frozenset({"failed", "dataset"})
 """Folders of a root that no model is called."""
+_KINDS: Final = {
+    "clayline-read": "it was read out of a dataset (`clayline read`, `sample` or `search`)",
+    "clayline-change": "it is a table of changes (`clayline change`)",
+    "clayline-dataset-file": "it is a dataset's own file, of many scenes",
+    "clayline-tier": "it is a dataset's own file, of smaller vectors",
+    "clayline-index": "it is a dataset's own file, of its index",
+}
+"""Of Parquet files that Clayline writes and that are no scene's, by the name of their format."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,3 +131,23 @@ class SceneHeader:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def kind_of(metadata: Mapping[bytes, bytes]) -> str | None:
+    """Say what a Parquet file of Clayline's that is no scene's is, by its key-value metadata; None: nothing says so."""
+    try:
+        found = json.loads(metadata.get(b"clayline", b"{}"))
+    except (ValueError, RecursionError):
+        return None
+    form = str(found.get("format", "")) if isinstance(found, dict) else ""
+    return _KINDS.get(form.partition("/")[0])
+
+
+def lacking(error: Exception) -> str:
+    """Say why a file could not be taken for a scene's: what it lacks, else what was raised."""
+    if not isinstance(error, KeyError):
+        return f"{type(error).__name__}: {in_a_line(error)}"
+    name = error.args[0]
+    if isinstance(name, bytes):
+        return f"its header lacks `{in_a_line(name.decode(errors='replace'))}`"
+    return f"it lacks `{in_a_line(name)}`"

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from clayline.dataset.codebook import LEAST_ROWS, Codebook
 from clayline.dataset.manifest import FILES, TIERS, CompactFile, StoredFile, TierName
 from clayline.dataset.ports import Root
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, in_a_line
 from clayline.table.spooling import copy_object
 from clayline.table.tiers import NAMES, write_tier
 
@@ -78,8 +78,8 @@ class DatasetTiers:
             yield path
         except (pa.ArrowException, ValueError) as error:
             msg = (
-                f"{root.uri}/{file.file.href} is no file that a compactor wrote: {error}. Move `{FILES}` and the"
-                " manifest away, and make them again with `clayline index` and `clayline compact`."
+                f"{root.uri}/{file.file.href} is no file that a compactor wrote: {in_a_line(error)}. Move"
+                f" `{FILES}` and the manifest away, and make them again with `clayline index` and `clayline compact`."
             )
             raise DatasetError(msg) from error
         finally:

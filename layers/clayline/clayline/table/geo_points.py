@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from clayline.dataset.asking import moment
 from clayline.dataset.points import MOMENTS, NAMES, Point, some
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, in_a_line
 from clayline.outputs.region import lonlat_of
 
 _IN_DEGREES: Final = {("OGC", "CRS84"), ("EPSG", "4326")}
@@ -33,7 +33,7 @@ def read_points(path: Path) -> list[Point]:
             _refuse_other_places(described)
             lonlat = lonlat_of(table.column(primary).to_pylist())
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        msg = f"{path} is no GeoParquet of points, written as WKB ({error})"
+        msg = f"{path} is no GeoParquet of points, written as WKB ({in_a_line(error)})"
         raise DatasetError(msg) from error
     nothing = [None] * table.num_rows
     called = table.column(name).to_pylist() if name else nothing

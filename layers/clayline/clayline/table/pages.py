@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clayline.errors import TableError
+from clayline.errors import TableError, in_a_line
 from clayline.table.bounds import MAX_PAGE
 from clayline.table.thrift import Reader
 
@@ -157,7 +157,7 @@ def _decoded(page: bytes, values: int, codec: Literal["zstd"] | None) -> NDArray
     try:
         whole = body if codec is None else pa.Codec(codec).decompress(body, decompressed_size=plain, asbytes=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise TableError(f"a page of its vectors cannot be decompressed ({error})") from error
+        raise TableError(f"a page of its vectors cannot be decompressed ({in_a_line(error)})") from error
     before = len(whole) - 4 * values
     repetition = int.from_bytes(whole[:_LEVELS], "little")
     definition = int.from_bytes(whole[_LEVELS + repetition : 2 * _LEVELS + repetition], "little")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clayline.dataset.ports import Root
-from clayline.errors import DatasetError, TableError
+from clayline.errors import DatasetError, TableError, in_a_line
 from clayline.ports import ObjectMissingError
 from clayline.table.as_file import AsFile
 from clayline.table.pages import COLUMN, LEAF, PagedRows, arrow_vectors, index_places, is_paged, paged
@@ -278,10 +278,10 @@ def _of(parts: Sequence[tuple[Range, bytes]], start: int, stop: int) -> bytes:
 
 
 def damaged(root: Root, at: FileAt, what: str) -> DatasetError:
-    """Give the error that names a file."""
+    """Give the error that names a file; ``what`` may quote a library's words, which are of several lines."""
     return DatasetError(
-        f"{root.uri}/{at.key}: {what}. It is damaged, or is not what the index means: `clayline verify` says more;"
-        " files under dataset/ can be made again from the scene files."
+        f"{root.uri}/{at.key}: {in_a_line(what)}. It is damaged, or is not what the index means: `clayline verify` says"
+        " more; files under dataset/ can be made again from the scene files."
     )
 
 

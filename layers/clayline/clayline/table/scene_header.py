@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clayline.dataset.ports import Root, Stored
-from clayline.dataset.scene_file import SceneHeader
-from clayline.errors import DatasetError
+from clayline.dataset.scene_file import SceneHeader, kind_of, lacking
+from clayline.errors import DatasetError, in_a_line
 
 _TAIL: Final = 64 * 1024
 """Bytes of the first request: the footer of a usual scene, provenance twice in it, has 30 to 50 KB."""
@@ -19,7 +19,9 @@ MOST_FOOTER_BYTES: Final = 64 * 1024 * 1024
 
 def read_footer(root: Root, stored: Stored) -> pq.FileMetaData:
     """Give the footer of a Parquet file, in one request or two. Raises DatasetError, and what ``root`` raises."""
-    tail = root.get_range(stored.key, start=max(0, stored.size - _TAIL), stop=stored.size, etag=stored.etag)
+    tail = b""
+    if stored.size > _END:  # of an empty object nothing can be asked for
+        tail = root.get_range(stored.key, start=max(0, stored.size - _TAIL), stop=stored.size, etag=stored.etag)
     length = int.from_bytes(tail[-_END:-4], "little") + _END if tail.endswith(_MAGIC) else 0
     if not _END < length <= min(stored.size, MOST_FOOTER_BYTES):
         msg = f"{root.uri}/{stored.key} is no whole Parquet file. Embed its scene again, or leave it out."
@@ -29,7 +31,8 @@ def read_footer(root: Root, stored: Stored) -> pq.FileMetaData:
     try:
         return pq.read_metadata(pa.BufferReader(_MAGIC + tail[-length:]))
     except (pa.ArrowException, OSError) as error:
-        msg = f"{root.uri}/{stored.key} is no whole Parquet file ({error}). Embed its scene again, or leave it out."
+        why = in_a_line(error)
+        msg = f"{root.uri}/{stored.key} is no whole Parquet file ({why}). Embed its scene again, or leave it out."
         raise DatasetError(msg) from error
 
 
@@ -44,5 +47,6 @@ def read_scene_header(root: Root, stored: Stored) -> SceneHeader:
             dimensions=int(json.loads(found[b"emb"])["emb:dimensions"]),
         )
     except (KeyError, ValueError, TypeError) as error:
-        msg = f"{root.uri}/{stored.key} is not a file of embeddings as Clayline writes them: {error!r}"
+        why = kind_of(found) or lacking(error)
+        msg = f"{root.uri}/{stored.key} is not a scene's file of embeddings as Clayline writes them: {why}"
         raise DatasetError(msg) from error

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from clayline.dataset.extents import cover
 from clayline.dataset.scene_row import Box, SceneRow
-from clayline.errors import DatasetError
+from clayline.errors import DatasetError, in_a_line
 from clayline.table.geoparquet import CRS84
 
 _STAC: Final = "1.1.0"
@@ -124,8 +124,8 @@ def decode_rows(content: bytes, *, where: str) -> list[SceneRow]:
         ]
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         msg = (
-            f"{where} is no file of the index as docs/dataset.md says: {error}. Move `dataset/` away and make it again"
-            " from the scene files with `clayline index` and `clayline compact`."
+            f"{where} is no file of the index as docs/dataset.md says: {in_a_line(error)}. Move `dataset/` away"
+            " and make it again from the scene files with `clayline index` and `clayline compact`."
         )
         raise DatasetError(msg) from error
     names = [field.name for field in fields(SceneRow)]

@@ -18,7 +18,7 @@ from clayline.dataset.compaction import Rewrite
 from clayline.dataset.hilbert import hilbert
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import SceneRow
-from clayline.errors import DatasetError, SceneFilesError
+from clayline.errors import DatasetError, SceneFilesError, in_a_line
 from clayline.ports import ObjectMissingError
 
 _PIECE: Final = 32 * 1024 * 1024
@@ -160,7 +160,7 @@ def _batches(path: Path, where: str) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=_BATCH)
     except (pa.ArrowException, OSError) as error:
-        msg = f"{where} is no whole Parquet file: {error}"
+        msg = f"{where} is no whole Parquet file: {in_a_line(error)}"
         raise DatasetError(msg) from error
 
 

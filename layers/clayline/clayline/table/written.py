@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from clayline.errors import WireError
+from clayline.errors import WireError, in_a_line
 from clayline.outputs.embedding import WrittenRows
 from clayline.table.as_file import AsFile
 
@@ -36,7 +36,7 @@ def read_rows(objects: "Ranges", stored: "StoredObject", *, dimensions: int) -> 
             for batch in file.iter_batches(batch_size=_ROWS, columns=_COLUMNS):
                 yield _rows(batch, dimensions)
     except (pa.ArrowInvalid, KeyError, ValueError) as error:
-        msg = f"{stored.uri} is not a file of embeddings as Clayline writes them: {error}"
+        msg = f"{stored.uri} is not a file of embeddings as Clayline writes them: {in_a_line(error)}"
         raise WireError(msg) from error
 
 
