@@ -167,7 +167,7 @@ class Reader:
 
     def _scenes(self, place: Region, instruments: frozenset[str], quarters: set[int]) -> Chosen:
         model = f"{self.model.token}@{self.model.digest}"
-        chosen = self._index.choose(place, Span(), model=model, every_revision=False)
+        chosen = self._index.choose(place, Span(), model=model, every_revision=False, lossy=True)
         days = np.array([np.datetime64(row.start.replace(tzinfo=None), "us") for row in chosen.newest], "M8[us]")
         fits = np.isin(quarter(days.astype(np.int64)), sorted(quarters)).tolist()
         newest = [

@@ -10,7 +10,7 @@ from clayline.dataset.folder import FolderRoot
 from clayline.dataset.manifest import FRAGMENTS, MANIFEST
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError
-from clayline.table.lone_files import is_scene_file, rows_of_files
+from clayline.table.lone_files import is_scene_file, rows_of_files, rows_there
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -60,14 +60,19 @@ def open_place(place: str | Path, *, client: "S3Client | None" = None) -> Datase
 
 
 def dataset_at(where: WritableRoot) -> Dataset:
-    """Open what lies at a root, as ``open_place`` does."""
+    """Open what lies at a root, as ``open_place`` does.
+
+    Of scene files without an index each one's end is read. Questions that one may answer whose end cannot be read are a
+    DatasetError that names it; but for ``change``, which tells it.
+    """
     if any(next(iter(where.list(key)), None) for key in (MANIFEST, FRAGMENTS)):
         return Dataset(where)
     keys = [each.key for each in where.list("") if is_scene_file(each.key)]
     if not keys:
         msg = f"{where.uri} has no embeddings: no index (`dataset/`) and no scene file (TOKEN/SCENE/NAME.parquet)."
         raise DatasetError(msg)
-    return Dataset(where, rows=rows_of_files(where, keys))
+    rows, unread = rows_there(where, keys)
+    return Dataset(where, rows=rows, unread=unread)
 
 
 def _local(uri: str) -> Path:
