@@ -365,7 +365,10 @@ def test_an_example_that_is_not_there_is_told(world: Alike, example: Any, messag
 
 
 def test_what_cannot_be_asked_is_told(world: Alike) -> None:
-    for like, count, message in (([], 10, "at least one example"), ([some(world, 0)], 0, "0 chips cannot")):
+    for like, count, message in (
+        ([], 10, "at least one example"),
+        ([some(world, 0)], 0, "count 0 is none: give a whole"),
+    ):
         with pytest.raises(DatasetError, match=message):
             dataset(world).search(like, count=count)
     low = next(

@@ -74,6 +74,8 @@ def test_it_is_told_written_and_drawn(root: Path, tmp_path: Path, capsys: pytest
     assert "20 cells not compared, which is not the same as unchanged:" in told
     assert "20  cloud: too cloudy" in told
     assert told.count("utm21-c64p30000-s150") == 3
+    assert told.count("2020-05-18  2020-06-18  -54.") == 3, "each cell with its dates"
+    assert told.endswith(f"\n500 rows in {out}\na map in {picture}\n")
 
     frame = geopandas.read_parquet(out)
     assert frame.crs == "OGC:CRS84"
@@ -105,7 +107,7 @@ def test_what_was_not_compared_at_a_cells_own_dates_is_counted_by_chip(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["change", str(root), "--top", "0"]) == 0
-    assert re.search(r"\d chips not compared, which is not the same as unchanged:", capsys.readouterr().out)
+    assert re.search(r"\d chips? not compared, which is not the same as unchanged:", capsys.readouterr().out)
 
 
 def test_json_says_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +117,8 @@ def test_json_says_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert told["pairs_of_dates"] == [["2020-05-18", "2020-06-18"]]
     first = told["most_changed"][0]
     assert (len(told["most_changed"]), first["calibrated"], first["days"]) == (30, "square", 31.0)
+    assert (first["from_datetime"], first["to_datetime"]) == (MAY.isoformat(), JUNE.isoformat())
+    assert {"out", "picture"}.isdisjoint(told), "nothing was written"
     assert (first["percentile"], told["most_changed"][24]["percentile"]) == (99.8, 95.0)
     assert told["most_changed"][25]["distance"] == 0.0
     assert first["lon"] < -54.37
@@ -178,6 +182,7 @@ def test_a_bucket_gives_the_answer_that_the_folder_gives(
         assert main(["change", "s3://embeddings/a/b", *ASKED]) == 1
     assert [each.pop("root") for each in told] == [str(root), "s3://embeddings/a/b"]
     assert [each.pop("unindexed") for each in told] == [0, None], "nobody lists a bucket at every question"
+    assert [Path(each.pop("out")).stem for each in told] == ["folder", "bucket"]
     assert told[0] == told[1]
     assert tables[0].equals(tables[1])
     said = capsys.readouterr()
@@ -192,8 +197,18 @@ def test_where_nothing_is_compared_the_status_is_1(
     said = capsys.readouterr()
     assert "480  no-scene" in said.out or "500  no-scene" in said.out
     assert "says nothing of whether anything changed" in said.err
-    picture = tmp_path / "none.png"
-    assert main(["change", str(root), *ASKED, "--bbox", "-10,10,-9,11", "--picture", str(picture)]) == 1
+    assert "starter-v1.0-rgb: 2019-05-18 to 2020-06-18\n  0 pairs compared" in said.out, "nothing was centred"
+    picture, out = tmp_path / "none.png", tmp_path / "none.parquet"
+    asked = ["change", str(root), *ASKED, "--bbox", "-10,10,-9,11", "--picture", str(picture)]
+    assert main([*asked, "--out", str(out), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["out"], "picture" in told, pq.read_metadata(out).num_rows) == (str(out), False, 0)
+    out.unlink()
+    assert main([*asked, "--out", str(out)]) == 1
+    told = capsys.readouterr()
+    assert told.out.endswith(f"\n0 rows in {out}\n")
+    out.unlink()
+    assert main(asked) == 1
     assert "no scene that was looked through meets the place and the dates" in capsys.readouterr().out
     assert not picture.exists()
 
@@ -307,3 +322,26 @@ def test_the_command_and_the_package_have_the_same_limits_and_reasons() -> None:
     page = (Path(__file__).parents[2] / "docs" / "change.md").read_text(encoding="utf-8")
     for reason in pairing.Reason:
         assert f"| `{reason.value}` |" in page
+
+
+def test_one_pair_and_one_cell_are_no_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ground = Ground()
+    near = np.ones((2, DIMENSIONS), np.float32)
+    for number, when, chips in ((1, MAY, 2), (2, JUNE, 1)):
+        first = ground.land(number, when, Chips(wide=chips, high=1, vectors=near[:chips] * number))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    measured = VectorStatistics.measure([vectors(1)], digest=first.digest, scenes=["a"])
+    statistics = FolderStatistics(entries={first.token: measured})
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    (folder / "statistics.json").write_text(statistics.model_dump_json(by_alias=True), encoding="utf-8")
+    asked = ["change", str(folder_of(ground, tmp_path / "dataset")), "--model-folder", str(folder)]
+    assert main([*asked, *ASKED, "--out", str(tmp_path / "one.parquet")]) == 0
+    told = capsys.readouterr().out
+    assert "  1 pair compared, uncalibrated" in told
+    assert "  1 cell not compared, which" in told
+    assert told.endswith(f"\n2 rows in {tmp_path / 'one.parquet'}\n")
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert "  1 chip not compared, which" in told
+    assert "2020-05-18  2020-06-18" in told, "of its own dates each cell's are told"

@@ -96,7 +96,7 @@ def test_a_vector_bucket_is_asked_for_what_its_records_say(limit: float) -> None
     traits = Traits(valid=columns.valid, cloud=columns.cloud, loss=columns.loss)
     assert filters.judge(traits)[0].all()
     asked = VectorQuestion(filters=filters).document()
-    records = [each for put in puts(columns, MODEL, scene="s", instrument="i") for each in put.records]
+    records = [each for put in puts(columns, MODEL, scene="s", instrument="i").requests for each in put.records]
     assert len(records) == COUNT
     assert all(meets(each.metadata, asked) for each in records)
 

@@ -281,15 +281,19 @@ def test_what_has_no_mark_is_found_and_sent() -> None:
     assert len(world.vectors.records) == 16 + 16 + 12
 
 
-def test_who_fails_leaves_word_and_the_next_one_need_not_wait() -> None:
+class InterruptedOnce(BaseException):
+    """Ctrl-C: what is asked for after it is still answered."""
+
+
+@pytest.mark.parametrize("error", [TransientError("throttled"), InterruptedOnce()], ids=["throttled", "interrupted"])
+def test_who_is_stopped_in_order_leaves_word_and_the_next_one_need_not_wait(error: BaseException) -> None:
     world = landed(SCENE, NEWER)
 
-    def throttled(*_: str) -> None:
-        msg = "throttled"
-        raise TransientError(msg)
+    def stopped(*_: str) -> None:
+        raise error
 
-    world.vectors.before = throttled
-    with pytest.raises(TransientError, match="throttled"):
+    world.vectors.before = stopped
+    with pytest.raises(type(error)):
         world.send(SCENE)
     world.vectors.before = lambda *_: None
     assert list(world.sending.missing()) == [NEWER.file]

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from clayline.api.changing import Changed
+from clayline_cli.changing.telling import centred
 
 _INK, _PAPER, _EDGE, _GREY = "#1f2933", "#f5f7fa", "#9aa5b1", "#d5dae0"
 _LOST: Final = "#b42318"
@@ -76,7 +77,7 @@ def draw(found: Changed, target: Path, *, uri: str) -> None:
         )  # fmt: skip
         shown = grid.ravel()[: len(panels)].tolist()
         figure.colorbar(ScalarMappable(norm=scale, cmap=_COLOURS), ax=shown, shrink=0.7, label=label)
-        figure.suptitle(f"What changed: {found.token}, centred by {found.centred_by or 'nothing'}\n{uri}", fontsize=10)
+        figure.suptitle(f"What changed: {found.token or 'no model'}{centred(found)}\n{uri}", fontsize=10)
         if handles:
             ordered = [handles[name] for name in sorted(handles)]
             figure.legend(

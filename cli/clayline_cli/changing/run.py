@@ -1,12 +1,13 @@
 """``clayline change``: by the Python API, then told, written and drawn."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from clayline.api.centres import statistics_of
 from clayline.api.changing import Changed
 from clayline.dataset.figures import asked_values, told_together
-from clayline.errors import shown
+from clayline.errors import counted, shown
 from clayline.likeness.pairing import Limits
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics
 from clayline.run.prices import built_in
@@ -55,12 +56,12 @@ def change(options: ChangeOptions, console: Console) -> int:
     }
     if options.out is not None:
         export([found.table], found.table.schema, options.out, form="geoparquet", scenes=(), said=said)
-    if options.picture is not None:
-        if found.table.num_rows:
-            draw(found, options.picture, uri=dataset.uri)
-        else:
-            console.warn(f"nothing lies there, so there is nothing to draw: no {options.picture}")
-    _tell(found, said, options)
+    drawn = options.picture if found.table.num_rows else None
+    if drawn is not None:
+        draw(found, drawn, uri=dataset.uri)
+    elif options.picture is not None:
+        console.warn(f"nothing lies there, so there is nothing to draw: no {options.picture}")
+    _tell(found, said, options, drawn)
     for lost in found.lost:
         console.warn(shown(f"could not be read, and is no part of the answer: {lost.key}: {lost.message}"))
     if not found.compared:
@@ -68,14 +69,20 @@ def change(options: ChangeOptions, console: Console) -> int:
     return 1 if found.lost or not found.compared else 0
 
 
-def _tell(found: Changed, said: dict[str, Any], options: ChangeOptions) -> None:
+def _tell(found: Changed, said: dict[str, Any], options: ChangeOptions, drawn: Path | None) -> None:
+    """Tell the answer, and which files were written."""
     if options.json:
         more: dict[str, Any] = {"most_changed": values(found, top=options.top)["most_changed"]}
+        more |= {name: str(path) for name, path in (("out", options.out), ("picture", drawn)) if path is not None}
         if found.explanation and found.asked:
             more["explain"] = {**found.explanation.values(), **asked_values(found.asked, built_in())}
         print(json.dumps({**said, **more}), flush=True)
     else:
         print(shown(paragraph(found, top=options.top)), flush=True)
+        if options.out is not None:
+            print(shown(f"{counted(found.table.num_rows, 'row')} in {options.out}"), flush=True)
+        if drawn is not None:
+            print(shown(f"a map in {drawn}"), flush=True)
         if found.explanation and found.asked:
             print(shown(explained(found.explanation)), flush=True)
             print(told_together(found.asked, built_in()), flush=True)

@@ -1,13 +1,16 @@
 """What is told of a comparison: for people, and as values for JSON."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from clayline.api.changing import Changed
+from clayline.errors import counted
 from clayline.likeness.calibrating import LEAST_PAIRS
 
 _TOLD: Final = (
     "cell", "percentile", "distance", "calibrated", "neighbours_percentile", "neighbours_distance", "neighbours",
-    "days", "lon", "lat", "from_uci", "to_uci", "from_cloud", "to_cloud", "from_valid", "to_valid",
+    "days", "lon", "lat", "from_datetime", "to_datetime", "from_uci", "to_uci",
+    "from_cloud", "to_cloud", "from_valid", "to_valid",
 )  # fmt: skip
 """Of each of the most changed cells."""
 _WHY: Final = {
@@ -27,7 +30,7 @@ _WHY: Final = {
 
 
 def values(found: Changed, *, top: int = 0) -> dict[str, Any]:
-    """Give everything as JSON can say it; with ``top`` the most changed cells."""
+    """Give everything as JSON can say it; with ``top`` the most changed cells, their dates in ISO 8601."""
     told: dict[str, Any] = {
         "model": found.token,
         "digest": found.digest,
@@ -40,7 +43,11 @@ def values(found: Changed, *, top: int = 0) -> dict[str, Any]:
     }
     if found.asked is not None:
         told |= {"requests": found.asked.requests, "bytes": found.asked.size}
-    return told | {"most_changed": most_changed(found, top)} if top else {**told, "most_changed": []}
+    rows = [
+        {name: each.isoformat() if isinstance(each, datetime) else each for name, each in row.items()}
+        for row in (most_changed(found, top) if top else [])
+    ]
+    return {**told, "most_changed": rows}
 
 
 def most_changed(found: Changed, top: int) -> list[dict[str, Any]]:
@@ -60,20 +67,26 @@ def paragraph(found: Changed, *, top: int) -> str:
         return "no scene that was looked through meets the place and the dates: ask wider; --explain says why of each"
     dates = ", ".join(f"{first} to {second}" for first, second in found.dates) or "each cell's own dates"
     lines = [
-        f"{found.token}, centred by {found.centred_by or 'nothing'}: {dates}",
-        f"  {found.compared:,} pairs compared{_calibration(found)}",
+        f"{found.token}{centred(found)}: {dates}",
+        f"  {counted(found.compared, 'pair')} compared{_calibration(found)}",
     ]
     if found.reasons:
-        each = "cells" if found.dates else "chips"  # at two dates a cell, at its own dates each of its chips
-        lines.append(f"  {sum(found.reasons.values()):,} {each} not compared, which is not the same as unchanged:")
+        each = "cell" if found.dates else "chip"  # at two dates a cell, at its own dates each of its chips
+        count = counted(sum(found.reasons.values()), each)
+        lines.append(f"  {count} not compared, which is not the same as unchanged:")
         lines += [f"    {count:>8,}  {reason}: {_WHY[reason]}" for reason, count in found.reasons.items()]
     rows = [row for row in most_changed(found, top) if row["distance"] > 0]
     if found.compared and top and not rows:
         lines += ["", "  no vector differs from its other date's: nothing changed that this model sees"]
     if rows:
-        lines += ["", "  percentile  distance  neighbours    lon, lat                cell"]
+        lines += ["", f"  percentile  distance  neighbours    {'from':<10}  {'to':<10}  {'lon, lat':<22}  cell"]
         lines += [_line(row) for row in rows]
     return "\n".join(lines)
+
+
+def centred(found: Changed) -> str:
+    """Say whose centre was taken off, where vectors were compared."""
+    return f", centred by {found.centred_by}" if found.centred_by else ""
 
 
 def _calibration(found: Changed) -> str:
@@ -94,4 +107,5 @@ def _line(row: dict[str, Any]) -> str:
     percentile = "-" if row["percentile"] is None else f"{row['percentile']:.1f}"
     beside = "-" if around is None else f"{around:.{digits}f}"
     place = f"{row['lon']:.4f}, {row['lat']:.4f}"
-    return f"  {percentile:>10}  {row['distance']:>8.4f}  {beside:>10}    {place:<22}  {row['cell']}"
+    dates = f"{row['from_datetime']:%Y-%m-%d}  {row['to_datetime']:%Y-%m-%d}"
+    return f"  {percentile:>10}  {row['distance']:>8.4f}  {beside:>10}    {dates}  {place:<22}  {row['cell']}"

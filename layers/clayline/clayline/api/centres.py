@@ -7,8 +7,10 @@ from typing import Final
 from clayline.dataset.codebook import Codebook
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
+from clayline.dataset.terms import check_kind
 from clayline.errors import DatasetError, ModelError
 from clayline.likeness.centring import Centre
+from clayline.model.starter import starter_folder
 from clayline.model.statistics import STATISTICS_FILE, FolderStatistics, read_statistics
 from clayline.ports import ObjectMissingError
 
@@ -62,3 +64,10 @@ def statistics_of(folder: Path | None) -> FolderStatistics | None:
         return read_statistics(path.read_bytes(), source=str(path))
     except (OSError, ModelError) as error:
         raise DatasetError(str(error)) from error
+
+
+def known_statistics(given: FolderStatistics | None) -> FolderStatistics | None:
+    """Give them, or the bundled starter's, where those are at hand. Raises DatasetError for another kind of thing."""
+    if given is not None:
+        check_kind(given, FolderStatistics, name="statistics")
+    return given or statistics_of(starter_folder())

@@ -1,7 +1,7 @@
 """What changed: the same cells at two dates, calibrated by the dataset's own pairs (docs/change.md)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -27,13 +27,13 @@ from clayline.api.why_absent import Elsewhere, date_number, why_absent
 from clayline.dataset.asking import AskedTime, Span
 from clayline.dataset.counted import Asked
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import SceneRow, flat_boxes
+from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.errors import DatasetError
-from clayline.identity.regions import zone_of
+from clayline.identity.regions import Bounds, zone_of
 from clayline.likeness.calibrating import LEAST_PAIRS, Kind, Reference, distances, season_name
 from clayline.likeness.centring import Centre, CentredBy
 from clayline.likeness.neighbouring import Places, medians, neighbours
-from clayline.likeness.pairing import Ints, Pairs, in_turn, of_dates
+from clayline.likeness.pairing import Ints, Pairs, Reason, in_turn, of_dates
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.table.changes import Columns, change_table
@@ -71,12 +71,19 @@ class Changed:
 
 
 def spans_of(dates: Sequence[AskedTime] | None) -> tuple[Span, ...]:
-    """Take two dates or more: each a day, a moment, or A/B. Raises DatasetError unless each begins after the end of the
-    one before.
+    """Take two dates or more: each a day, a moment, or A/B; in a text they have commas between. Raises DatasetError
+    unless each begins after the end of the one before.
     """
     if dates is None:
         return ()
-    found = tuple(each for asked in dates for each in Span.of(asked).each)
+    if not isinstance(dates, Iterable) or isinstance(dates, bytes | Mapping):
+        msg = f"dates {dates!r} are none: give a list of two or more, or nothing (None) for each cell's own."
+        raise DatasetError(msg)
+    listed = [dates] if isinstance(dates, str) else list(dates)
+    if None in listed:
+        msg = "a date is None: give a day, a moment, or from/until."
+        raise DatasetError(msg)
+    found = tuple(each for asked in listed for each in Span.of(asked).each)
     if len(found) < 2:  # noqa: PLR2004 - a change has two
         msg = "one date says of no change: give two or more, such as 2020-05-18 and 2020-06-03 (`--from`, `--to`)."
         raise DatasetError(msg)
@@ -112,9 +119,12 @@ class Change:
         TransientError, OSError.
         """
         span = span_over(dates)
-        chosen = self._index.choose(region, span, model=model, every_revision=False)
+        chosen = self._index.choose(region, span, model=model, every_revision=False, lossy=True)
+        unread = self._index.unread(None, Span(), model=model)  # also where it would only calibrate
+        lost = [Lost(key=each.key, message=each.message) for each in unread]
+        there = {each.key: each.box for each in self._index.unread(region, span, model=model)}
         if not chosen.newest:
-            return _nothing(dates)
+            return _nothing(dates, lost, there)
         scene = chosen.newest[0]
         with Scratch() as scratch:
             reader = Reader(self._root, self._index, scene, scratch, self._terms)
@@ -122,15 +132,14 @@ class Change:
             date_of = (lambda said: said.by_scene(numbers)) if dates else day_of
             chips = reader.chosen(chosen, region, span, date_of)
             pairs = of_dates(chips.observed, len(dates)) if dates else in_turn(chips.observed)
-            boxes = boxes_of_lost(reader.lost, self._index, chosen.newest)
-            everywhere = self._index.choose(region, Span(), model=None, every_revision=False, mixed=True).newest
+            boxes = {**boxes_of_lost(reader.lost, self._index, chosen.newest), **there}
+            everywhere = self._index.choose(
+                region, Span(), model=None, every_revision=False, mixed=True, lossy=True
+            ).newest
             pairs = why_absent(pairs, chips, dates, Elsewhere.of(everywhere, scene, boxes))
             centre, of_pairs = self._compare(reader, chips, pairs)
-            lost_there = [lost for lost in reader.lost if lost.key in boxes]
-            table = change_table(
-                of_pairs, [(lost.key, lost.message, flat_boxes(boxes[lost.key])) for lost in lost_there]
-            )
-            return _told(table, scene, centre, dates, tuple(reader.lost))
+            lost += reader.lost
+            return _told(change_table(of_pairs, _placed(lost, boxes)), scene, centre, dates, tuple(lost))
 
     def _compare(self, reader: Reader, chips: Compared, pairs: Pairs) -> tuple[Centre | None, Columns]:
         at = pairs.compared
@@ -234,17 +243,23 @@ def _told(
     )
 
 
-def _nothing(dates: tuple[Span, ...]) -> Changed:
+def _placed(lost: Sequence[Lost], boxes: Mapping[str, Box]) -> list[tuple[str, str, list[Bounds]]]:
+    """Give the files that lie where it was asked, and their boxes."""
+    return [(each.key, each.message, flat_boxes(boxes[each.key])) for each in lost if each.key in boxes]
+
+
+def _nothing(dates: tuple[Span, ...], lost: Sequence[Lost], boxes: Mapping[str, Box]) -> Changed:
+    there = _placed(lost, boxes)
     return Changed(
-        table=change_table(None, []),
+        table=change_table(None, there),
         token=None,
         digest=None,
         centred_by=None,
         dates=_named(dates),
         compared=0,
         uncalibrated=0,
-        reasons={},
-        lost=(),
+        reasons={Reason.UNREADABLE.value: len(there)} if there else {},
+        lost=tuple(lost),
     )
 
 

@@ -12,6 +12,7 @@ from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.terms import check_flag, check_kind
 from clayline.identity.regions import bounds_of, square_of
 from clayline.likeness.calibrating import Kind, quarter, quarters_of, reference_pairs, seasons
 from clayline.likeness.centring import Centre
@@ -38,6 +39,11 @@ class Terms:
 
     limits: Limits
     across_instruments: bool
+
+    def __post_init__(self) -> None:
+        """Refuse other kinds of things. Raises DatasetError."""
+        check_kind(self.limits, Limits, name="limits")
+        check_flag(self.across_instruments, name="across_instruments")
 
     def pair_of_families(self, first: str, second: str) -> str:
         """Name them, whichever is the earlier."""
@@ -167,7 +173,7 @@ class Reader:
 
     def _scenes(self, place: Region, instruments: frozenset[str], quarters: set[int]) -> Chosen:
         model = f"{self.model.token}@{self.model.digest}"
-        chosen = self._index.choose(place, Span(), model=model, every_revision=False)
+        chosen = self._index.choose(place, Span(), model=model, every_revision=False, lossy=True)
         days = np.array([np.datetime64(row.start.replace(tzinfo=None), "us") for row in chosen.newest], "M8[us]")
         fits = np.isin(quarter(days.astype(np.int64)), sorted(quarters)).tolist()
         newest = [

@@ -4,34 +4,35 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from clayline.api.centres import centre_of, codebook_of, statistics_of
+from clayline.api.centres import centre_of, codebook_of, known_statistics
 from clayline.api.changing import Change, Changed, span_over, spans_of
 from clayline.api.comparing import Terms
-from clayline.api.exemplars import Examples, Exemplar, GivenExample, given_of
+from clayline.api.exemplars import Examples, Exemplar, GivenExamples, all_given
 from clayline.api.explaining import Meant, explain_change
 from clayline.api.index import Index
-from clayline.api.planning import Chips, Plan, sources
+from clayline.api.planning import Chips, Plan, region_of, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing
 from clayline.api.search_terms import EVERYWHERE, TWO_STAGES, Asked4Likeness, Found, How, Where
 from clayline.api.searching import Search
 from clayline.api.unindexed import unindexed
-from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, box_of, columns_of, every_revision, model_of
+from clayline.dataset.asking import Asked4, AskedTime, Revisions, Span, columns_of, every_revision, model_of
 from clayline.dataset.counted import CountedRoot
 from clayline.dataset.figures import Figures
 from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
+from clayline.dataset.scene_row import Box, SceneRow
+from clayline.dataset.terms import check_flag
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
 from clayline.likeness.instruments import OF_EXAMPLES, Instruments
 from clayline.likeness.pairing import Limits
 from clayline.likeness.taking_part import USUAL, Filters
-from clayline.model.starter import starter_folder
 from clayline.model.statistics import FolderStatistics
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
 from clayline.table.chips import ChipTable
 from clayline.table.joining import at_points, joined, nearest_rows
+from clayline.table.lone_files import Unread
 from clayline.table.ranking import FILTERED, Judge, sum_of
 from clayline.table.scene_header import read_scene_header
 from clayline.table.streaming import Source, look, open_files, pieces, result_schema, shaped, stream
@@ -48,11 +49,12 @@ class Dataset:
     may cure.
     """
 
-    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None) -> None:
-        """Take the place; nothing is read of it yet. ``rows`` stand for an index where there is none."""
+    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None, unread: Sequence[Unread] = ()) -> None:
+        """Take the place, of which nothing is read yet; without an index ``rows``, and files that give none."""
         self._root = CountedRoot(root)
         self._rows = rows
-        self._index = Index(self._root, rows=rows)
+        self._unread = unread
+        self.refresh()
         self._figures: Figures | None = None
 
     @property
@@ -67,7 +69,7 @@ class Dataset:
 
     def refresh(self) -> None:
         """Forget what was read of the index: the next call sees the dataset as it is then."""
-        self._index = Index(self._root, rows=self._rows)
+        self._index = Index(self._root, rows=self._rows, unread=self._unread)
 
     def unindexed(self) -> tuple[str, ...]:
         """Give the keys of scenes' files that the index does not have yet: no question sees them. Lists the root."""
@@ -85,7 +87,7 @@ class Dataset:
         model unless one is named.
         """
         chosen = self._index.choose(
-            _region(box), Span.of(time), model=model_of(model), every_revision=every_revision(revisions), mixed=True
+            region_of(box), Span.of(time), model=model_of(model), every_revision=every_revision(revisions), mixed=True
         )
         return [*chosen.newest, *chosen.older]
 
@@ -99,7 +101,7 @@ class Dataset:
         revisions: Revisions = "newest",
     ) -> Figures:
         """Give what ``read`` of the same would take, to the byte. Reads the index and the files' footers."""
-        return self._plan(_region(box), Span.of(time), model, columns, revisions).foretold
+        return self._plan(region_of(box), Span.of(time), model, columns, revisions).foretold
 
     def read(
         self,
@@ -113,7 +115,7 @@ class Dataset:
         """Give the chips whose footprint meets a box, at a time, of one model: a ``pyarrow.Table`` of docs/schema.md's
         columns, or of those named, with ``scene`` and ``revision``.
         """
-        plan = self._plan(_region(box), Span.of(time), model, columns, revisions)
+        plan = self._plan(region_of(box), Span.of(time), model, columns, revisions)
         return joined(self._stream(plan), plan.schema)
 
     def batches(
@@ -126,7 +128,7 @@ class Dataset:
         revisions: Revisions = "newest",
     ) -> Chips:
         """Give the same chips as ``read``, a row group at a time: memory holds some row groups, however many rows."""
-        plan = self._plan(_region(box), Span.of(time), model, columns, revisions)
+        plan = self._plan(region_of(box), Span.of(time), model, columns, revisions)
         return Chips(plan=plan, tables=self._stream(plan))
 
     def read_geo(
@@ -178,7 +180,9 @@ class Dataset:
         table, numbers = at_points(found, plan.schema, on_globe)
         self._figures = plan.measured(self._root.asked - before)
         there = {id(on_globe[number]) for number in numbers}
-        scenes = self._index.choose(region, Span(), model=model or plan.chosen.token, every_revision=False).newest
+        scenes = self._index.choose(
+            region, Span(), model=model or plan.chosen.token, every_revision=False, lossy=True
+        ).newest
         missing = tuple(why_missing(point, scenes, wanted.span) for point in asked if id(point) not in there)
         return Sampled(table=table, missing=missing, figures=self._figures)
 
@@ -202,12 +206,13 @@ class Dataset:
         cannot be read is in ``lost``, and its chips are never told as unchanged.
         """
         before = self._root.asked
-        terms = Terms(limits=limits or Limits(), across_instruments=across_instruments)
-        change = Change(self._root, self._index, terms=terms, statistics=statistics or statistics_of(starter_folder()))
-        region, spans = _region(box), spans_of(dates)
+        check_flag(explain, name="explain")
+        terms = Terms(limits=Limits() if limits is None else limits, across_instruments=across_instruments)
+        change = Change(self._root, self._index, terms=terms, statistics=known_statistics(statistics))
+        region, spans = region_of(box), spans_of(dates)
         if explain:
             self._root.follow()
-        found = replace(change.answer(region, spans, model), asked=self._root.asked - before)
+        found = replace(change.answer(region, spans, model_of(model)), asked=self._root.asked - before)
         if not explain:
             return found
         meant = Meant(
@@ -230,8 +235,8 @@ class Dataset:
 
     def search(
         self,
-        like: Sequence[GivenExample],
-        unlike: Sequence[GivenExample] = (),
+        like: GivenExamples,
+        unlike: GivenExamples = (),
         *,
         count: int = 10,
         box: Asked4 | Box | None = None,
@@ -247,10 +252,10 @@ class Dataset:
         Examples themselves are not in the answer, unless it is asked for.
         """
         asked = Asked4Likeness(
-            like=tuple(map(given_of, like)),
-            unlike=tuple(map(given_of, unlike)),
+            like=all_given(like, name="like"),
+            unlike=all_given(unlike, name="unlike"),
             count=count,
-            region=_region(box),
+            region=region_of(box),
             span=Span.of(time),
             model=model,
             where=where,
@@ -262,8 +267,8 @@ class Dataset:
 
     def examples(
         self,
-        like: Sequence[GivenExample],
-        unlike: Sequence[GivenExample] = (),
+        like: GivenExamples,
+        unlike: GivenExamples = (),
         *,
         model: str | None = None,
         filters: Filters = USUAL,
@@ -274,7 +279,7 @@ class Dataset:
         ``filters`` say which chip may stand for a cell or a place. Raises DatasetError as ``search`` does.
         """
         found = Examples(root=self._root, index=self._index, filters=filters, model=model, instruments=instruments)
-        return found.find(tuple(map(given_of, like)), tuple(map(given_of, unlike)))
+        return found.find(all_given(like, name="like"), all_given(unlike, name="unlike"))
 
     def centre(
         self, token: str, digest: str, *, statistics: FolderStatistics | None = None, filters: Filters = USUAL
@@ -292,7 +297,7 @@ class Dataset:
         return centre_of(
             token,
             digest,
-            statistics=statistics or statistics_of(starter_folder()),
+            statistics=known_statistics(statistics),
             codebook=lambda: codebook_of(self._root, self._index.manifest, token=token, digest=digest),
             rows=of_rows,
         )
@@ -338,8 +343,3 @@ class Dataset:
         for selected in stream(self._root, plan.pieces):
             yield shaped(selected, plan.schema)
         self._figures = plan.measured(self._root.asked - before)
-
-
-def _region(box: Asked4 | Box | None) -> Region | None:
-    found = box_of(box)
-    return None if found is None else Region.of_boxes(flat_boxes(found))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from clayline.api.index import Index
 from clayline.api.planning import sources
-from clayline.dataset.asking import Span
+from clayline.dataset.asking import Span, model_of
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
+from clayline.dataset.terms import check_kind
 from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
 from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given, OfImagery, example_of
@@ -26,6 +28,7 @@ from clayline.table.streaming import look, open_files, pieces, result_schema, sh
 
 type GivenExample = str | Sequence[float] | Given
 """What ``search`` takes: a text, longitude and latitude, or what ``clayline.likeness.examples`` has."""
+type GivenExamples = GivenExample | Iterable[GivenExample]
 _ROUNDING: Final = 1e-3
 """Of a vector's length: so far apart are two of one chip, computed twice, at most."""
 _COLUMNS = (*LOOKED_AT, "scene", "revision")
@@ -65,6 +68,12 @@ class Examples:
     """Token, perhaps with a digest."""
     instruments: Instruments
     """Whose they may be."""
+
+    def __post_init__(self) -> None:
+        """Refuse other kinds of things. Raises DatasetError."""
+        check_kind(self.filters, Filters, name="filters")
+        check_kind(self.instruments, Instruments, name="instruments")
+        model_of(self.model)
 
     def find(self, like: Sequence[Given], unlike: Sequence[Given]) -> tuple[tuple[Exemplar, ...], tuple[Exemplar, ...]]:
         """Give them, each chip once. Raises DatasetError for one that is not there, for those of several models or
@@ -259,6 +268,18 @@ def _region(around: tuple[float, float, float, float] | None) -> Region | None:
         return None
     west, south, east, north = around
     return Region.of_boxes(flat_boxes(Box(west=west, south=south, east=east, north=north)))
+
+
+def all_given(values: GivenExamples, *, name: str) -> tuple[Given, ...]:
+    """Read examples; one alone stands for a list of it. Raises DatasetError for what is none."""
+    alone = isinstance(values, str | ByIdentifier | ByCell | ByPlace | Computed)
+    if isinstance(values, bytes | Mapping) or not (alone or isinstance(values, Iterable)):
+        msg = f"{name} {values!r} is none: give a list of identifiers, cells, or pairs of longitude and latitude."
+        raise DatasetError(msg)
+    listed: list[Any] = [values] if alone else list(values)  # type: ignore[arg-type] # an Iterable, else
+    if len(listed) == 2 and all(isinstance(each, Real) for each in listed):  # noqa: PLR2004 - longitude and latitude
+        listed = [tuple(listed)]
+    return tuple(map(given_of, listed))
 
 
 def given_of(value: GivenExample) -> Given:

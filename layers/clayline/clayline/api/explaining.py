@@ -126,10 +126,10 @@ def explain_change(index: Index, meant: Meant, asked: Mapping[str, Asked]) -> Ex
 
     Raises DatasetError, TransientError.
     """
-    chosen = index.choose(meant.region, meant.span, model=meant.model, every_revision=False, mixed=True)
+    chosen = index.choose(meant.region, meant.span, model=meant.model, every_revision=False, mixed=True, lossy=True)
     compared = {source.at.key: "compared" for source in sources(index.manifest, chosen, meant.region, meant.span)}
     return explain(index, meant, asked, stages=compared, other="calibration")
 
 
 def _every(index: Index) -> tuple[SceneRow, ...]:
-    return index.choose(None, _EVERYWHERE, model=None, every_revision=False, mixed=True).newest
+    return index.choose(None, _EVERYWHERE, model=None, every_revision=False, mixed=True, lossy=True).newest

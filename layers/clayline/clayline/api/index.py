@@ -1,6 +1,7 @@
 """The index of a dataset, read once and kept."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -9,20 +10,24 @@ from clayline.dataset.asking import Span
 from clayline.dataset.choosing import Chosen, choose, is_model, named
 from clayline.dataset.manifest import Manifest
 from clayline.dataset.ports import Root
-from clayline.dataset.scene_row import SceneRow, flat_boxes
+from clayline.dataset.scene_row import SceneKey, SceneRow, flat_boxes
 from clayline.dataset.snapshot import Snapshot
 from clayline.errors import DatasetError
 from clayline.outputs.region import Region
 from clayline.ports import ObjectMissingError
 from clayline.table.index_reading import read_rows_of, read_snapshot
+from clayline.table.lone_files import Unread
 
 
 class Index:
     """A snapshot, and the parts and history of it that were needed so far."""
 
-    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None) -> None:
-        """Take the place; nothing is read yet. ``rows`` are given where scene files lie without an index."""
+    def __init__(self, root: Root, *, rows: Sequence[SceneRow] | None = None, unread: Sequence[Unread] = ()) -> None:
+        """Take the place; nothing is read yet. ``rows`` are given where scene files lie without an index, and
+        ``unread`` are those of which there is no row.
+        """
         self._root = root
+        self._unread = unread
         self._snapshot = None if rows is None else Snapshot(manifest=Manifest(), loose=tuple(rows))
         self._rows: dict[str, list[SceneRow]] = {}
 
@@ -59,11 +64,16 @@ class Index:
         model: str | None,
         every_revision: bool,
         mixed: bool = False,
+        lossy: bool = False,
     ) -> Chosen:
         """Choose scenes; of several models only if ``mixed``.
 
-        Raises DatasetError, also for a model of which there is no scene anywhere, TransientError.
+        Raises DatasetError, also for a model of which there is no scene anywhere, and, unless ``lossy``, for a file
+        that may be meant and that could not be read; TransientError.
         """
+        if not lossy:
+            for lost in self.unread(region, span, model=model):
+                raise DatasetError(lost.message)
         parts = [part.file.href for part in self.manifest.parts if meets(region, part.extent.box)]
         taken_in = self._read(parts)
         history = self._read([file.href for file in self.manifest.history]) if every_revision else None
@@ -80,6 +90,18 @@ class Index:
         if model is not None and not chosen.newest and not chosen.older:
             self._refuse_unknown(model)
         return chosen
+
+    def unread(self, region: Region | None, span: Span, *, model: str | None) -> list[Unread]:
+        """Give the files that may be meant and that could not be read, but for those of which a newer revision was."""
+        newest = {row.key: row.revision for row in sorted(self.snapshot.loose, key=attrgetter("revision"))}
+        return [
+            each
+            for each in self._unread
+            if each.of_model(model)
+            and each.revision > newest.get(SceneKey(each.token, each.scene), 0)
+            and meets(region, each.box)
+            and span.meets(each.start, each.end)
+        ]
 
     def _refuse_unknown(self, model: str) -> None:
         """Tell a mistyped model from one that has nothing there."""

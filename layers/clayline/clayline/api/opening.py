@@ -1,7 +1,7 @@
 """Where a dataset lies, by the name that a user gives it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from clayline.dataset.folder import FolderRoot
 from clayline.dataset.manifest import FRAGMENTS, MANIFEST
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import DatasetError
-from clayline.table.lone_files import is_scene_file, rows_of_files
+from clayline.table.lone_files import is_scene_file, rows_of_files, rows_there
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -31,13 +31,20 @@ def open_dataset(root: str | Path, *, client: "S3Client | None" = None) -> Datas
 
 
 def open_scene_files(
-    places: Sequence[str | Path], *, client: "S3Client | None" = None, root: WritableRoot | None = None
+    places: str | Path | Iterable[str | Path], *, client: "S3Client | None" = None, root: WritableRoot | None = None
 ) -> Dataset:
-    """Open scene files that no index has as one dataset: files, all on this machine or all in one bucket.
+    """Open scene files that no index has as one dataset: one or more, all on this machine or all in one bucket.
 
     The end of each is read. Raises DatasetError, TransientError.
     """
-    uris = {str(place) for place in places}
+    listed = [places] if isinstance(places, str | Path) else list(places) if isinstance(places, Iterable) else []
+    if wrong := [each for each in listed if not isinstance(each, str | Path) or not str(each).strip()]:
+        msg = f"{wrong[0]!r} is no scene file: give paths of this machine, or s3://BUCKET/KEY."
+        raise DatasetError(msg)
+    if not listed:
+        msg = f"no scene file was named ({places!r}): give one at least, a path of this machine or s3://BUCKET/KEY."
+        raise DatasetError(msg)
+    uris = {str(place) for place in listed}
     buckets = {uri.removeprefix(_S3).partition("/")[0] if uri.startswith(_S3) else None for uri in uris}
     if len(buckets) != 1:
         msg = "these files lie in several places: name files of this machine, or of one bucket."
@@ -60,14 +67,19 @@ def open_place(place: str | Path, *, client: "S3Client | None" = None) -> Datase
 
 
 def dataset_at(where: WritableRoot) -> Dataset:
-    """Open what lies at a root, as ``open_place`` does."""
+    """Open what lies at a root, as ``open_place`` does.
+
+    Of scene files without an index each one's end is read. Questions that one may answer whose end cannot be read are a
+    DatasetError that names it; but for ``change``, which tells it.
+    """
     if any(next(iter(where.list(key)), None) for key in (MANIFEST, FRAGMENTS)):
         return Dataset(where)
     keys = [each.key for each in where.list("") if is_scene_file(each.key)]
     if not keys:
         msg = f"{where.uri} has no embeddings: no index (`dataset/`) and no scene file (TOKEN/SCENE/NAME.parquet)."
         raise DatasetError(msg)
-    return Dataset(where, rows=rows_of_files(where, keys))
+    rows, unread = rows_there(where, keys)
+    return Dataset(where, rows=rows, unread=unread)
 
 
 def _local(uri: str) -> Path:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from clayline.dataset.asking import Span
+from clayline.dataset.asking import Asked4, Span, box_of
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.counted import Asked
 from clayline.dataset.figures import Figures
@@ -85,6 +85,12 @@ class Chips:
     def __iter__(self) -> Iterator[ChipTable]:
         """Give tables of at most a row group each, none empty."""
         return self.tables
+
+
+def region_of(box: Asked4 | Box | None) -> Region | None:
+    """Take the box that is asked for; None is everywhere. Raises DatasetError for what is none."""
+    found = box_of(box)
+    return None if found is None else Region.of_boxes(flat_boxes(found))
 
 
 def meets(region: Region | None, box: Box) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from clayline.api.dataset import Dataset
 from clayline.dataset.asking import AskedTime
+from clayline.dataset.terms import check_kind, check_number
 from clayline.likeness.matching import Tally
 from clayline.likeness.rehearsal import AT_MOST, Rehearsal, SceneScores
 from clayline.likeness.watch import Watch
@@ -18,6 +19,8 @@ def rehearse(dataset: Dataset, watch: Watch, *, time: AskedTime = None, at_most:
 
     Raises DatasetError, TransientError.
     """
+    check_kind(watch, Watch, name="watch")
+    check_number(at_most, name="at_most", least=0, most=1)
     model = f"{watch.probe.token}@{watch.probe.digest}"
     chips = dataset.batches(box=watch.box, time=time, model=model, columns=[*COLUMNS, "scene", "revision"])
     own = {*watch.like, *watch.unlike}

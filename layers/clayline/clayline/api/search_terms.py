@@ -7,9 +7,10 @@ from typing import Final
 
 from clayline.api.exemplars import Exemplar
 from clayline.api.explaining import Explanation
-from clayline.dataset.asking import Span
+from clayline.dataset.asking import Span, model_of
 from clayline.dataset.figures import Figures
 from clayline.dataset.scene_row import SceneRow
+from clayline.dataset.terms import check_count, check_flag, check_kind
 from clayline.likeness.examples import Given
 from clayline.likeness.instruments import Instruments
 from clayline.likeness.probe import Probe
@@ -33,6 +34,12 @@ class Where:
     with_examples: bool = False
     """Whether the examples may be in the answer."""
 
+    def __post_init__(self) -> None:
+        """Refuse other kinds of things. Raises DatasetError."""
+        check_kind(self.filters, Filters, name="filters")
+        check_flag(self.with_examples, name="with_examples")
+        _ = self.instruments  # which checks its own
+
     @property
     def instruments(self) -> Instruments:
         """What is asked of instruments."""
@@ -51,6 +58,13 @@ class How:
     explain: bool = False
     """Whether the answer says which files were read, and why the others were not: that reads the whole index."""
 
+    def __post_init__(self) -> None:
+        """Refuse other kinds of things. Raises DatasetError."""
+        if self.model_folder is not None:
+            check_kind(self.model_folder, Path, name="model_folder", give="a pathlib.Path, or nothing (None)")
+        check_flag(self.exact, name="exact")
+        check_flag(self.explain, name="explain")
+
 
 EVERYWHERE: Final = Where()
 TWO_STAGES: Final = How()
@@ -68,6 +82,13 @@ class Asked4Likeness:
     model: str | None = None
     where: Where = EVERYWHERE
     how: How = TWO_STAGES
+
+    def __post_init__(self) -> None:
+        """Refuse other kinds of things, and a number of chips that none can be. Raises DatasetError."""
+        check_count(self.count, name="count", most=MOST)
+        check_kind(self.where, Where, name="where")
+        check_kind(self.how, How, name="how")
+        model_of(self.model)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,13 +11,13 @@ from clayline.api.exemplars import Examples, Exemplar, probe_of
 from clayline.api.explaining import MEANT, Explanation, Meant, explain, scenes_by_reason
 from clayline.api.index import Index
 from clayline.api.planning import sources
-from clayline.api.search_terms import MOST, Asked4Likeness, Found
+from clayline.api.search_terms import Asked4Likeness, Found
 from clayline.api.two_stages import COLUMNS, ChipReader, WithBits, candidates_of, with_bits
 from clayline.dataset.choosing import Chosen
 from clayline.dataset.codebook import Codebook
 from clayline.dataset.counted import CountedRoot, Meter
 from clayline.dataset.figures import Figures
-from clayline.errors import DatasetError, counted, digest_shown
+from clayline.errors import counted, digest_shown
 from clayline.likeness.centring import Centre
 from clayline.likeness.probe import Probe
 from clayline.likeness.signs import Signs
@@ -39,10 +39,7 @@ class Search:
     """One search."""
 
     def __init__(self, root: CountedRoot, index: Index, asked: Asked4Likeness) -> None:
-        """Take the place, its index and what is asked. Raises DatasetError for what cannot be asked."""
-        if not 1 <= asked.count <= MOST:
-            msg = f"{asked.count} chips cannot be asked for: 1 to {MOST:,} are possible."
-            raise DatasetError(msg)
+        """Take the place, its index and what is asked."""
         self._root = root
         self._index = index
         self._asked = asked

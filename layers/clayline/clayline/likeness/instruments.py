@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from clayline.dataset.terms import check_flag, check_text
 from clayline.errors import DatasetError
 from clayline.scene.instrument_family import families_of, named_by
 
@@ -16,6 +17,11 @@ class Instruments:
     """An instrument or a family whose chips take part; None: the families of the examples."""
     across: bool = False
     """Whether several families are compared."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name. Raises DatasetError."""
+        check_text(self.named, name="instrument", such_as="s2-msi-l2a")
+        check_flag(self.across, name="across_instruments")
 
     def taking_part(self, examples: Iterable[str]) -> frozenset[str] | None:
         """Give those whose chips take part, by the instruments of the examples; None: any.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.limits import exceeds, reaches
+from clayline.dataset.terms import check_flag, check_number
 from clayline.likeness.taking_part import VALID_LEAST
 
 type Ints = NDArray[np.int64]
@@ -66,6 +67,12 @@ class Limits:
     """None: however cloudy."""
     cloud_known: bool = False
     """Whether a chip of unknown cloud is left out."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no chip could be held against, or every chip. Raises DatasetError."""
+        check_number(self.valid_least, name="valid_least", least=0, most=1)
+        check_number(self.cloud_most, name="cloud_most", least=0, most=1, optional=True)
+        check_flag(self.cloud_known, name="cloud_known")
 
     def judge(self, valid: NDArray[Any], cloud: NDArray[Any], broken: NDArray[np.bool_]) -> Texts:
         """Give why each of N chips cannot be compared, the first that holds; empty where it can."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clayline.chips.limits import exceeds, reaches
+from clayline.dataset.terms import check_number
 
 VALID_LEAST: Final = 0.9
 """Chips of which less is valid find each other by their padding: 96 to 99 % of their neighbours, measured."""
@@ -48,6 +49,12 @@ class Filters:
     valid_least: float = VALID_LEAST
     cloud_most: float | None = None
     loss_most: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no chip could be held against, or every chip. Raises DatasetError."""
+        check_number(self.valid_least, name="valid_least", least=0, most=1)
+        check_number(self.cloud_most, name="cloud_most", least=0, most=1, optional=True)
+        check_number(self.loss_most, name="loss_most", least=0, optional=True)
 
     def judge(self, traits: Traits) -> tuple[NDArray[np.bool_], Mapping[str, int]]:
         """Give which take part [N], and how many of the others each reason left out, the first that holds.

@@ -19,7 +19,9 @@ MOST_FOOTER_BYTES: Final = 64 * 1024 * 1024
 
 def read_footer(root: Root, stored: Stored) -> pq.FileMetaData:
     """Give the footer of a Parquet file, in one request or two. Raises DatasetError, and what ``root`` raises."""
-    tail = root.get_range(stored.key, start=max(0, stored.size - _TAIL), stop=stored.size, etag=stored.etag)
+    tail = b""
+    if stored.size > _END:  # of an empty object nothing can be asked for
+        tail = root.get_range(stored.key, start=max(0, stored.size - _TAIL), stop=stored.size, etag=stored.etag)
     length = int.from_bytes(tail[-_END:-4], "little") + _END if tail.endswith(_MAGIC) else 0
     if not _END < length <= min(stored.size, MOST_FOOTER_BYTES):
         msg = f"{root.uri}/{stored.key} is no whole Parquet file. Embed its scene again, or leave it out."
