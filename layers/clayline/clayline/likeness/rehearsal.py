@@ -111,7 +111,7 @@ def _between(low: np.float32, high: np.float32) -> float:
     """
     middle = (float(low) + float(high)) / 2
     for decimals in range(_DECIMALS, _MOST_DECIMALS + 1):
-        found = ceil(middle * 10**decimals) / 10**decimals
+        found = float(ceil(middle * 10**decimals) / 10**decimals)
         if low < np.float32(found) and found < high:
             return found
     return float(str(high))  # the shortest text that is this score
