@@ -71,12 +71,12 @@ def parse(arguments: Sequence[str] | None) -> Call:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"clayline {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for add in COMMANDS:
         add(commands)
     found = parser.parse_args(arguments)
     try:
         call: Call = found.call(found)
     except (argparse.ArgumentTypeError, ClaylineError) as error:  # what only all options together can tell
-        parser.error(str(error))
+        parser.asked(found).error(str(error))
     return call

@@ -196,6 +196,26 @@ def test_a_wrong_option_is_a_usage_error(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (["watch", "add", "-x", "."], "clayline watch add: unrecognized arguments: -x\n`clayline watch add --help` "),
+        (["watch", "add", "a", "."], "--min-valid, --max-cloud, --max-loss\n`clayline watch add --help` explains"),
+        (["watch", "test", "a", ".", "--at-least=1"], "clayline watch test: unrecognized arguments: --at-least\n"),
+        (["search", ".", "--like", "a"], "\n`clayline search --help` explains"),
+        (["change", ".", "--from", "2020-05-18"], "\n`clayline change --help` explains"),
+        (["frob"], "\n`clayline --help` explains"),
+    ],
+)
+def test_a_usage_error_names_the_help_that_explains_it(
+    call: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(call)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_an_out_that_is_a_file_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").write_text("mine")
     for out in (tmp_path / "out", tmp_path / "out" / "below"):
