@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from clayline.aws.dataset_root import S3Root
+from clayline.aws.failures import retryable
 from clayline.dataset.folder import FolderRoot
 from clayline.dataset.ports import WritableRoot
 from clayline.errors import TransientError
@@ -148,6 +149,25 @@ def test_a_file_system_without_links_keeps_the_rule(tmp_path: Path, monkeypatch:
     assert root.put_new(KEY, b"first")
     assert not root.put_new(KEY, b"second")
     assert root.get(KEY, most=9)[0] == b"first"
+
+
+def test_a_bucket_that_is_not_there_is_told_as_one() -> None:
+    with mock_aws(), pytest.raises(ObjectMissingError, match=r"^there is no bucket nobucket$"):
+        list(S3Root(_client(), bucket="nobucket", prefix="a").list(""))
+
+
+def test_a_page_of_html_is_no_message() -> None:
+    client = _client()
+    with Stubber(client) as stub:
+        stub.add_client_error("list_objects_v2", "404", "<!doctype html>\n<html><h1>Not Found</h1></html>", 404)
+        stub.add_client_error("list_objects_v2", "SlowDown", "one\ntwo", 503)
+        with pytest.raises(TransientError) as page, retryable("LIST"):
+            client.list_objects_v2(Bucket="embeddings")
+        with pytest.raises(TransientError) as lines, retryable("LIST"):
+            client.list_objects_v2(Bucket="embeddings")
+    assert "<" not in str(page.value)
+    assert str(page.value).endswith("(with a page of HTML, as no service of AWS answers)")
+    assert str(lines.value).endswith("operation: one two")
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,8 @@ def _told(doing: str, uri: str) -> Iterator[None]:
                 msg = f"{uri} has another ETag by now"
                 raise ObjectMissingError(msg) from error
             if code_of(error) in _MISSING:
-                msg = f"there is no object {uri}"
+                what = f"bucket {uri.split('/')[2]}" if code_of(error) == "NoSuchBucket" else f"object {uri}"
+                msg = f"there is no {what}"
                 raise ObjectMissingError(msg) from error
             if code_of(error) in _FORBIDDEN:
                 msg = f"{uri} may not be read: {error}"
