@@ -1,10 +1,12 @@
 """What an error says is sent to people: it stays sendable whatever the input was, with its beginning and its remedy."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import ROOT
 
 from clayline.errors import MAX_MESSAGE, BatchError, SceneError, bounded, counted, digest_shown, shown
 from clayline.run.receipt import BatchSettlement, Receipt, SceneWarning, failed_receipt
@@ -102,3 +104,17 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 
 def test_what_a_terminal_would_obey_is_not_shown() -> None:
     assert shown("platform \x1b[31msentinel\u202e-2a\ud800\n\tnext") == "platform ?[31msentinel?-2a?\n\tnext"
+
+
+@pytest.mark.parametrize("folder", ["layers/clayline/clayline", "cli/clayline_cli", "local/clayline_local"])
+def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(folder: str) -> None:
+    """Names of watches and buckets are checked, and have nothing that a shell reads; all else is quoted."""
+    checked = {"name", "kept.name", "bucket", "self.prog"}
+    advised = [
+        (path.name, placeholder)
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for command in re.findall(r"`clayline [^`]*`", path.read_text(encoding="utf-8"))
+        for placeholder in re.findall(r"\{([^}]*)\}", command)
+    ]
+    assert [each for each in advised if not each[1].startswith("quote(") and each[1] not in checked] == []
+    assert folder.startswith("local") or any(placeholder.startswith("quote(") for _, placeholder in advised)

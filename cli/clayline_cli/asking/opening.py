@@ -1,6 +1,7 @@
 """The dataset that is asked, and the file that the answer goes to."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from clayline.api.dataset import Dataset
@@ -52,7 +53,9 @@ def tell_unindexed(dataset: Dataset, console: Console) -> int | None:
         return None
     if found:
         has = f"{counted(len(found), 'scene')} here {'has' if len(found) == 1 else 'have'}"
-        console.warn(shown(f"{has} no row in the index, and no part in the answer: run `clayline index {dataset.uri}`"))
+        console.warn(
+            shown(f"{has} no row in the index, and no part in the answer: run `clayline index {quote(dataset.uri)}`")
+        )
     return len(found)
 
 

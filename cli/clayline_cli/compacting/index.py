@@ -5,6 +5,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from clayline.errors import DatasetError, counted, shown
@@ -120,5 +121,5 @@ def _tell(rows: "Sequence[SceneRow]", state: str, what: str, console: Console, *
 def _remedy(root: "WritableRoot") -> str:
     return (
         "the index has this scene, and its file is gone or another one: readers of its place stop. Restore it, or take"
-        f" its row out of the index: `clayline index {root.uri} --forget-lost`"
+        f" its row out of the index: `clayline index {quote(root.uri)} --forget-lost`"
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from shlex import quote
 from typing import Final
 
 from clayline.api.dataset import Dataset
@@ -36,7 +37,7 @@ def ask_bucket(
     if model is None:
         raise CommandError(
             f"{dataset.uri} says nothing of {token} in the vector bucket {bucket}: send its scenes with"
-            f" `clayline vectors {options.places[0]} --vector-bucket {bucket}`."
+            f" `clayline vectors {quote(options.places[0])} --vector-bucket {bucket}`."
         )
     probe = probe_of(positive, negative, model.centred())
     own = set() if options.with_examples else {each.name for each in (*positive, *negative)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
+from shlex import quote
 
 import numpy as np
 
@@ -39,8 +40,8 @@ class Index:
             if not found.manifest.version and not found.loose:
                 msg = (
                     f"{self._root.uri} is no dataset: it has no index (no manifest and no fragment under dataset/). If"
-                    f" scenes were embedded into it, run `clayline index {self._root.uri}`; else give the folder, or"
-                    " s3://BUCKET/PREFIX, into which they were."
+                    f" scenes were embedded into it, run `clayline index {quote(self._root.uri)}`; else give the"
+                    " folder, or s3://BUCKET/PREFIX, into which they were."
                 )
                 raise DatasetError(msg)
             self._snapshot = found
@@ -109,7 +110,10 @@ class Index:
         known = sorted({(row.token, row.digest) for row in (*everything, *self.snapshot.loose)})
         if not any(is_model(model, *each) for each in known):
             listed = named("@" in model, known)
-            msg = f"{self.called} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them."
+            msg = (
+                f"{self.called} has no scene of the model {model}, but of: {listed or 'none'}. Name one of them"
+                " (model, `--model`)."
+            )
             raise DatasetError(msg)
 
     def _read(self, keys: list[str]) -> list[SceneRow]:

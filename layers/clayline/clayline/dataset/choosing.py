@@ -69,7 +69,7 @@ def choose(
         listed = named(len({each for each, _ in models}) == 1, models)
         msg = (
             f"embeddings of {len(models)} models lie there, and models are never mixed: {listed}. Name one of them"
-            " as the model."
+            " (model, `--model`)."
         )
         raise DatasetError(msg)
     return Chosen(

@@ -121,8 +121,8 @@ def parse(content: bytes, *, key: str, uri: str) -> Watch | Removed:
         first: Any = error.errors()[0]
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".strip(": ")
         msg = (
-            f"the watch {uri} is damaged: {why}. Make its next version (`clayline watch add`), or remove it"
-            " (`clayline watch remove`)."
+            f"the watch {uri} is damaged: {why}. Make its next version of examples (`clayline watch add` with"
+            " `--like`), or remove it (`clayline watch remove`)."
         )
         raise DatasetError(msg) from error
     if (found.name, found.version) != key_of_version(key):

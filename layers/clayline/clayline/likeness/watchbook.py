@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from typing import Final
 
 from clayline.dataset.ports import Root, WritableRoot
@@ -25,6 +26,18 @@ OF_ONE_OBJECT: Final = (DatasetError, ObjectForbiddenError, ObjectMissingError, 
 its objects, and may pass.
 """
 _TRIES: Final = 5
+
+
+MOST_TOLD: Final = 20
+"""Versions of a watch that are read to be told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Damaged:
+    """A version that cannot be used, or may not be read."""
+
+    version: int
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +68,7 @@ def read_version(root: Root, name: str, version: int) -> Watch | Removed:
     try:
         return parse(root.get(key, most=MOST_WATCH_BYTES)[0], key=key, uri=uri)
     except ObjectTooLargeError as error:
-        msg = f"the watch {uri} is damaged: {error}. Make its next version: `clayline watch add`."
+        msg = f"the watch {uri} is damaged: {error}. Make its next version: `clayline watch add` with `--like`."
         raise DatasetError(msg) from error
 
 
@@ -84,9 +97,26 @@ def read_newest(root: Root, name: str) -> Watch:
     found = None if version is None else read_version(root, name, version)
     if found is None or isinstance(found, Removed):
         gone = "was removed" if found else "there is none"
-        msg = f"{root.uri} has no watch {name}: {gone}. `clayline watch list {root.uri}` shows those that there are."
+        listed = f"`clayline watch list {quote(root.uri)}` shows those that there are"
+        msg = f"{root.uri} has no watch {name}: {gone}. {listed}."
         raise DatasetError(msg)
     return found
+
+
+def history(root: Root, name: str, *, most: int = MOST_TOLD) -> tuple[list[Watch | Removed | Damaged], int]:
+    """Read the newest ``most`` versions of a watch, the newest first, and count the older ones.
+
+    Raises what ``root`` raises but for one object: TransientError.
+    """
+    keys = [key_of_version(stored.key) for stored in root.list(f"{WATCHES}{name}/")]
+    numbers = sorted((key[1] for key in keys if key), reverse=True)
+    found: list[Watch | Removed | Damaged] = []
+    for number in numbers[:most]:
+        try:
+            found.append(read_version(root, name, number))
+        except OF_ONE_OBJECT as error:
+            found.append(Damaged(version=number, why=str(error)))
+    return found, max(0, len(numbers) - most)
 
 
 def put_next(root: WritableRoot, name: str, make: Callable[[int], Watch | Removed]) -> Watch | Removed:
@@ -112,7 +142,9 @@ def remove(root: WritableRoot, name: str, *, now: datetime) -> Removed:
     """
     version = newest_versions(root).get(name)
     if version is None or _is_removed(root, name, version):
-        msg = f"{root.uri} has no watch {name} that could be removed. `clayline watch list {root.uri}` shows all."
+        msg = (
+            f"{root.uri} has no watch {name} that could be removed. `clayline watch list {quote(root.uri)}` shows all."
+        )
         raise DatasetError(msg)
     made = Removed(name=name, version=_next(root, name, version), created=now)
     if not root.put_new(version_key(name, made.version), made.model_dump_json(indent=1).encode()):
