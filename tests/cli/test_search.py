@@ -156,7 +156,13 @@ def test_a_place_in_the_west_is_no_option(world: Alike, capsys: pytest.CaptureFi
     chip = world.chips[like(world)]
     place = f"{chip['lon']},{chip['lat']}"
     assert main(["search", world.root.uri, "--like", place, "--unlike", "-53.5,-25.15", "--min-valid", "0"]) == 0
-    assert "2 given as examples" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2 given as examples" in told
+    head = told.splitlines()[:3]
+    assert head[0] == f"like   {like(world)} for {place}", "the chip that stands for the place"
+    assert head[1].startswith("unlike ")
+    assert head[1].endswith(" for -53.5,-25.15")
+    assert head[2].split()[0] == "score"
 
 
 def test_a_bucket_is_searched_with_and_without_an_index(bucket: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +181,8 @@ def test_a_bucket_is_searched_with_and_without_an_index(bucket: Any, capsys: pyt
     ("arguments", "message"),
     [
         (["--count", "3"], "say what to look for"),
+        (["--unlike", "-54,-25"], "counter-examples alone cannot be asked"),
+        (["--like", "-54,-25", "-q", "--as", "geojson"], "\n`clayline search --help` explains every option."),
         (["--like", "nonsense"], "no identifier, cell"),
         (["--like", "181,0"], "no such place"),
         (["--like", "-54,-25", "--as", "geojson"], "needs --out"),

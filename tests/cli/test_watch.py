@@ -1,6 +1,8 @@
 """``clayline watch`` over a folder of scenes, against numpy."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,50 @@ def test_a_threshold_makes_the_next_version_of_the_same_probe(folder: Path, caps
     assert "has no watch dams: was removed" in capsys.readouterr().err
 
 
+def test_a_box_and_filters_are_taken_back_and_show_tells_every_version(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, box = str(folder), "-60,-30,60,70"
+    told(capsys, "add", "back", root, "--like", LIKE, "--in", box, "--threshold", "0.4")
+    told(capsys, "remove", "back", root)
+    told(capsys, "add", "back", root, "--like", LIKE, "--unlike", UNLIKE, "--in", box)
+    told(capsys, "add", "back", root, "--threshold", "0.5", "--max-loss", "2", "--max-cloud", "1")
+    kept = told(capsys, "add", "back", root, "--in", "none", "--max-loss", "none", "--max-cloud", "none")
+    assert (kept["box"], kept["loss_most"], kept["cloud_most"], kept["threshold"]) == (None, None, None, 0.5)
+    assert told(capsys, "add", "back", root, "--threshold", "none")["threshold"] is None
+    (folder / "watches/back/v004.json").write_text("{}")
+    shown = told(capsys, "show", "back", root)
+    assert [(each["version"], each["state"]) for each in shown["versions"]] == [
+        (6, "draft"), (5, "calls"), (4, "damaged"), (3, "draft"), (2, "removed"), (1, "calls"),
+    ]  # fmt: skip
+    assert shown["versions"][3]["box"] == [-60, -30, 60, 70]
+    assert main(["watch", "show", "back", root]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[6:]] == [
+        ["like", LIKE], ["unlike", UNLIKE], *(["version", f"v00{number}"] for number in (6, 5, 4, 3, 2, 1)),
+    ]  # fmt: skip
+    assert lines[9].endswith("  0.5000, everywhere; valid >= 0.9")
+    assert lines[-1].endswith("  0.4000, -60,-30,60,70; valid >= 0.9")
+
+
+def test_a_damaged_watch_is_not_told_to_do_what_was_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    FolderRoot(tmp_path).put_new("watches/bad/v001.json", b"{}")
+    assert main(["watch", "add", "bad", str(tmp_path), "--threshold", "0.4"]) == 2
+    assert "of examples (`clayline watch add` with `--like`), or remove it" in capsys.readouterr().err
+
+
+def test_a_folder_of_any_name_can_be_pasted_into_what_is_advised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "it's a dir"
+    for scene in SCENES:
+        scene.land(FolderRoot(root))
+    assert main(["index", str(root), "--quiet"]) == 0
+    assert main(["watch", "add", "draft", str(root), "--like", LIKE]) == 0
+    [command] = re.findall(r"`clayline (.*?)`", capsys.readouterr().err)
+    assert shlex.split(command) == ["watch", "test", "draft", str(root)]
+
+
 def test_a_linear_probe_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     like, unlike = SCENES[1].ucis[:3], SCENES[2].ucis[:3]
     examples = [part for name, ucis in (("--like", like), ("--unlike", unlike)) for uci in ucis for part in (name, uci)]
@@ -168,6 +214,8 @@ def test_an_example_may_be_a_place_or_a_cell_and_does_not_take_the_root_for_anot
     for name, example in (("by-place", place), ("by-cell", world.chips[first]["cell"])):
         added = told(capsys, "add", name, "--like", example, "--unlike", other, str(tmp_path))
         assert (added["like"], added["unlike"], added["instruments"]) == ([first], [other], [row.instrument])
+    assert main(["watch", "add", "said", "--like", place, str(tmp_path)]) == 0
+    assert f"  like        {first} for {place}\n" in capsys.readouterr().out
     same, by_name = (
         read_newest(world.root, "by-place").probe,
         told(capsys, "add", "named", str(tmp_path), "--like", first),
@@ -175,7 +223,7 @@ def test_an_example_may_be_a_place_or_a_cell_and_does_not_take_the_root_for_anot
     assert (same.token, same.digest, same.centred_by) == (row.token, row.digest, by_name["centred_by"])
     assert main(["watch", "add", "both", str(tmp_path), "--like", place, "--unlike", first]) == 2
     assert f"{first} is given as like it and as not" in capsys.readouterr().err
-    assert [each.name for each in find(world.root).watches] == ["by-cell", "by-place", "named"]
+    assert [each.name for each in find(world.root).watches] == ["by-cell", "by-place", "named", "said"]
 
 
 def test_a_trial_says_what_it_looked_at_and_what_calls_at_the_proposed_threshold(

@@ -50,6 +50,11 @@ class SearchOptions:
     @classmethod
     def of(cls, found: argparse.Namespace) -> Self:
         """Take what the parser found. Raises ArgumentTypeError for options that do not go together."""
+        if found.unlike and not found.like:
+            arguments.refuse(
+                "--unlike says what it is not, and counter-examples alone cannot be asked: give what it is like as"
+                f" well, --like {EXAMPLES}"
+            )
         if not found.like:
             arguments.refuse(f"say what to look for: --like {EXAMPLES}")
         if found.s3_vectors and (found.out or found.exact or found.explain or len(found.places) > 1):
@@ -129,5 +134,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="tell also which files were read, what for, and why the others were not, and what that took",
     )  # fmt: skip
     group.add_argument("--json", action="store_true", help="tell the answer as JSON")
-    group.add_argument("--quiet", action="store_true", help="no notices")
+    group.add_argument("-q", "--quiet", action="store_true", help="no notices")
     add_imagery(parser)

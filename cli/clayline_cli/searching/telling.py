@@ -64,6 +64,12 @@ def feature_collection(found: Found) -> str:
     return json.dumps({"type": "FeatureCollection", "clayline": summary(found), "features": features}) + "\n"
 
 
+def _standing(found: Found) -> list[str]:
+    """Name the chips that stand for a place or a cell."""
+    examples = [*(("like", each) for each in found.like), *(("unlike", each) for each in found.unlike)]
+    return [f"{kind:<6} {each.name} for {each.said}" for kind, each in examples if each.said != each.name]
+
+
 def page(found: Found, *, valid_least: float = VALID_LEAST) -> str:
     """Give the answer as a table, and below it what it rests on."""
     lines = [f"{'':>4} {'score':>6}  {'date':10} {'valid':>5} {'cloud':>5}  identifier"]
@@ -75,6 +81,7 @@ def page(found: Found, *, valid_least: float = VALID_LEAST) -> str:
         )
     if found.nothing:
         lines = ["no chip takes part", found.nothing]
+    lines = [*_standing(found), *lines]
     left_out = ", ".join(
         f"{count:,} {_REASONS[name].format(least=valid_least, s='' if count == 1 else 's')}"
         for name, count in found.left_out.items()

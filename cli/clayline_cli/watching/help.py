@@ -10,6 +10,7 @@ _ADD: Final = f"""\
   clayline watch add fields out --like {_UCI} --unlike -54.5383,-25.2987
   clayline watch add dams s3://my-embeddings --like mine.tif@-54.58,-25.37 --in -54.7,-25.6,-54.4,-25.2
   clayline watch add shore out --threshold 0.45
+  clayline watch add shore out --in none
 """
 _EXAMPLES: Final = {
     "add": _ADD,

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -16,6 +17,9 @@ from clayline_cli.watching.help import EPILOGS
 from clayline_local.repository import STARTER
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NONE: Final = "none"
+"""What takes a box, a filter or a threshold back."""
+_TAKEN_BACK: Final = ("threshold", "box", "cloud_most", "loss_most")
 type Doing = Literal["add", "list", "show", "remove", "test"]
 
 
@@ -42,6 +46,8 @@ class WatchOptions:
     valid_least: float | None = None
     model: str | None = None
     model_folder: Path = STARTER
+    taken_back: tuple[str, ...] = ()
+    """Fields of a watch that the next version is to have no more: of what is None else the version before is asked."""
     imagery: SceneOptions | None = None
     """How imagery that is an example is found and read; None but for ``add``."""
 
@@ -50,7 +56,9 @@ class WatchOptions:
         """Take what the parser found."""
         names = [name for name in cls.__dataclass_fields__ if hasattr(found, name)]
         values: dict[str, Any] = {name: getattr(found, name) for name in names}
-        return cls(**values, imagery=imagery_of(found) if found.doing == "add" else None)
+        back = tuple(name for name, value in values.items() if value == _NONE and name in _TAKEN_BACK)
+        values |= dict.fromkeys(back)
+        return cls(**values, taken_back=back, imagery=imagery_of(found) if found.doing == "add" else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,20 +93,34 @@ def add_options(parser: Parser) -> None:
         action="store_true",
         help="look at scenes of any instrument (default: every satellite of the examples' families)",
     )
-    group = added.add_argument_group("when it calls")
+    group = added.add_argument_group(
+        "when it calls",
+        "Without --like what is not given stays as the version before has it. `none` takes it back: --in none,"
+        " --max-cloud none, --max-loss none; --threshold none makes a draft again.",
+    )
     group.add_argument(
-        "--threshold", type=arguments.number(float, -1.0, 1.0), metavar="T",
+        "--threshold", type=_or_none(arguments.number(float, -1.0, 1.0)), metavar="T",
         help="from which score on a chip matches, over -1 to 1 (default: none: a draft, which calls nobody)",
     )  # fmt: skip
-    group.add_argument("--in", dest="box", type=box, metavar="W,S,E,N", help="only chips that meet this box; degrees")
+    group.add_argument(
+        "--in", dest="box", type=_or_none(box), metavar="W,S,E,N", help="only chips that meet this box; degrees"
+    )
     group.add_argument(
         "--min-valid", dest="valid_least", type=arguments.fraction, metavar="F", help="valid fraction (default: 0.9)"
     )
     group.add_argument(
-        "--max-cloud", dest="cloud_most", type=arguments.fraction, metavar="F", help="cloud fraction (default: any)"
+        "--max-cloud",
+        dest="cloud_most",
+        type=_or_none(arguments.fraction),
+        metavar="F",
+        help="cloud fraction (default: any)",
     )
     group.add_argument(
-        "--max-loss", dest="loss_most", type=arguments.number(float, 0.0, 1e30), metavar="L", help="loss (default: any)"
+        "--max-loss",
+        dest="loss_most",
+        type=_or_none(arguments.number(float, 0.0, 1e30)),
+        metavar="L",
+        help="loss (default: any)",
     )
     add_imagery(added)
     _place(_word(doing, "list", "the newest version of each watch"), named=False)
@@ -155,6 +177,11 @@ def _place(parser: Parser, *, named: bool = True) -> None:
     arguments.add_reach(parser)
     parser.add_argument("--json", action="store_true", help="tell it as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no notices")
+
+
+def _or_none[Value](read: Callable[[str], Value]) -> Callable[[str], Value | str]:
+    """Give what takes ``none`` as well, which takes back what the version before has."""
+    return lambda text: text if text == _NONE else read(text)
 
 
 def _name(text: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from clayline.api.centres import statistics_of
 from clayline.api.dataset import Dataset
@@ -17,7 +18,7 @@ from clayline.likeness.instruments import Instruments
 from clayline.likeness.matching import examples_left_out
 from clayline.likeness.taking_part import VALID_LEAST, Filters
 from clayline.likeness.watch import Watch, check_threshold, version_key
-from clayline.likeness.watchbook import find, put_next, read_newest, remove
+from clayline.likeness.watchbook import find, history, put_next, read_newest, remove
 from clayline_cli.asking.imagery import given
 from clayline_cli.asking.opening import root_at, tell_unindexed
 from clayline_cli.console import Console
@@ -33,8 +34,9 @@ from clayline_cli.watching.telling import (
     tell_watch,
 )
 
-type _Made = tuple[Callable[[int], Watch], Mapping[str, Facts]]
-"""What makes a version by its number, and what is known of its examples."""
+type _Made = tuple[Callable[[int], Watch], Mapping[str, Facts], Mapping[str, str]]
+"""What makes a version by its number, what is known of its examples, and as what those were given that are named
+otherwise: as a place, or a cell."""
 
 
 def watch(options: WatchOptions, console: Console) -> int:
@@ -52,18 +54,19 @@ def watch(options: WatchOptions, console: Console) -> int:
 
 def _add(root: WritableRoot, options: WatchOptions, console: Console) -> int:
     check_threshold(options.threshold)  # before imagery is embedded
-    make, facts = _made_of_examples(root, options, console) if options.like else _taken_over(root, options, console)
+    made = _made_of_examples(root, options, console) if options.like else _taken_over(root, options, console)
+    make, facts, standing = made
     kept = put_next(root, options.name, make)
     assert isinstance(kept, Watch)  # noqa: S101 - both make one
     left_out = examples_left_out(kept, facts)
-    tell_added(kept, root, left_out, as_json=options.json)
+    tell_added(kept, root, left_out, standing, as_json=options.json)
     if "box" in left_out:
         console.notice(outside_of_box(kept, left_out))
     if why := never_matched(kept, left_out):
         console.warn(why)
     if kept.threshold is None:
         console.notice(
-            f"a draft, which calls nobody: `clayline watch test {kept.name} {root.uri}` proposes a threshold"
+            f"a draft, which calls nobody: `clayline watch test {kept.name} {quote(root.uri)}` proposes a threshold"
         )
     return 0
 
@@ -116,7 +119,8 @@ def _made_of_examples(root: WritableRoot, options: WatchOptions, console: Consol
             unlike=tuple(each.name for each in unlike),
         )
 
-    return make, {each.name: each.facts for each in like if each.facts}
+    standing = {each.name: each.said for each in (*like, *unlike) if each.said != each.name}
+    return make, {each.name: each.facts for each in like if each.facts}, standing
 
 
 def _taken_over(root: WritableRoot, options: WatchOptions, console: Console) -> _Made:
@@ -124,9 +128,10 @@ def _taken_over(root: WritableRoot, options: WatchOptions, console: Console) -> 
     before = read_newest(root, options.name)
     names = ("threshold", "box", "valid_least", "cloud_most", "loss_most")
     changed = {name: value for name in names if (value := getattr(options, name)) is not None}
+    changed |= dict.fromkeys(options.taken_back)
     now = datetime.now(UTC)
     facts = _facts(root, before, console) if set(changed) - {"threshold"} else {}
-    return lambda version: before.model_copy(update={**changed, "version": version, "created": now}), facts
+    return lambda version: before.model_copy(update={**changed, "version": version, "created": now}), facts, {}
 
 
 def _facts(root: WritableRoot, watch: Watch, console: Console) -> Mapping[str, Facts]:
@@ -157,7 +162,8 @@ def _list(root: WritableRoot, options: WatchOptions, console: Console) -> int:
 
 
 def _show(root: WritableRoot, options: WatchOptions, console: Console) -> int:  # noqa: ARG001 - as the others
-    tell_watch(read_newest(root, options.name), root, as_json=options.json)
+    found = read_newest(root, options.name)
+    tell_watch(found, root, as_json=options.json, history=history(root, options.name))
     return 0
 
 

@@ -1,7 +1,9 @@
 """What ``clayline watch`` says on standard output."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from clayline.dataset.ports import Root
@@ -9,16 +11,20 @@ from clayline.errors import counted, digest_shown
 from clayline.likeness.matching import LeftOut
 from clayline.likeness.rehearsal import Rehearsal, threshold_text
 from clayline.likeness.taking_part import why_left_out
-from clayline.likeness.watch import Watch, version_key
+from clayline.likeness.watch import Removed, Watch, version_key
+from clayline.likeness.watchbook import Damaged
 from clayline.scene.instrument_family import named_by
 from clayline_cli.watching.options import TestOptions
 
 _MOST_SCENES = 20
 
 
-def tell_added(watch: Watch, root: Root, left_out: LeftOut, *, as_json: bool) -> None:
-    """Tell one that was kept just now, and as JSON which of its own examples it leaves out."""
-    tell_watch(watch, root, as_json=as_json, more={"examples_left_out": left_out})
+def tell_added(watch: Watch, root: Root, left_out: LeftOut, standing: Mapping[str, str], *, as_json: bool) -> None:
+    """Tell one that was kept just now, and as JSON which of its own examples it leaves out.
+
+    ``standing`` are examples that stand for something: a place or a cell, as it was given, by identifier.
+    """
+    tell_watch(watch, root, as_json=as_json, more={"examples_left_out": left_out}, standing=standing)
 
 
 def outside_of_box(watch: Watch, left_out: LeftOut) -> str:
@@ -45,11 +51,24 @@ def _whose(watch: Watch, names: Sequence[str]) -> str:
     return f"{len(names)} of its {len(watch.like)} examples ({names[0]}{', ...' if len(names) > 1 else ''})"
 
 
-def tell_watch(watch: Watch, root: Root, *, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+type History = tuple[Sequence[Watch | Removed | Damaged], int]
+"""Versions, the newest first, and how many more there are."""
+
+
+def tell_watch(
+    watch: Watch,
+    root: Root,
+    *,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+    standing: Mapping[str, str] | None = None,
+    history: History | None = None,
+) -> None:
     """Tell one watch, without the numbers of its probe; ``more`` is added to its JSON."""
     uri = f"{root.uri}/{version_key(watch.name, watch.version)}"
     if as_json:
-        print(json.dumps({**_plain(watch), "uri": uri, **(more or {})}), flush=True)
+        versions = {} if history is None else {"versions": [_version(each) for each in history[0]]}
+        print(json.dumps({**_plain(watch), "uri": uri, **versions, **(more or {})}), flush=True)
         return
     like, unlike = f"{len(watch.like)} like it", f"{len(watch.unlike)} not"
     made = "a linear separation" if watch.kind == "linear" else "the examples' mean"
@@ -58,7 +77,37 @@ def tell_watch(watch: Watch, root: Root, *, as_json: bool, more: Mapping[str, An
     print(f"  model       {watch.probe.token} {digest_shown(watch.probe.digest)}")
     print(f"  instruments {_instruments(watch)}")
     print(f"  calls at    {_threshold(watch)}")
-    print(f"  where       {_where(watch)}; {_filters(watch)}", flush=True)
+    print(f"  where       {_where(watch)}; {_filters(watch)}")
+    for kind, names in (("like", watch.like), ("unlike", watch.unlike)):
+        for name in names:
+            said = (standing or {}).get(name)
+            print(f"  {kind:<11} {name}{f' for {said}' if said else ''}")
+    _tell_versions(history or ((), 0))
+
+
+def _tell_versions(history: History) -> None:
+    versions, older = history
+    for each in versions:
+        said = _version(each)
+        when = f"  {said['created'][:16].replace('T', ' ')} UTC" if said["created"] else ""
+        what = said["state"] if not isinstance(each, Watch) else f"{_threshold(each)}, {_where(each)}; {_filters(each)}"
+        print(f"  version     v{each.version:03d}{when}  {what}")
+    if older:
+        print(f"              and {older:,} older")
+    sys.stdout.flush()
+
+
+def _version(version: Watch | Removed | Damaged) -> dict[str, Any]:
+    """Give what tells one version from another."""
+    if isinstance(version, Damaged):
+        return {"version": version.version, "created": None, "state": "damaged", "why": version.why}
+    created = version.created.astimezone(UTC).isoformat()
+    if isinstance(version, Removed):
+        return {"version": version.version, "created": created, "state": "removed"}
+    state = "draft" if version.threshold is None else "calls"
+    names = {"threshold", "box", "valid_least", "cloud_most", "loss_most"}
+    filters = version.model_dump(mode="json", include=names)
+    return {"version": version.version, "created": created, "state": state, **filters}
 
 
 def tell_list(watches: Sequence[Watch], *, as_json: bool) -> None:

@@ -81,6 +81,11 @@ class Examples:
         """
         if not like:
             msg = "nothing says what to look for: give at least one example that is like it (like, `--like`)."
+            if unlike:
+                msg = (
+                    "counter-examples alone say nothing of what to look for: give at least one example that is like it"
+                    " as well (like, `--like`)."
+                )
             raise DatasetError(msg)
         model = self._model([*like, *unlike])
         standing = self.instruments.standing(_told([*like, *unlike]))
