@@ -101,7 +101,8 @@ def test_change_refuses_what_it_cannot_take(world: Alike, given: dict[str, Any])
 def test_one_example_is_a_list_of_it_and_dates_may_be_one_text(world: Alike) -> None:
     dataset = Dataset(world.root)
     name, chip = next(iter(world.chips.items()))
-    for one in (name, str(chip["cell"]), (chip["lon"], chip["lat"])):
+    alone: list[Any] = [name, str(chip["cell"]), (chip["lon"], chip["lat"])]
+    for one in alone:
         assert dataset.search(one, count=3).table.equals(dataset.search([one], count=3).table)
     assert dataset.examples(name)[0][0].name == name
     assert dataset.change(dates=",".join(DATES)).dates == dataset.change(dates=DATES).dates
