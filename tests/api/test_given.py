@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.api.alike import Alike
+from tests.api.alike import DIGEST, TOKEN, Alike
 from tests.dataset.scenes import MadeUp
 from tests.likeness.watches import watch_of
 
@@ -18,6 +18,7 @@ from clayline.errors import DatasetError
 from clayline.likeness.instruments import Instruments
 from clayline.likeness.pairing import Limits
 from clayline.likeness.taking_part import Filters
+from clayline.likeness.vector_query import VectorQuestion
 
 NAN = float("nan")
 DATES = ["2024-05-19", "2024-05-20"]
@@ -100,7 +101,8 @@ def test_change_refuses_what_it_cannot_take(world: Alike, given: dict[str, Any])
 def test_one_example_is_a_list_of_it_and_dates_may_be_one_text(world: Alike) -> None:
     dataset = Dataset(world.root)
     name, chip = next(iter(world.chips.items()))
-    for one in (name, str(chip["cell"]), (chip["lon"], chip["lat"])):
+    alone: list[Any] = [name, str(chip["cell"]), (chip["lon"], chip["lat"])]
+    for one in alone:
         assert dataset.search(one, count=3).table.equals(dataset.search([one], count=3).table)
     assert dataset.examples(name)[0][0].name == name
     assert dataset.change(dates=",".join(DATES)).dates == dataset.change(dates=DATES).dates
@@ -117,6 +119,14 @@ def test_a_rehearsal_refuses_what_it_cannot_take(world: Alike, given: dict[str, 
 def test_examples_refuse_what_they_cannot_take(world: Alike, given: dict[str, Any]) -> None:
     with pytest.raises(DatasetError, match="give "):
         Dataset(world.root).examples([next(iter(world.chips))], **given)
+
+
+def test_a_centre_and_a_question_to_a_vector_bucket_refuse_other_filters(world: Alike) -> None:
+    other: Any = {}
+    with pytest.raises(DatasetError, match=r"filters \{\} is none: give a "):
+        Dataset(world.root).centre(TOKEN, DIGEST, filters=other)
+    with pytest.raises(DatasetError, match=r"filters \{\} is none: give a "):
+        VectorQuestion(filters=other)
 
 
 def test_scene_files_are_one_or_more_paths(world: Alike, tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_a_file_that_is_lost_is_said_and_the_status_is_1(
     assert main(asked) == 1
     said = capsys.readouterr()
     assert "501  unreadable: a file could not be read" in said.out
+    assert "520 cells and 1 file not compared" in said.out
     assert "21JYM_v001.parquet" in said.err
     assert "480 pairs compared" in said.out
     assert main(["change", str(with_a_loss), *ASKED]) == 1, "its pairs would calibrate"

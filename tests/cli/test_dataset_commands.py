@@ -28,7 +28,7 @@ def test_a_folder_of_scenes_becomes_a_dataset(tmp_path: Path, capsys: pytest.Cap
     assert main(["index", str(tmp_path)]) == 0
     told = capsys.readouterr()
     assert told.out == "5 scenes indexed, 0 without a file of embeddings, 0 failed\n"
-    assert "5 receipts have no row" in told.err
+    assert "5 receipts without a row" in told.err
     assert main(["compact", str(tmp_path), "--json"]) == 0
     told = capsys.readouterr()
     lines = [json.loads(line) for line in told.out.splitlines()]
@@ -74,7 +74,7 @@ def test_a_scene_whose_file_is_lost_is_told_left_out_and_forgotten(
     assert f"left out: {lost}: there is no" in told.err
     assert main(["index", str(tmp_path), "--quiet"]) == 1
     told = capsys.readouterr()
-    assert told.out.endswith("0 failed, 1 rows without their file\n")
+    assert told.out.endswith("0 failed, 1 row without their file\n")
     assert lost in told.err
     assert remedy in told.err
     assert main(["index", str(tmp_path), "--forget-lost", "--json"]) == 1  # its receipt still says that there was one

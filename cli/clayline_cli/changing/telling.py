@@ -72,8 +72,10 @@ def paragraph(found: Changed, *, top: int) -> str:
     ]
     if found.reasons:
         each = "cell" if found.dates else "chip"  # at two dates a cell, at its own dates each of its chips
-        count = counted(sum(found.reasons.values()), each)
-        lines.append(f"  {count} not compared, which is not the same as unchanged:")
+        files = found.table.num_rows - found.table.column("detail").null_count  # of a file alone more is said
+        chips = sum(found.reasons.values()) - files
+        both = " and ".join([counted(chips, each)] * bool(chips) + [counted(files, "file")] * bool(files))
+        lines.append(f"  {both} not compared, which is not the same as unchanged:")
         lines += [f"    {count:>8,}  {reason}: {_WHY[reason]}" for reason, count in found.reasons.items()]
     rows = [row for row in most_changed(found, top) if row["distance"] > 0]
     if found.compared and top and not rows:

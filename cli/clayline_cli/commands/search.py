@@ -25,7 +25,7 @@ examples:
 exit status:
   0    there is an answer, be it that no chip takes part: then it says why
   2    there is none: the command line is wrong, an example is not there, examples are of several models, the chips are
-       too few to centre by
+       too few to centre by, a file that may have some cannot be read
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP, 128 + n by signal n
 """
 

@@ -62,7 +62,7 @@ def index(root: "WritableRoot", console: Console, *, as_json: bool, forget_lost:
         _tell([row for row in lost if row.compacted], "lost", _COPIED, console, as_json=as_json)
         _tell([row for row in lost if not row.compacted], "lost", _remedy(root), console, as_json=as_json)
         missing = found_there.without_row
-        console.notice(f"{root.uri}: {len(missing)} receipts have no row of the index")
+        console.notice(f"{root.uri}: {counted(len(missing), 'receipt')} without a row of the index")
         done, without, wrong = 0, 0, 0
 
         def one(file: "SceneFile") -> tuple["SceneFile", bool | None, str]:
@@ -88,8 +88,11 @@ def index(root: "WritableRoot", console: Console, *, as_json: bool, forget_lost:
                 if (done + without + wrong) % _EVERY == 0:
                     console.notice(f"{done + without + wrong} of {len(missing)}")
     if not as_json:
-        gone = f", {len(lost)} rows without their file" if lost else ""
-        print(f"{done} scenes indexed, {without} without a file of embeddings, {wrong} failed{gone}", flush=True)
+        gone = f", {counted(len(lost), 'row')} without their file" if lost else ""
+        print(
+            f"{counted(done, 'scene')} indexed, {without} without a file of embeddings, {wrong} failed{gone}",
+            flush=True,
+        )
     return 1 if wrong or lost else 0
 
 

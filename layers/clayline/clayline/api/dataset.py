@@ -21,7 +21,7 @@ from clayline.dataset.figures import Figures
 from clayline.dataset.points import of_values
 from clayline.dataset.ports import Root
 from clayline.dataset.scene_row import Box, SceneRow
-from clayline.dataset.terms import check_flag
+from clayline.dataset.terms import check_flag, check_kind
 from clayline.errors import DatasetError
 from clayline.likeness.centring import Centre
 from clayline.likeness.instruments import OF_EXAMPLES, Instruments
@@ -288,6 +288,7 @@ class Dataset:
         else of the codebook, else of every row that takes part by ``filters``, which reads all. Raises DatasetError
         also for too few rows.
         """
+        check_kind(filters, Filters, name="filters")
 
         def of_rows() -> Centre:
             chips = self.batches(model=f"{token}@{digest}", columns=["embeddings", *FILTERED])

@@ -28,7 +28,8 @@ from clayline.table.streaming import look, open_files, pieces, result_schema, sh
 
 type GivenExample = str | Sequence[float] | Given
 """What ``search`` takes: a text, longitude and latitude, or what ``clayline.likeness.examples`` has."""
-type GivenExamples = GivenExample | Iterable[GivenExample]
+type GivenExamples = Sequence[GivenExample] | Given
+"""A list of these, or one alone: a text is a sequence of texts to a type checker. A pair alone is taken too."""
 _ROUNDING: Final = 1e-3
 """Of a vector's length: so far apart are two of one chip, computed twice, at most."""
 _COLUMNS = (*LOOKED_AT, "scene", "revision")

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from clayline.dataset.asking import box_of
 from clayline.dataset.scene_row import Box, flat_boxes
+from clayline.dataset.terms import check_kind
 from clayline.errors import DatasetError
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters
@@ -34,7 +35,8 @@ class VectorQuestion:
     """Only in indexes of the mode ENHANCED."""
 
     def __post_init__(self) -> None:
-        """Refuse a box that is none. Raises DatasetError."""
+        """Refuse a box, or filters, that are none. Raises DatasetError."""
+        check_kind(self.filters, Filters, name="filters")
         box_of(self.box)
 
     def document(self) -> dict[str, Any]:
