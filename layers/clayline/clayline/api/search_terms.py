@@ -102,7 +102,7 @@ class Found:
     digest: str
     """Of the examples' model."""
     probe: Probe | None
-    """None: no chip took part, so vectors had no centre."""
+    """None: vectors had no centre, for no chip took part, and neither card nor codebook has one."""
     like: tuple[Exemplar, ...]
     unlike: tuple[Exemplar, ...]
     looked_through: int
