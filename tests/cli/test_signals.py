@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,33 @@ def test_a_signal_ends_everything(
     assert "Traceback" not in told
     assert _marked(mark) == []
     assert list(temporary.iterdir()) == []
+
+
+def test_a_signal_while_the_program_is_imported_ends_it_without_a_traceback() -> None:
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["clayline"]
+    module, _, function = script.partition(":")
+    program = f"""
+import os, signal, sys
+
+class Impatient:
+    def find_spec(self, name, *_):
+        if name == "clayline_cli.command_line":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+from {module} import {function}
+{function}()
+"""
+    path = os.pathsep.join(str(ROOT / part) for part in ("cli", "local", "layers/clayline"))
+    found = subprocess.run(
+        [sys.executable, "-c", program, "--version"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (found.returncode, found.stderr) == (-signal.SIGINT, "")
 
 
 def test_children_end_with_a_parent_that_was_killed(call: tuple[subprocess.Popen[str], str, Path]) -> None:
