@@ -96,6 +96,8 @@ class BestRows:
         scores[lost] = -np.inf
         best = np.partition(scores, -self.count)[-self.count] if self.count < len(scores) else -np.inf
         near = np.flatnonzero((scores >= max(self._best.least, float(best)) - 2 * ROUNDING) & (scores > -np.inf))
+        if not len(near):
+            return int(lost.sum())
         kept = table.drop_columns(["embeddings"]).take(near)
         keys = self._given + np.arange(len(near), dtype=np.int64)
         names: Any = kept.column("uci").to_pylist()
