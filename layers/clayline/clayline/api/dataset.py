@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from clayline.api.centres import centre_of, codebook_of, known_statistics
 from clayline.api.changing import Change, Changed, span_over, spans_of
 from clayline.api.comparing import Terms
-from clayline.api.exemplars import Examples, Exemplar, GivenExamples, all_given
+from clayline.api.exemplars import Examples, Exemplar
 from clayline.api.explaining import Meant, explain_change
+from clayline.api.given import GivenExamples, all_given
 from clayline.api.index import Index
 from clayline.api.planning import Chips, Plan, region_of, sources
 from clayline.api.sampling import Sampled, resolved, targets, why_missing

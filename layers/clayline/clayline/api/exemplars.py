@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +16,7 @@ from clayline.dataset.scene_row import Box, SceneRow, flat_boxes
 from clayline.dataset.terms import check_kind
 from clayline.errors import DatasetError, counted, digest_shown
 from clayline.likeness.centring import Centre
-from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given, OfImagery, example_of
+from clayline.likeness.examples import ByCell, ByIdentifier, ByPlace, Computed, Facts, Given
 from clayline.likeness.instruments import Instruments
 from clayline.likeness.probe import Probe
 from clayline.likeness.taking_part import Filters, why_left_out
@@ -26,10 +25,6 @@ from clayline.table.chips import ChipTable
 from clayline.table.ranking import LOOKED_AT, newest, rows_meant, vectors_of
 from clayline.table.streaming import look, open_files, pieces, result_schema, shaped, stream
 
-type GivenExample = str | Sequence[float] | Given
-"""What ``search`` takes: a text, longitude and latitude, or what ``clayline.likeness.examples`` has."""
-type GivenExamples = Sequence[GivenExample] | Given
-"""A list of these, or one alone: a text is a sequence of texts to a type checker. A pair alone is taken too."""
 _ROUNDING: Final = 1e-3
 """Of a vector's length: so far apart are two of one chip, computed twice, at most."""
 _COLUMNS = (*LOOKED_AT, "scene", "revision")
@@ -274,39 +269,6 @@ def _region(around: tuple[float, float, float, float] | None) -> Region | None:
         return None
     west, south, east, north = around
     return Region.of_boxes(flat_boxes(Box(west=west, south=south, east=east, north=north)))
-
-
-def all_given(values: GivenExamples, *, name: str) -> tuple[Given, ...]:
-    """Read examples; one alone stands for a list of it. Raises DatasetError for what is none."""
-    alone = isinstance(values, str | ByIdentifier | ByCell | ByPlace | Computed)
-    if isinstance(values, bytes | Mapping) or not (alone or isinstance(values, Iterable)):
-        msg = f"{name} {values!r} is none: give a list of identifiers, cells, or pairs of longitude and latitude."
-        raise DatasetError(msg)
-    listed: list[Any] = [values] if alone else list(values)  # type: ignore[arg-type] # an Iterable, else
-    if len(listed) == 2 and all(isinstance(each, Real) for each in listed):  # noqa: PLR2004 - longitude and latitude
-        listed = [tuple(listed)]
-    return tuple(map(given_of, listed))
-
-
-def given_of(value: GivenExample) -> Given:
-    """Read an example. Raises DatasetError for what is none, and for imagery, which has no vector yet."""
-    if isinstance(value, ByIdentifier | ByCell | ByPlace | Computed):
-        return value
-    if not isinstance(value, str):
-        try:
-            lon, lat = value
-            value = f"{float(lon)!r},{float(lat)!r}"
-        except (TypeError, ValueError) as error:
-            msg = f"example {value!r} is none: give an identifier, a cell, or longitude and latitude."
-            raise DatasetError(msg) from error
-    found = example_of(value)
-    if isinstance(found, OfImagery):
-        msg = (
-            f"example {value!r} is imagery, which has no vector yet: `clayline search --like` embeds it; in Python give"
-            " a Computed."
-        )
-        raise DatasetError(msg)
-    return found
 
 
 def probe_of(like: Sequence[Exemplar], unlike: Sequence[Exemplar], centre: Centre, *, linear: bool = False) -> Probe:
