@@ -18,12 +18,15 @@ import rasterio
 from rasterio.warp import transform
 from tests.api.alike import DIGEST, TOKEN, Alike
 
+from clayline.api import open_dataset
 from clayline.aws.dataset_root import S3Root
 from clayline.dataset.folder import FolderRoot
 from clayline.likeness.imagery import SceneImagery
 from clayline.likeness.letters import letter_size
 from clayline.likeness.sheet import SIDE, Shown, sheet
 from clayline_cli.asking import imagery
+from clayline_cli.asking.imagery import tell_outside
+from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.program import main
 from clayline_cli.searching import pictures
@@ -107,6 +110,18 @@ def test_that_nothing_is_there_is_an_answer_with_its_reason(
     found = json.loads(capsys.readouterr().out)
     assert (found["chips"], found["model"]) == ([], "starter-v1.0-rgb")
     assert why in found["nothing"]
+
+
+def test_a_chip_at_the_very_limit_is_not_told_to_be_outside(world: Alike, capsys: pytest.CaptureFixture[str]) -> None:
+    """0.9 as a file has it is less than 0.9; and of one's own imagery it was said when it was embedded."""
+    [half], _ = open_dataset(world.root.uri).examples(
+        [next(name for name in sorted(world.chips) if world.chips[name]["valid"] == 0.5)]
+    )
+    assert half.facts
+    limit = replace(half, facts=replace(half.facts, valid=float(np.float32(0.9))))
+    for examples, told in (([half], 1), ([limit], 0), ([replace(half, scene=None)], 0)):
+        tell_outside(examples, Console(quiet=False), valid_least=0.9)
+        assert capsys.readouterr().err.count("padding") == told
 
 
 def test_an_example_that_is_mostly_outside_of_its_scene_is_told(

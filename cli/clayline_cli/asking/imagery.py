@@ -1,11 +1,13 @@
 """Examples as a dataset can be asked about them: imagery of the user's own is embedded first."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clayline.api.exemplars import Exemplar
 from clayline.chips.cog import CogSource
 from clayline.chips.limits import reaches
 from clayline.errors import ClaylineError
@@ -88,6 +90,15 @@ def given(text: str, options: SceneOptions, console: Console, *, valid_least: fl
         facts=chip.facts,
     )
     return Asked(given=computed, looks=looks)
+
+
+def tell_outside(examples: Iterable[Exemplar], console: Console, *, valid_least: float) -> None:
+    """Warn of a dataset's chips that are mostly outside of their scene; of imagery ``given`` says it."""
+    for each in examples:
+        if each.scene is not None and each.facts and not reaches(each.facts.valid, valid_least):
+            console.warn(
+                f"example {each.name} is {each.facts.valid:.0%} valid: what is like it is so by its padding too"
+            )
 
 
 def _looks(chip: OneChip, scene: StagedScene, target: str) -> Looks:

@@ -16,7 +16,9 @@ from clayline.likeness.taking_part import Filters
 from clayline.likeness.vector_index import VectorModel
 from clayline.likeness.vector_query import MOST_NEIGHBOURS, VectorAnswer, VectorQuestion, ask_vectors
 from clayline.steps.sending import vector_model
+from clayline_cli.asking.imagery import tell_outside
 from clayline_cli.asking.opening import root_at
+from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
 from clayline_cli.searching.options import SearchOptions
 
@@ -24,12 +26,18 @@ _UNKNOWN: Final = "the filters worked in S3 Vectors, which does not say what the
 
 
 def ask_bucket(
-    options: SearchOptions, dataset: Dataset, like: Sequence[Given], unlike: Sequence[Given], filters: Filters
+    options: SearchOptions,
+    dataset: Dataset,
+    like: Sequence[Given],
+    unlike: Sequence[Given],
+    filters: Filters,
+    console: Console,
 ) -> int:
     """Ask the vector bucket and tell its answer; gives the exit status. Raises ClaylineError."""
     bucket = str(options.s3_vectors)
     asked = Instruments(named=options.instrument, across=options.across_instruments)
     positive, negative = dataset.examples(like, unlike, model=options.model, filters=filters, instruments=asked)
+    tell_outside((*positive, *negative), console, valid_least=options.min_valid)
     instruments = asked.taking_part(each.instrument for each in (*positive, *negative))
     token, digest = positive[0].token, positive[0].digest
     root = root_at(options.places[0], profile=options.profile, region=options.region)

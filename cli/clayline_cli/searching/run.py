@@ -16,7 +16,7 @@ from clayline.likeness.taking_part import Filters
 from clayline.run.prices import built_in
 from clayline.table.exports import export, whole_file
 from clayline_cli.asking.explained import explained
-from clayline_cli.asking.imagery import Asked, Looks, given
+from clayline_cli.asking.imagery import Asked, Looks, given, tell_outside
 from clayline_cli.asking.opening import new_file, tell_unindexed
 from clayline_cli.console import Console
 from clayline_cli.errors import CommandError
@@ -46,7 +46,7 @@ def search(options: SearchOptions, console: Console) -> int:
     every = [each.given for each in looked_at]
     like, unlike = every[: len(options.like)], every[len(options.like) :]
     if options.s3_vectors:
-        return ask_bucket(options, dataset, like, unlike, filters)
+        return ask_bucket(options, dataset, like, unlike, filters, console)
     found = dataset.search(
         like,
         unlike,
@@ -64,11 +64,7 @@ def search(options: SearchOptions, console: Console) -> int:
     )
     if len(options.places) > 1:
         _tell_others(found, dataset, console)
-    for each in (*found.like, *found.unlike):
-        if each.facts and each.facts.valid < options.min_valid:
-            console.warn(
-                f"example {each.name} is {each.facts.valid:.0%} valid: what is like it is so by its padding too"
-            )
+    tell_outside((*found.like, *found.unlike), console, valid_least=options.min_valid)
     if out is not None:
         _write(found, options, dataset, out, console, own=_looks(looked_at))
     if options.json:
